@@ -1,0 +1,148 @@
+"""The asyncio-first Python SDK for ConvergeGate checkout sessions (BLIK).
+
+Names are imported on first use, so that `import convergegate_async` costs nothing that
+is not needed.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._core.keys import derive_key
+    from .errors import (
+        ApiError,
+        AuthenticationError,
+        BadPayloadError,
+        BadSignatureError,
+        CallError,
+        ConfigurationError,
+        ConflictError,
+        ConvergeGateError,
+        DeclinedError,
+        InvalidFieldError,
+        InvalidRequestError,
+        NotFoundError,
+        NotSentError,
+        Outcome,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        RateLimitedError,
+        ServerError,
+        StaleWebhookError,
+        WaitTimeoutError,
+        WebhookError,
+    )
+    from .factory import CheckoutSessionFactory
+    from .models import (
+        CallInfo,
+        CheckoutSession,
+        CheckoutSessionRequest,
+        EventType,
+        PaymentMethod,
+        Refund,
+        RefundReason,
+        RefundRequest,
+        RefundStatus,
+        SessionStatus,
+        WebhookEvent,
+    )
+    from .policy import PoolLimits, RetryPolicy, Timeouts
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "_core.keys": ("derive_key",),
+    "errors": (
+        "ApiError",
+        "AuthenticationError",
+        "BadPayloadError",
+        "BadSignatureError",
+        "CallError",
+        "ConfigurationError",
+        "ConflictError",
+        "ConvergeGateError",
+        "DeclinedError",
+        "InvalidFieldError",
+        "InvalidRequestError",
+        "NotFoundError",
+        "NotSentError",
+        "Outcome",
+        "OutcomeUnknownError",
+        "PermissionDeniedError",
+        "RateLimitedError",
+        "ServerError",
+        "StaleWebhookError",
+        "WaitTimeoutError",
+        "WebhookError",
+    ),
+    "factory": ("CheckoutSessionFactory",),
+    "models": (
+        "CallInfo",
+        "CheckoutSession",
+        "CheckoutSessionRequest",
+        "EventType",
+        "PaymentMethod",
+        "Refund",
+        "RefundReason",
+        "RefundRequest",
+        "RefundStatus",
+        "SessionStatus",
+        "WebhookEvent",
+    ),
+    "policy": ("PoolLimits", "RetryPolicy", "Timeouts"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "BadPayloadError",
+    "BadSignatureError",
+    "CallError",
+    "CallInfo",
+    "CheckoutSession",
+    "CheckoutSessionFactory",
+    "CheckoutSessionRequest",
+    "ConfigurationError",
+    "ConflictError",
+    "ConvergeGateError",
+    "DeclinedError",
+    "EventType",
+    "InvalidFieldError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "NotSentError",
+    "Outcome",
+    "OutcomeUnknownError",
+    "PaymentMethod",
+    "PermissionDeniedError",
+    "PoolLimits",
+    "RateLimitedError",
+    "Refund",
+    "RefundReason",
+    "RefundRequest",
+    "RefundStatus",
+    "RetryPolicy",
+    "ServerError",
+    "SessionStatus",
+    "StaleWebhookError",
+    "Timeouts",
+    "WaitTimeoutError",
+    "WebhookError",
+    "WebhookEvent",
+    "__version__",
+    "derive_key",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

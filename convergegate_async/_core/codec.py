@@ -1,0 +1,246 @@
+"""How our nouns are spelled on the wire: form out, JSON in.
+
+The one cattrs converter lives here. On its own cattrs turns ``null`` into ``"None"``,
+12.7 into 12 and any text into `True`; its hooks here take a value as it is or not at
+all.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import UnionType
+from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin
+from urllib.parse import urlencode
+
+import attrs
+import cattrs
+
+from convergegate_async.models import Answer, CallInfo, CheckoutSession, Refund
+
+T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
+Hook: TypeAlias = Callable[[object, object], T]
+Plan: TypeAlias = tuple[tuple[str, tuple[str, ...], Any, Hook[object]], ...]
+
+# Both spellings occur in the provider's own samples (API contract 1.12, 1 to 3).
+_SPELLINGS = {
+    "amount_subtotal": ("amount_subtotal", "amount_sub_total"),
+    "expires_at": ("expires_at", "expire_at"),
+    "payment_method": ("payment_method", "payment_method_types"),
+}
+_ID = re.compile(r"[\x20-\x7e]{1,255}")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD]")
+
+
+# -- form out ---------------------------------------------------------------------
+
+
+def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
+    """Return the names and texts that *request* puts on the wire, in their order.
+
+    A hash is spelled ``metadata[key]``, a list as one bare pair an item, a time as
+    whole epoch seconds; what is unset is left out (API contract 1.8).
+    """
+    pairs: list[tuple[str, str]] = []
+    for field in attrs.fields(type(request)):
+        if field.metadata.get("wire", True):
+            pairs.extend(_spell(field.name, getattr(request, field.name)))
+    return tuple(pairs)
+
+
+def encode_form(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Return ``application/x-www-form-urlencoded`` bytes in UTF-8."""
+    return urlencode(list(pairs)).encode("ascii")
+
+
+def _spell(name: str, value: object) -> Iterator[tuple[str, str]]:
+    match value:
+        case None:
+            return
+        case str():
+            yield name, value
+        case int():
+            yield name, str(value)
+        case datetime():
+            yield name, str(int(value.timestamp()))
+        case Mapping():
+            for key, content in value.items():
+                yield f"{name}[{key}]", content
+        case tuple():
+            for item in value:
+                yield name, item
+        case _:
+            raise AssertionError(type(value))
+
+
+# -- JSON in ----------------------------------------------------------------------
+
+
+def decode_json(body: bytes) -> object:
+    """Read one strict JSON document in UTF-8.
+
+    Raises:
+        ValueError: It is anything else: another encoding, trailing bytes, NaN, lone
+            surrogates, too deep, numbers of thousands of digits.
+    """
+    try:
+        value: object = json.loads(body.decode("utf-8"), parse_constant=_refuse)
+    except RecursionError:
+        value, too_deep = None, True
+    else:
+        too_deep = False
+    if too_deep:
+        message = "nested too deep"
+        raise ValueError(message)
+    if _SURROGATE_ESCAPE.search(body):
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    message = f"{constant} is not JSON"
+    raise ValueError(message)
+
+
+def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A | None:
+    """Read *raw* into *answer*, or return `None` if it has no usable id.
+
+    Every other field that cannot be read is left at its default and named in
+    ``call.misread``: what the gateway did stays done.
+    """
+    values: dict[str, Any] = {}
+    misread: list[str] = []
+    for name, spellings, kind, hook in _PLANS[answer]:
+        found = [raw[s] for s in spellings if raw.get(s) not in (None, "")]
+        if not found:
+            continue
+        try:
+            values[name] = hook(found[0], kind)
+        except (TypeError, ValueError):
+            misread.append(name)
+            continue
+        if any(other != found[0] for other in found[1:]):
+            misread.append(name)
+    if not _is_id(values.get("id")):
+        return None
+    if misread:
+        call = attrs.evolve(call, misread=tuple(misread))
+    return answer(**values, raw=raw, call=call)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _plan(answer: type[attrs.AttrsInstance]) -> Plan:
+    """List name, spellings, type and hook of every field that is on the wire."""
+    return tuple(
+        (
+            field.name,
+            _SPELLINGS.get(field.name, (field.name,)),
+            field.type,
+            _converter.get_structure_hook(field.type),
+        )
+        for field in attrs.fields(attrs.resolve_types(answer))
+        if field.metadata.get("wire", True)
+    )
+
+
+def _exactly(kind: type[T]) -> Hook[T]:
+    def hook(raw: object, _: object) -> T:
+        if type(raw) is not kind:
+            message = f"expected {kind.__name__}"
+            raise TypeError(message)
+        return raw
+
+    return hook
+
+
+def _moment(raw: object, _: object) -> datetime:
+    if type(raw) is not int:
+        message = "expected whole epoch seconds"
+        raise TypeError(message)
+    try:
+        return datetime.fromtimestamp(raw, UTC)
+    except (OverflowError, OSError):
+        pass
+    message = "outside of the calendar"
+    raise ValueError(message)
+
+
+def _is_mapping(kind: object) -> bool:
+    return get_origin(kind) is Mapping
+
+
+def _texts(raw: object, _: object) -> Mapping[str, str]:
+    if not isinstance(raw, dict) or not all(type(v) is str for v in raw.values()):
+        message = "expected an object of texts"
+        raise TypeError(message)
+    return raw
+
+
+def _is_union(kind: object) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _members(kind: object) -> list[Any]:
+    return [member for member in get_args(kind) if member is not type(None)]
+
+
+def _is_open_enum(kind: object) -> bool:
+    members = _members(kind)
+    return _is_union(kind) and str in members and len(members) > 1
+
+
+def _open_enum(kind: object, _: cattrs.Converter) -> Hook[str]:
+    """Build the hook of ``Words | str``: a word we do not know stays a text."""
+    (words,) = (member for member in _members(kind) if member is not str)
+    known: dict[str, StrEnum] = {word.value: word for word in words}
+
+    def hook(raw: object, _: object) -> str:
+        if type(raw) is not str:
+            message = "expected str"
+            raise TypeError(message)
+        return known.get(raw, raw)
+
+    return hook
+
+
+def _is_list(kind: object) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _list(kind: object, converter: cattrs.Converter) -> Hook[tuple[object, ...]]:
+    item_kind = get_args(kind)[0]
+    read: Hook[object] = (
+        (lambda raw, _: raw)
+        if item_kind is object
+        else converter.get_structure_hook(item_kind)
+    )
+
+    def hook(raw: object, _: object) -> tuple[object, ...]:
+        if type(raw) is not list:
+            message = "expected a list"
+            raise TypeError(message)
+        return tuple(read(item, item_kind) for item in raw)
+
+    return hook
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(datetime, _moment)
+    converter.register_structure_hook_func(_is_mapping, _texts)
+    converter.register_structure_hook_factory(_is_list, _list)
+    converter.register_structure_hook_factory(_is_open_enum, _open_enum)
+    return converter
+
+
+_converter = _make_converter()
+_PLANS: dict[type[object], Plan] = {
+    answer: _plan(answer) for answer in (CheckoutSession, Refund)
+}

@@ -1,0 +1,53 @@
+"""Whether an answer belongs to the request: what it repeats must be what was sent.
+
+A stray answer on a pooled connection looks like any other 2xx. Compared is only what
+the answer does repeat; the gateway's samples leave much out (reliability 3.3).
+"""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+ECHO_FIELDS = (
+    "id",
+    "customer_email",
+    "currency",
+    "amount_subtotal",
+    "success_url",
+    "cancel_url",
+    "notification_url",
+    "metadata",
+)
+
+
+def differing_fields(
+    expected: Mapping[str, object], answer: object, fields: Collection[str]
+) -> tuple[str, ...]:
+    """Return the names of *fields* in which *answer* repeats something else."""
+    return tuple(
+        name
+        for name, sent in expected.items()
+        if name in fields and _differs(name, sent, getattr(answer, name))
+    )
+
+
+def _differs(name: str, sent: object, told: object) -> bool:
+    match sent, told:
+        case (None, _) | (_, None):
+            return False
+        case Mapping(), Mapping():
+            return any(told[key] != sent[key] for key in sent.keys() & told.keys())
+        case str(), str() if name in {"customer_email", "currency"}:
+            return sent.casefold() != told.casefold()
+        case str(), str() if name.endswith("_url"):
+            return _address(sent) != _address(told)
+        case _:
+            return sent != told
+
+
+def _address(url: str) -> object:
+    """Return *url* with what may be spelled in two ways spelled in one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return parts._replace(netloc=parts.netloc.lower(), path=parts.path or "/")

@@ -1,0 +1,42 @@
+"""Idempotency keys: one per purchase, the same on every attempt."""
+
+from hashlib import sha256
+
+from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import rules
+
+_PREFIX = "cg1-"
+_SIZE = 16
+
+
+def derive_key(namespace: str, identifier: str | int) -> str:
+    """Return the idempotency key of one purchase, the same on every machine.
+
+    Use it where your own number of the purchase outlives the process, so that a
+    repeat after a crash cannot pay twice: ``derive_key("order", order.id)``.
+
+    Args:
+        namespace: What the number counts, such as ``order``.
+        identifier: The number itself; 7 and ``"7"`` are the same purchase.
+
+    Raises:
+        InvalidFieldError: One of them is empty or holds control characters.
+    """
+    if isinstance(identifier, bool):
+        field, reason = "identifier", "must be a str or an int"
+        raise InvalidFieldError(field, reason)
+    if isinstance(identifier, int):
+        identifier = str(identifier)
+    # NUL cannot occur in either part, so no two pairs share a digest.
+    parts = [
+        "cg1",
+        rules.text("namespace", namespace),
+        rules.text("identifier", identifier),
+    ]
+    digest = sha256("\0".join(parts).encode()).digest()
+    return fresh_key(digest[:_SIZE])
+
+
+def fresh_key(dice: bytes) -> str:
+    """Return the idempotency key that *dice* (16 random bytes) rolled."""
+    return _PREFIX + dice.hex()

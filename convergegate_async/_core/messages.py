@@ -1,0 +1,216 @@
+"""HTTP as values: operation → request, response → answer or finding."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from convergegate_async import __version__
+from convergegate_async.models import Answer, CallInfo
+
+from .codec import decode_json, structure
+from .echo import differing_fields
+from .operations import Operation
+from .settings import Settings
+from .verdicts import Finding, Ground, Verdict, judge_status
+
+A = TypeVar("A", bound=Answer)
+
+READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
+"""The headers of an answer that mean something to us, in lower case."""
+
+_MOST_SHOWN = 200  # characters of the gateway's text
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """What goes onto the wire; the same value for every attempt of a call."""
+
+    method: str
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class HttpResponse:
+    """What came back.
+
+    Attributes:
+        headers: Those of `READ_HEADERS` that were there, named in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
+    """Return the message that makes *operation*."""
+    headers = {
+        "Authorization": settings.authorization.reveal(),
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",  # a compressed body may hide its truncation
+        "User-Agent": f"convergegate-async/{__version__}",
+    }
+    if operation.body is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    if operation.idempotency_key is not None:
+        headers["Idempotency-Key"] = operation.idempotency_key
+    return HttpRequest(
+        method=operation.method,
+        url=settings.base_url + operation.path,
+        headers=headers,
+        body=operation.body,
+    )
+
+
+def parse_response(
+    operation: Operation[A],
+    response: HttpResponse,
+    *,
+    settings: Settings,
+    call: CallInfo,
+    now: float,
+) -> A | Finding:
+    """Return the answer, or what its absence shows.
+
+    Args:
+        operation: What was asked.
+        response: What came back.
+        settings: Whose key must not show up, and which fields must be repeated.
+        call: The account of the call so far, for the answer to carry.
+        now: The time, in epoch seconds, where the response has no date of its own.
+    """
+    verdict, ground = judge_status(response.status, writes=operation.writes)
+    request_id = response.headers.get("request-id") or response.headers.get(
+        "x-request-id"
+    )
+    if verdict is Verdict.DONE:
+        call = attrs.evolve(
+            call, http_status=response.status, request_id=_shown(request_id, ())
+        )
+        return _read_answer(operation, response.body, call, settings.echo_fields)
+    hidden = (*operation.sent, ("api_key", settings.api_key.reveal()))
+    words = _read_error(response.body, hidden)
+    reason = f"HTTP {response.status}"
+    if words.get("message"):
+        reason = f"{reason}, {words['message']}"
+    return Finding(
+        verdict=verdict,
+        ground=ground,
+        reason=reason,
+        phase="status",
+        http_status=response.status,
+        request_id=_shown(request_id, hidden),
+        retry_after=parse_retry_after(
+            response.headers.get("retry-after"), response.headers.get("date"), now
+        ),
+        **words,
+    )
+
+
+def _read_answer(
+    operation: Operation[A], body: bytes, call: CallInfo, echo_fields: Collection[str]
+) -> A | Finding:
+    try:
+        raw = decode_json(body)
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict):
+        return _unreadable(call, "the answer is not a JSON object", Ground.AMBIGUOUS)
+    answer = structure(operation.answer, raw, call)
+    if answer is None:
+        # Something was done that we cannot name: a repeat would only add to it.
+        return _unreadable(call, "the answer has no usable id", Ground.NONE)
+    names = differing_fields(operation.expected, answer, echo_fields)
+    if names:
+        reason = f"the answer is not to this request: {', '.join(names)} differ"
+        finding = _unreadable(call, reason, Ground.NONE)
+        return attrs.evolve(finding, phase="echo", mistrusted=len(names))
+    return answer
+
+
+def _unreadable(call: CallInfo, reason: str, ground: Ground) -> Finding:
+    return Finding(
+        verdict=Verdict.UNKNOWN,
+        ground=ground,
+        reason=f"HTTP {call.http_status}, but {reason}",
+        phase="parse",
+        http_status=call.http_status,
+        request_id=call.request_id,
+    )
+
+
+# -- the error envelope -------------------------------------------------------------
+
+_WORDS = ("type", "message", "param", "decline_code", "charge_id")
+
+
+def _read_error(body: bytes, hidden: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Read ``{"error": {...}}`` (API contract 2.3), however broken.
+
+    Whatever is not a text where a text belongs is left out.
+    """
+    try:
+        document = decode_json(body)
+    except ValueError:
+        document = None
+    error = document.get("error", document) if isinstance(document, dict) else None
+    if isinstance(error, str):
+        error = {"message": error}
+    if not isinstance(error, dict):
+        error = {}
+    hidden = tuple(hidden)
+    return {word: _shown(error.get(word), hidden) for word in _WORDS}
+
+
+def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
+    """Return the gateway's *text*, fit to be printed: short, without what was sent."""
+    if not isinstance(text, str) or not text:
+        return None
+    for name, value in sorted(hidden, key=lambda pair: -len(pair[1])):
+        if value:
+            whole_words = rf"(?<!\w){re.escape(value)}(?!\w)"
+            text = re.sub(whole_words, f"[{name}]", text, flags=re.IGNORECASE)
+    text = _UNPRINTABLE.sub("\ufffd", text)
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
+
+
+# -- Retry-After --------------------------------------------------------------------
+
+
+def parse_retry_after(value: str | None, date: str | None, now: float) -> float | None:
+    """Return the seconds that the gateway asks to wait, or `None` if it is unclear.
+
+    Args:
+        value: The header: up to nine ASCII digits, or an HTTP date (RFC 9110).
+        date: The answer's own ``Date``, which a date is measured against, so that a
+            wrong clock on either side does no harm.
+        now: The local time in epoch seconds, where the answer has no date.
+    """
+    value = (value or "").strip(" \t")
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _parse_date(value)
+    if until is None:
+        return None
+    since = _parse_date((date or "").strip(" \t"))
+    start = now if since is None else since.timestamp()
+    return max(0.0, until.timestamp() - start)
+
+
+def _parse_date(value: str) -> datetime | None:
+    if not value.isascii() or not value[:1].isalpha():
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+        # RFC 850 and asctime carry no zone that the parser knows: HTTP dates are UTC.
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,126 @@
+"""One function per endpoint: each returns a described, unmade call."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum, auto
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+import attrs
+
+from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import (
+    Answer,
+    CheckoutSession,
+    CheckoutSessionRequest,
+    rules,
+)
+
+from .codec import encode_form, form_fields
+
+A_co = TypeVar("A_co", bound=Answer, covariant=True)
+
+SESSIONS = "/v1/checkout/sessions"
+MINIMUM_LIFETIME = 2.5 * 3600  # seconds (API contract 1.3)
+
+
+class Repeat(Enum):
+    """When an operation may be sent again after an attempt of unknown outcome."""
+
+    FREELY = auto()  # it only reads
+    UNDER_KEY = auto()  # at worst an orphan that nobody has the link to
+    UNDER_HONOURED_KEY = auto()  # money would move twice
+    NEVER = auto()  # a code is used once
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[A_co]):
+    """A call to make, described.
+
+    Attributes:
+        name: The name of the factory's method.
+        path: Below the base URL, ids percent-encoded.
+        answer: What a 2xx is read into.
+        repeat: When it may be sent again.
+        sent: Name and text of what is sent, to be taken out of messages.
+        expected: What the answer has to repeat, by the answer's field names.
+        own_key: The caller chose the key, so an earlier call may have used it.
+    """
+
+    name: str
+    method: str
+    path: str = attrs.field(repr=False)
+    answer: type[A_co]
+    repeat: Repeat
+    body: bytes | None = attrs.field(default=None, repr=False)
+    sent: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    expected: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    idempotency_key: str | None = None
+    own_key: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Tell whether the call changes anything at the gateway."""
+        return self.repeat is not Repeat.FREELY
+
+
+def create_checkout_session(
+    request: CheckoutSessionRequest, *, key: str, own_key: bool, now: float
+) -> Operation[CheckoutSession]:
+    """Open a checkout session.
+
+    Args:
+        request: What to open.
+        key: The idempotency key of the purchase.
+        own_key: The caller chose *key*.
+        now: The time, in epoch seconds.
+
+    Raises:
+        InvalidFieldError: The session would expire too soon, or *key* is malformed.
+    """
+    rules.idempotency_key("idempotency_key", key)
+    if not _lives_long_enough(request.expires_at, now):
+        field, reason = "expires_at", "must be at least 2.5 hours ahead"
+        raise InvalidFieldError(field, reason)
+    sent = form_fields(request)
+    return Operation(
+        name="create",
+        method="POST",
+        path=SESSIONS,
+        answer=CheckoutSession,
+        repeat=Repeat.UNDER_KEY,
+        body=encode_form(sent),
+        sent=sent,
+        expected={
+            "customer_email": request.customer_email,
+            "currency": request.currency,
+            "amount_subtotal": request.amount,
+            "success_url": request.success_url,
+            "cancel_url": request.cancel_url,
+            "notification_url": request.notification_url,
+            "metadata": request.metadata,
+        },
+        idempotency_key=key,
+        own_key=own_key,
+    )
+
+
+def retrieve_checkout_session(session_id: str) -> Operation[CheckoutSession]:
+    """Look at a checkout session.
+
+    Raises:
+        InvalidFieldError: *session_id* cannot be an id.
+    """
+    rules.session_id("session_id", session_id)
+    return Operation(
+        name="retrieve",
+        method="GET",
+        path=f"{SESSIONS}/{quote(session_id, safe='')}",
+        answer=CheckoutSession,
+        repeat=Repeat.FREELY,
+        expected={"id": session_id},
+    )
+
+
+def _lives_long_enough(expires_at: datetime | None, now: float) -> bool:
+    return expires_at is None or expires_at.timestamp() - now >= MINIMUM_LIFETIME

@@ -1,0 +1,23 @@
+"""A text that shows itself to nobody who does not ask by name."""
+
+from typing import NoReturn
+
+
+class Secret:
+    """Holds an API key or a BLIK code; `repr`, logs and tracebacks show dots only."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text itself; call it where it goes onto the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(•••)"
+
+    def __reduce__(self) -> NoReturn:
+        message = "a secret is neither pickled nor copied"
+        raise TypeError(message)

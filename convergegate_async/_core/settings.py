@@ -1,0 +1,141 @@
+"""Where to call and as whom."""
+
+import ipaddress
+import re
+from base64 import b64encode
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
+from .echo import ECHO_FIELDS
+from .secret import Secret
+
+API_KEY_VARIABLE = "CONVERGEGATE_API_KEY"
+BASE_URL_VARIABLE = "CONVERGEGATE_BASE_URL"
+
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Where to call and as whom.
+
+    Attributes:
+        base_url: Scheme, host and path prefix, without ``/v1`` and a final slash.
+        api_key: The secret key.
+        authorization: The header's value, computed once.
+        echo_fields: Which fields of an answer must repeat what was sent.
+    """
+
+    base_url: str
+    api_key: Secret
+    authorization: Secret
+    echo_fields: frozenset[str]
+
+
+def read_settings(
+    api_key: Secret, base_url: object, echo_fields: Collection[str] = ECHO_FIELDS
+) -> Settings:
+    """Check the key, the address and the names of the fields.
+
+    Raises:
+        ConfigurationError: One of them cannot be right.
+    """
+    problem = _problem_of_key(api_key.reveal())
+    if problem is not None:
+        message = f"the API key {problem}"
+        raise ConfigurationError(message)
+    if not isinstance(base_url, str):
+        message = "the base URL must be a str"
+        raise ConfigurationError(message)
+    address, problem = _canonical(base_url)
+    if problem is not None:
+        message = f"the base URL {problem}"
+        raise ConfigurationError(message)
+    if isinstance(echo_fields, str) or not set(echo_fields) <= set(ECHO_FIELDS):
+        message = f"echo_fields may hold {', '.join(ECHO_FIELDS)}"
+        raise ConfigurationError(message)
+    return Settings(
+        base_url=address,
+        api_key=api_key,
+        authorization=_basic(api_key),
+        echo_fields=frozenset(echo_fields),
+    )
+
+
+def missing_variables(api_key: Secret, base_url: str) -> tuple[str, ...]:
+    """Name the environment variables that had to be set and were not."""
+    values = {API_KEY_VARIABLE: api_key.reveal(), BASE_URL_VARIABLE: base_url}
+    return tuple(name for name, value in values.items() if not value)
+
+
+def _basic(api_key: Secret) -> Secret:
+    # HTTP Basic with an empty password (source: API contract 2.1).
+    return Secret("Basic " + b64encode(f"{api_key.reveal()}:".encode()).decode())
+
+
+def _problem_of_key(key: object) -> str | None:
+    if not isinstance(key, str) or not key:
+        return "must be a non-empty str"
+    if any(character.isspace() for character in key):
+        return "must not hold white space (is there a newline at its end?)"
+    if not (key.isascii() and key.isprintable()):
+        return "must be printable ASCII"
+    if ":" in key:
+        return "must not hold a colon"
+    return None
+
+
+def _canonical(base_url: str) -> tuple[str, str | None]:
+    """Return the address as it is put before a path, and what is wrong with it."""
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "", "is not a URL"
+    path = parts.path.rstrip("/")
+    problems = (
+        (
+            "must be absolute, such as https://gateway.example",
+            parts.scheme not in {"http", "https"} or not host,
+        ),
+        (
+            "must be printable ASCII without spaces",
+            not (base_url.isascii() and base_url.isprintable()) or " " in base_url,
+        ),
+        (
+            "must hold no user name, query or fragment",
+            bool("@" in parts.netloc or parts.query or parts.fragment),
+        ),
+        (
+            "must be https (plain http only to this machine)",
+            parts.scheme == "http" and not is_loopback(host),
+        ),
+        ("must name a host, not a number", not _is_host(host)),
+        ("must end before /v1", path.endswith("/v1")),
+    )
+    name = f"[{host}]" if ":" in host else host
+    address = f"{parts.scheme}://{name}{'' if port is None else f':{port}'}{path}"
+    return address, next((problem for problem, found in problems if found), None)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* names this machine and no other."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # 2130706433 and 0x7f.1 are addresses in disguise; no host name is a number.
+        return not _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2])
+    return not address.is_link_local

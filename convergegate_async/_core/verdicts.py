@@ -1,0 +1,191 @@
+"""What one attempt proves: one table for broken connections, one for statuses.
+
+The one question is: can we prove that the gateway did not start to work on it? What is
+not listed here is Unknown, so that a new proxy or a new aiohttp cannot make a silent
+duplicate or a silent loss (source: reliability tables 1.2 and 1.3).
+"""
+
+from enum import Enum, auto
+
+import attrs
+
+
+class Verdict(Enum):
+    """What is proven of one attempt."""
+
+    DONE = auto()
+    REJECTED = auto()
+    NOT_SENT = auto()
+    UNKNOWN = auto()
+
+
+class Ground(Enum):
+    """On what ground an attempt may be sent again."""
+
+    NONE = auto()  # nothing would change, or it is too dangerous
+    UNSENT = auto()  # the gateway has not seen it
+    THROTTLED = auto()  # 429: refused before any work
+    TOO_EARLY = auto()  # 425: likewise
+    CONFLICT = auto()  # 409: perhaps another attempt under the same key is at work
+    AMBIGUOUS = auto()  # it may have been done: only where a repeat does no harm
+
+
+@attrs.frozen
+class _Row:
+    reason: str
+    before_head: bool = False
+    final: bool = False
+
+
+class Kind(Enum):
+    """What broke, in the transport's words.
+
+    *before_head* says that the kind alone proves that no request was written; *final*
+    that a repeat cannot help.
+    """
+
+    CONNECT = _Row("the gateway could not be reached", before_head=True)
+    CONNECT_TIMEOUT = _Row("no connection was opened in time", before_head=True)
+    POOL_TIMEOUT = _Row(
+        "all connections stayed busy: raise PoolLimits.limit or call less",
+        before_head=True,
+        final=True,
+    )
+    NO_DESCRIPTOR = _Row(
+        "this process has no file descriptor left: raise its limit (ulimit -n) "
+        "or lower PoolLimits.limit",
+        before_head=True,
+        final=True,
+    )
+    DNS = _Row("the gateway's name could not be looked up", before_head=True)
+    UNKNOWN_HOST = _Row(
+        "the gateway's host name does not exist", before_head=True, final=True
+    )
+    HANDSHAKE = _Row("the TLS handshake failed", before_head=True)
+    CERTIFICATE = _Row(
+        "the gateway's certificate is not trusted", before_head=True, final=True
+    )
+    PROXY = _Row("the proxy could not be reached", before_head=True)
+    PROXY_REFUSAL = _Row("the proxy refused to connect", before_head=True, final=True)
+    ADDRESS = _Row("the address cannot be called", before_head=True, final=True)
+    STRAY = _Row("the connection held bytes that nobody asked for", before_head=True)
+    CLOSED = _Row("the factory was closed", final=True)
+    TIMEOUT = _Row("time ran out")
+    DISCONNECTED = _Row("the connection was closed without an answer")
+    BROKEN = _Row("the connection broke")
+    HEAD = _Row("the head of the answer could not be read")
+    BODY = _Row("the body of the answer was cut or broken")
+    ENCODED = _Row("the answer was compressed although that was not asked for")
+    TOO_LARGE = _Row("the answer was larger than 1 MiB")
+    UNEXPECTED = _Row("the connection failed in an unforeseen way")
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """An attempt that brought no whole answer.
+
+    Attributes:
+        kind: What broke.
+        sent: `True` once the request's head was about to be written, `False` if it
+            provably was not, `None` if nobody could tell.
+        phase: How far the answer had come: ``sent``, ``head`` or ``body``.
+    """
+
+    kind: Kind
+    sent: bool | None
+    phase: str = "sent"
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """What a failed attempt showed, and on what ground it may be sent again.
+
+    Attributes:
+        reason: What happened, in plain words and without the caller's data.
+        phase: Where an attempt of unknown outcome ended.
+        retry_after: Seconds that the gateway asked to wait.
+        mistrusted: How many fields of the answer belong to another request.
+    """
+
+    verdict: Verdict
+    ground: Ground
+    reason: str
+    phase: str | None = None
+    http_status: int | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    type: str | None = None
+    message: str | None = None
+    param: str | None = None
+    decline_code: str | None = None
+    charge_id: str | None = None
+    mistrusted: int = 0
+
+
+def judge_failure(failure: Failure) -> Finding:
+    """Return what an attempt without a whole answer proves."""
+    row = failure.kind.value
+    unsent = failure.sent is False or (failure.sent is None and row.before_head)
+    if unsent:
+        return Finding(
+            verdict=Verdict.NOT_SENT,
+            ground=Ground.NONE if row.final else Ground.UNSENT,
+            reason=row.reason,
+        )
+    return Finding(
+        verdict=Verdict.UNKNOWN,
+        ground=Ground.NONE if row.final else Ground.AMBIGUOUS,
+        reason=row.reason,
+        phase=failure.phase,
+    )
+
+
+# Refused before any work, whoever answers: the method or the protocol is wrong, or a
+# captive portal is in the way. Every other 5xx may come after the work was done.
+_REFUSED_5XX = frozenset({501, 505, 506, 510, 511})
+_SAME_METHOD_REDIRECTS = frozenset({307, 308})
+_LATE_4XX = frozenset({408, 499})  # a proxy may say it of a request that is at work
+_BUSY_4XX = frozenset({423, 424})
+_INVITATIONS = {
+    409: Ground.CONFLICT,
+    425: Ground.TOO_EARLY,
+    429: Ground.THROTTLED,
+}
+
+
+def judge_status(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
+    """Return what a status proves of a call that *writes*, or of one that only reads.
+
+    A 2xx is DONE as far as the status can tell; its body has still to be read.
+    """
+    match status // 100:
+        case 2:
+            return Verdict.DONE, Ground.NONE
+        case 3:
+            # A POST answered by 303 may have been done; a 307 asks to send it again.
+            passed_on = not writes or status in _SAME_METHOD_REDIRECTS
+            return Verdict.REJECTED if passed_on else Verdict.UNKNOWN, Ground.NONE
+        case 4:
+            return _judge_4xx(status, writes=writes)
+        case 5:
+            return _judge_5xx(status, writes=writes)
+        case 1 if writes:
+            return Verdict.UNKNOWN, Ground.NONE
+        case _:
+            return Verdict.UNKNOWN, Ground.AMBIGUOUS
+
+
+def _judge_4xx(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
+    if status in _INVITATIONS:
+        return Verdict.REJECTED, _INVITATIONS[status]
+    if status in _LATE_4XX:
+        return Verdict.UNKNOWN if writes else Verdict.REJECTED, Ground.AMBIGUOUS
+    if status in _BUSY_4XX and not writes:
+        return Verdict.REJECTED, Ground.AMBIGUOUS
+    return Verdict.REJECTED, Ground.NONE
+
+
+def _judge_5xx(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
+    if status in _REFUSED_5XX:
+        return Verdict.REJECTED, Ground.NONE
+    return Verdict.UNKNOWN if writes else Verdict.REJECTED, Ground.AMBIGUOUS

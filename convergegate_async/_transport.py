@@ -1,0 +1,357 @@
+"""One attempt on the wire: bytes out, bytes in, or what broke.
+
+The only place that knows aiohttp's client. It decides nothing: it names what happened,
+and whether the request's head had been about to be written when it did.
+"""
+
+import asyncio
+import errno
+import socket
+from contextvars import ContextVar
+from ssl import SSLContext
+from typing import Any, Protocol
+
+import aiohttp
+from aiohttp import client_exceptions, http_exceptions
+
+from convergegate_async._core.messages import READ_HEADERS, HttpRequest, HttpResponse
+from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async.policy import PoolLimits, Timeouts
+
+BODY_LIMIT = 1_048_576  # bytes
+
+
+class Transport(Protocol):
+    """How the factory reaches the gateway."""
+
+    async def open(self) -> None:
+        """Get ready, on the running event loop."""
+        ...
+
+    async def send(
+        self, request: HttpRequest, patience: float
+    ) -> HttpResponse | Failure:
+        """Make one attempt that ends within *patience* seconds."""
+        ...
+
+    def retire(self) -> None:
+        """Reuse none of the present connections: an answer was not ours."""
+        ...
+
+    async def aclose(self) -> None:
+        """Cut what is under way, and let go of everything."""
+        ...
+
+
+class _Attempt:
+    """What is known of the attempt that the running task makes.
+
+    Attributes:
+        built: Our `_Request` was built for it, so that its marker can be believed.
+        marked: The request's head was about to be written.
+        head: The head of the answer was read.
+    """
+
+    __slots__ = ("built", "head", "marked", "queued")
+
+    def __init__(self) -> None:
+        self.built = False
+        self.head = False
+        self.marked = False
+        self.queued = True
+
+    def failure(self, kind: Kind) -> Failure:
+        sent = self.marked if self.built else None
+        phase = "sent"
+        if kind is Kind.HEAD:
+            phase = "head"
+        elif self.head:
+            phase = "body"
+        return Failure(kind=kind, sent=sent, phase=phase)
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("convergegate_attempt")
+
+
+class _StrayDataError(aiohttp.ClientConnectionError):
+    """A pooled connection holds bytes that no request of ours asked for."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """Leaves the marker that proves what was sent.
+
+    aiohttp builds it before it connects and calls `send` with a connection in hand.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- handed through
+        super().__init__(*args, **options)
+        self._attempt = _attempt.get()
+        self._attempt.built = True
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        # An unsolicited answer on an idle connection would be read as ours.
+        if conn.protocol is None or conn.protocol.should_close:
+            raise _StrayDataError
+        self._attempt.marked = True
+        return await super().send(conn)
+
+
+class _BodyError(Exception):
+    """The body is not to be read: *kind* says why."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class _Generation:
+    """The connections opened between two look-ups of the gateway's name."""
+
+    __slots__ = ("busy", "retires_at", "session")
+
+    def __init__(self, session: aiohttp.ClientSession, retires_at: float) -> None:
+        self.session = session
+        self.retires_at = retires_at
+        self.busy = 0
+
+
+class AiohttpTransport:
+    """One aiohttp connection pool.
+
+    Args:
+        timeouts: Of which *connect* is kept here.
+        pool: How many connections, and for how long.
+        connector: The caller's own, used and never closed; its connections are the
+            caller's to retire.
+        proxy: The address of a proxy; the environment is not asked.
+        ssl: What to trust; aiohttp's default if `None`.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeouts: Timeouts,
+        pool: PoolLimits,
+        connector: aiohttp.BaseConnector | None = None,
+        proxy: str | None = None,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=timeouts.connect, ceil_threshold=float("inf")
+        )
+        self._pool = pool
+        self._connector = connector
+        self._proxy = proxy
+        self._ssl = ssl
+        # Our own queue in front of aiohttp's: it tells waiting from connecting.
+        limit = connector.limit if connector is not None else 0
+        self._slots = asyncio.Semaphore(min(limit or pool.limit, pool.limit))
+        self._generation: _Generation | None = None
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._farewells: set[asyncio.Task[None]] = set()
+        self._all_cut = asyncio.Event()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Build the pool on the running event loop."""
+        self._generation = self._new_generation()
+
+    async def send(
+        self, request: HttpRequest, patience: float
+    ) -> HttpResponse | Failure:
+        """Make one attempt that ends within *patience* seconds."""
+        if self._closed or patience <= 0:
+            kind = Kind.CLOSED if self._closed else Kind.TIMEOUT
+            return Failure(kind=kind, sent=False)
+        attempt = _Attempt()
+        deadline = asyncio.timeout(patience)
+        self._deadlines.add(deadline)
+        try:
+            async with deadline, self._slots:
+                attempt.queued = False
+                return await self._exchange(request, attempt)
+        except asyncio.CancelledError as error:
+            # aiohttp's frames hold the key and the body.
+            cancelled = error.with_traceback(None)
+            cancelled.__context__ = None
+        except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
+            return self._read_failure(error, attempt)
+        finally:
+            self._deadlines.discard(deadline)
+            if self._closed and not self._deadlines:
+                self._all_cut.set()
+        raise cancelled
+
+    def retire(self) -> None:
+        """Open a new generation of connections; the old one ends with its last call."""
+        old = self._generation
+        if self._connector is None and old is not None:
+            self._generation = self._new_generation()
+            self._say_farewell(old)
+
+    async def aclose(self) -> None:
+        """Cut what is under way, and close the pool (never the caller's connector)."""
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(loop.time())
+        if self._deadlines:
+            await self._all_cut.wait()
+        if self._generation is not None:
+            await self._generation.session.close()
+        await asyncio.gather(*self._farewells)
+
+    async def _exchange(self, request: HttpRequest, attempt: _Attempt) -> HttpResponse:
+        generation = self._current_generation()
+        generation.busy += 1
+        token = _attempt.set(attempt)
+        try:
+            async with generation.session.request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,  # a redirect would take the body elsewhere
+            ) as response:
+                attempt.head = True
+                body = await _read_body(response)
+                return HttpResponse(
+                    status=response.status, headers=_read_headers(response), body=body
+                )
+        finally:
+            _attempt.reset(token)
+            generation.busy -= 1
+            if generation is not self._generation:
+                self._say_farewell(generation)
+
+    def _read_failure(self, error: Exception, attempt: _Attempt) -> Failure:
+        kind = kind_of(error)
+        if kind is Kind.TIMEOUT and self._closed:
+            kind = Kind.CLOSED
+        if attempt.queued:
+            kind = Kind.CLOSED if self._closed else Kind.POOL_TIMEOUT
+            return Failure(kind=kind, sent=False)
+        return attempt.failure(kind)
+
+    def _current_generation(self) -> _Generation:
+        generation = self._generation
+        if generation is None:
+            raise AssertionError
+        if generation.retires_at <= asyncio.get_running_loop().time():
+            self.retire()
+            generation = self._generation or generation
+        return generation
+
+    def _new_generation(self) -> _Generation:
+        connector = self._connector or aiohttp.TCPConnector(
+            limit=0,  # the semaphore is the limit
+            keepalive_timeout=self._pool.keepalive,
+            ssl=True if self._ssl is None else self._ssl,
+            timeout_ceil_threshold=float("inf"),
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=self._connector is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            auto_decompress=False,
+            trust_env=False,
+            proxy=self._proxy,
+            request_class=_Request,
+        )
+        # aiohttp would silently send a GET again once: one attempt is one request.
+        session._retry_connection = False  # noqa: SLF001 -- there is no public switch (aiohttp 3.14)
+        age = float("inf") if self._connector is not None else self._pool.max_age
+        return _Generation(session, asyncio.get_running_loop().time() + age)
+
+    def _say_farewell(self, generation: _Generation) -> None:
+        """Close *generation* once its last call is over."""
+        if generation.busy == 0:
+            task = asyncio.get_running_loop().create_task(generation.session.close())
+            self._farewells.add(task)
+            task.add_done_callback(self._farewells.discard)
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise _BodyError(Kind.ENCODED)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise _BodyError(Kind.TOO_LARGE)
+    return bytes(body)
+
+
+def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    # A header that came twice is joined, and so means nothing to its parser.
+    headers = response.headers
+    names = (name for name in READ_HEADERS if name in headers)
+    return {name: ", ".join(headers.getall(name)) for name in names}
+
+
+# -- which exception is which kind ---------------------------------------------------
+
+# Every class that aiohttp exports stands here by itself, so that a new one is seen (a
+# test walks them). The status of an error that aiohttp made up (400) is never read.
+KINDS: dict[type[BaseException], Kind] = {
+    client_exceptions.ClientConnectorError: Kind.CONNECT,
+    client_exceptions.UnixClientConnectorError: Kind.CONNECT,
+    client_exceptions.ClientConnectorDNSError: Kind.DNS,
+    client_exceptions.ClientSSLError: Kind.HANDSHAKE,
+    client_exceptions.ClientConnectorSSLError: Kind.HANDSHAKE,
+    client_exceptions.ClientConnectorCertificateError: Kind.CERTIFICATE,
+    client_exceptions.ServerFingerprintMismatch: Kind.CERTIFICATE,
+    client_exceptions.ClientProxyConnectionError: Kind.PROXY,
+    client_exceptions.ClientHttpProxyError: Kind.PROXY_REFUSAL,
+    client_exceptions.ConnectionTimeoutError: Kind.CONNECT_TIMEOUT,
+    client_exceptions.InvalidURL: Kind.ADDRESS,
+    client_exceptions.InvalidUrlClientError: Kind.ADDRESS,
+    client_exceptions.NonHttpUrlClientError: Kind.ADDRESS,
+    _StrayDataError: Kind.STRAY,
+    TimeoutError: Kind.TIMEOUT,
+    client_exceptions.SocketTimeoutError: Kind.TIMEOUT,
+    client_exceptions.ServerTimeoutError: Kind.TIMEOUT,
+    client_exceptions.ServerDisconnectedError: Kind.DISCONNECTED,
+    client_exceptions.ServerConnectionError: Kind.BROKEN,
+    client_exceptions.ClientOSError: Kind.BROKEN,
+    client_exceptions.ClientConnectionResetError: Kind.BROKEN,
+    client_exceptions.ClientConnectionError: Kind.BROKEN,
+    client_exceptions.ClientResponseError: Kind.HEAD,
+    client_exceptions.ContentTypeError: Kind.BODY,
+    client_exceptions.ClientPayloadError: Kind.BODY,
+    http_exceptions.HttpProcessingError: Kind.HEAD,
+    http_exceptions.PayloadEncodingError: Kind.BODY,
+    # Not to be met: no redirects, no web sockets, no upload tracker.
+    client_exceptions.RedirectClientError: Kind.UNEXPECTED,
+    client_exceptions.InvalidUrlRedirectClientError: Kind.UNEXPECTED,
+    client_exceptions.NonHttpUrlRedirectClientError: Kind.UNEXPECTED,
+    client_exceptions.TooManyRedirects: Kind.UNEXPECTED,
+    client_exceptions.WSServerHandshakeError: Kind.UNEXPECTED,
+    client_exceptions.WSMessageTypeError: Kind.UNEXPECTED,
+    client_exceptions.UploadAbortedError: Kind.UNEXPECTED,
+    client_exceptions.ClientError: Kind.UNEXPECTED,
+}
+
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+_UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
+
+
+def kind_of(error: Exception) -> Kind:
+    """Name what broke."""
+    if isinstance(error, _BodyError):
+        return error.kind
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if error.errno in _NO_DESCRIPTOR:
+            return Kind.NO_DESCRIPTOR
+        if (
+            isinstance(error, aiohttp.ClientConnectorDNSError)
+            and error.errno in _UNKNOWN_HOST
+        ):
+            return Kind.UNKNOWN_HOST
+    for cls in type(error).__mro__:
+        if cls in KINDS:
+            return KINDS[cls]
+    return Kind.UNEXPECTED

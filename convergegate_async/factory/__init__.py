@@ -1,0 +1,239 @@
+"""CheckoutSessionFactory: the object that users hold, one short method per endpoint."""
+
+import os
+from collections.abc import Collection, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
+
+from convergegate_async._core.echo import ECHO_FIELDS
+from convergegate_async._core.keys import fresh_key
+from convergegate_async._core.operations import (
+    create_checkout_session,
+    retrieve_checkout_session,
+)
+from convergegate_async._core.secret import Secret
+from convergegate_async._core.settings import (
+    API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
+    missing_variables,
+    read_settings,
+)
+from convergegate_async._transport import AiohttpTransport, Transport
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
+from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
+
+from ._caller import Caller, World
+
+if TYPE_CHECKING:
+    import ssl as tls
+
+    from aiohttp import BaseConnector
+
+__all__ = ["CheckoutSessionFactory", "FactoryOptions", "World"]
+
+
+class FactoryOptions(TypedDict, total=False):
+    """The keyword arguments of `CheckoutSessionFactory`."""
+
+    retry: RetryPolicy | None
+    timeouts: Timeouts | None
+    pool: PoolLimits | None
+    connector: "BaseConnector | None"
+    proxy: str | None
+    ssl: "tls.SSLContext | None"
+    echo_fields: Collection[str]
+    transport: Transport | None
+    world: World | None
+
+
+class CheckoutSessionFactory:
+    """Opens checkout sessions and follows them, over one pool of connections.
+
+    Hold one for the life of the program, on one event loop::
+
+        async with CheckoutSessionFactory(api_key=key, base_url=url) as checkout:
+            session = await checkout.create(request)
+
+    A factory is used once: after `aclose` it stays closed. Every call ends within
+    its *timeout*, the hard deadline of the whole call in seconds (`Timeouts.total` if
+    `None`), with an answer or a `CallError`; the error's *outcome* tells what is known.
+
+    Args:
+        api_key: The secret key, sent by HTTP Basic.
+        base_url: The gateway's address, without ``/v1``; plain http to this machine
+            only.
+        retry: Whether and when to try again.
+        timeouts: How long to wait.
+        pool: How many connections to hold, and for how long.
+        connector: An aiohttp connector of your own. It is used and never closed, and
+            the retirement of its connections is up to you.
+        proxy: The address of a proxy; the environment is not asked for one.
+        ssl: What to trust; the platform's certificates if `None`.
+        echo_fields: Which fields of an answer must repeat what was sent. Leave one out
+            if your gateway rewrites it.
+        transport: What to send with instead of aiohttp, for tests.
+        world: Where time and chance come from, for tests.
+
+    Raises:
+        ConfigurationError: An argument cannot be right.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is a separate choice of the owner
+        self,
+        api_key: str,
+        base_url: str,
+        *,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        pool: PoolLimits | None = None,
+        connector: "BaseConnector | None" = None,
+        proxy: str | None = None,
+        ssl: "tls.SSLContext | None" = None,
+        echo_fields: Collection[str] = ECHO_FIELDS,
+        transport: Transport | None = None,
+        world: World | None = None,
+    ) -> None:
+        secret = _secret(api_key)
+        del api_key  # tracebacks show locals
+        if connector is not None and ssl is not None:
+            message = "ssl belongs to the connector: give it there"
+            raise ConfigurationError(message)
+        timeouts = timeouts or Timeouts()
+        self._caller = Caller(
+            settings=read_settings(secret, base_url, echo_fields),
+            policy=retry or RetryPolicy(),
+            timeouts=timeouts,
+            transport=transport
+            or AiohttpTransport(
+                timeouts=timeouts,
+                pool=pool or PoolLimits(),
+                connector=connector,
+                proxy=proxy,
+                ssl=ssl,
+            ),
+            world=world or World(),
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        **overrides: Unpack[FactoryOptions],
+    ) -> Self:
+        """Build a factory from ``CONVERGEGATE_API_KEY`` and ``CONVERGEGATE_BASE_URL``.
+
+        Args:
+            environ: Where to read them; the process's environment if `None`.
+            api_key: Wins over the variable.
+            base_url: Wins over the variable.
+            **overrides: Other arguments of the constructor.
+
+        Raises:
+            ConfigurationError: A variable is missing, or an argument cannot be right.
+        """
+        environ = os.environ if environ is None else environ
+        secret = _secret(api_key or environ.get(API_KEY_VARIABLE, ""))
+        base_url = base_url or environ.get(BASE_URL_VARIABLE, "")
+        del api_key, environ  # tracebacks show locals
+        missing = missing_variables(secret, base_url)
+        if missing:
+            message = f"set the environment variable {' and '.join(missing)}"
+            raise ConfigurationError(message)
+        return cls(cast("str", secret), base_url, **overrides)
+
+    async def open(self) -> Self:
+        """Open the pool on the running event loop.
+
+        Raises:
+            ConfigurationError: The factory was opened before.
+        """
+        await self._caller.open()
+        return self
+
+    async def aclose(self, drain: float = 10.0) -> tuple[str, ...]:
+        """Refuse new calls, let running ones finish, and close the pool.
+
+        Args:
+            drain: The seconds that running calls get before they are cut.
+
+        Returns:
+            The idempotency keys of the calls whose outcome was left unknown.
+        """
+        return await self._caller.aclose(drain)
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            await self.aclose()
+        else:
+            await self.aclose(drain=0)
+
+    def __repr__(self) -> str:
+        caller = self._caller
+        return f"<CheckoutSessionFactory {caller.state}, {caller.settings.base_url}>"
+
+    async def create(
+        self,
+        request: CheckoutSessionRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> CheckoutSession:
+        """Open a checkout session.
+
+        Args:
+            request: What to open.
+            idempotency_key: One key per purchase, such as ``derive_key("order", id)``;
+                a random one if `None`. Every attempt carries it.
+            timeout: The deadline of the whole call in seconds.
+
+        Raises:
+            InvalidFieldError: *request* expires too soon, or an argument is malformed.
+            NotSentError: Provably nothing reached the gateway.
+            OutcomeUnknownError: The session may have been opened.
+            ApiError: The gateway refused.
+            ConfigurationError: The factory is not open here.
+        """
+        world = self._caller.world
+        operation = create_checkout_session(
+            request,
+            key=fresh_key(world.dice()) if idempotency_key is None else idempotency_key,
+            own_key=idempotency_key is not None,
+            now=world.now(),
+        )
+        return await self._caller.run(operation, timeout)
+
+    async def retrieve(
+        self, session_id: str, *, timeout: float | None = None
+    ) -> CheckoutSession:
+        """Look at a checkout session.
+
+        Args:
+            session_id: The session's id.
+            timeout: The deadline of the whole call in seconds.
+
+        Raises:
+            InvalidFieldError: *session_id* cannot be an id.
+            NotFoundError: There is no such session.
+            NotSentError: Provably nothing reached the gateway.
+            OutcomeUnknownError: No readable answer came; nothing was changed.
+            ApiError: The gateway refused.
+            ConfigurationError: The factory is not open here.
+        """
+        return await self._caller.run(retrieve_checkout_session(session_id), timeout)
+
+
+def _secret(api_key: object) -> Secret:
+    # `from_env` hands on a key that is wrapped already.
+    return api_key if isinstance(api_key, Secret) else Secret(cast("str", api_key))

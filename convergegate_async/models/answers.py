@@ -1,0 +1,154 @@
+"""What the gateway tells: one name per field, whatever the wire's spelling.
+
+Only *id* is required; the gateway's own samples miss fields. An empty text reads as
+`None`, a null list as ``()``, null metadata as ``{}``, a timestamp as an aware
+datetime in UTC. A field of the wrong type is `None` and named in ``call.misread``: the
+session exists all the same.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+import attrs
+
+from .words import (
+    EventType,
+    PaymentMethod,
+    RefundReason,
+    RefundStatus,
+    SessionStatus,
+)
+
+
+@attrs.frozen(kw_only=True)
+class CallInfo:
+    """How an answer came about.
+
+    Attributes:
+        idempotency_key: The key that every attempt carried; `None` on reads and `pay`.
+        attempts: How often the call was tried, unsent tries included.
+        unknown_attempts: How many of these ended without our knowing whether the
+            gateway did it. Above 0, an unpaid second session may exist.
+        elapsed: Seconds from the start of the call to the answer.
+        request_id: The gateway's name for the answer, where it gives one.
+        http_status: The status of the answer.
+        misread: The answer's fields that could not be read.
+    """
+
+    idempotency_key: str | None = None
+    attempts: int = 1
+    unknown_attempts: int = 0
+    elapsed: float = 0.0
+    request_id: str | None = None
+    http_status: int | None = None
+    misread: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class CheckoutSession:
+    """A checkout session as the gateway last told it.
+
+    Attributes:
+        amount_total: In minor units, after discounts and fees.
+        amount_subtotal: In minor units, before discounts and fees: what was asked.
+        amount_refunded: In minor units.
+        url: The hosted pay page. Whoever has it can pay, so it is left out of `repr`.
+        status: A `SessionStatus`, or the gateway's own word if it is a new one.
+        livemode: `True` for real money.
+        raw: The answer as received, unknown fields included.
+        call: How the answer came about.
+    """
+
+    id: str
+    status: SessionStatus | str | None = None
+    amount_total: int | None = None
+    amount_subtotal: int | None = None
+    amount_refunded: int | None = None
+    currency: str | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+    success_url: str | None = attrs.field(default=None, repr=False)
+    cancel_url: str | None = attrs.field(default=None, repr=False)
+    notification_url: str | None = attrs.field(default=None, repr=False)
+    customer_email: str | None = attrs.field(default=None, repr=False)
+    customer_firstname: str | None = attrs.field(default=None, repr=False)
+    customer_lastname: str | None = attrs.field(default=None, repr=False)
+    customer_phone: str | None = attrs.field(default=None, repr=False)
+    customer_ip: str | None = attrs.field(default=None, repr=False)
+    customer_country: str | None = attrs.field(default=None, repr=False)
+    payment_method: tuple[PaymentMethod | str, ...] = ()
+    expires_at: datetime | None = None
+    created_at: datetime | None = None
+    locale: str | None = None
+    fees: tuple[object, ...] = attrs.field(default=(), repr=False)
+    refunds: tuple[object, ...] = attrs.field(default=(), repr=False)
+    refunded: bool | None = None
+    livemode: bool | None = None
+    metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
+    raw: Mapping[str, object] = attrs.field(
+        factory=dict, repr=False, eq=False, metadata={"wire": False}
+    )
+    call: CallInfo = attrs.field(
+        factory=CallInfo, repr=False, eq=False, metadata={"wire": False}
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Refund:
+    """A refund as the gateway last told it.
+
+    Attributes:
+        amount: What is paid back, in minor units.
+        status: A `RefundStatus`, or the gateway's own word if it is a new one.
+        reason: A `RefundReason`, or the gateway's own word.
+        livemode: `True` for real money.
+        raw: The answer as received, unknown fields included.
+        call: How the answer came about.
+    """
+
+    id: str
+    amount: int | None = None
+    status: RefundStatus | str | None = None
+    reason: RefundReason | str | None = None
+    session_id: str | None = None
+    currency: str | None = None
+    created_at: datetime | None = None
+    livemode: bool | None = None
+    metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
+    raw: Mapping[str, object] = attrs.field(
+        factory=dict, repr=False, eq=False, metadata={"wire": False}
+    )
+    call: CallInfo = attrs.field(
+        factory=CallInfo, repr=False, eq=False, metadata={"wire": False}
+    )
+
+
+Answer: TypeAlias = CheckoutSession | Refund
+
+
+@attrs.frozen(kw_only=True)
+class WebhookEvent:
+    """What a webhook told. Confirm it by `retrieve` before acting on it.
+
+    Attributes:
+        id: The event's own id; the same event may be delivered several times.
+        type: An `EventType`, or the gateway's own word if it is a new one.
+        version: The API version that the event was written in.
+        session_id: The session that the event is about.
+        refund_id: The refund that the event is about, if it is about one.
+        status: The session's status at the time of the event, not now.
+        stale: Validly signed, but outside of the tolerance.
+        raw: The event as received, unknown fields included.
+    """
+
+    id: str
+    type: EventType | str
+    created_at: datetime | None = None
+    version: str | None = None
+    session_id: str | None = None
+    refund_id: str | None = None
+    status: SessionStatus | str | None = None
+    stale: bool = False
+    raw: Mapping[str, object] = attrs.field(
+        factory=dict, repr=False, eq=False, metadata={"wire": False}
+    )

@@ -1,0 +1,10 @@
+"""A gateway of one's own: real sockets, a book in memory, faults on demand.
+
+It behaves as the provider's public pages say. What they leave open is assumed, and
+marked so in the code.
+"""
+
+from ._faults import Fault, FaultKind, FaultPlan, read_fault
+from ._server import Sandbox, SeenRequest
+
+__all__ = ["Fault", "FaultKind", "FaultPlan", "Sandbox", "SeenRequest", "read_fault"]

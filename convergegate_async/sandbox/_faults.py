@@ -1,0 +1,122 @@
+"""What goes wrong, and when: a seeded plan."""
+
+import random
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
+
+class FaultKind(StrEnum):
+    """What can go wrong in the sandbox."""
+
+    STATUS = "status"
+    """Answer *status* instead, with ``Retry-After`` if *retry_after* is given."""
+    LATENCY = "latency"
+    """Answer *seconds* later."""
+    STALL = "stall"
+    """Take the request, do nothing, never answer."""
+    RESET = "reset"
+    """Break the connection before the work."""
+    LOST = "lost"
+    """Do the work, then break the connection instead of answering."""
+    TRUNCATE = "truncate"
+    """Do the work, then break the connection in the middle of the answer."""
+    STALL_BODY = "stall_body"
+    """Do the work, then stop in the middle of the answer."""
+    DRIP = "drip"
+    """Do the work, then answer a byte every *seconds*."""
+    GARBAGE = "garbage"
+    """Do the work, then answer 200 with something that is not JSON."""
+
+
+@attrs.frozen
+class Fault:
+    """One thing that goes wrong, for some of the requests.
+
+    Attributes:
+        kind: What goes wrong.
+        status: The status to answer (of `STATUS`).
+        retry_after: The ``Retry-After`` header to answer with (of `STATUS`).
+        work_done: Do the work before answering the status (of `STATUS`).
+        seconds: How long (of `LATENCY` and `DRIP`).
+        operation: Only for this one, such as ``create``; for any if `None`.
+        probability: How likely, from 0 to 1.
+        times: How often at most; without end if `None`.
+    """
+
+    kind: FaultKind = attrs.field(converter=FaultKind)
+    status: int = 503
+    retry_after: str | None = None
+    work_done: bool = False
+    seconds: float = 0.05
+    operation: str | None = None
+    probability: float = 1.0
+    times: int | None = None
+
+    def lets_work(self) -> bool:
+        """Tell whether the gateway does its work before things go wrong."""
+        if self.kind is FaultKind.STATUS:
+            return self.work_done
+        return self.kind not in (FaultKind.STALL, FaultKind.RESET)
+
+
+class FaultPlan:
+    """Which request meets which fault; the same seed rolls the same dice."""
+
+    def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
+        self._dice = random.Random(seed)  # noqa: S311 -- faults have to be repeatable
+        self._left: list[tuple[Fault, int | None]] = []
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Let *fault* happen from now on."""
+        self._left.append((fault, fault.times))
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        self._left.clear()
+
+    def draw(self, operation: str) -> Fault | None:
+        """Return the first fault that the next request for *operation* meets."""
+        for position, (fault, left) in enumerate(self._left):
+            if fault.operation not in (None, operation) or left == 0:
+                continue
+            if self._dice.random() >= fault.probability:
+                continue
+            self._left[position] = (fault, None if left is None else left - 1)
+            return fault
+        return None
+
+
+def read_fault(text: str) -> Fault:
+    """Read a fault from ``kind[:name=value,…]``, such as ``status:status=429,times=1``.
+
+    Raises:
+        ConfigurationError: It is no such text.
+    """
+    kind, _, rest = text.partition(":")
+    options = dict(part.partition("=")[::2] for part in rest.split(",") if part)
+    readers: dict[str, Callable[[str], Any]] = {
+        "status": int,
+        "retry_after": str,
+        "work_done": "true".__eq__,
+        "seconds": float,
+        "operation": str,
+        "probability": float,
+        "times": int,
+    }
+    try:
+        values = {name: readers[name](value) for name, value in options.items()}
+        return Fault(FaultKind(kind), **values)
+    except (KeyError, ValueError):
+        pass
+    message = (
+        f"{text!r} is no fault: use KIND or KIND:NAME=VALUE,… with a kind of "
+        f"{', '.join(FaultKind)} and names of {', '.join(readers)}"
+    )
+    raise ConfigurationError(message)
