@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import client_exceptions, http_exceptions
+from yarl import URL
 
 from convergegate_async._core.messages import READ_HEADERS, HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure, Kind
@@ -209,7 +210,7 @@ class AiohttpTransport:
         try:
             async with generation.session.request(
                 request.method,
-                request.url,
+                URL(request.url, encoded=True),  # or yarl would undo our %3D
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,  # a redirect would take the body elsewhere

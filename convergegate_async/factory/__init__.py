@@ -180,7 +180,9 @@ class CheckoutSessionFactory:
             await self.aclose(drain=0)
 
     def __repr__(self) -> str:
-        caller = self._caller
+        caller = getattr(self, "_caller", None)
+        if caller is None:  # a traceback may show it before it is built
+            return "<CheckoutSessionFactory unbuilt>"
         return f"<CheckoutSessionFactory {caller.state}, {caller.settings.base_url}>"
 
     async def create(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import struct
 import time
@@ -21,6 +22,7 @@ from ._desk import Desk, Reply, refusal
 from ._faults import Fault, FaultKind, FaultPlan
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
+_HOST = "127.0.0.1"
 _NOTHING = Reply(status=200, document={})
 
 
@@ -61,6 +63,7 @@ class Sandbox:
         faults: What goes wrong.
         seed: Of the fault's dice and of the session ids.
         now: The gateway's clock, in epoch seconds.
+        watch: Is told every request once it is over.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a separate switch of the gateway
@@ -72,6 +75,7 @@ class Sandbox:
         faults: Iterable[Fault] = (),
         seed: int = 0,
         now: Callable[[], float] = time.time,
+        watch: Callable[[SeenRequest], None] | None = None,
     ) -> None:
         self.api_key = api_key
         self.faults = FaultPlan(faults, seed)
@@ -80,6 +84,7 @@ class Sandbox:
         self.counts: Counter[str] = Counter()
         self._port = port
         self._now = now
+        self._watch = watch
         self._desk = Desk(self.book, api_key, honour_keys=honour_keys)
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -114,7 +119,15 @@ class Sandbox:
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
+        reason = None
+        try:
+            await web.TCPSite(self._runner, _HOST, self._port, backlog=1024).start()
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+        if reason is not None:
+            await self._runner.cleanup()
+            message = f"the sandbox cannot listen on port {self._port}: {reason}"
+            raise ConfigurationError(message)
         host, port = self._runner.addresses[0][:2]
         self._base_url = f"http://{host}:{port}"
         return self
@@ -173,7 +186,20 @@ class Sandbox:
         )
         self.seen.append(seen)
         self.counts[operation] += 1
-        fault = self.faults.draw(operation)
+        try:
+            return await self._meet(self.faults.draw(operation), seen, request, work)
+        finally:
+            if self._watch is not None:
+                self._watch(seen)
+
+    async def _meet(
+        self,
+        fault: Fault | None,
+        seen: SeenRequest,
+        request: web.Request,
+        work: Callable[[], Reply],
+    ) -> web.StreamResponse:
+        """Answer *request*, or let *fault* have its way with it."""
         if fault is None:
             return self._answer(seen, self._work(request, work))
         seen.fault = fault.kind

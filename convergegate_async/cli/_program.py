@@ -1,0 +1,76 @@
+"""The program: its commands, and which exit code an error becomes.
+
+0 done, 1 unexpected, 2 wrong usage, 3 configuration or key, 4 refused by the gateway,
+5 not sent or unknown, 130 interrupted.
+"""
+
+import sys
+
+import click
+
+from convergegate_async import __version__, errors
+
+from . import _demo, _sandbox, _sessions
+
+
+def exit_code_of(error: errors.ConvergeGateError) -> int:
+    """Return the exit code that tells a script what to do about *error*."""
+    match error:
+        case errors.InvalidFieldError():
+            return 2
+        case (
+            errors.ConfigurationError()
+            | errors.AuthenticationError()
+            | errors.PermissionDeniedError()
+        ):
+            return 3
+        case errors.ApiError():
+            return 4
+        case errors.CallError():
+            return 5
+        case _:
+            return 1
+
+
+def advice_on(error: errors.ConvergeGateError) -> str | None:
+    """Return what to do next, where that is not plain from *error* itself."""
+    match error:
+        case errors.OutcomeUnknownError(idempotency_key=str() as key):
+            return f"Repeat it with --idempotency-key {key}, and it is not done twice."
+        case errors.NotSentError():
+            return "Nothing reached the gateway: it is safe to run this again."
+        case errors.AuthenticationError():
+            return "Check CONVERGEGATE_API_KEY, or the file of --api-key-file."
+        case _:
+            return None
+
+
+class _Program(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except errors.ConvergeGateError as error:
+            click.secho(f"Error: {error}", fg="red", err=True)
+            advice = advice_on(error)
+            if advice is not None:
+                click.echo(advice, err=True)
+            code = exit_code_of(error)
+        except KeyboardInterrupt:
+            code = 130
+        sys.exit(code)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="convergegate")
+def program() -> None:
+    """Open ConvergeGate checkout sessions, and try them out without an account.
+
+    The key and the address of the gateway come from CONVERGEGATE_API_KEY and
+    CONVERGEGATE_BASE_URL. Data goes to stdout, everything else to stderr.
+    """
+
+
+program.add_command(_demo.demo)
+program.add_command(_sandbox.sandbox)
+program.add_command(_sessions.create)
+program.add_command(_sessions.get)

@@ -1,0 +1,68 @@
+"""``convergegate sandbox``: a gateway of one's own, until it is interrupted."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from convergegate_async.sandbox import SeenRequest
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="[default: free]"
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all dice.")
+@click.option("--ignore-keys", is_flag=True, help="Do not honour idempotency keys.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:NAME=VALUE,…]",
+    help="What goes wrong, such as lost:probability=0.05 or "
+    "status:status=429,retry_after=1,times=3; may be repeated.",
+)
+def sandbox(port: int, seed: int, ignore_keys: bool, faults: tuple[str, ...]) -> None:  # noqa: FBT001 -- a flag of the command line
+    """Run a gateway of your own on 127.0.0.1, until Ctrl-C.
+
+    The two lines on stdout set the environment of the other commands; every request is
+    told on stderr.
+    """
+    import asyncio
+    import signal
+
+    from convergegate_async.sandbox import Sandbox, read_fault
+
+    gateway = Sandbox(
+        port=port,
+        seed=seed,
+        honour_keys=not ignore_keys,
+        faults=[read_fault(text) for text in faults],
+        watch=_tell,
+    )
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        async with gateway:
+            click.echo(f"export CONVERGEGATE_API_KEY={gateway.api_key}")
+            click.echo(f"export CONVERGEGATE_BASE_URL={gateway.base_url}")
+            click.echo("The sandbox is running; stop it with Ctrl-C.", err=True)
+            await stop.wait()
+        click.echo(f"Stopped after {sum(gateway.counts.values())} requests.", err=True)
+
+    asyncio.run(run())
+
+
+def _tell(seen: "SeenRequest") -> None:
+    notes = [
+        *(["replayed"] if seen.replayed else []),
+        *([f"fault: {seen.fault}"] if seen.fault else []),
+        *([seen.idempotency_key] if seen.idempotency_key else []),
+    ]
+    status = seen.status or "---"
+    click.echo(
+        f"{seen.method} {seen.path} {status} {' '.join(notes)}".rstrip(), err=True
+    )

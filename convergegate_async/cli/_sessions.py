@@ -1,0 +1,100 @@
+"""``convergegate create`` and ``get``."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from convergegate_async.models import CheckoutSessionRequest
+
+from ._gateway import Gateway, gateway_options
+from ._show import show_session
+
+
+class _Moment(click.ParamType[datetime]):
+    """Epoch seconds, or ISO 8601 with a time zone."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        text = str(value)
+        try:
+            if re.fullmatch(r"[0-9]{1,12}", text):
+                return datetime.fromtimestamp(int(text), UTC)
+            moment = datetime.fromisoformat(text)
+        except (ValueError, OverflowError, OSError):
+            self.fail("is neither epoch seconds nor ISO 8601", param, ctx)
+        if moment.tzinfo is None:
+            self.fail("needs a time zone, such as 2026-12-24T18:00+01:00", param, ctx)
+        return moment
+
+
+def _read_pairs(
+    ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str] | None:
+    if not all("=" in pair for pair in pairs):
+        message = "use KEY=VALUE"
+        raise click.BadParameter(message, ctx, param)
+    return dict(pair.split("=", 1) for pair in pairs) or None
+
+
+@click.command()
+@click.option(
+    "--amount", type=int, required=True, help="In minor units: 4999 is 49.99."
+)
+@click.option("--currency", required=True, help="Three letters, such as pln.")
+@click.option("--customer-email", required=True)
+@click.option("--customer-firstname", required=True)
+@click.option("--customer-lastname", required=True)
+@click.option("--customer-phone", required=True, help="In E.164: +48123456789.")
+@click.option("--success-url", required=True, help="Where the customer goes once paid.")
+@click.option("--cancel-url", help="Where the pay page's Cancel button leads.")
+@click.option("--notification-url", help="Where webhooks go.")
+@click.option("--customer-ip", help="The customer's IP address.")
+@click.option("--customer-country", help="Two letters, such as PL.")
+@click.option("--payment-method", multiple=True, help="May be repeated.  [blik]")
+@click.option("--expires-at", type=_Moment(), help="At least 2.5 hours ahead.")
+@click.option("--locale", help="Language of the pay page, such as pl.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    callback=_read_pairs,
+    metavar="KEY=VALUE",
+    help="A text of your own; may be repeated.",
+)
+@click.option("--idempotency-key", help="One key per purchase. [default: a random one]")
+@gateway_options
+def create(gateway: Gateway, idempotency_key: str | None, **fields: Any) -> None:  # noqa: ANN401 -- click has read them, the request checks them
+    """Open a checkout session."""
+    fields["payment_method"] = fields["payment_method"] or None
+    request = CheckoutSessionRequest(**fields)
+    session = gateway.ask(
+        lambda factory: factory.create(
+            request, idempotency_key=idempotency_key, timeout=gateway.timeout
+        )
+    )
+    if session.call.unknown_attempts:
+        call = session.call
+        click.echo(
+            f"Note: {call.unknown_attempts} of {call.attempts} attempts had an unknown "
+            f"outcome; all carried the key {call.idempotency_key}.",
+            err=True,
+        )
+    show_session(session, gateway.output)
+
+
+@click.command()
+@click.argument("session_id")
+@gateway_options
+def get(gateway: Gateway, session_id: str) -> None:
+    """Look at a checkout session."""
+    session = gateway.ask(
+        lambda factory: factory.retrieve(session_id, timeout=gateway.timeout)
+    )
+    show_session(session, gateway.output)

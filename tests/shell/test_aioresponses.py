@@ -1,0 +1,88 @@
+"""Users may mock our calls with aioresponses; the bridge is in the root conftest."""
+
+import inspect
+
+import aiohttp
+import aioresponses.core
+import pytest
+from aioresponses import aioresponses as mocked
+
+from convergegate_async import (
+    CallError,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    NotSentError,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
+
+BASE_URL = "https://gateway.example"
+SESSIONS = f"{BASE_URL}/v1/checkout/sessions"
+SESSION = {"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}
+
+
+def factory() -> CheckoutSessionFactory:
+    """Return a factory that does not pause for long."""
+    return CheckoutSessionFactory(
+        "sk_test_x", BASE_URL, retry=RetryPolicy(base_delay=0.001)
+    )
+
+
+def test_the_bridge_is_still_needed() -> None:
+    """When this fails, aioresponses knows aiohttp 3.14: take the bridge out."""
+    source = inspect.getsource(aioresponses.core.RequestMatch._build_response)  # noqa: SLF001 -- only to look
+    asked_for = inspect.signature(aiohttp.ClientResponse.__init__).parameters
+
+    assert "stream_writer" in asked_for
+    assert "stream_writer" not in source
+
+
+async def test_a_create_can_be_mocked(order: CheckoutSessionRequest) -> None:
+    """A mocked answer becomes a session, and the mock saw the form."""
+    async with factory() as checkout:
+        with mocked() as gateway:
+            gateway.post(SESSIONS, payload=SESSION)
+            session = await checkout.create(order)
+
+    ((request,),) = gateway.requests.values()
+    assert session.id == SESSION["id"]
+    assert b"amount=4999" in request.kwargs["data"]
+
+
+async def test_a_retry_can_be_mocked(order: CheckoutSessionRequest) -> None:
+    """A 429 followed by an answer is one successful call of two attempts."""
+    async with factory() as checkout:
+        with mocked() as gateway:
+            gateway.post(SESSIONS, status=429, headers={"Retry-After": "0"})
+            gateway.post(SESSIONS, payload=SESSION)
+            session = await checkout.create(order)
+
+    assert session.call.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind"),
+    [
+        pytest.param(
+            aiohttp.ClientConnectorError(
+                None,  # type: ignore[arg-type]  # never looked at
+                OSError(111, "refused"),
+            ),
+            NotSentError,
+            id="refused",
+        ),
+        pytest.param(aiohttp.ServerDisconnectedError(), OutcomeUnknownError, id="lost"),
+        pytest.param(TimeoutError(), OutcomeUnknownError, id="timeout"),
+    ],
+)
+async def test_only_the_connect_phase_proves_a_mocked_call_unsent(
+    broken: Exception, kind: type[CallError], order: CheckoutSessionRequest
+) -> None:
+    """Where a mock stands in for our marker, the exception's class has to prove it."""
+    async with factory() as checkout:
+        with mocked() as gateway:
+            gateway.post(SESSIONS, exception=broken, repeat=True)
+            with pytest.raises(kind) as caught:
+                await checkout.create(order)
+
+    assert caught.value.attempts == 3

@@ -1,0 +1,203 @@
+"""From open to close: who may use a factory when, and what closing leaves behind."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import aiohttp
+import pytest
+from scripted import DONE, ScriptedTransport, scripted_factory
+
+from convergegate_async import (
+    CheckoutSession,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    ConfigurationError,
+    OutcomeUnknownError,
+)
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+
+
+def build() -> CheckoutSessionFactory:
+    """Return an unopened factory of nowhere."""
+    return CheckoutSessionFactory("sk_test_x", "https://gateway.example")
+
+
+async def test_an_unopened_factory_says_so(order: CheckoutSessionRequest) -> None:
+    """A call before `open` is a `ConfigurationError`, and no hang."""
+    with pytest.raises(ConfigurationError, match="unopened"):
+        await build().create(order)
+
+
+async def test_a_closed_factory_says_so(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """A call after `aclose` is a `ConfigurationError`, and nothing is sent."""
+    async with sandbox.factory() as checkout:
+        pass
+
+    with pytest.raises(ConfigurationError, match="closed"):
+        await checkout.create(order)
+
+    assert sandbox.count("create") == 0
+
+
+async def test_a_factory_is_opened_once(sandbox: Sandbox) -> None:
+    """Neither an open nor a closed factory can be opened again."""
+    async with sandbox.factory() as checkout:
+        with pytest.raises(ConfigurationError, match="opened once"):
+            await checkout.open()
+
+    with pytest.raises(ConfigurationError, match="opened once"):
+        await checkout.open()
+
+
+async def test_closing_twice_or_unopened_is_harmless(sandbox: Sandbox) -> None:
+    """`aclose` may be called at any time, any number of times."""
+    checkout = await sandbox.factory().open()
+
+    assert await checkout.aclose() == ()
+    assert await checkout.aclose() == ()
+    assert await build().aclose() == ()
+
+
+async def test_another_event_loop_is_refused(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """A factory used on a second loop says so instead of hanging."""
+    async with sandbox.factory() as checkout:
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lambda: asyncio.run(checkout.create(order)))
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await asyncio.wrap_future(other)
+
+
+async def test_a_fork_is_refused(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """In a forked child the inherited factory says that it is not its own."""
+    async with sandbox.factory() as checkout:
+        child = os.fork()
+        if child == 0:
+            try:
+                checkout.create(order).send(None)
+            except ConfigurationError as error:
+                os._exit(0 if "fork" in str(error) else 1)
+            except BaseException:  # noqa: BLE001 -- the child must not live on
+                os._exit(2)
+            os._exit(3)
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+async def test_an_own_connector_is_used_and_left_open(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """Closing the factory does not close a connector that it was handed."""
+    connector = aiohttp.TCPConnector(limit=5)
+    async with sandbox.factory(connector=connector) as checkout:
+        await checkout.create(order)
+
+    assert not connector.closed
+    async with sandbox.factory(connector=connector) as checkout:
+        await checkout.create(order)
+    await connector.close()
+    assert sandbox.count("create") == 2
+
+
+async def test_closing_lets_running_calls_finish(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """`aclose` waits for a call under way, and leaves nothing unknown."""
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.2))
+    checkout = await sandbox.factory().open()
+    call = asyncio.create_task(checkout.create(order))
+    await asyncio.sleep(0.05)
+
+    left = await checkout.aclose(drain=2)
+
+    assert left == ()
+    assert (await call).id in sandbox.book.sessions
+
+
+async def test_closing_tells_what_it_cut(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """Calls that outlast the drain are cut, and their keys handed back."""
+    sandbox.faults.add(Fault(FaultKind.STALL))
+    checkout = await sandbox.factory().open()
+    calls = [
+        asyncio.create_task(checkout.create(order, idempotency_key=f"order-{n}"))
+        for n in range(3)
+    ]
+    looking = asyncio.create_task(checkout.retrieve("x"))
+    await asyncio.sleep(0.1)
+
+    left = await checkout.aclose(drain=0.1)
+
+    assert sorted(left) == ["order-0", "order-1", "order-2"]
+    for error in await asyncio.gather(*calls, looking, return_exceptions=True):
+        assert isinstance(error, OutcomeUnknownError)
+
+
+async def test_leaving_on_an_error_does_not_wait(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """An exception inside `async with` is not held up by running calls."""
+    sandbox.faults.add(Fault(FaultKind.STALL))
+    calls: list[asyncio.Task[CheckoutSession]] = []
+
+    async def serve() -> None:
+        async with sandbox.factory() as checkout:
+            calls.append(asyncio.create_task(checkout.create(order)))
+            await asyncio.sleep(0.05)
+            raise ZeroDivisionError
+
+    async with asyncio.timeout(1):
+        with pytest.raises(ZeroDivisionError):
+            await serve()
+
+    with pytest.raises(OutcomeUnknownError):
+        await calls[0]
+
+
+async def test_the_environment_names_the_gateway(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """`from_env` reads both variables, from the mapping that it is given."""
+    environ = {
+        "CONVERGEGATE_API_KEY": sandbox.api_key,
+        "CONVERGEGATE_BASE_URL": sandbox.base_url,
+    }
+
+    async with CheckoutSessionFactory.from_env(environ) as checkout:
+        await checkout.create(order)
+
+    assert sandbox.count("create") == 1
+
+
+def test_a_missing_variable_is_named() -> None:
+    """`from_env` says which variable to set."""
+    with pytest.raises(ConfigurationError, match="CONVERGEGATE_BASE_URL"):
+        CheckoutSessionFactory.from_env({"CONVERGEGATE_API_KEY": "sk_test_x"})
+
+
+def test_ssl_goes_with_the_connector() -> None:
+    """An own connector and *ssl* contradict each other."""
+    with pytest.raises(ConfigurationError, match="connector"):
+        CheckoutSessionFactory(
+            "sk_test_x",
+            "https://gateway.example",
+            connector=object(),  # type: ignore[arg-type]  # never looked at
+            ssl=object(),  # type: ignore[arg-type]  # never looked at
+        )
+
+
+async def test_a_factory_shows_its_state_and_no_key() -> None:
+    """The repr tells state and address."""
+    checkout = scripted_factory(ScriptedTransport(DONE))
+
+    assert repr(checkout) == (
+        "<CheckoutSessionFactory unopened, https://gateway.example>"
+    )

@@ -1,0 +1,333 @@
+"""The transport on the wire: what it names, what it refuses, what it leaves open."""
+
+import asyncio
+import errno
+import gc
+import inspect
+import resource
+import socket
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import client_exceptions, http_exceptions
+from raw import Exchange, RawServer, http
+
+from convergegate_async import (
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    NotSentError,
+    OutcomeUnknownError,
+    PoolLimits,
+    RetryPolicy,
+    Timeouts,
+)
+from convergegate_async._core.verdicts import Kind
+from convergegate_async._transport import BODY_LIMIT, KINDS, kind_of
+
+ONCE = RetryPolicy(max_attempts=1)
+SESSION = b'{"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}'
+
+EXPORTED = [
+    error
+    for module in (client_exceptions, http_exceptions)
+    for _, error in inspect.getmembers(module, inspect.isclass)
+    if issubclass(error, Exception) and error.__module__ == module.__name__
+]
+
+
+def factory(base_url: str, **pool: float) -> CheckoutSessionFactory:
+    """Return a factory that tries once."""
+    return CheckoutSessionFactory(
+        "sk_test_x",
+        base_url,
+        retry=ONCE,
+        timeouts=Timeouts(total=2),
+        pool=PoolLimits(**pool),  # type: ignore[arg-type]  # checked when built
+    )
+
+
+# -- names ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [e for e in EXPORTED if e.__module__ == "aiohttp.client_exceptions"],
+    ids=lambda error: error.__name__,
+)
+def test_every_class_of_aiohttp_s_client_is_named(error: type[Exception]) -> None:
+    """A class that aiohttp adds must be given its kind before this passes again."""
+    assert error in KINDS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [e for e in EXPORTED if e.__module__ == "aiohttp.http_exceptions"],
+    ids=lambda error: error.__name__,
+)
+def test_every_class_of_aiohttp_s_parser_is_named(error: type[Exception]) -> None:
+    """The pure Python parser's errors, which are no client errors, are known too."""
+    assert kind_of(error.__new__(error)) is not Kind.UNEXPECTED
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (socket.EAI_NONAME, Kind.UNKNOWN_HOST),
+        (socket.EAI_AGAIN, Kind.DNS),
+        (errno.ECONNREFUSED, Kind.DNS),
+    ],
+)
+def test_a_name_that_does_not_exist_is_told_from_a_resolver_that_is_down(
+    number: int, kind: Kind
+) -> None:
+    """Only an unknown name cannot succeed by asking again."""
+    error = aiohttp.ClientConnectorDNSError(
+        None,  # type: ignore[arg-type]  # never looked at
+        OSError(number, "resolver"),
+    )
+
+    assert kind_of(error) is kind
+
+
+def test_what_nobody_foresaw_is_unexpected() -> None:
+    """An exception of no known class has the kind whose verdict is Unknown."""
+    assert kind_of(ArithmeticError()) is Kind.UNEXPECTED
+
+
+# -- proofs -----------------------------------------------------------------------
+
+
+async def test_a_refused_connection_is_not_sent(order: CheckoutSessionRequest) -> None:
+    """Where nobody listens nothing is sent."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        async with factory(f"http://127.0.0.1:{taken.getsockname()[1]}") as checkout:
+            with pytest.raises(NotSentError, match="could not be reached"):
+                await checkout.create(order)
+
+
+async def test_an_unknown_host_is_not_sent_and_not_repeated(
+    order: CheckoutSessionRequest,
+) -> None:
+    """A host name that does not exist ends the call at its first attempt."""
+    async with CheckoutSessionFactory(
+        "sk_test_x", "https://gateway.invalid"
+    ) as checkout:
+        with pytest.raises(NotSentError) as caught:
+            await checkout.create(order)
+
+    assert caught.value.attempts <= 3
+
+
+async def test_running_out_of_descriptors_is_named(
+    order: CheckoutSessionRequest,
+) -> None:
+    """With no descriptor left, the error says so and names the remedy."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(http(SESSION))
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        with socket.socket() as probe:
+            lowest_free = probe.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            with pytest.raises(NotSentError, match="ulimit"):
+                await checkout.create(order)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert server.requests == []
+
+
+async def test_bytes_that_nobody_asked_for_are_seen_before_sending(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Finding 2: a stray answer on an idle connection is not taken for ours."""
+    stray = b'{"id": "stray"}'
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(http(SESSION))
+        await asyncio.sleep(0.02)
+        await exchange.write(http(stray))
+        await exchange.read_request()
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        first = await checkout.create(order)
+        await asyncio.sleep(0.05)
+        with pytest.raises(NotSentError, match="nobody asked for"):
+            await checkout.create(order)
+        third = await checkout.create(order)
+
+    assert (first.id, third.id) == ("AW-kLcRRC5P8U68CYe0kVA",) * 2
+    assert len(server.requests) == 2
+
+
+# -- answers ----------------------------------------------------------------------
+
+UNREADABLE = {
+    "garbage head": (b"\x16\x03\x01 not http\r\n\r\n", "head"),
+    "two lengths": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        "head",
+    ),
+    "too large": (http(b" " * (BODY_LIMIT + 1)), "body"),
+    "compressed": (http(SESSION, extra=b"Content-Encoding: gzip\r\n"), "body"),
+    "cut": (http(SESSION)[:-5], "body"),
+    "bad chunk": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "head",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_an_unreadable_answer_is_unknown(
+    name: str, order: CheckoutSessionRequest
+) -> None:
+    """Findings 1, 4 and 5: what cannot be read is never "400, rejected"."""
+    answer, phase = UNREADABLE[name]
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(answer)
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await checkout.create(order)
+
+    assert len(server.requests) == 1
+    assert caught.value.phase == phase
+    assert caught.value.http_status is None
+
+
+async def test_a_redirect_is_not_followed(order: CheckoutSessionRequest) -> None:
+    """Finding 10: the form stays with the host that it was meant for."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(http(b"", "303 See Other", b"Location: /v1/elsewhere\r\n"))
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        with pytest.raises(OutcomeUnknownError, match="303"):
+            await checkout.create(order)
+
+    assert len(server.requests) == 1
+
+
+async def test_the_request_says_what_the_contract_asks(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Basic authorisation, a form, a key, no compression, no cookies."""
+
+    async def handler(exchange: Exchange) -> None:
+        while True:
+            await exchange.read_request()
+            answer = SESSION if exchange.server.requests[1:] == [] else b'{"id": "a=b"}'
+            await exchange.write(http(answer, extra=b"Set-Cookie: a=b\r\n"))
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        await checkout.create(order, idempotency_key="order-17")
+        await checkout.retrieve("a=b")
+
+    created, looked = (request.decode() for request in server.requests)
+    head, body = created.split("\r\n\r\n")
+    assert head.startswith("POST /v1/checkout/sessions HTTP/1.1\r\n")
+    assert "Authorization: Basic c2tfdGVzdF94Og==" in head
+    assert "Content-Type: application/x-www-form-urlencoded" in head
+    assert "Accept-Encoding: identity" in head
+    assert "Idempotency-Key: order-17" in head
+    assert "customer_phone=%2B48123456789" in body
+    assert "metadata%5Border%5D=A-17" in body
+    assert looked.startswith("GET /v1/checkout/sessions/a%3Db HTTP/1.1\r\n")
+    assert "Idempotency-Key" not in looked
+    assert "Cookie" not in looked
+
+
+# -- connections ------------------------------------------------------------------
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[RawServer]:
+    """A server that answers every request on a connection."""
+
+    async def handler(exchange: Exchange) -> None:
+        while True:
+            await exchange.read_request()
+            await exchange.write(http(SESSION))
+
+    async with RawServer(handler) as server:
+        yield server
+
+
+async def test_connections_are_reused(
+    echo: RawServer, order: CheckoutSessionRequest
+) -> None:
+    """Calls one after the other share a connection."""
+    async with factory(echo.base_url) as checkout:
+        for _ in range(5):
+            await checkout.create(order)
+
+    assert echo.connections == 1
+
+
+async def test_connections_are_retired_by_age(
+    echo: RawServer, order: CheckoutSessionRequest
+) -> None:
+    """Finding 8: after *max_age* a busy pool connects anew, and so asks DNS again."""
+    async with factory(echo.base_url, max_age=0.1) as checkout:
+        for _ in range(3):
+            await checkout.create(order)
+            await asyncio.sleep(0.11)
+
+    assert echo.connections == 3
+
+
+async def test_idle_connections_are_closed_in_time(
+    echo: RawServer, order: CheckoutSessionRequest
+) -> None:
+    """Finding 9: a connection idle beyond *keepalive* is not used again."""
+    async with factory(echo.base_url, keepalive=0.1) as checkout:
+        await checkout.create(order)
+        await asyncio.sleep(0.3)
+        await checkout.create(order)
+
+    assert echo.connections == 2
+
+
+async def test_a_stray_session_retires_every_connection(
+    order: CheckoutSessionRequest,
+) -> None:
+    """After an answer that was not ours no present connection is used again."""
+    wrong = b'{"id": "other", "customer_email": "eve@example.com"}'
+    answers = iter([SESSION, wrong, SESSION])
+
+    async def handler(exchange: Exchange) -> None:
+        while True:
+            await exchange.read_request()
+            await exchange.write(http(next(answers)))
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        await checkout.create(order)
+        with pytest.raises(OutcomeUnknownError, match="customer_email"):
+            await checkout.create(order)
+        await checkout.create(order)
+
+    assert server.connections == 2
+
+
+async def test_nothing_is_left_open(
+    echo: RawServer, order: CheckoutSessionRequest
+) -> None:
+    """After closing no session and no connection is left to the garbage collector."""
+    async with factory(echo.base_url) as checkout:
+        await checkout.create(order)
+    del checkout
+
+    # An unclosed one would warn, and warnings are errors here.
+    gc.collect()
+    assert len(asyncio.all_tasks()) <= 2

@@ -1,0 +1,89 @@
+"""A server on a raw socket: it says exactly the bytes that a test tells it to."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+Handler = Callable[["Exchange"], Awaitable[None]]
+
+_LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
+
+
+class Exchange:
+    """One connection, as the handler sees it."""
+
+    def __init__(
+        self,
+        server: "RawServer",
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.server = server
+        self.reader = reader
+        self.writer = writer
+
+    async def read_request(self) -> bytes:
+        """Wait for one whole request, note it, and return it."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        body = await self.reader.readexactly(int(length[1])) if length else b""
+        self.server.requests.append(head + body)
+        return head + body
+
+    async def write(self, data: bytes) -> None:
+        """Say *data*."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+
+class RawServer:
+    """Runs *handler* on every connection, and remembers the requests that it read."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.base_url = ""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self.base_url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        try:
+            await self._handler(Exchange(self, reader, writer))
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+
+def http(body: bytes, status: str = "200 OK", extra: bytes = b"") -> bytes:
+    """Return a whole answer."""
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
+    return head + extra + b"\r\n" + body

@@ -1,0 +1,92 @@
+"""A transport with a script and a memory, in a world without time and chance."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Unpack
+
+from convergegate_async import CheckoutSessionFactory
+from convergegate_async._core.messages import HttpRequest, HttpResponse
+from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async.factory import FactoryOptions, World
+
+SESSION = {"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}
+
+DONE = HttpResponse(status=200, body=json.dumps(SESSION).encode())
+REFUSED = Failure(kind=Kind.CONNECT, sent=False)
+LOST = Failure(kind=Kind.DISCONNECTED, sent=True)
+
+
+def answered(status: int, **headers: str) -> HttpResponse:
+    """Return an answer that refuses, with headers spelled like ``retry_after``."""
+    return HttpResponse(
+        status=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        body=b'{"error": {"type": "api_error", "message": "no"}}',
+    )
+
+
+class ScriptedTransport:
+    """Answers from a list, and remembers what it was asked."""
+
+    def __init__(self, *script: HttpResponse | Failure) -> None:
+        self.script = list(script)
+        self.sent: list[HttpRequest] = []
+        self.patience: list[float] = []
+        self.retired = 0
+        self.closed = False
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def send(
+        self, request: HttpRequest, patience: float
+    ) -> HttpResponse | Failure:
+        """Answer the next line of the script."""
+        self.sent.append(request)
+        self.patience.append(patience)
+        return self.script.pop(0)
+
+    def retire(self) -> None:
+        """Count."""
+        self.retired += 1
+
+    async def aclose(self) -> None:
+        """Remember."""
+        self.closed = True
+
+
+class StillWorld:
+    """A clock that only sleeping moves; every die shows one half."""
+
+    def __init__(self) -> None:
+        self.time = 1_000.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float, _: asyncio.Event) -> None:
+        """Move the clock instead of waiting."""
+        self.slept.append(seconds)
+        self.time += seconds
+
+    def world(
+        self, sleep: Callable[[float, asyncio.Event], Awaitable[None]] | None = None
+    ) -> World:
+        """Return what the factory takes."""
+        return World(
+            clock=lambda: self.time,
+            now=lambda: 1_700_000_000.0 + self.time,
+            sleep=sleep or self.sleep,
+            spread=lambda: 0.5,
+            dice=lambda: bytes(16),
+        )
+
+
+def scripted_factory(
+    script: ScriptedTransport,
+    still: StillWorld | None = None,
+    **options: Unpack[FactoryOptions],
+) -> CheckoutSessionFactory:
+    """Return an unopened factory that sends over *script*."""
+    options.setdefault("world", (still or StillWorld()).world())
+    options["transport"] = script
+    return CheckoutSessionFactory("sk_test_x", "https://gateway.example", **options)
