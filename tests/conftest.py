@@ -24,7 +24,7 @@ if BRIDGE_NEEDED:
             options.setdefault("stream_writer", SimpleNamespace(output_size=0))
             super().__init__(*args, **options)
 
-    aioresponses.core.ClientResponse = _BridgedResponse  # type: ignore[misc]  # the bridge
+    aioresponses.core.ClientResponse = _BridgedResponse  # type: ignore[attr-defined]  # the bridge
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""The cheapest gateway there can be: a fixed answer, in a process of its own."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SESSION = {
+    "id": "AW-kLcRRC5P8U68CYe0kVA",
+    "amount_total": 4999,
+    "amount_sub_total": 4999,
+    "amount_refunded": 0,
+    "currency": "pln",
+    "cancel_url": "https://shop.example/cancelled",
+    "customer_firstname": "John",
+    "customer_lastname": "Doe",
+    "customer_email": "john@example.com",
+    "customer_ip": "",
+    "customer_country": "PL",
+    "expire_at": 2147483648,
+    "created_at": 1700000000,
+    "success_url": "https://shop.example/thanks",
+    "payment_method": ["blik"],
+    "locale": "pl",
+    "url": "https://gateway.example/pay/AW-kLcRRC5P8U68CYe0kVA",
+    "fees": None,
+    "metadata": {"order": "A-17"},
+    "refunds": [],
+    "refunded": False,
+    "status": "open",
+    "livemode": False,
+    "notification_url": "https://shop.example/webhooks",
+}
+BODY = json.dumps(SESSION).encode()
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    b"Content-Length: " + str(len(BODY)).encode() + b"\r\n\r\n" + BODY
+)
+
+
+class FixedAnswer(asyncio.Protocol):
+    """Answers every request, without reading more of it than its end."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError
+        self._transport = transport
+        self._missing = -1
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer as often as a whole request has come in."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end].lower()
+            start = head.find(b"content-length: ")
+            length = 0
+            if start >= 0:
+                length = int(head[start + 16 :].split(b"\r\n", 1)[0])
+            if len(self._buffer) < end + 4 + length:
+                return
+            self._buffer = self._buffer[end + 4 + length :]
+            self._transport.write(ANSWER)
+
+
+async def serve() -> None:
+    """Listen on a free port, tell it on stdout, and stop when stdin ends."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(FixedAnswer, "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+@contextmanager
+def running_stub() -> Iterator[str]:
+    """Run the stub on another core where there is one, and yield its address."""
+    cores = sorted(os.sched_getaffinity(0))
+    command = [sys.executable, str(Path(__file__)), str(cores[-1])]
+    with subprocess.Popen(  # noqa: S603 -- our own file
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError
+        os.sched_setaffinity(0, {cores[0]})
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            os.sched_setaffinity(0, cores)
+            process.stdin.close()
+
+
+if __name__ == "__main__":
+    os.sched_setaffinity(0, {int(sys.argv[1])})
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve())

@@ -1,0 +1,259 @@
+"""The command line as a user meets it: real processes, their output and exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from convergegate_async import (
+    AuthenticationError,
+    CheckoutSession,
+    ConfigurationError,
+    ConvergeGateError,
+    DeclinedError,
+    InvalidFieldError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+)
+from convergegate_async.cli._program import advice_on, exit_code_of
+from convergegate_async.cli._show import spell_amount
+
+PROGRAM = (sys.executable, "-m", "convergegate_async")
+COMMANDS = ("demo", "create", "get", "sandbox")
+ORDER = (
+    *("--amount", "4999", "--currency", "pln"),
+    *("--customer-email", "john@example.com", "--customer-phone", "+48123456789"),
+    *("--customer-firstname", "John", "--customer-lastname", "Doe"),
+    *("--success-url", "https://shop.example/thanks"),
+)
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    return subprocess.run(  # noqa: S603 -- our own program
+        [*PROGRAM, *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[dict[str, str]]:
+    """The environment of a running `convergegate sandbox`."""
+    with subprocess.Popen(  # noqa: S603 -- our own program
+        [*PROGRAM, "sandbox"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if process.stdout is None:
+            raise AssertionError
+        lines = [process.stdout.readline() for _ in range(2)]
+        yield dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "Stopped after" in told
+
+
+@pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]], ids=str)
+def test_help_is_quick(command: tuple[str, ...]) -> None:
+    """Help comes in under 300 ms; the best of five counts on a noisy machine."""
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        done = run(*command, "--help")
+        taken.append(time.perf_counter() - started)
+        assert done.returncode == 0
+        assert "Usage:" in done.stdout
+
+    assert min(taken) < 0.3
+
+
+def test_the_demo_shows_the_promise() -> None:
+    """`demo` ends well in under ten seconds, with one key and one session."""
+    started = time.monotonic()
+    done = run("demo")
+
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 10
+    assert "one key and one body" in done.stdout
+    assert "one session" in done.stdout
+    assert "10.00 PLN" in done.stdout
+
+
+def test_create_and_get_show_the_same_session(gateway: dict[str, str]) -> None:
+    """`create --output id` feeds `get`."""
+    created = run("create", *ORDER, "--output", "id", **gateway)
+    found = run("get", created.stdout.strip(), "--output", "json", **gateway)
+
+    assert (created.returncode, found.returncode) == (0, 0)
+    assert json.loads(found.stdout)["id"] == created.stdout.strip()
+
+
+def test_create_takes_every_field(gateway: dict[str, str]) -> None:
+    """All fields of the API have an option, and the card shows what matters."""
+    done = run(
+        "create",
+        *ORDER,
+        *("--cancel-url", "https://shop.example/", "--customer-ip", "192.0.2.1"),
+        *("--notification-url", "https://shop.example/hooks"),
+        *("--customer-country", "PL", "--payment-method", "blik", "--locale", "pl"),
+        *("--expires-at", "2038-01-19T03:14:08+00:00", "--metadata", "order=A=17"),
+        *("--idempotency-key", "order-17"),
+        **gateway,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for shown in ("open", "49.99 PLN", "2038-01-19 03:14 UTC", "order-17", "/pay/"):
+        assert shown in done.stdout
+
+
+def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -> None:
+    """A file's key wins over the environment's, and its newline does no harm."""
+    file = tmp_path / "key"
+    file.write_text(gateway["CONVERGEGATE_API_KEY"] + "\n")
+    environ = gateway | {"CONVERGEGATE_API_KEY": "sk_test_wrong"}
+
+    wrong = run("get", "nobody", **environ)
+    right = run("get", "nobody", "--api-key-file", str(file), **environ)
+
+    assert (wrong.returncode, right.returncode) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("get", "nobody"), 4, "no such checkout session"),
+        (("get", "a/b"), 2, "session_id"),
+        (("get",), 2, "SESSION_ID"),
+        (("get", "x", "--timeout", "-1"), 2, "timeout"),
+        (("get", "x", "--base-url", "http://127.0.0.1:1"), 5, "was not sent"),
+        (("get", "x", "--base-url", "http://example.com"), 3, "https"),
+        (("create", *ORDER, "--amount", "0"), 2, "amount"),
+        (("create", *ORDER, "--amount", "49.99"), 2, "amount"),
+        (("create", *ORDER, "--metadata", "order"), 2, "KEY=VALUE"),
+        (("create", *ORDER, "--expires-at", "soon"), 2, "ISO 8601"),
+        (("create", *ORDER, "--expires-at", "2038-01-19T03:14"), 2, "time zone"),
+        (("create", *ORDER, "--expires-at", "1"), 2, "2.5 hours"),
+        (("sandbox", "--fault", "fire"), 3, "no fault"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_bad_input_is_told(
+    arguments: tuple[str, ...], code: int, told: str, gateway: dict[str, str]
+) -> None:
+    """A mistake is one clear error on stderr and its exit code; stdout stays empty."""
+    done = run(*arguments, **gateway)
+
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_key_is_named() -> None:
+    """Without a key the variable to set is named."""
+    done = run("get", "x", CONVERGEGATE_API_KEY="", CONVERGEGATE_BASE_URL="https://a.b")
+
+    assert done.returncode == 3
+    assert "CONVERGEGATE_API_KEY" in done.stderr
+
+
+def test_an_unreadable_key_file_is_told(tmp_path: Path) -> None:
+    """A key file of bytes that are no text is a configuration error."""
+    file = tmp_path / "key"
+    file.write_bytes(b"\xff\xfe")
+
+    done = run("get", "x", "--api-key-file", str(file))
+
+    assert done.returncode == 3
+    assert "cannot be read" in done.stderr
+
+
+def test_a_lost_answer_is_noted() -> None:
+    """A repeat after a loss is told on stderr, with its key."""
+    with subprocess.Popen(  # noqa: S603 -- our own program
+        [*PROGRAM, "sandbox", "--fault", "lost:times=1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if process.stdout is None:
+            raise AssertionError
+        lines = [process.stdout.readline() for _ in range(2)]
+        environ = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+        done = run("create", *ORDER, "--idempotency-key", "order-17", **environ)
+        process.terminate()
+        _, told = process.communicate(timeout=10)
+
+    assert done.returncode == 0
+    assert "1 of 2 attempts" in done.stderr
+    assert "fault: lost" in told
+    assert "replayed" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidFieldError("amount", "must be more"), 2),
+        (ConfigurationError(), 3),
+        (AuthenticationError(operation="create"), 3),
+        (PermissionDeniedError(operation="create"), 3),
+        (DeclinedError(operation="pay"), 4),
+        (NotSentError(operation="create"), 5),
+        (OutcomeUnknownError(operation="create"), 5),
+        (ConvergeGateError(), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_exit_codes_tell_what_to_do(error: ConvergeGateError, code: int) -> None:
+    """Every error has the exit code that the README gives it."""
+    assert exit_code_of(error) == code
+
+
+def test_an_unknown_outcome_comes_with_its_key() -> None:
+    """The advice on an unknown outcome is a command line that can be typed."""
+    error = OutcomeUnknownError(operation="create", idempotency_key="order-17")
+
+    assert "--idempotency-key order-17" in str(advice_on(error))
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        (4999, "pln", "49.99 PLN (4999 minor units)"),
+        (5, "pln", "0.05 PLN (5 minor units)"),
+        (4999, "jpy", "4\u202f999 JPY (4999 minor units)"),
+        (1234567, "kwd", "1\u202f234.567 KWD (1234567 minor units)"),
+        (100, None, "1.00 (100 minor units)"),
+        (None, "pln", "unknown"),
+    ],
+)
+def test_an_amount_is_spelled_both_ways(
+    amount: int | None, currency: str | None, shown: str
+) -> None:
+    """People read units, programs minor units; ISO 4217 tells how many digits."""
+    assert spell_amount(amount, currency) == shown
+
+
+def test_a_session_of_nothing_but_an_id_has_a_card(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Missing fields leave gaps, not errors."""
+    from convergegate_async.cli._show import show_session  # noqa: PLC0415 -- imports rich
+
+    show_session(CheckoutSession(id="abc", amount_refunded=100), "table")
+
+    assert "abc" in capsys.readouterr().out

@@ -1,0 +1,306 @@
+"""The sandbox as a gateway: what a client without our SDK sees of it."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+
+from convergegate_async import ConfigurationError
+from convergegate_async.sandbox import (
+    Fault,
+    FaultKind,
+    FaultPlan,
+    Sandbox,
+    SeenRequest,
+    read_fault,
+)
+
+FORM = {
+    "amount": "1000",
+    "currency": "pln",
+    "customer_email": "john@example.com",
+    "customer_firstname": "John",
+    "customer_lastname": "Doe",
+    "customer_phone": "+48123456789",
+    "success_url": "https://url.com/",
+}
+
+
+class Client:
+    """A bare client of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+        self.sandbox = sandbox
+        self.session = session
+
+    async def create(
+        self, body: str, authorization: str | None = None, **headers: str
+    ) -> tuple[int, dict[str, object]]:
+        """Post *body*, and return the answer."""
+        token = base64.b64encode(f"{self.sandbox.api_key}:".encode()).decode()
+        url = f"{self.sandbox.base_url}/v1/checkout/sessions"
+        sent = {
+            "Authorization": authorization or f"Basic {token}",
+            "Content-Type": "application/x-www-form-urlencoded",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        async with self.session.post(url, data=body, headers=sent) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str) -> tuple[int, dict[str, object]]:
+        """Get *path* as a Bearer, and return the answer."""
+        headers = {"Authorization": f"Bearer {self.sandbox.api_key}"}
+        url = f"{self.sandbox.base_url}{path}"
+        async with self.session.get(url, headers=headers) as response:
+            return response.status, await response.json()
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
+    """A client that knows nothing of our SDK."""
+    async with aiohttp.ClientSession() as session:
+        yield Client(sandbox, session)
+
+
+async def test_create_answers_as_the_sample_does(client: Client) -> None:
+    """The answer has the fields of the provider's sample, in its spelling."""
+    status, session = await client.create(urlencode(FORM))
+
+    assert status == 200
+    assert session["amount_total"] == session["amount_sub_total"] == 1000
+    assert session["status"] == "open"
+    assert session["payment_method"] == ["blik"]
+    assert session["metadata"] is session["fees"] is None
+    assert session["url"] == f"{client.sandbox.base_url}/pay/{session['id']}"
+    assert isinstance(session["expire_at"], int)
+    assert session["expire_at"] == session["created_at"] + 24 * 3600  # type: ignore[operator]  # both ints
+
+
+async def test_retrieve_answers_as_the_table_does(client: Client) -> None:
+    """*Retrieve* spells three fields in the other way."""
+    _, created = await client.create(urlencode(FORM))
+
+    status, found = await client.get(f"/v1/checkout/sessions/{created['id']}")
+
+    assert status == 200
+    assert found["amount_subtotal"] == 1000
+    assert found["expires_at"] == created["expire_at"]
+    assert found["payment_method_types"] == ["blik"]
+
+
+@pytest.mark.parametrize("authorization", ["Basic bm9ib2R5Og==", "Bearer sk", "x"])
+async def test_another_key_is_not_admitted(client: Client, authorization: str) -> None:
+    """A wrong key is 401 with the documented envelope, and nothing is done."""
+    status, answer = await client.create(urlencode(FORM), authorization)
+
+    assert status == 401
+    assert answer == {
+        "error": {
+            "message": "no valid API key was given",
+            "type": "authentication_error",
+        }
+    }
+    assert client.sandbox.book.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"customer_phone": None}, "customer_phone"),
+        ({"customer_phone": ""}, "customer_phone"),
+        ({"amount": "ten"}, "amount"),
+        ({"amount": "0"}, "amount"),
+        ({"currency": "zloty"}, "currency"),
+        ({"payment_method": "card"}, "payment_method"),
+        ({"expires_at": "1"}, "expires_at"),
+        ({"expires_at": "soon"}, "expires_at"),
+        ({"expires_at": "9" * 30}, "expires_at"),
+        ({"colour": "red"}, "colour"),
+        ({"metadata": "red"}, "metadata"),
+        ({f"metadata[{'k' * 51}]": "v"}, "metadata"),
+        ({"success_url": "shop"}, "success_url"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_field_is_named(
+    client: Client, change: dict[str, str | None], param: str
+) -> None:
+    """A field that breaks its rule is 400 `invalid_request_error` with *param*."""
+    form = {name: value for name, value in (FORM | change).items() if value is not None}
+
+    status, answer = await client.create(urlencode(form))
+
+    assert status == 400
+    assert isinstance(answer["error"], dict)
+    assert answer["error"]["type"] == "invalid_request_error"
+    assert answer["error"]["param"] == param
+
+
+@pytest.mark.parametrize("body", ["amount=1&amount=2", "é", "amount", "a=%ff"])
+async def test_a_broken_form_is_refused(client: Client, body: str) -> None:
+    """What is no form, or says a field twice, is a 400."""
+    status, _ = await client.create(body)
+
+    assert status == 400
+
+
+async def test_metadata_comes_back(client: Client) -> None:
+    """Bracketed metadata is kept and answered."""
+    form = FORM | {"metadata[order]": "A-17", "payment_method": "blik"}
+
+    _, session = await client.create(urlencode(form))
+
+    assert session["metadata"] == {"order": "A-17"}
+
+
+async def test_a_key_is_honoured(client: Client) -> None:
+    """The same key and body are answered with the first session."""
+    first = await client.create(urlencode(FORM), Idempotency_Key="k")
+    second = await client.create(urlencode(FORM), Idempotency_Key="k")
+
+    assert first == second
+    assert [seen.replayed for seen in client.sandbox.seen] == [False, True]
+    assert len(client.sandbox.book.sessions) == 1
+
+
+async def test_a_key_with_another_body_is_refused(client: Client) -> None:
+    """A key stands for one request."""
+    await client.create(urlencode(FORM), Idempotency_Key="k")
+
+    status, answer = await client.create(
+        urlencode(FORM | {"amount": "2"}), Idempotency_Key="k"
+    )
+
+    assert status == 422
+    assert isinstance(answer["error"], dict)
+    assert answer["error"]["param"] == "Idempotency-Key"
+
+
+async def test_keys_can_be_ignored() -> None:
+    """With `honour_keys` off every request makes a session."""
+    async with (
+        Sandbox(honour_keys=False) as sandbox,
+        aiohttp.ClientSession() as session,
+    ):
+        client = Client(sandbox, session)
+        await client.create(urlencode(FORM), Idempotency_Key="k")
+        await client.create(urlencode(FORM), Idempotency_Key="k")
+
+    assert len(sandbox.book.sessions) == 2
+
+
+async def test_a_session_expires_by_the_gateway_s_clock() -> None:
+    """An open session is `expired` once its time has come."""
+    now = [1_700_000_000.0]
+    async with (
+        Sandbox(now=lambda: now[0]) as sandbox,
+        aiohttp.ClientSession() as session,
+    ):
+        client = Client(sandbox, session)
+        _, created = await client.create(urlencode(FORM))
+        now[0] += 24 * 3600
+        _, found = await client.get(f"/v1/checkout/sessions/{created['id']}")
+
+    assert found["status"] == "expired"
+
+
+async def test_an_unknown_path_is_404(client: Client) -> None:
+    """There is no list of sessions, as at the real gateway."""
+    status, _ = await client.get("/v1/checkout/sessions")
+
+    assert status == 404
+    assert client.sandbox.count("other") == 1
+
+
+async def test_the_same_seed_makes_the_same_ids() -> None:
+    """Sandboxes are repeatable."""
+    ids = []
+    for _ in range(2):
+        async with Sandbox(seed=7) as sandbox, aiohttp.ClientSession() as session:
+            _, created = await Client(sandbox, session).create(urlencode(FORM))
+            ids.append(created["id"])
+
+    assert ids[0] == ids[1]
+
+
+async def test_a_taken_port_is_named(sandbox: Sandbox) -> None:
+    """A second sandbox on the same port says what is wrong."""
+    port = int(sandbox.base_url.rpartition(":")[2])
+
+    with pytest.raises(ConfigurationError, match=f"port {port}"):
+        await Sandbox(port=port).__aenter__()
+
+
+def test_a_sandbox_that_does_not_run_has_no_address() -> None:
+    """Asking too early is told."""
+    with pytest.raises(ConfigurationError, match="not running"):
+        Sandbox().factory()
+
+
+async def test_work_can_be_done_before_a_500(client: Client) -> None:
+    """A 500 with `work_done` leaves a session behind."""
+    client.sandbox.faults.add(Fault(FaultKind.STATUS, status=500, work_done=True))
+
+    status, _ = await client.create(urlencode(FORM))
+
+    assert status == 500
+    assert len(client.sandbox.book.sessions) == 1
+
+
+# -- the plan of faults -----------------------------------------------------------
+
+
+def test_a_plan_is_repeatable() -> None:
+    """The same seed draws the same faults, another seed others."""
+
+    def drawn(seed: int) -> list[bool]:
+        plan = FaultPlan([Fault(FaultKind.LOST, probability=0.5)], seed)
+        return [plan.draw("create") is not None for _ in range(64)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_a_fault_keeps_to_its_count_and_operation() -> None:
+    """*times* and *operation* bound a fault; the next one takes over."""
+    plan = FaultPlan([Fault(FaultKind.LOST, operation="create", times=1)])
+    plan.add(Fault(FaultKind.STALL, operation="create"))
+
+    drawn = [plan.draw(name) for name in ("retrieve", "create", "create")]
+
+    assert [fault and fault.kind for fault in drawn] == [None, "lost", "stall"]
+    plan.clear()
+    assert plan.draw("create") is None
+
+
+def test_a_fault_can_be_spelled() -> None:
+    """The command line's spelling reads into the same fault."""
+    text = "status:status=429,retry_after=1,times=3,work_done=true"
+
+    fault = read_fault(text)
+
+    assert fault == Fault(
+        FaultKind.STATUS, status=429, retry_after="1", times=3, work_done=True
+    )
+
+
+@pytest.mark.parametrize("text", ["", "fire", "lost:often=1", "lost:times=x"])
+def test_a_misspelled_fault_is_refused(text: str) -> None:
+    """The error lists the kinds that there are."""
+    with pytest.raises(ConfigurationError, match="stall_body"):
+        read_fault(text)
+
+
+def test_a_request_in_the_journal_hides_its_body() -> None:
+    """The journal's repr shows no personal data."""
+    seen = SeenRequest(
+        operation="create",
+        method="POST",
+        path="/",
+        idempotency_key=None,
+        body=json.dumps(FORM).encode(),
+    )
+
+    assert "john" not in repr(seen)

@@ -1,0 +1,51 @@
+"""Every Python block of the README runs, against the sandbox."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convergegate_async.sandbox import Sandbox
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+async def test_a_block_runs(block: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A reader who pastes it gets what it says."""
+    program = tmp_path / "block.py"
+    program.write_text(block)
+    environ = {
+        **os.environ,
+        "CONVERGEGATE_API_KEY": sandbox.api_key,
+        "CONVERGEGATE_BASE_URL": sandbox.base_url,
+    }
+
+    done = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-X", "dev", "-W", "error", str(program)),
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = await done.communicate()
+
+    assert done.returncode == 0, output.decode()
+
+
+def test_the_readme_has_blocks() -> None:
+    """The parametrization above is not empty by accident."""
+    assert len(BLOCKS) >= 4
+
+
+def test_the_readme_shows_the_two_commands() -> None:
+    """Both commands stand on the first screen, as they have to be typed."""
+    screen = "\n".join(README.splitlines()[:24])
+
+    assert 'python -m pip install ".[cli]" && convergegate demo' in screen
+    assert 'python -m pip install -e ".[dev]" && python -m pytest' in screen

@@ -1,0 +1,59 @@
+"""The public surface: complete, sorted, lazy, and of one version."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import convergegate_async
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_all_is_sorted_and_there() -> None:
+    """Every public name can be imported, and `__all__` is in order."""
+    names = convergegate_async.__all__
+
+    assert names == sorted(names)
+    assert all(getattr(convergegate_async, name) is not None for name in names)
+    assert set(names) <= set(dir(convergegate_async))
+
+
+def test_the_lazy_table_names_what_type_checkers_see() -> None:
+    """The names for type checkers and the names at run time are the same."""
+    source = Path(convergegate_async.__file__).read_text()
+    typing_block = source.split("if TYPE_CHECKING:")[1].split("__version__")[0]
+    declared = set(re.findall(r"\b([A-Z]\w+|derive_key)\b", typing_block))
+
+    assert declared == set(convergegate_async.__all__) - {"__version__"}
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A typo is told as such."""
+    with pytest.raises(AttributeError, match="CheckoutSesion"):
+        _ = convergegate_async.CheckoutSesion  # type: ignore[attr-defined]  # the typo is the point
+
+
+def test_the_version_stands_once() -> None:
+    """Package, metadata and the newest heading of the changelog agree."""
+    headings = re.findall(
+        r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+
+    assert convergegate_async.__version__ == version("convergegate-async")
+    assert convergegate_async.__version__ == headings[0]
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    """Neither aiohttp nor click is loaded before it is needed."""
+    program = (
+        "import sys, convergegate_async;"
+        "assert not {'aiohttp', 'click', 'cattrs'} & set(sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 -- our own program
+
+    assert done.returncode == 0
