@@ -17,7 +17,13 @@ from urllib.parse import urlencode
 import attrs
 import cattrs
 
-from convergegate_async.models import Answer, CallInfo, CheckoutSession, Refund
+from convergegate_async.models import (
+    Answer,
+    CallInfo,
+    CheckoutSession,
+    Refund,
+    WebhookEvent,
+)
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
@@ -110,9 +116,21 @@ def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A |
     Every other field that cannot be read is left at its default and named in
     ``call.misread``: what the gateway did stays done.
     """
+    values, misread = read_fields(answer, raw)
+    if not _is_id(values.get("id")):
+        return None
+    if misread:
+        call = attrs.evolve(call, misread=misread)
+    return answer(**values, raw=raw, call=call)
+
+
+def read_fields(
+    noun: type[attrs.AttrsInstance], raw: Mapping[str, object]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the fields of *noun* that *raw* tells, and the names of the unreadable."""
     values: dict[str, Any] = {}
     misread: list[str] = []
-    for name, spellings, kind, hook in _PLANS[answer]:
+    for name, spellings, kind, hook in _PLANS[noun]:
         found = [raw[s] for s in spellings if raw.get(s) not in (None, "")]
         if not found:
             continue
@@ -123,18 +141,14 @@ def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A |
             continue
         if any(other != found[0] for other in found[1:]):
             misread.append(name)
-    if not _is_id(values.get("id")):
-        return None
-    if misread:
-        call = attrs.evolve(call, misread=tuple(misread))
-    return answer(**values, raw=raw, call=call)
+    return values, tuple(misread)
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
-def _plan(answer: type[attrs.AttrsInstance]) -> Plan:
+def _plan(noun: type[attrs.AttrsInstance]) -> Plan:
     """List name, spellings, type and hook of every field that is on the wire."""
     return tuple(
         (
@@ -143,7 +157,7 @@ def _plan(answer: type[attrs.AttrsInstance]) -> Plan:
             field.type,
             _converter.get_structure_hook(field.type),
         )
-        for field in attrs.fields(attrs.resolve_types(answer))
+        for field in attrs.fields(attrs.resolve_types(noun))
         if field.metadata.get("wire", True)
     )
 
@@ -242,5 +256,5 @@ def _make_converter() -> cattrs.Converter:
 
 _converter = _make_converter()
 _PLANS: dict[type[object], Plan] = {
-    answer: _plan(answer) for answer in (CheckoutSession, Refund)
+    noun: _plan(noun) for noun in (CheckoutSession, Refund, WebhookEvent)
 }

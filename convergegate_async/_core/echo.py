@@ -15,6 +15,9 @@ ECHO_FIELDS = (
     "success_url",
     "cancel_url",
     "notification_url",
+    "session_id",
+    "amount",
+    "reason",
     "metadata",
 )
 
@@ -35,7 +38,9 @@ def _differs(name: str, sent: object, told: object) -> bool:
         case (None, _) | (_, None):
             return False
         case Mapping(), Mapping():
-            return any(told[key] != sent[key] for key in sent.keys() & told.keys())
+            return any(
+                told[key] not in ("", sent[key]) for key in sent.keys() & told.keys()
+            )
         case str(), str() if name in {"customer_email", "currency"}:
             return sent.casefold() != told.casefold()
         case str(), str() if name.endswith("_url"):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import quote_plus
 
 import attrs
 
@@ -22,6 +23,7 @@ A = TypeVar("A", bound=Answer)
 READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
 """The headers of an answer that mean something to us, in lower case."""
 
+_LONGEST_WORD = 5  # characters
 _MOST_SHOWN = 200  # characters of the gateway's text
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -87,16 +89,17 @@ def parse_response(
         call: The account of the call so far, for the answer to carry.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
+    secret = ("api_key", settings.api_key.reveal())
     verdict, ground = judge_status(response.status, writes=operation.writes)
     request_id = response.headers.get("request-id") or response.headers.get(
         "x-request-id"
     )
     if verdict is Verdict.DONE:
         call = attrs.evolve(
-            call, http_status=response.status, request_id=_shown(request_id, ())
+            call, http_status=response.status, request_id=_shown(request_id, (secret,))
         )
         return _read_answer(operation, response.body, call, settings.echo_fields)
-    hidden = (*operation.sent, ("api_key", settings.api_key.reveal()))
+    hidden = (*operation.sent, secret)
     words = _read_error(response.body, hidden)
     reason = f"HTTP {response.status}"
     if words.get("message"):
@@ -174,12 +177,33 @@ def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
     """Return the gateway's *text*, fit to be printed: short, without what was sent."""
     if not isinstance(text, str) or not text:
         return None
-    for name, value in sorted(hidden, key=lambda pair: -len(pair[1])):
-        if value:
-            whole_words = rf"(?<!\w){re.escape(value)}(?!\w)"
-            text = re.sub(whole_words, f"[{name}]", text, flags=re.IGNORECASE)
+    text = _without(text, hidden)
     text = _UNPRINTABLE.sub("\ufffd", text)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
+
+
+def _without(text: str, hidden: Iterable[tuple[str, str]]) -> str:
+    """Put ``[field]`` in the place of every value in *hidden*, as text or as a form."""
+    names = {
+        spelling: name.partition("[")[0]
+        for name, value in hidden
+        for spelling in (value, quote_plus(value))
+        if spelling
+    }
+    if not names:
+        return text
+    # A short value, such as an amount of 1, counts only as a word of its own.
+    patterns = (
+        re.escape(value) if len(value) > _LONGEST_WORD else rf"\b{re.escape(value)}\b"
+        for value in sorted(names, key=len, reverse=True)
+    )
+    labels = {value.lower(): name for value, name in names.items()}
+    return re.sub(
+        "|".join(patterns),
+        lambda found: f"[{labels.get(found[0].lower(), 'value')}]",
+        text,
+        flags=re.IGNORECASE,
+    )
 
 
 # -- Retry-After --------------------------------------------------------------------

@@ -13,14 +13,18 @@ from convergegate_async.models import (
     Answer,
     CheckoutSession,
     CheckoutSessionRequest,
+    Refund,
+    RefundRequest,
     rules,
 )
 
 from .codec import encode_form, form_fields
+from .secret import Secret
 
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 SESSIONS = "/v1/checkout/sessions"
+REFUNDS = "/v1/refunds"
 MINIMUM_LIFETIME = 2.5 * 3600  # seconds (API contract 1.3)
 
 
@@ -45,6 +49,8 @@ class Operation(Generic[A_co]):
         sent: Name and text of what is sent, to be taken out of messages.
         expected: What the answer has to repeat, by the answer's field names.
         own_key: The caller chose the key, so an earlier call may have used it.
+        look: The read that shows more, should the outcome be unknown.
+        follow: Look until the session is final, not only once.
     """
 
     name: str
@@ -57,6 +63,8 @@ class Operation(Generic[A_co]):
     expected: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     idempotency_key: str | None = None
     own_key: bool = False
+    look: "Operation[CheckoutSession] | None" = None
+    follow: bool = False
 
     @property
     def writes(self) -> bool:
@@ -119,6 +127,84 @@ def retrieve_checkout_session(session_id: str) -> Operation[CheckoutSession]:
         answer=CheckoutSession,
         repeat=Repeat.FREELY,
         expected={"id": session_id},
+    )
+
+
+def pay_checkout_session(
+    session_id: str, blik_code: Secret[str]
+) -> Operation[CheckoutSession]:
+    """Pay a checkout session with the customer's BLIK code.
+
+    It is a POST: the provider's page says GET, its sample posts a form, and a code does
+    not belong into an address (API contract 1.5).
+
+    Raises:
+        InvalidFieldError: *session_id* cannot be an id, or *blik_code* is not six
+            digits.
+    """
+    look = retrieve_checkout_session(session_id)
+    if not rules.is_blik_code(blik_code.reveal()):
+        field, reason = "blik_code", "must be six digits, in a str"
+        raise InvalidFieldError(field, reason)
+    sent = (("blik_code", blik_code.reveal()),)
+    return Operation(
+        name="pay",
+        method="POST",
+        path=f"{look.path}/pay",
+        answer=CheckoutSession,
+        repeat=Repeat.NEVER,
+        body=encode_form(sent),
+        sent=sent,
+        expected={"id": session_id},
+        look=look,
+        follow=True,
+    )
+
+
+def create_refund(
+    request: RefundRequest, *, key: str, own_key: bool
+) -> Operation[Refund]:
+    """Pay a session's money back, in part or in full.
+
+    Raises:
+        InvalidFieldError: *key* is malformed.
+    """
+    rules.idempotency_key("idempotency_key", key)
+    sent = form_fields(request)
+    return Operation(
+        name="refund",
+        method="POST",
+        path=REFUNDS,
+        answer=Refund,
+        repeat=Repeat.UNDER_HONOURED_KEY,
+        body=encode_form(sent),
+        sent=sent,
+        expected={
+            "session_id": request.session_id,
+            "amount": request.amount,
+            "reason": request.reason,
+            "metadata": request.metadata,
+        },
+        idempotency_key=key,
+        own_key=own_key,
+        look=retrieve_checkout_session(request.session_id),
+    )
+
+
+def retrieve_refund(refund_id: str) -> Operation[Refund]:
+    """Look at a refund.
+
+    Raises:
+        InvalidFieldError: *refund_id* cannot be an id.
+    """
+    rules.session_id("refund_id", refund_id)
+    return Operation(
+        name="retrieve_refund",
+        method="GET",
+        path=f"{REFUNDS}/{quote(refund_id, safe='')}",
+        answer=Refund,
+        repeat=Repeat.FREELY,
+        expected={"id": refund_id},
     )
 
 

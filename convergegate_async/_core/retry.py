@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
-
 from convergegate_async.errors import (
     ApiError,
     AuthenticationError,
@@ -19,7 +17,7 @@ from convergegate_async.errors import (
     RateLimitedError,
     ServerError,
 )
-from convergegate_async.models import Answer, CallInfo
+from convergegate_async.models import Answer, CallInfo, CheckoutSession
 from convergegate_async.policy import RetryPolicy
 
 from .operations import Operation, Repeat
@@ -30,6 +28,16 @@ _MOST_DOUBLINGS = 60  # 2.0 ** 1024 would overflow
 
 
 # -- whether to go again, and when -------------------------------------------------
+
+
+FIRST_LOOK = 0.5  # seconds; a customer takes 40 to 90 to confirm (API contract 1.2)
+LONGEST_LOOK = 5.0
+
+
+def look_pause(looks: int, spread: float) -> float:
+    """Return the seconds to wait after so many *looks*: growing, half of it jitter."""
+    ceiling = min(LONGEST_LOOK, FIRST_LOOK * 1.5 ** min(looks - 1, _MOST_DOUBLINGS))
+    return ceiling * (1 + spread) / 2
 
 
 class RetryBudget:
@@ -123,7 +131,10 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def conclude(
-    operation: Operation[Answer], findings: Sequence[Finding], call: CallInfo
+    operation: Operation[Answer],
+    findings: Sequence[Finding],
+    call: CallInfo,
+    session: CheckoutSession | None = None,
 ) -> CallError:
     """Return the error that speaks for the whole call, all its attempts together.
 
@@ -142,15 +153,19 @@ def conclude(
     answers = [finding for finding in findings if finding.http_status is not None]
     told = _told(answers[-1]) if answers else {}
     doubtful = [finding for finding in findings if finding.verdict is Verdict.UNKNOWN]
-    if not doubtful and last.ground is Ground.CONFLICT and operation.own_key:
+    if not doubtful and operation.own_key and answers[-1].ground is Ground.CONFLICT:
         # The first attempt under this key may have been an earlier call's.
-        doubtful = [attrs.evolve(last, phase="status")]
+        doubtful = [answers[-1]]
     if doubtful:
         reason = doubtful[-1].reason
         if last.reason != reason:
             reason = f"{reason}; after that {last.reason}"
         return OutcomeUnknownError(
-            reason=reason, phase=doubtful[-1].phase, **about, **told
+            reason=reason,
+            phase=doubtful[-1].phase,
+            session=session,
+            **about,
+            **told,
         )
     answer = answers[-1]
     return _refusal(answer)(

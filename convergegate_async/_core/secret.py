@@ -1,18 +1,20 @@
-"""A text that shows itself to nobody who does not ask by name."""
+"""A value that shows itself to nobody who does not ask by name."""
 
-from typing import NoReturn
+from typing import Generic, NoReturn, TypeVar
+
+S = TypeVar("S")
 
 
-class Secret:
+class Secret(Generic[S]):
     """Holds an API key or a BLIK code; `repr`, logs and tracebacks show dots only."""
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: S) -> None:
         self._value = value
 
-    def reveal(self) -> str:
-        """Return the text itself; call it where it goes onto the wire."""
+    def reveal(self) -> S:
+        """Return the value itself; call it where it goes onto the wire."""
         return self._value
 
     def __repr__(self) -> str:

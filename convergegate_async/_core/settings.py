@@ -31,13 +31,13 @@ class Settings:
     """
 
     base_url: str
-    api_key: Secret
-    authorization: Secret
+    api_key: Secret[str]
+    authorization: Secret[str]
     echo_fields: frozenset[str]
 
 
 def read_settings(
-    api_key: Secret, base_url: object, echo_fields: Collection[str] = ECHO_FIELDS
+    api_key: Secret[str], base_url: object, echo_fields: Collection[str] = ECHO_FIELDS
 ) -> Settings:
     """Check the key, the address and the names of the fields.
 
@@ -55,7 +55,7 @@ def read_settings(
     if problem is not None:
         message = f"the base URL {problem}"
         raise ConfigurationError(message)
-    if isinstance(echo_fields, str) or not set(echo_fields) <= set(ECHO_FIELDS):
+    if not _are_echo_fields(echo_fields):
         message = f"echo_fields may hold {', '.join(ECHO_FIELDS)}"
         raise ConfigurationError(message)
     return Settings(
@@ -66,13 +66,21 @@ def read_settings(
     )
 
 
-def missing_variables(api_key: Secret, base_url: str) -> tuple[str, ...]:
+def _are_echo_fields(names: object) -> bool:
+    return (
+        isinstance(names, Collection)
+        and not isinstance(names, str)
+        and all(name in ECHO_FIELDS for name in names)
+    )
+
+
+def missing_variables(api_key: Secret[str], base_url: str) -> tuple[str, ...]:
     """Name the environment variables that had to be set and were not."""
     values = {API_KEY_VARIABLE: api_key.reveal(), BASE_URL_VARIABLE: base_url}
     return tuple(name for name, value in values.items() if not value)
 
 
-def _basic(api_key: Secret) -> Secret:
+def _basic(api_key: Secret[str]) -> Secret[str]:
     # HTTP Basic with an empty password (source: API contract 2.1).
     return Secret("Basic " + b64encode(f"{api_key.reveal()}:".encode()).decode())
 

@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convergegate_async._core.money import spell_major
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from convergegate_async import CheckoutSession
 
-# ISO 4217: how many digits the minor unit has, where it is not two.
-_EXPONENTS = {
-    **dict.fromkeys(("bif", "clp", "jpy", "krw", "pyg", "ugx", "vnd", "xaf", "xof"), 0),
-    **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),
-}
 _COLOURS = {"open": "yellow", "pending": "yellow", "completed": "green"}
 
 
@@ -63,13 +60,9 @@ def spell_amount(amount: int | None, currency: str | None) -> str:
     """Return *amount* both ways: as people read it, and in minor units."""
     if amount is None:
         return "unknown"
-    code = (currency or "").lower()
-    digits = _EXPONENTS.get(code, 2)
-    whole, fraction = divmod(amount, 10**digits)
-    major = f"{whole:,}".replace(",", "\u202f")
-    if digits:
-        major = f"{major}.{fraction:0{digits}}"
-    return f"{major} {code.upper()} ({amount} minor units)".replace("  ", " ")
+    code = currency or ""
+    parts = (spell_major(amount, code), code.upper(), f"({amount} minor units)")
+    return " ".join(filter(None, parts))
 
 
 def _refunded(session: "CheckoutSession") -> "RenderableType | None":

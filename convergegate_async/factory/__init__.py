@@ -5,11 +5,16 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
+import attrs
+
 from convergegate_async._core.echo import ECHO_FIELDS
 from convergegate_async._core.keys import fresh_key
 from convergegate_async._core.operations import (
     create_checkout_session,
+    create_refund,
+    pay_checkout_session,
     retrieve_checkout_session,
+    retrieve_refund,
 )
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import (
@@ -20,7 +25,13 @@ from convergegate_async._core.settings import (
 )
 from convergegate_async._transport import AiohttpTransport, Transport
 from convergegate_async.errors import ConfigurationError
-from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
+from convergegate_async.models import (
+    CheckoutSession,
+    CheckoutSessionRequest,
+    Refund,
+    RefundRequest,
+    WebhookEvent,
+)
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 from ._caller import Caller, World
@@ -151,7 +162,7 @@ class CheckoutSessionFactory:
         Raises:
             ConfigurationError: The factory was opened before.
         """
-        await self._caller.open()
+        await self._caller.life.open()
         return self
 
     async def aclose(self, drain: float = 10.0) -> tuple[str, ...]:
@@ -163,7 +174,7 @@ class CheckoutSessionFactory:
         Returns:
             The idempotency keys of the calls whose outcome was left unknown.
         """
-        return await self._caller.aclose(drain)
+        return await self._caller.life.aclose(drain)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -183,7 +194,9 @@ class CheckoutSessionFactory:
         caller = getattr(self, "_caller", None)
         if caller is None:  # a traceback may show it before it is built
             return "<CheckoutSessionFactory unbuilt>"
-        return f"<CheckoutSessionFactory {caller.state}, {caller.settings.base_url}>"
+        return (
+            f"<CheckoutSessionFactory {caller.life.state}, {caller.settings.base_url}>"
+        )
 
     async def create(
         self,
@@ -207,12 +220,11 @@ class CheckoutSessionFactory:
             ApiError: The gateway refused.
             ConfigurationError: The factory is not open here.
         """
-        world = self._caller.world
         operation = create_checkout_session(
             request,
-            key=fresh_key(world.dice()) if idempotency_key is None else idempotency_key,
+            key=self._fresh_key() if idempotency_key is None else idempotency_key,
             own_key=idempotency_key is not None,
-            now=world.now(),
+            now=self._caller.world.now(),
         )
         return await self._caller.run(operation, timeout)
 
@@ -235,7 +247,122 @@ class CheckoutSessionFactory:
         """
         return await self._caller.run(retrieve_checkout_session(session_id), timeout)
 
+    async def pay(
+        self, session_id: str, blik_code: str, *, timeout: float | None = None
+    ) -> CheckoutSession:
+        """Pay a checkout session with the six-digit code of the customer's bank app.
 
-def _secret(api_key: object) -> Secret:
+        It is sent again only if the gateway has not seen it: a code is used once, and a
+        second try could be declined while the first one pays. After an unknown outcome
+        the session is looked at until it is final or time runs out.
+
+        Args:
+            session_id: The session's id.
+            blik_code: Six digits, as a `str`: leading zeros matter.
+            timeout: The deadline of the whole call in seconds, the looking included.
+
+        Returns:
+            The session: `completed`, or `open` until the customer confirms; see `wait`.
+
+        Raises:
+            InvalidFieldError: *session_id* cannot be an id, or the code is no six
+                digits.
+            DeclinedError: The payment was declined; ask the customer for a new code.
+            NotSentError: Provably nothing reached the gateway.
+            OutcomeUnknownError: It may have been paid; *session* is what was last seen.
+            ApiError: The gateway refused.
+            ConfigurationError: The factory is not open here.
+        """
+        code = Secret(blik_code)
+        del blik_code  # tracebacks show locals
+        return await self._caller.run(pay_checkout_session(session_id, code), timeout)
+
+    async def wait(
+        self, session_id: str, *, timeout: float | None = 120
+    ) -> CheckoutSession:
+        """Look at a session until it is `completed` or `expired`.
+
+        The pauses between looks grow from half a second to five; `notify` ends one at
+        once. What may pass, such as a 503, is looked past.
+
+        Args:
+            session_id: The session's id.
+            timeout: How long to wait, in seconds. Customers take 40 to 90.
+
+        Raises:
+            InvalidFieldError: *session_id* cannot be an id.
+            WaitTimeoutError: It was not final in time; *session* is what was last seen.
+            NotFoundError: There is no such session.
+            ApiError: The gateway refused.
+            ConfigurationError: The factory is not open here.
+        """
+        look = attrs.evolve(retrieve_checkout_session(session_id), name="wait")
+        return await self._caller.wait(look, timeout)
+
+    def notify(self, event: WebhookEvent) -> None:
+        """Let `wait` look at once at the session that a verified *event* is about.
+
+        Only calls on this factory, in this process, are reached.
+        """
+        if event.session_id is not None:
+            self._caller.wake(event.session_id)
+
+    async def refund(
+        self,
+        request: RefundRequest,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Refund:
+        """Pay a session's money back, in part or in full.
+
+        After an unknown outcome it is not sent again, unless you know from the provider
+        that keys are honoured (`RetryPolicy.keys_honoured`): money would move twice.
+        The session is looked at once, for its *amount_refunded* and *refunds*.
+
+        Args:
+            request: What to pay back.
+            idempotency_key: One key per refund; a random one if `None`.
+            timeout: The deadline of the whole call in seconds.
+
+        Raises:
+            InvalidFieldError: *idempotency_key* is malformed.
+            NotSentError: Provably nothing reached the gateway.
+            OutcomeUnknownError: The refund may have been made; *session* is what the
+                session looked like afterwards.
+            ApiError: The gateway refused.
+            ConfigurationError: The factory is not open here.
+        """
+        operation = create_refund(
+            request,
+            key=self._fresh_key() if idempotency_key is None else idempotency_key,
+            own_key=idempotency_key is not None,
+        )
+        return await self._caller.run(operation, timeout)
+
+    async def retrieve_refund(
+        self, refund_id: str, *, timeout: float | None = None
+    ) -> Refund:
+        """Look at a refund.
+
+        Args:
+            refund_id: The refund's id.
+            timeout: The deadline of the whole call in seconds.
+
+        Raises:
+            InvalidFieldError: *refund_id* cannot be an id.
+            NotFoundError: There is no such refund.
+            NotSentError: Provably nothing reached the gateway.
+            OutcomeUnknownError: No readable answer came; nothing was changed.
+            ApiError: The gateway refused.
+            ConfigurationError: The factory is not open here.
+        """
+        return await self._caller.run(retrieve_refund(refund_id), timeout)
+
+    def _fresh_key(self) -> str:
+        return fresh_key(self._caller.world.dice())
+
+
+def _secret(api_key: object) -> Secret[str]:
     # `from_env` hands on a key that is wrapped already.
     return api_key if isinstance(api_key, Secret) else Secret(cast("str", api_key))

@@ -8,8 +8,9 @@ import logging
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
 import attrs
@@ -24,6 +25,7 @@ from convergegate_async._core.operations import Operation
 from convergegate_async._core.retry import (
     RetryBudget,
     conclude,
+    look_pause,
     may_repeat,
     next_pause,
 )
@@ -31,24 +33,29 @@ from convergegate_async._core.settings import Settings
 from convergegate_async._core.verdicts import Failure, Finding, Verdict, judge_failure
 from convergegate_async._transport import Transport
 from convergegate_async.errors import (
-    ConfigurationError,
+    CallError,
     InvalidFieldError,
     OutcomeUnknownError,
+    WaitTimeoutError,
 )
-from convergegate_async.models import Answer, CallInfo
+from convergegate_async.models import Answer, CallInfo, CheckoutSession, SessionStatus
 from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
+
+from ._life import Life
 
 A = TypeVar("A", bound=Answer)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
+
+FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.EXPIRED})
 
 _logger = logging.getLogger("convergegate_async")
 _logger.addHandler(logging.NullHandler())
 
 
-async def _sleep(seconds: float, interrupt: asyncio.Event) -> None:
+async def _sleep(seconds: float, waker: asyncio.Event) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await interrupt.wait()
+            await waker.wait()
 
 
 @attrs.frozen(kw_only=True)
@@ -81,21 +88,34 @@ class _AttemptFailedError(Exception):
 class _Call(Generic[A_co]):
     """One call under way: what was asked, until when, and what was found so far."""
 
-    __slots__ = ("deadline", "findings", "operation", "pause", "request", "started")
+    __slots__ = (
+        "deadline",
+        "findings",
+        "operation",
+        "pause",
+        "request",
+        "session",
+        "started",
+    )
 
     def __init__(
         self,
         operation: Operation[A_co],
         request: HttpRequest,
         started: float,
-        total: float,
+        deadline: float,
     ) -> None:
         self.operation = operation
         self.request = request
         self.started = started
-        self.deadline = started + total
+        self.deadline = deadline
         self.findings: list[Finding] = []
         self.pause = 0.0
+        self.session: CheckoutSession | None = None
+
+    @property
+    def unknown_attempts(self) -> int:
+        return sum(finding.verdict is Verdict.UNKNOWN for finding in self.findings)
 
     def account(self, now: float, *, attempts: int) -> CallInfo:
         """Return what an answer or an error tells of the call so far."""
@@ -106,13 +126,14 @@ class _Call(Generic[A_co]):
             elapsed=now - self.started,
         )
 
-    @property
-    def unknown_attempts(self) -> int:
-        return sum(finding.verdict is Verdict.UNKNOWN for finding in self.findings)
+    def error(self, now: float) -> CallError:
+        """Return the error that speaks for all attempts."""
+        account = self.account(now, attempts=len(self.findings))
+        return conclude(self.operation, self.findings, account, self.session)
 
 
 class Caller:
-    """Makes described calls over one transport, from `open` to `aclose`."""
+    """Makes described calls over one transport."""
 
     def __init__(
         self,
@@ -125,59 +146,12 @@ class Caller:
     ) -> None:
         self.settings = settings
         self.world = world
+        self.life = Life(transport)
         self._policy = policy
         self._timeouts = timeouts
         self._transport = transport
         self._budget = RetryBudget(policy)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
-        self._closed = False
-        self._running: set[_Call[Answer]] = set()
-        self._drained = asyncio.Event()
-        self._cut = asyncio.Event()
-        self._left_unknown: list[str] = []
-
-    @property
-    def state(self) -> str:
-        """Tell in a word whether calls can be made."""
-        if self._closed:
-            return "closed"
-        return "unopened" if self._loop is None else "open"
-
-    async def open(self) -> None:
-        """Get ready on the running event loop."""
-        if self.state != "unopened":
-            message = f"a factory is opened once, and this one is {self.state}"
-            raise ConfigurationError(message)
-        self._loop = asyncio.get_running_loop()
-        self._pid = os.getpid()
-        await self._transport.open()
-
-    async def aclose(self, drain: float) -> tuple[str, ...]:
-        """Refuse new calls, let running ones finish for *drain* seconds, cut the rest.
-
-        Returns:
-            The idempotency keys of the calls whose outcome was left unknown.
-        """
-        if self.state != "open":
-            self._closed = True
-            return tuple(self._left_unknown)
-        self._require_home()
-        self._closed = True
-        if self._running and drain > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(drain):
-                    await self._drained.wait()
-        self._cut.set()
-        await self._transport.aclose()
-        if self._running:
-            await self._drained.wait()
-        if self._left_unknown:
-            _logger.warning(
-                "closed over calls of unknown outcome; idempotency keys: %s",
-                ", ".join(self._left_unknown),
-            )
-        return tuple(self._left_unknown)
+        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def run(self, operation: Operation[A], timeout: float | None) -> A:
         """Make the call that *operation* describes.
@@ -192,21 +166,11 @@ class Caller:
             ConfigurationError: The factory is not open here.
             InvalidFieldError: *timeout* is no duration.
         """
-        self._require_open()
-        if timeout is not None and not is_duration(timeout):
-            field, reason = "timeout", "must be a finite number of seconds above 0"
-            raise InvalidFieldError(field, reason)
-        call = _Call(
-            operation,
-            build_request(operation, self.settings),
-            started=self.world.clock(),
-            total=self._timeouts.total if timeout is None else timeout,
-        )
-        self._running.add(call)
+        call = self._enter(operation, timeout)
         try:
-            result = await self._attempt(call)
+            result = await self._send(call)
             if isinstance(result, Finding):
-                result = await self._repeat(call)
+                result = await self._settle(call, result)
         except asyncio.CancelledError:
             if operation.writes:
                 _logger.warning(
@@ -217,18 +181,72 @@ class Caller:
                 )
             raise
         finally:
-            self._running.discard(call)
-            if self._closed and not self._running:
-                self._drained.set()
+            self.life.leave(call)
+        if not isinstance(result, Finding):
+            return result
+        error = call.error(self.world.clock())
+        if isinstance(error, OutcomeUnknownError):
+            self.life.note_unknown(error.idempotency_key)
+        raise error
+
+    async def wait(
+        self, look: Operation[CheckoutSession], timeout: float | None
+    ) -> CheckoutSession:
+        """Look at a session until it is final; a passing failure is looked past.
+
+        Raises:
+            WaitTimeoutError: Time ran out, or the factory was closed.
+            CallError: The session cannot be looked at.
+            ConfigurationError: The factory is not open here.
+            InvalidFieldError: *timeout* is no duration.
+        """
+        call = self._enter(look, timeout)
+        try:
+            result = await self._follow(call)
+        finally:
+            self.life.leave(call)
+        if isinstance(result, Finding):
+            raise call.error(self.world.clock())
+        if result is None:
+            raise WaitTimeoutError(
+                operation=look.name,
+                reason="the factory was closed" if self.life.cut else "time ran out",
+                attempts=len(call.findings),
+                elapsed=self.world.clock() - call.started,
+                session=call.session,
+                phase="status",
+            )
+        return result
+
+    def wake(self, session_id: str) -> None:
+        """Let whoever waits for the session look at once."""
+        for watcher in self._watchers.get(session_id, ()):
+            watcher.set()
+
+    # -- what a call is made of --------------------------------------------------------
+
+    def _enter(self, operation: Operation[A], timeout: float | None) -> _Call[A]:
+        self.life.require_open()
+        if timeout is not None and not is_duration(timeout):
+            field, reason = "timeout", "must be a finite number of seconds above 0"
+            raise InvalidFieldError(field, reason)
+        total = self._timeouts.total if timeout is None else timeout
+        call = self._new_call(operation, self.world.clock() + total)
+        self.life.enter(call)
+        return call
+
+    def _new_call(self, operation: Operation[A], deadline: float) -> _Call[A]:
+        request = build_request(operation, self.settings)
+        return _Call(operation, request, self.world.clock(), deadline)
+
+    async def _send(self, call: _Call[A]) -> A | Finding:
+        """Send, and send again as long as that is allowed and may help."""
+        result = await self._attempt(call)
+        if isinstance(result, Finding):
+            result = await self._repeat(call)
         if not isinstance(result, Finding):
             self._budget.earn()
-            return result
-        now = self.world.clock()
-        account = call.account(now, attempts=len(call.findings))
-        error = conclude(operation, call.findings, account)
-        if self._cut.is_set() and isinstance(error, OutcomeUnknownError):
-            self._left_unknown.extend(filter(None, [error.idempotency_key]))
-        raise error
+        return result
 
     async def _attempt(self, call: _Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
@@ -256,7 +274,7 @@ class Caller:
         return result
 
     async def _repeat(self, call: _Call[A]) -> A | Finding:
-        """Send again as long as that is allowed, may help and fits the deadline.
+        """Send again until it succeeds or must not, or cannot, be sent again.
 
         tenacity is entered only here, after a first failure, with an instance of its
         own per call; it is handed that failure first, so that its counts are right.
@@ -276,22 +294,20 @@ class Caller:
                 call, error.finding
             )
 
-        retrying = AsyncRetrying(
-            retry=goes_again,
-            wait=lambda _: call.pause,
-            sleep=lambda seconds: self.world.sleep(seconds, self._cut),
-            reraise=True,
-        )
-        with suppress(_AttemptFailedError):
+        with self._waker() as waker, suppress(_AttemptFailedError):
+            retrying = AsyncRetrying(
+                retry=goes_again,
+                wait=lambda _: call.pause,
+                sleep=lambda seconds: self.world.sleep(seconds, waker),
+                reraise=True,
+            )
             return await retrying(attempt)
         return call.findings[-1]
 
     def _goes_again(self, call: _Call[Answer], finding: Finding) -> bool:
         """Decide, take a repeat out of the budget, and leave word of the pause."""
         operation = call.operation
-        if self._cut.is_set() or not may_repeat(
-            finding, operation.repeat, self._policy
-        ):
+        if self.life.cut or not may_repeat(finding, operation.repeat, self._policy):
             return False
         pause = next_pause(
             finding,
@@ -314,19 +330,66 @@ class Caller:
             )
         return True
 
-    def _require_open(self) -> None:
-        if self.state != "open":
-            message = (
-                f"the factory is {self.state}: make calls inside `async with`, "
-                "or between open() and aclose()"
-            )
-            raise ConfigurationError(message)
-        self._require_home()
+    async def _settle(self, call: _Call[A], finding: Finding) -> A | Finding:
+        """Look whether a call of unknown outcome was done after all."""
+        look = call.operation.look
+        if look is None or not call.unknown_attempts or self._policy.max_attempts == 1:
+            return finding
+        looking = self._new_call(look, call.deadline)
+        if not call.operation.follow:
+            seen = await self._send(looking)
+            call.session = None if isinstance(seen, Finding) else seen
+            return finding
+        final = await self._follow(looking)
+        call.session = looking.session
+        if final is None or isinstance(final, Finding):
+            return finding
+        account = call.account(self.world.clock(), attempts=len(call.findings))
+        told = attrs.evolve(
+            account,
+            http_status=final.call.http_status,
+            request_id=final.call.request_id,
+            misread=final.call.misread,
+        )
+        return attrs.evolve(final, call=told)  # type: ignore[return-value]  # what is followed answers with a session
 
-    def _require_home(self) -> None:
-        if os.getpid() != self._pid:
-            message = "the factory was opened before a fork: open one in each process"
-            raise ConfigurationError(message)
-        if asyncio.get_running_loop() is not self._loop:
-            message = "the factory was opened on another event loop: open one on each"
-            raise ConfigurationError(message)
+    async def _follow(
+        self, call: _Call[CheckoutSession]
+    ) -> CheckoutSession | Finding | None:
+        """Look until the session is final; `None` if that was not in time."""
+        session_id = str(call.operation.expected["id"])
+        looks = 0
+        with self._waker(session_id) as waker:
+            while (left := call.deadline - self.world.clock()) > 0:
+                waker.clear()
+                looking = self._new_call(call.operation, call.deadline)
+                result = await self._send(looking)
+                call.findings += looking.findings
+                if self.life.cut:
+                    return None
+                if not isinstance(result, Finding):
+                    call.session = result
+                    if result.status in FINAL:
+                        return result
+                elif not may_repeat(result, call.operation.repeat, self._policy):
+                    return result
+                looks += 1
+                pause = look_pause(looks, self.world.spread())
+                await self.world.sleep(min(pause, left), waker)
+        return None
+
+    @contextmanager
+    def _waker(self, session_id: str | None = None) -> Iterator[asyncio.Event]:
+        """Yield an event that is set by closing, and by news of the session."""
+        waker = asyncio.Event()
+        self.life.sleeps(waker)
+        if session_id is not None:
+            self._watchers[session_id].add(waker)
+        try:
+            yield waker
+        finally:
+            self.life.wakes(waker)
+            if session_id is not None:
+                self._watchers[session_id].discard(waker)
+                if not self._watchers[session_id]:
+                    del self._watchers[session_id]

@@ -148,7 +148,7 @@ class WebhookEvent:
     session_id: str | None = None
     refund_id: str | None = None
     status: SessionStatus | str | None = None
-    stale: bool = False
+    stale: bool = attrs.field(default=False, metadata={"wire": False})
     raw: Mapping[str, object] = attrs.field(
         factory=dict, repr=False, eq=False, metadata={"wire": False}
     )

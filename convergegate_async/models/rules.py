@@ -29,6 +29,7 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_+=-]{1,128}")
+_BLIK_CODE = re.compile(r"[0-9]{6}")
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 
@@ -137,6 +138,14 @@ def idempotency_key(field: str, value: object) -> str:
         reason = "must be 1 to 255 letters, digits or any of . _ : -"
         raise InvalidFieldError(field, reason)
     return value
+
+
+def is_blik_code(value: object) -> bool:
+    """Tell whether *value* is six digits in a `str`; leading zeros matter.
+
+    It is asked instead of raising, so that a wrong code stays in no frame.
+    """
+    return isinstance(value, str) and _BLIK_CODE.fullmatch(value) is not None
 
 
 def moment(field: str, value: object) -> datetime:

@@ -4,7 +4,21 @@ It behaves as the provider's public pages say. What they leave open is assumed, 
 marked so in the code.
 """
 
+from ._book import CODES, BookedRefund, BookedSession, CodeFate
+from ._courier import Delivery
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
 from ._server import Sandbox, SeenRequest
 
-__all__ = ["Fault", "FaultKind", "FaultPlan", "Sandbox", "SeenRequest", "read_fault"]
+__all__ = [
+    "CODES",
+    "BookedRefund",
+    "BookedSession",
+    "CodeFate",
+    "Delivery",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
+    "Sandbox",
+    "SeenRequest",
+    "read_fault",
+]

@@ -1,20 +1,87 @@
-"""What the gateway knows: sessions, and the answers it gave under idempotency keys."""
+"""What the gateway knows: sessions, refunds, what is due, and what it has to tell.
+
+Time comes in from outside; nothing here waits. Where the provider's pages are silent,
+the comment says "assumed".
+"""
 
 import base64
+import heapq
 import random
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 
 import attrs
 
-from convergegate_async.models import CheckoutSessionRequest, SessionStatus
+from convergegate_async.models import (
+    CheckoutSessionRequest,
+    EventType,
+    RefundRequest,
+    RefundStatus,
+    SessionStatus,
+)
 
 DEFAULT_LIFETIME = 24 * 3600  # seconds (API contract 1.3)
+REFUND_TIME = 1  # seconds from `refund.created` to its end (assumed)
+REFUND_THAT_FAILS = 666  # minor units: a refund of so much ends in `refund.failed`
+
+PAID_LATER = 2  # seconds that a customer of the sandbox takes to confirm
+
+
+class CodeFate(StrEnum):
+    """What becomes of a BLIK code."""
+
+    PAID = "paid at once"
+    PAID_LATER = "paid two seconds later"
+    REFUSED = "refused by the bank"
+    UNCONFIRMED = "never confirmed by the customer"
+    EXPIRED = "an expired code"
+
+
+CODES: Mapping[str, CodeFate] = {
+    "123456": CodeFate.PAID,
+    "012345": CodeFate.PAID_LATER,
+    "200000": CodeFate.REFUSED,
+    "300000": CodeFate.UNCONFIRMED,
+    "400000": CodeFate.EXPIRED,
+}
+"""What the sandbox does with a BLIK code; any other six digits are paid at once."""
+
+
+@attrs.define(kw_only=True)
+class BookedRefund:
+    """A refund in the book."""
+
+    id: str
+    session_id: str
+    amount: int
+    reason: str | None
+    metadata: Mapping[str, str] | None
+    created_at: int
+    settles_at: float
+    status: RefundStatus = RefundStatus.PENDING
+
+    def spelled(self) -> dict[str, object]:
+        """Spell the refund as the provider's sample does."""
+        return {
+            "id": self.id,
+            "amount": self.amount,
+            "status": str(self.status),
+            "reason": self.reason or "",
+            "created_at": self.created_at,
+            "livemode": False,
+            "metadata": dict(self.metadata) if self.metadata else None,
+        }
 
 
 @attrs.define(kw_only=True)
 class BookedSession:
-    """A session in the book; *status* and the amounts change."""
+    """A session in the book.
+
+    Attributes:
+        payments: How often money was taken for it; never more than once.
+        confirms_at: When the customer will have confirmed in the bank's app.
+    """
 
     id: str
     request: CheckoutSessionRequest
@@ -22,7 +89,23 @@ class BookedSession:
     created_at: int
     expires_at: int
     status: SessionStatus = SessionStatus.OPEN
-    amount_refunded: int = 0
+    payments: int = 0
+    confirms_at: float | None = None
+    refunds: list[BookedRefund] = attrs.field(factory=list)
+
+    @property
+    def amount_refunded(self) -> int:
+        """What was paid back, or is about to be."""
+        return sum(
+            refund.amount
+            for refund in self.refunds
+            if refund.status is not RefundStatus.FAILED
+        )
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether it can no longer be paid."""
+        return self.status in (SessionStatus.COMPLETED, SessionStatus.EXPIRED)
 
     def as_created(self) -> dict[str, object]:
         """Spell the session as the sample answer of *create* does."""
@@ -47,8 +130,8 @@ class BookedSession:
             "url": self.url,
             "fees": None,
             "metadata": dict(request.metadata) if request.metadata else None,
-            "refunds": [],
-            "refunded": False,
+            "refunds": [refund.spelled() for refund in self.refunds],
+            "refunded": self.amount_refunded == request.amount,
             "status": str(self.status),
             "livemode": False,
             "notification_url": request.notification_url or "",
@@ -66,6 +149,34 @@ class BookedSession:
         return spelled
 
 
+@attrs.frozen(kw_only=True)
+class BookedEvent:
+    """Something to tell the shop."""
+
+    id: str
+    type: EventType
+    created_at: int
+    url: str
+    session_id: str
+    status: SessionStatus | None = None
+    refund_id: str | None = None
+
+    def spelled(self) -> dict[str, object]:
+        """Spell the event by the provider's dotted field names."""
+        data: dict[str, object] = {"session_id": self.session_id}
+        if self.status is not None:
+            data["status"] = str(self.status)
+        if self.refund_id is not None:
+            data["refund_id"] = self.refund_id
+        return {
+            "id": self.id,
+            "type": str(self.type),
+            "version": "1",
+            "created_at": self.created_at,
+            "data": data,
+        }
+
+
 @attrs.frozen
 class KeptAnswer:
     """What was answered under an idempotency key, and to which body."""
@@ -79,21 +190,26 @@ class Book:
 
     Args:
         now: The gateway's clock, in epoch seconds.
-        seed: Of the session ids.
+        seed: Of all ids.
+
+    Attributes:
+        outbox: Events that nobody has taken yet.
     """
 
     def __init__(self, now: Callable[[], float], seed: int) -> None:
         self.sessions: dict[str, BookedSession] = {}
-        self.answers: dict[str, KeptAnswer] = {}
+        self.refunds: dict[str, BookedRefund] = {}
+        self.answers: dict[tuple[str, str], KeptAnswer] = {}
+        self.outbox: deque[BookedEvent] = deque()
         self._now = now
         self._dice = random.Random(seed)  # noqa: S311 -- ids have to be repeatable
+        self._due: list[tuple[float, str]] = []
 
     def open_session(
         self, request: CheckoutSessionRequest, base_url: str
     ) -> BookedSession:
         """Enter a new session."""
-        identifier = base64.urlsafe_b64encode(self._dice.randbytes(16)).decode()
-        identifier = identifier.rstrip("=")
+        identifier = self._new_id()
         created_at = int(self._now())
         expires_at = (
             created_at + DEFAULT_LIFETIME
@@ -108,24 +224,132 @@ class Book:
             expires_at=expires_at,
         )
         self.sessions[identifier] = session
+        self._remind(expires_at, identifier)
+        self._tell(EventType.SESSION_CREATED, session)
         return session
 
     def find_session(self, identifier: str) -> BookedSession | None:
         """Look a session up, as it stands now."""
-        session = self.sessions.get(identifier)
-        if (
-            session is not None
-            and session.status is SessionStatus.OPEN
-            and session.expires_at <= self._now()
-        ):
+        self.tick()
+        return self.sessions.get(identifier)
+
+    def find_refund(self, identifier: str) -> BookedRefund | None:
+        """Look a refund up, as it stands now."""
+        self.tick()
+        return self.refunds.get(identifier)
+
+    def pay(self, session: BookedSession, code: str) -> None:
+        """Take a code that the bank has not refused."""
+        match CODES.get(code):
+            case CodeFate.UNCONFIRMED:
+                session.status = SessionStatus.PENDING
+            case CodeFate.PAID_LATER:
+                session.status = SessionStatus.PENDING
+                session.confirms_at = self._now() + PAID_LATER
+                self._remind(session.confirms_at, session.id)
+            case _:
+                self._complete(session)
+
+    def make_refund(
+        self, session: BookedSession, request: RefundRequest
+    ) -> BookedRefund:
+        """Pay a part back, or all that is left."""
+        left = session.request.amount - session.amount_refunded
+        refund = BookedRefund(
+            id=self._new_id(),
+            session_id=session.id,
+            amount=left if request.amount is None else request.amount,
+            reason=request.reason,
+            metadata=request.metadata,
+            created_at=int(self._now()),
+            settles_at=self._now() + REFUND_TIME,
+        )
+        session.refunds.append(refund)
+        self.refunds[refund.id] = refund
+        self._remind(refund.settles_at, refund.id)
+        self._tell(EventType.REFUND_CREATED, session, refund)
+        return refund
+
+    def tick(self) -> None:
+        """Let happen what is due."""
+        now = self._now()
+        while self._due and self._due[0][0] <= now:
+            _, identifier = heapq.heappop(self._due)
+            if identifier in self.refunds:
+                self._settle(self.refunds[identifier])
+            elif identifier in self.sessions:
+                self._advance(self.sessions[identifier], now)
+
+    def next_due(self) -> float | None:
+        """Return when something will happen next, in epoch seconds."""
+        return self._due[0][0] if self._due else None
+
+    def restore(self, session: BookedSession) -> None:
+        """Take in a session that was kept elsewhere, with what is due of it."""
+        self.sessions[session.id] = session
+        if not session.is_final:
+            self._remind(session.expires_at, session.id)
+            if session.confirms_at is not None:
+                self._remind(session.confirms_at, session.id)
+        for refund in session.refunds:
+            self.refunds[refund.id] = refund
+            self._remind(refund.settles_at, refund.id)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.sessions.clear()
+        self.refunds.clear()
+        self.answers.clear()
+        self.outbox.clear()
+        self._due.clear()
+
+    def _advance(self, session: BookedSession, now: float) -> None:
+        if session.is_final:
+            return
+        if session.confirms_at is not None and session.confirms_at <= now:
+            self._complete(session)
+        elif session.expires_at <= now:
             session.status = SessionStatus.EXPIRED
-        return session
+            self._tell(EventType.SESSION_EXPIRED, session)
 
+    def _complete(self, session: BookedSession) -> None:
+        session.status = SessionStatus.COMPLETED
+        session.payments += 1
+        session.confirms_at = None
+        self._tell(EventType.SESSION_COMPLETED, session)
 
-def moment(epoch: str) -> datetime:
-    """Read whole epoch seconds.
+    def _settle(self, refund: BookedRefund) -> None:
+        if refund.status is not RefundStatus.PENDING:
+            return
+        fails = refund.amount == REFUND_THAT_FAILS
+        refund.status = RefundStatus.FAILED if fails else RefundStatus.SUCCEEDED
+        event = EventType.REFUND_FAILED if fails else EventType.REFUND_SUCCEEDED
+        self._tell(event, self.sessions[refund.session_id], refund)
 
-    Raises:
-        ValueError: They are not.
-    """
-    return datetime.fromtimestamp(int(epoch), UTC)
+    def _tell(
+        self,
+        event: EventType,
+        session: BookedSession,
+        refund: BookedRefund | None = None,
+    ) -> None:
+        if session.request.notification_url is None:
+            return
+        self.outbox.append(
+            BookedEvent(
+                id=f"evt_{self._new_id()}",
+                type=event,
+                created_at=int(self._now()),
+                url=session.request.notification_url,
+                session_id=session.id,
+                status=session.status if refund is None else None,
+                refund_id=None if refund is None else refund.id,
+            )
+        )
+
+    def _remind(self, when: float, identifier: str) -> None:
+        heapq.heappush(self._due, (when, identifier))
+
+    def _new_id(self) -> str:
+        # 22 characters, as in the provider's samples: 16 bytes in base64url.
+        token = base64.urlsafe_b64encode(self._dice.randbytes(16)).decode()
+        return token.rstrip("=")

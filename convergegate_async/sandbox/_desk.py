@@ -1,29 +1,17 @@
 """Where requests are answered: authorisation, fields, the book. No network here.
 
-The rules for fields are those of the SDK's own requests, so that they stand once. Where
-the real gateway's behaviour is not documented, the comment says "assumed".
+The rules for fields are those of the SDK's own requests, so that they stand once.
 """
 
 import base64
-import re
-from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from collections.abc import Callable, Mapping
 
 import attrs
 
-from convergegate_async._core.operations import MINIMUM_LIFETIME
 from convergegate_async.errors import InvalidFieldError
-from convergegate_async.models import CheckoutSessionRequest
 
-from ._book import Book, KeptAnswer, moment
-
-_BRACKETS = re.compile(r"metadata\[([^\[\]]*)\]")
-_FIELDS = {field.name for field in attrs.fields(CheckoutSessionRequest)}
-_REQUIRED = [
-    field.name
-    for field in attrs.fields(CheckoutSessionRequest)
-    if field.default is attrs.NOTHING
-]
+from ._book import CODES, Book, BookedSession, CodeFate, KeptAnswer
+from ._forms import read_create_form, read_pay_form, read_refund_form
 
 
 @attrs.frozen(kw_only=True)
@@ -59,20 +47,13 @@ class Desk:
 
     def create(self, body: bytes, key: str | None, base_url: str, now: float) -> Reply:
         """Open a session, or say which field is wrong."""
-        kept = self.book.answers.get(key) if key and self.honour_keys else None
-        if kept is not None and kept.request_body != body:
-            message = "this idempotency key was used with another request"
-            return refusal(422, message, param="Idempotency-Key")  # assumed
-        if kept is not None:
-            return Reply(status=200, document=kept.answer, replayed=True)
-        try:
+
+        def work() -> Reply:
             request = read_create_form(body, now)
-        except InvalidFieldError as error:
-            return refusal(400, f"{error.field} {error.reason}", param=error.field)
-        answer = self.book.open_session(request, base_url).as_created()
-        if key and self.honour_keys:
-            self.book.answers[key] = KeptAnswer(body, answer)
-        return Reply(status=200, document=answer)
+            session = self.book.open_session(request, base_url)
+            return Reply(status=200, document=session.as_created())
+
+        return self._once("create", key, body, work)
 
     def retrieve(self, session_id: str) -> Reply:
         """Tell how a session stands."""
@@ -81,6 +62,77 @@ class Desk:
             return refusal(404, "no such checkout session", param="id")
         return Reply(status=200, document=session.as_retrieved())
 
+    def pay(self, session_id: str, body: bytes) -> Reply:
+        """Take a BLIK code for a session; see `CODES`."""
+        session = self.book.find_session(session_id)
+        if session is None:
+            return refusal(404, "no such checkout session", param="id")
+        try:
+            code = read_pay_form(body)
+        except InvalidFieldError as error:
+            return refusal(400, f"{error.field} {error.reason}", param=error.field)
+        problem = self.take_code(session, code)
+        if problem is not None:
+            return problem
+        return Reply(status=200, document=session.as_created())
+
+    def take_code(self, session: BookedSession, code: str) -> Reply | None:
+        """Hand a code to the bank, or say why not. All of it is assumed."""
+        if session.is_final:
+            return refusal(409, f"the session is {session.status} already")
+        fate = CODES.get(code)
+        if fate is CodeFate.REFUSED:
+            return refusal(402, "the payment was refused", decline="refused")
+        if fate is CodeFate.EXPIRED:
+            return refusal(402, "the code has expired", decline="code_expired")
+        self.book.pay(session, code)
+        return None
+
+    def refund(self, body: bytes, key: str | None) -> Reply:
+        """Pay money back, or say why not."""
+
+        def work() -> Reply:
+            request = read_refund_form(body)
+            session = self.book.find_session(request.session_id)
+            if session is None:
+                return refusal(404, "no such checkout session", param="session_id")
+            if not session.payments:
+                return refusal(400, "the session is not paid", param="session_id")
+            left = session.request.amount - session.amount_refunded
+            if left == 0 or (request.amount or 0) > left:
+                message = f"only {left} is left to refund"
+                return refusal(400, message, param="amount")
+            refund = self.book.make_refund(session, request)
+            return Reply(status=200, document=refund.spelled())
+
+        return self._once("refund", key, body, work)
+
+    def retrieve_refund(self, refund_id: str) -> Reply:
+        """Tell how a refund stands."""
+        refund = self.book.find_refund(refund_id)
+        if refund is None:
+            return refusal(404, "no such refund", param="id")
+        return Reply(status=200, document=refund.spelled())
+
+    def _once(
+        self, operation: str, key: str | None, body: bytes, work: Callable[[], Reply]
+    ) -> Reply:
+        """Do *work*, or repeat what was answered to it under the same key."""
+        kept = self.book.answers.get((operation, key)) if key else None
+        if kept is not None and kept.request_body != body:
+            message = "this idempotency key was used with another request"
+            return refusal(422, message, param="Idempotency-Key")  # assumed
+        if kept is not None:
+            return Reply(status=200, document=kept.answer, replayed=True)
+        try:
+            reply = work()
+        except InvalidFieldError as error:
+            return refusal(400, f"{error.field} {error.reason}", param=error.field)
+        if key and self.honour_keys and reply.status == 200:  # noqa: PLR2004 -- OK
+            kept = KeptAnswer(body, dict(reply.document))
+            self.book.answers[operation, key] = kept
+        return reply
+
 
 def refusal(
     status: int,
@@ -88,82 +140,12 @@ def refusal(
     *,
     kind: str = "invalid_request_error",
     param: str | None = None,
+    decline: str | None = None,
 ) -> Reply:
     """Return the documented error envelope (API contract 2.3)."""
     error = {"message": message, "type": kind}
     if param is not None:
         error["param"] = param
+    if decline is not None:
+        error["decline_code"] = decline
     return Reply(status=status, document={"error": error})
-
-
-def read_create_form(body: bytes, now: float) -> CheckoutSessionRequest:
-    """Read the form of a new session.
-
-    Raises:
-        InvalidFieldError: A field is missing, unknown, given twice or breaks its rule.
-    """
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(body),
-            errors="strict",
-        )
-    except ValueError:
-        pairs = None
-    if pairs is None:
-        field, reason = "body", "must be application/x-www-form-urlencoded in UTF-8"
-        raise InvalidFieldError(field, reason)
-    values = _gather(pairs)
-    missing = next((name for name in _REQUIRED if not values.get(name)), None)
-    if missing is not None:
-        reason = "is required"
-        raise InvalidFieldError(missing, reason)
-    request = CheckoutSessionRequest(**values)  # type: ignore[arg-type]  # its own rules check it
-    expires_at = request.expires_at
-    if expires_at is not None and expires_at.timestamp() - now < MINIMUM_LIFETIME:
-        field, reason = "expires_at", "must be at least 2.5 hours ahead"
-        raise InvalidFieldError(field, reason)
-    return request
-
-
-def _gather(pairs: list[tuple[str, str]]) -> dict[str, object]:
-    values: dict[str, object] = {}
-    metadata: dict[str, str] = {}
-    methods: list[str] = []
-    for name, text in pairs:
-        bracketed = _BRACKETS.fullmatch(name)
-        if bracketed is not None:
-            metadata[bracketed[1]] = text
-        elif name == "payment_method":
-            methods.append(text)
-        elif name not in _FIELDS or name == "metadata":
-            reason = "is not a field of this request"  # assumed: refused, not ignored
-            raise InvalidFieldError(name[:50], reason)
-        elif name in values:
-            reason = "is given twice"
-            raise InvalidFieldError(name, reason)
-        else:
-            values[name] = _read_scalar(name, text)
-    if metadata:
-        values["metadata"] = metadata
-    if methods:
-        values["payment_method"] = _known_methods(methods)
-    return values
-
-
-def _known_methods(methods: list[str]) -> tuple[str, ...]:
-    if set(methods) != {"blik"}:
-        field, reason = "payment_method", "must be blik"
-        raise InvalidFieldError(field, reason)
-    return ("blik",)
-
-
-def _read_scalar(name: str, text: str) -> object:
-    if name not in {"amount", "expires_at"} or not text:
-        return text
-    try:
-        return int(text) if name == "amount" else moment(text)
-    except (ValueError, OverflowError, OSError):
-        reason = "must be an integer"
-    raise InvalidFieldError(name, reason)

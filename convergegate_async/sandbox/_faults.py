@@ -9,6 +9,9 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
+WEBHOOK = "webhook"
+"""The *operation* that faults of webhooks are drawn for."""
+
 
 class FaultKind(StrEnum):
     """What can go wrong in the sandbox."""
@@ -31,6 +34,21 @@ class FaultKind(StrEnum):
     """Do the work, then answer a byte every *seconds*."""
     GARBAGE = "garbage"
     """Do the work, then answer 200 with something that is not JSON."""
+    WEBHOOK_LOST = "webhook_lost"
+    """Never deliver an event."""
+    WEBHOOK_LATE = "webhook_late"
+    """Deliver an event *seconds* later."""
+    WEBHOOK_SWAPPED = "webhook_swapped"
+    """Deliver an event after the next one."""
+    WEBHOOK_DUPLICATE = "webhook_duplicate"
+    """Deliver an event twice."""
+    WEBHOOK_FORGED = "webhook_forged"
+    """Deliver an event with a wrong signature, at its first try."""
+
+    @property
+    def concerns_webhooks(self) -> bool:
+        """Tell whether it happens to what the gateway sends, not to what it gets."""
+        return self.startswith("webhook_")
 
 
 @attrs.frozen
@@ -42,7 +60,7 @@ class Fault:
         status: The status to answer (of `STATUS`).
         retry_after: The ``Retry-After`` header to answer with (of `STATUS`).
         work_done: Do the work before answering the status (of `STATUS`).
-        seconds: How long (of `LATENCY` and `DRIP`).
+        seconds: How long (of `LATENCY`, `DRIP` and `WEBHOOK_LATE`).
         operation: Only for this one, such as ``create``; for any if `None`.
         probability: How likely, from 0 to 1.
         times: How often at most; without end if `None`.
@@ -81,10 +99,20 @@ class FaultPlan:
         """Let nothing go wrong any more."""
         self._left.clear()
 
+    def describe(self) -> list[str]:
+        """Return every fault that can still happen, as `read_fault` reads it."""
+        return [
+            f"{fault.kind}{'' if left is None else f':times={left}'}"
+            for fault, left in self._left
+            if left != 0
+        ]
+
     def draw(self, operation: str) -> Fault | None:
         """Return the first fault that the next request for *operation* meets."""
         for position, (fault, left) in enumerate(self._left):
             if fault.operation not in (None, operation) or left == 0:
+                continue
+            if fault.kind.concerns_webhooks is not (operation == WEBHOOK):
                 continue
             if self._dice.random() >= fault.probability:
                 continue

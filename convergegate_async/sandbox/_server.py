@@ -1,16 +1,15 @@
-"""The sandbox on the wire: routes, faults, and a journal of what was seen."""
+"""The sandbox: a gateway on a loopback port, with a clock and a journal."""
 
 import asyncio
-import json
 import os
-import socket
-import struct
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self, Unpack
 
+import aiohttp
 import attrs
 from aiohttp import web
 
@@ -18,12 +17,18 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
 from ._book import Book
+from ._courier import Courier, Delivery
 from ._desk import Desk, Reply, refusal
 from ._faults import Fault, FaultKind, FaultPlan
+from ._site import Site
+from ._wire import answer, break_answer
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _HOST = "127.0.0.1"
+_LONGEST_NAP = 3_600.0  # seconds
 _NOTHING = Reply(status=200, document={})
+
+Work = Callable[[], Reply]
 
 
 @attrs.define(kw_only=True)
@@ -31,7 +36,7 @@ class SeenRequest:
     """A request as it arrived, and what became of it.
 
     Attributes:
-        operation: ``create``, ``retrieve``, or ``other`` for an unknown path.
+        operation: The name of the factory's method, or ``other`` for an unknown path.
         status: What was answered; `None` if nothing was.
         replayed: It was answered from memory, under its idempotency key.
         fault: What went wrong on purpose.
@@ -56,14 +61,20 @@ class Sandbox:
             session = await checkout.create(request)
 
     Args:
-        api_key: The key that it answers to.
+        api_key: The key that it answers to, and signs webhooks with.
         port: Where to listen on 127.0.0.1; any free port if 0.
         honour_keys: Answer a repeated idempotency key with the first answer. Nobody
             knows whether the real gateway does.
         faults: What goes wrong.
-        seed: Of the fault's dice and of the session ids.
-        now: The gateway's clock, in epoch seconds.
+        seed: Of the faults' dice and of all ids.
+        now: What the gateway's clock shows, in epoch seconds, before it is moved.
         watch: Is told every request once it is over.
+
+    Attributes:
+        book: What the gateway knows, with the number of payments of every session.
+        faults: The plan of faults; more can be added at any time.
+        seen: The requests that arrived.
+        counts: How many arrived, by operation.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a separate switch of the gateway
@@ -79,16 +90,21 @@ class Sandbox:
     ) -> None:
         self.api_key = api_key
         self.faults = FaultPlan(faults, seed)
-        self.book = Book(now, seed)
+        self.book = Book(self.now, seed)
         self.seen: deque[SeenRequest] = deque(maxlen=JOURNAL_SIZE)
         self.counts: Counter[str] = Counter()
         self._port = port
-        self._now = now
+        self._clock = now
+        self._moved = 0.0
         self._watch = watch
         self._desk = Desk(self.book, api_key, honour_keys=honour_keys)
+        self._courier = Courier(api_key, self.now, now, self.faults)
+        self._news = asyncio.Event()
         self._closing = asyncio.Event()
-        self._runner: web.AppRunner | None = None
         self._base_url: str | None = None
+        self._stack = AsyncExitStack()
+
+    # -- what a test asks and does -------------------------------------------------
 
     @property
     def base_url(self) -> str:
@@ -102,6 +118,11 @@ class Sandbox:
             raise ConfigurationError(message)
         return self._base_url
 
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """The webhooks that were sent, or are on their way."""
+        return tuple(self._courier.journal)
+
     def factory(self, **overrides: Unpack[FactoryOptions]) -> CheckoutSessionFactory:
         """Return an unopened factory that calls this sandbox."""
         return CheckoutSessionFactory(self.api_key, self.base_url, **overrides)
@@ -110,26 +131,36 @@ class Sandbox:
         """Return how many requests for *operation* arrived."""
         return self.counts[operation]
 
+    def now(self) -> float:
+        """Return what the gateway's clock shows, in epoch seconds."""
+        return self._clock() + self._moved
+
+    def advance(self, seconds: float) -> None:
+        """Move the gateway's clock on: what is due by then happens now."""
+        self._moved += seconds
+        self.book.tick()
+        self._news.set()
+
+    def reset(self) -> None:
+        """Forget all sessions, requests, deliveries and faults; set the clock right."""
+        self.book.clear()
+        self._courier.clear()
+        self.faults.clear()
+        self.seen.clear()
+        self.counts.clear()
+        self._moved = 0.0
+
+    # -- life ------------------------------------------------------------------------
+
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=2**20)
-        app.router.add_post("/v1/checkout/sessions", self._create)
-        app.router.add_get("/v1/checkout/sessions/{id}", self._retrieve)
-        app.router.add_route("*", "/{path:.*}", self._unknown)
-        self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
-        )
-        await self._runner.setup()
-        reason = None
-        try:
-            await web.TCPSite(self._runner, _HOST, self._port, backlog=1024).start()
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-        if reason is not None:
-            await self._runner.cleanup()
-            message = f"the sandbox cannot listen on port {self._port}: {reason}"
-            raise ConfigurationError(message)
-        host, port = self._runner.addresses[0][:2]
-        self._base_url = f"http://{host}:{port}"
+        async with AsyncExitStack() as stack:
+            await self._listen(stack)
+            client = await stack.enter_async_context(
+                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            )
+            keeper = asyncio.create_task(self._keep(client))
+            stack.push_async_callback(_end, keeper)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -139,56 +170,112 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._stack.aclose()
         self._base_url = None
 
-    # -- routes -----------------------------------------------------------------------
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        app = web.Application(client_max_size=2**20)
+        app.add_routes(self._routes())
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        reason = None
+        try:
+            await web.TCPSite(runner, _HOST, self._port, backlog=1024).start()
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+        if reason is not None:
+            message = f"the sandbox cannot listen on port {self._port}: {reason}"
+            raise ConfigurationError(message)
+        host, port = runner.addresses[0][:2]
+        self._base_url = f"http://{host}:{port}"
+
+    async def _keep(self, client: aiohttp.ClientSession) -> None:
+        """Let happen what is due, and carry the webhooks out, until cancelled."""
+
+        async def deliver(delivery: Delivery) -> None:
+            await self._courier.deliver(client, delivery)
+            self._news.set()
+
+        async with asyncio.TaskGroup() as deliveries:
+            while True:
+                self._news.clear()
+                self.book.tick()
+                while self.book.outbox:
+                    self._courier.take(self.book.outbox.popleft())
+                for delivery in self._courier.take_due():
+                    deliveries.create_task(deliver(delivery))
+                due = [self.book.next_due(), self._courier.next_due()]
+                waits = [when - self.now() for when in due if when is not None]
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min([_LONGEST_NAP, *waits])):
+                        await self._news.wait()
+
+    # -- the API -----------------------------------------------------------------------
+
+    def _routes(self) -> list[web.RouteDef]:
+        site = Site(self, self._desk)
+        return [
+            web.post("/v1/checkout/sessions", self._create),
+            web.get("/v1/checkout/sessions/{id}", self._retrieve),
+            web.post("/v1/checkout/sessions/{id}/pay", self._pay),
+            web.post("/v1/refunds", self._refund),
+            web.get("/v1/refunds/{id}", self._retrieve_refund),
+            *site.routes(),
+            web.route("*", "/{path:.*}", self._unknown),
+        ]
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        body, key = await request.read(), request.headers.get("Idempotency-Key")
         return await self._serve(
             request,
             "create",
             body,
-            lambda: self._desk.create(
-                body,
-                request.headers.get("Idempotency-Key"),
-                self.base_url,
-                self._now(),
-            ),
+            lambda: self._desk.create(body, key, self.base_url, self.now()),
         )
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
-        session_id = request.match_info["id"]
-        return await self._serve(
-            request, "retrieve", b"", lambda: self._desk.retrieve(session_id)
-        )
+        work = lambda: self._desk.retrieve(request.match_info["id"])  # noqa: E731 -- one line, as its siblings
+        return await self._serve(request, "retrieve", b"", work)
+
+    async def _pay(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        work = lambda: self._desk.pay(request.match_info["id"], body)  # noqa: E731 -- as above
+        return await self._serve(request, "pay", body, work)
+
+    async def _refund(self, request: web.Request) -> web.StreamResponse:
+        body, key = await request.read(), request.headers.get("Idempotency-Key")
+        work = lambda: self._desk.refund(body, key)  # noqa: E731 -- as above
+        return await self._serve(request, "refund", body, work)
+
+    async def _retrieve_refund(self, request: web.Request) -> web.StreamResponse:
+        work = lambda: self._desk.retrieve_refund(request.match_info["id"])  # noqa: E731 -- as above
+        return await self._serve(request, "retrieve_refund", b"", work)
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(
-            request, "other", b"", lambda: refusal(404, "no such resource")
-        )
+        work = lambda: refusal(404, "no such resource")  # noqa: E731 -- as above
+        return await self._serve(request, "other", b"", work)
 
     async def _serve(
-        self,
-        request: web.Request,
-        operation: str,
-        body: bytes,
-        work: Callable[[], Reply],
+        self, request: web.Request, operation: str, body: bytes, work: Work
     ) -> web.StreamResponse:
+        """Note the request, let a fault have its way with it, and answer."""
         seen = SeenRequest(
             operation=operation,
             method=request.method,
             path=request.path,
             idempotency_key=request.headers.get("Idempotency-Key"),
-            body=body,
+            body=b"" if operation == "pay" else body,  # a code is nobody's business
         )
         self.seen.append(seen)
         self.counts[operation] += 1
+        fault = self.faults.draw(operation)
         try:
-            return await self._meet(self.faults.draw(operation), seen, request, work)
+            return await self._meet(fault, seen, request, work)
         finally:
+            self._news.set()
             if self._watch is not None:
                 self._watch(seen)
 
@@ -197,9 +284,8 @@ class Sandbox:
         fault: Fault | None,
         seen: SeenRequest,
         request: web.Request,
-        work: Callable[[], Reply],
+        work: Work,
     ) -> web.StreamResponse:
-        """Answer *request*, or let *fault* have its way with it."""
         if fault is None:
             return self._answer(seen, self._work(request, work))
         seen.fault = fault.kind
@@ -211,9 +297,9 @@ class Sandbox:
         if fault.kind is FaultKind.STATUS:
             reply = refusal(fault.status, "failed on purpose", kind="api_error")
             return self._answer(seen, reply, fault.retry_after)
-        return await self._break(request, reply, fault)
+        return await break_answer(request, reply, fault, self._closing)
 
-    def _work(self, request: web.Request, work: Callable[[], Reply]) -> Reply:
+    def _work(self, request: web.Request, work: Work) -> Reply:
         if self._desk.admits(request.headers.get("Authorization")):
             return work()
         message = "no valid API key was given"
@@ -223,62 +309,10 @@ class Sandbox:
         self, seen: SeenRequest, reply: Reply, retry_after: str | None = None
     ) -> web.Response:
         seen.status, seen.replayed = reply.status, reply.replayed
-        headers = {"Request-Id": f"req_{sum(self.counts.values())}"}
-        if reply.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        if retry_after is not None:
-            headers["Retry-After"] = retry_after
-        return web.Response(
-            status=reply.status,
-            body=_spell(reply),
-            content_type="application/json",
-            headers=headers,
-        )
-
-    async def _break(
-        self, request: web.Request, reply: Reply, fault: Fault
-    ) -> web.StreamResponse:
-        """Answer with as much as *fault* lets through."""
-        body = _spell(reply)
-        response = web.StreamResponse(status=reply.status)
-        response.content_type = "application/json"
-        match fault.kind:
-            case FaultKind.GARBAGE:
-                return web.Response(body=b"<html>\0", content_type="text/html")
-            case FaultKind.STALL:
-                await self._closing.wait()
-            case FaultKind.TRUNCATE | FaultKind.STALL_BODY | FaultKind.DRIP:
-                response.content_length = len(body)
-                await response.prepare(request)
-                await self._write_badly(response, body, fault)
-            case _:
-                pass
-        if fault.kind is not FaultKind.DRIP:
-            _reset(request)
-        return response
-
-    async def _write_badly(
-        self, response: web.StreamResponse, body: bytes, fault: Fault
-    ) -> None:
-        if fault.kind is FaultKind.DRIP:
-            for byte in body:
-                await response.write(bytes([byte]))
-                await asyncio.sleep(fault.seconds)
-            return
-        await response.write(body[: len(body) // 2])
-        if fault.kind is FaultKind.STALL_BODY:
-            await self._closing.wait()
+        return answer(reply, f"req_{self.counts.total()}", retry_after)
 
 
-def _spell(reply: Reply) -> bytes:
-    return json.dumps(reply.document).encode()
-
-
-def _reset(request: web.Request) -> None:
-    transport = request.transport
-    if transport is None:
-        return
-    # With no time to linger, closing sends RST: the client cannot take it for an end.
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -22,8 +22,14 @@ from convergegate_async import (
     RetryPolicy,
     Timeouts,
 )
-from convergegate_async._core.verdicts import Kind
-from convergegate_async._transport import BODY_LIMIT, KINDS, kind_of
+from convergegate_async._core.messages import HttpRequest
+from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._transport import (
+    BODY_LIMIT,
+    KINDS,
+    AiohttpTransport,
+    kind_of,
+)
 
 ONCE = RetryPolicy(max_attempts=1)
 SESSION = b'{"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}'
@@ -246,6 +252,21 @@ async def test_the_request_says_what_the_contract_asks(
     assert looked.startswith("GET /v1/checkout/sessions/a%3Db HTTP/1.1\r\n")
     assert "Idempotency-Key" not in looked
     assert "Cookie" not in looked
+
+
+async def test_what_comes_too_late_is_not_sent(echo: RawServer) -> None:
+    """Neither without time left nor after closing does a request leave."""
+    request = HttpRequest(method="GET", url=f"{echo.base_url}/v1/x", headers={})
+    transport = AiohttpTransport(timeouts=Timeouts(), pool=PoolLimits())
+    await transport.open()
+
+    late = await transport.send(request, 0)
+    await transport.aclose()
+    closed = await transport.send(request, 1)
+
+    assert late == Failure(kind=Kind.TIMEOUT, sent=False)
+    assert closed == Failure(kind=Kind.CLOSED, sent=False)
+    assert echo.requests == []
 
 
 # -- connections ------------------------------------------------------------------

@@ -1,0 +1,142 @@
+"""Webhooks: trust first (signature, age), meaning second (event).
+
+The provider gives pseudo-code only: HMAC-SHA-256, keyed with the SHA-256 of the secret,
+over the ``Sec-Timestamp`` header followed at once by the body (API contract 1.7). That
+the key is the raw digest and the signature lower-case hex is assumed; both can be
+chosen otherwise, and never more than one reading is tried.
+"""
+
+import hmac
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+
+import attrs
+
+from convergegate_async.errors import (
+    BadPayloadError,
+    BadSignatureError,
+    StaleWebhookError,
+    WebhookError,
+)
+from convergegate_async.models import WebhookEvent
+
+from .codec import decode_json, read_fields
+
+TIMESTAMP_HEADER = "Sec-Timestamp"
+SIGNATURE_HEADER = "Sec-Signature"
+
+# int() would also take " 1700000000", "+1", "1_7" and digits of other scripts.
+_TIMESTAMP = re.compile(rb"[0-9]{10}(?:[0-9]{3})?")
+_SECONDS_DIGITS = 10
+_HEX = re.compile(rb"[0-9a-fA-F]{64}")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{43}=")
+
+Sign = Callable[[bytes, bytes, bytes], bytes]
+"""Signs *timestamp* and *body* with *key*."""
+
+
+def derive_webhook_key(secret: str, derivation: str) -> bytes:
+    """Return the key of the signature: the secret's digest, ``raw`` or in ``hex``."""
+    digest = sha256(secret.encode())
+    return digest.digest() if derivation == "raw" else digest.hexdigest().encode()
+
+
+def sign_hex(key: bytes, timestamp: bytes, body: bytes) -> bytes:
+    """Return the signature in lower-case hex."""
+    return hmac.digest(key, timestamp + body, "sha256").hex().encode()
+
+
+def sign_base64(key: bytes, timestamp: bytes, body: bytes) -> bytes:
+    """Return the signature in base64."""
+    return b64encode(hmac.digest(key, timestamp + body, "sha256"))
+
+
+def read_headers(headers: object) -> tuple[bytes, bytes] | WebhookError:
+    """Return timestamp and signature as received, or what is wrong with them.
+
+    Args:
+        headers: A mapping, or pairs, of text or bytes. A name counts in any case; two
+            different values under one name are refused: nobody knows which was signed.
+    """
+    found: dict[str, set[bytes]] = {TIMESTAMP_HEADER: set(), SIGNATURE_HEADER: set()}
+    wanted = {name.lower().encode(): name for name in found}
+    try:
+        for name, value in _pairs(headers):
+            known = wanted.get(_bytes(name).lower())
+            if known is not None:
+                several = value if isinstance(value, list | tuple) else [value]
+                found[known].update(map(_bytes, several))
+    except (TypeError, ValueError):
+        return BadSignatureError("the headers cannot be read")
+    for name, values in found.items():
+        if not values:
+            return BadSignatureError(
+                f"there is no {name} header (some proxies strip Sec-* headers)"
+            )
+        if len(values) > 1:
+            return BadSignatureError(f"there are several {name} headers")
+    (timestamp,), (signature,) = found.values()
+    return timestamp, signature
+
+
+def check_signature(
+    keys: Sequence[bytes], timestamp: bytes, signature: bytes, body: bytes, sign: Sign
+) -> WebhookError | None:
+    """Compare with every key, in constant time and without stopping early."""
+    if not _TIMESTAMP.fullmatch(timestamp):
+        return BadSignatureError("the timestamp has neither 10 nor 13 digits")
+    if sign is sign_hex:
+        shape, signature = _HEX, signature.lower()
+    else:
+        shape = _BASE64
+    if not shape.fullmatch(signature):
+        return BadSignatureError("the signature is malformed")
+    matched = False
+    for key in keys:
+        matched |= hmac.compare_digest(sign(key, timestamp, body), signature)
+    return None if matched else BadSignatureError("the signature does not match")
+
+
+def read_event(body: bytes) -> WebhookEvent | WebhookError:
+    """Read a validly signed body; what it does not tell stays `None`."""
+    try:
+        raw = decode_json(body)
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict):
+        return BadPayloadError("the body is not a JSON object")
+    data = raw.get("data")
+    told = {**data, **raw} if isinstance(data, dict) else raw
+    values, _ = read_fields(WebhookEvent, told)
+    if not values.get("id") or not values.get("type"):
+        return BadPayloadError("the event has no id or no type")
+    return WebhookEvent(**values, raw=raw)
+
+
+def check_age(
+    event: WebhookEvent, timestamp: bytes, now: float, tolerance: float | None
+) -> WebhookError | None:
+    """Refuse what was signed longer ago, or further ahead, than *tolerance* seconds."""
+    if tolerance is None:
+        return None
+    moment = int(timestamp)
+    seconds = moment if len(timestamp) == _SECONDS_DIGITS else moment / 1_000
+    if abs(now - seconds) <= tolerance:
+        return None
+    stale = attrs.evolve(event, stale=True)
+    return StaleWebhookError("the delivery is not from these minutes", event=stale)
+
+
+def _pairs(headers: object) -> Iterable[tuple[object, object]]:
+    items = getattr(headers, "items", None)
+    return items() if callable(items) else headers  # type: ignore[return-value]  # a wrong one raises TypeError
+
+
+def _bytes(text: object) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return text.encode("latin-1")  # as a server read it; else ValueError
+    raise TypeError

@@ -1,0 +1,55 @@
+"""What an app does in any framework: hold one factory, and read a delivery."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.webhooks import WebhookReceiver
+from convergegate_async.webhooks._verifier import BODY_LIMIT
+
+# Not a factory itself: it is used once, and an app may be started again, by a test
+# client above all. Nor is the environment read when the app's module is imported.
+Build: TypeAlias = Callable[[], CheckoutSessionFactory]
+
+STATE = "convergegate"
+"""Where frameworks that keep things by name keep the factory."""
+
+ENOUGH = BODY_LIMIT + 1
+"""So many bytes of a delivery are read at most: the receiver refuses them (413)."""
+
+
+@asynccontextmanager
+async def opened(
+    build: Build, receiver: WebhookReceiver | None
+) -> AsyncIterator[CheckoutSessionFactory]:
+    """Hold a factory open; at the end wait for *receiver*, then drain the factory."""
+    async with build() as checkout:
+        try:
+            yield checkout
+        finally:
+            if receiver is not None:
+                await receiver.aclose()
+
+
+def require(checkout: object) -> CheckoutSessionFactory:
+    """Return the app's factory.
+
+    Raises:
+        ConfigurationError: The app was started without one.
+    """
+    if not isinstance(checkout, CheckoutSessionFactory):
+        message = "the app was not started with this module's lifespan"
+        raise ConfigurationError(message)
+    return checkout
+
+
+async def read_body(chunks: AsyncIterable[bytes]) -> bytes:
+    """Read a delivery, but not past what is enough to refuse it."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk[: ENOUGH - len(body)]
+        if len(body) == ENOUGH:
+            break
+    return bytes(body)

@@ -1,0 +1,64 @@
+"""aiohttp.web: the factory lives in the app, under a typed key.
+
+A handler is not cancelled when its client disconnects, and its call goes on to its end,
+unless the runner was given ``handler_cancellation=True``. Then a call under way is cut,
+and a warning names its idempotency key.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from aiohttp import web
+
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.webhooks import WebhookReceiver
+
+from ._app import STATE, Build, opened, read_body, require
+
+__all__ = ["get_checkout", "lifespan", "webhook_route"]
+
+CHECKOUT = web.AppKey(STATE, CheckoutSessionFactory)
+
+
+def lifespan(
+    build: Build, receiver: WebhookReceiver | None = None
+) -> Callable[[web.Application], AbstractAsyncContextManager[None]]:
+    """Return what to append to the *cleanup_ctx* of an app, for it to have one factory.
+
+    Args:
+        build: Makes an unopened factory, such as `CheckoutSessionFactory.from_env`;
+            called at every start of the app, as a factory is used once.
+        receiver: The one of your webhook route; waited for at shutdown.
+    """
+
+    @asynccontextmanager
+    async def live(app: web.Application) -> AsyncIterator[None]:
+        async with opened(build, receiver) as app[CHECKOUT]:
+            yield
+
+    return live
+
+
+def get_checkout(request: web.Request) -> CheckoutSessionFactory:
+    """Return the factory of the app, or of the app that it is a part of.
+
+    Raises:
+        ConfigurationError: The app has no `lifespan` of this module.
+    """
+    return require(request.config_dict.get(CHECKOUT))
+
+
+def webhook_route(path: str, receiver: WebhookReceiver) -> web.RouteDef:
+    """Return a route that gives what is posted to *path* to the *receiver*.
+
+    Args:
+        path: Such as ``/webhooks/convergegate``.
+        receiver: Decides what to do and what to answer.
+    """
+
+    async def take(request: web.Request) -> web.Response:
+        body = await read_body(request.content.iter_any())
+        receipt = await receiver.receive(body, request.headers, get_checkout(request))
+        return web.Response(status=receipt.status, text=receipt.text)
+
+    return web.post(path, take)

@@ -1,0 +1,104 @@
+"""Django, served by ASGI: the factory lives in the scope of every request.
+
+A view is cancelled when its client disconnects: a call under way is cut, and a warning
+names its idempotency key. A sync view runs in a thread, where ``async_to_sync`` brings
+calls back to the loop of the factory. Under WSGI every async view has a loop of its own,
+so that no factory can be shared: open one per call there.
+
+Django reads a whole body before any view runs, larger ones into a temporary file: limit
+their size in front of it as well.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.urls import path as route
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.webhooks import WebhookReceiver
+
+from ._app import ENOUGH, STATE, Build, opened, require
+
+__all__ = ["get_checkout", "lifespan", "webhook_route"]
+
+Scope: TypeAlias = dict[str, object]
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
+Send: TypeAlias = Callable[[Mapping[str, object]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def lifespan(
+    build: Build, receiver: WebhookReceiver | None = None
+) -> Callable[[Application], Application]:
+    """Return what to wrap around an ASGI application, for it to have one factory.
+
+    It answers the server's lifespan messages itself, which Django does not know::
+
+        application = lifespan(CheckoutSessionFactory.from_env)(get_asgi_application())
+
+    Args:
+        build: Makes an unopened factory, such as `CheckoutSessionFactory.from_env`;
+            called at every start of the app, as a factory is used once.
+        receiver: The one of your webhook route; waited for at shutdown.
+    """
+
+    def wrap(application: Application) -> Application:
+        checkout: CheckoutSessionFactory | None = None
+
+        async def live(receive: Receive, send: Send) -> None:
+            nonlocal checkout
+            phase = "startup"
+            try:
+                await receive()
+                async with opened(build, receiver) as checkout:
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    phase = "shutdown"
+            except Exception as error:
+                await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+                raise
+            await send({"type": "lifespan.shutdown.complete"})
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await live(receive, send)
+            else:
+                await application({**scope, STATE: checkout}, receive, send)
+
+        return serve
+
+    return wrap
+
+
+def get_checkout(request: HttpRequest) -> CheckoutSessionFactory:
+    """Return the app's factory.
+
+    Raises:
+        ConfigurationError: The app is not wrapped in `lifespan`, its server has no
+            lifespan (Daphne), or it is served by WSGI.
+    """
+    return require(getattr(request, "scope", {}).get(STATE))
+
+
+def webhook_route(path: str, receiver: WebhookReceiver) -> URLPattern:
+    """Return a route that gives what is posted to *path* to the *receiver*.
+
+    Args:
+        path: Such as ``webhooks/convergegate``, for *urlpatterns*.
+        receiver: Decides what to do and what to answer.
+    """
+
+    @csrf_exempt  # the signature is the proof
+    @require_POST
+    async def take(request: HttpRequest) -> HttpResponse:
+        body = request.read(ENOUGH)
+        receipt = await receiver.receive(body, request.headers, get_checkout(request))
+        return HttpResponse(
+            receipt.text, status=receipt.status, content_type="text/plain"
+        )
+
+    return route(path, take)

@@ -1,0 +1,68 @@
+"""Starlette, and FastAPI too: the factory lives in the lifespan's state.
+
+A handler is not cancelled when its client disconnects: the call goes on to its end, and
+shutdown waits for it.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.webhooks import WebhookReceiver
+
+from ._app import STATE, Build, opened, read_body, require
+
+__all__ = ["get_checkout", "lifespan", "webhook_route"]
+
+
+def lifespan(
+    build: Build, receiver: WebhookReceiver | None = None
+) -> Callable[[object], AbstractAsyncContextManager[dict[str, CheckoutSessionFactory]]]:
+    """Return the *lifespan* of an app with one factory.
+
+    With a lifespan of your own, enter this one in it and yield its state too.
+
+    Args:
+        build: Makes an unopened factory, such as `CheckoutSessionFactory.from_env`;
+            called at every start of the app, as a factory is used once.
+        receiver: The one of your webhook route; waited for at shutdown.
+    """
+
+    @asynccontextmanager
+    async def live(_: object) -> AsyncIterator[dict[str, CheckoutSessionFactory]]:
+        async with opened(build, receiver) as checkout:
+            yield {STATE: checkout}
+
+    return live
+
+
+def get_checkout(connection: HTTPConnection) -> CheckoutSessionFactory:
+    """Return the app's factory; *connection* is a request or a web socket.
+
+    Raises:
+        ConfigurationError: The app has no `lifespan` of this module.
+    """
+    return require(connection.scope.get("state", {}).get(STATE))
+
+
+def webhook_route(path: str, receiver: WebhookReceiver) -> Route:
+    """Return a route that gives what is posted to *path* to the *receiver*.
+
+    Args:
+        path: Such as ``/webhooks/convergegate``.
+        receiver: Decides what to do and what to answer.
+    """
+
+    async def take(request: Request) -> PlainTextResponse:
+        async with aclosing(request.stream()) as chunks:
+            body = await read_body(chunks)
+        receipt = await receiver.receive(
+            body, request.headers.raw, get_checkout(request)
+        )
+        return PlainTextResponse(receipt.text, receipt.status)
+
+    return Route(path, take, methods=["POST"])

@@ -1,0 +1,111 @@
+"""From open to closed: who may call when, and what closing waits for."""
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+
+from convergegate_async._transport import Transport
+from convergegate_async.errors import ConfigurationError
+
+_logger = logging.getLogger("convergegate_async")
+
+
+class Life:
+    """The one life of a factory, on one event loop of one process."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._closed = False
+        self._running: set[object] = set()
+        self._drained = asyncio.Event()
+        self._sleepers: set[asyncio.Event] = set()
+        self._left_unknown: list[str] = []
+        self.cut = False
+
+    @property
+    def state(self) -> str:
+        """Tell in a word whether calls can be made."""
+        if self._closed:
+            return "closed"
+        return "unopened" if self._loop is None else "open"
+
+    async def open(self) -> None:
+        """Get ready on the running event loop."""
+        if self.state != "unopened":
+            message = f"a factory is opened once, and this one is {self.state}"
+            raise ConfigurationError(message)
+        self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        await self._transport.open()
+
+    def require_open(self) -> None:
+        """Refuse a call that cannot be made here and now."""
+        if self.state != "open":
+            message = (
+                f"the factory is {self.state}: make calls inside `async with`, "
+                "or between open() and aclose()"
+            )
+            raise ConfigurationError(message)
+        self._require_home()
+
+    def enter(self, call: object) -> None:
+        """Count *call* among those that closing waits for."""
+        self._running.add(call)
+
+    def leave(self, call: object) -> None:
+        """Let closing go on without *call*."""
+        self._running.discard(call)
+        if self._closed and not self._running:
+            self._drained.set()
+
+    def sleeps(self, waker: asyncio.Event) -> None:
+        """Have *waker* set when calls are cut."""
+        self._sleepers.add(waker)
+
+    def wakes(self, waker: asyncio.Event) -> None:
+        """Forget *waker*."""
+        self._sleepers.discard(waker)
+
+    def note_unknown(self, key: str | None) -> None:
+        """Remember the key of a call that was cut and may have been done."""
+        if self.cut and key is not None:
+            self._left_unknown.append(key)
+
+    async def aclose(self, drain: float) -> tuple[str, ...]:
+        """Refuse new calls, let running ones finish for *drain* seconds, cut the rest.
+
+        Returns:
+            The idempotency keys of the calls whose outcome was left unknown.
+        """
+        if self.state != "open":
+            self._closed = True
+            return tuple(self._left_unknown)
+        self._require_home()
+        self._closed = True
+        if self._running and drain > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(drain):
+                    await self._drained.wait()
+        self.cut = True
+        for waker in self._sleepers:
+            waker.set()
+        await self._transport.aclose()
+        if self._running:
+            await self._drained.wait()
+        if self._left_unknown:
+            _logger.warning(
+                "closed over calls of unknown outcome; idempotency keys: %s",
+                ", ".join(self._left_unknown),
+            )
+        return tuple(self._left_unknown)
+
+    def _require_home(self) -> None:
+        if os.getpid() != self._pid:
+            message = "the factory was opened before a fork: open one in each process"
+            raise ConfigurationError(message)
+        if asyncio.get_running_loop() is not self._loop:
+            message = "the factory was opened on another event loop: open one on each"
+            raise ConfigurationError(message)

@@ -1,0 +1,167 @@
+"""Delivers events as signed webhooks, again and again until somebody answers 2xx.
+
+The provider promises four retries and then exponential pauses for up to three days
+(API contract 1.7); how long the pauses are is assumed. All of it runs on the sandbox's
+clock, but for the signature's time: a shop's clock is not moved along.
+"""
+
+import heapq
+import itertools
+import json
+from collections import deque
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+import attrs
+
+from convergegate_async._core.settings import is_loopback
+from convergegate_async.webhooks import sign
+
+from ._book import BookedEvent
+from ._faults import WEBHOOK, Fault, FaultKind, FaultPlan
+
+QUICK_RETRIES = 4
+QUICK_PAUSE = 1.0  # seconds
+SLOW_PAUSE = 60.0  # seconds; doubles
+GIVES_UP_AFTER = 3 * 24 * 3600.0  # seconds
+ANSWER_TIMEOUT = 10.0  # seconds
+JOURNAL_SIZE = 1_000
+
+
+def retry_pause(attempt: int) -> float:
+    """Return the seconds after the *attempt*-th try of a delivery."""
+    if attempt <= QUICK_RETRIES:
+        return QUICK_PAUSE
+    return SLOW_PAUSE * 2.0 ** (attempt - QUICK_RETRIES - 1)
+
+
+@attrs.define(kw_only=True)
+class Delivery:
+    """One event on its way to the shop.
+
+    Attributes:
+        attempt: How often it was tried.
+        status: What the shop answered last; `None` if it did not.
+        note: Why it was not tried, or not answered.
+        fault: What goes wrong with it on purpose.
+    """
+
+    event: BookedEvent
+    born: float
+    attempt: int = 0
+    status: int | None = None
+    note: str = ""
+    fault: FaultKind | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the shop has acknowledged it."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 -- 2xx
+
+
+class Courier:
+    """Carries events out.
+
+    Args:
+        api_key: The secret that deliveries are signed with.
+        now: The sandbox's clock, in epoch seconds.
+        stamp: The shop's clock, in epoch seconds.
+        faults: What goes wrong.
+
+    Attributes:
+        journal: The deliveries, newest last.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        now: Callable[[], float],
+        stamp: Callable[[], float],
+        faults: FaultPlan,
+    ) -> None:
+        self.journal: deque[Delivery] = deque(maxlen=JOURNAL_SIZE)
+        self._api_key = api_key
+        self._now = now
+        self._stamp = stamp
+        self._faults = faults
+        self._due: list[tuple[float, int, Delivery]] = []
+        self._order = itertools.count()
+
+    def take(self, event: BookedEvent) -> None:
+        """Send *event* as soon as its faults allow."""
+        fault = self._faults.draw(WEBHOOK)
+        kind = None if fault is None else fault.kind
+        delivery = Delivery(event=event, born=self._now(), fault=kind)
+        self.journal.append(delivery)
+        if not is_loopback(urlsplit(event.url).hostname or ""):
+            delivery.note = "not sent: the address is not on this machine"
+        elif fault is not None and fault.kind is FaultKind.WEBHOOK_LOST:
+            delivery.note = "lost on purpose"
+        else:
+            self._schedule(delivery, self._now() + _delay(fault))
+            if fault is not None and fault.kind is FaultKind.WEBHOOK_DUPLICATE:
+                twin = attrs.evolve(delivery)
+                self.journal.append(twin)
+                self._schedule(twin, self._now())
+
+    def next_due(self) -> float | None:
+        """Return when the next delivery is due, in epoch seconds."""
+        return self._due[0][0] if self._due else None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.journal.clear()
+        self._due.clear()
+
+    def take_due(self) -> list[Delivery]:
+        """Return the deliveries to `deliver` now."""
+        due = []
+        while self._due and self._due[0][0] <= self._now():
+            due.append(heapq.heappop(self._due)[2])
+        return due
+
+    async def deliver(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
+        """Try once, and see to the next try if it has to be."""
+        await self._try(client, delivery)
+        if delivery.is_done:
+            return
+        pause = retry_pause(delivery.attempt)
+        if self._now() + pause - delivery.born <= GIVES_UP_AFTER:
+            self._schedule(delivery, self._now() + pause)
+        else:
+            delivery.note = "given up after three days"
+
+    async def _try(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
+        delivery.attempt += 1
+        body = json.dumps(delivery.event.spelled()).encode()
+        headers = sign(body, secret=self._api_key, timestamp=int(self._stamp()))
+        if delivery.fault is FaultKind.WEBHOOK_FORGED and delivery.attempt == 1:
+            headers["Sec-Signature"] = "0" * 64
+        headers["Content-Type"] = "application/json"
+        try:
+            async with client.post(
+                delivery.event.url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT),
+            ) as response:
+                delivery.status, delivery.note = response.status, ""
+        except (aiohttp.ClientError, TimeoutError) as error:
+            delivery.status, delivery.note = None, type(error).__name__
+
+    def _schedule(self, delivery: Delivery, when: float) -> None:
+        heapq.heappush(self._due, (when, next(self._order), delivery))
+
+
+def _delay(fault: Fault | None) -> float:
+    if fault is None:
+        return 0.0
+    match fault.kind:
+        case FaultKind.WEBHOOK_LATE:
+            return fault.seconds
+        case FaultKind.WEBHOOK_SWAPPED:
+            return QUICK_PAUSE
+        case _:
+            return 0.0

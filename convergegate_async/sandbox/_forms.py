@@ -1,0 +1,125 @@
+"""Forms as they come in, read into the SDK's own requests: each rule stands once."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+import attrs
+
+from convergegate_async._core.operations import MINIMUM_LIFETIME
+from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import CheckoutSessionRequest, RefundRequest, rules
+
+_BRACKETS = re.compile(r"metadata\[([^\[\]]*)\]")
+_NUMBERS = frozenset({"amount", "expires_at"})
+
+_CREATE_FIELDS = tuple(field.name for field in attrs.fields(CheckoutSessionRequest))
+_CREATE_REQUIRED = tuple(
+    field.name
+    for field in attrs.fields(CheckoutSessionRequest)
+    if field.default is attrs.NOTHING
+)
+_REFUND_FIELDS = ("session_id", "amount", "reason", "metadata")
+
+
+def read_create_form(body: bytes, now: float) -> CheckoutSessionRequest:
+    """Read the form of a new session.
+
+    Raises:
+        InvalidFieldError: A field is missing, unknown, given twice or breaks its rule.
+    """
+    values = _read(body, _CREATE_FIELDS, _CREATE_REQUIRED)
+    if values.get("payment_method") not in (None, "", ("blik",)):
+        field, reason = "payment_method", "must be blik"
+        raise InvalidFieldError(field, reason)
+    request = CheckoutSessionRequest(**values)  # type: ignore[arg-type]  # its own rules check it
+    expires_at = request.expires_at
+    if expires_at is not None and expires_at.timestamp() - now < MINIMUM_LIFETIME:
+        field, reason = "expires_at", "must be at least 2.5 hours ahead"
+        raise InvalidFieldError(field, reason)
+    return request
+
+
+def read_refund_form(body: bytes) -> RefundRequest:
+    """Read the form of a refund; without an amount it is a full one.
+
+    Raises:
+        InvalidFieldError: A field is missing, unknown, given twice or breaks its rule.
+    """
+    values = _read(body, _REFUND_FIELDS, ("session_id",))
+    values["full"] = not values.get("amount")
+    return RefundRequest(**values)  # type: ignore[arg-type]  # its own rules check it
+
+
+def read_pay_form(body: bytes) -> str:
+    """Read the code of a payment.
+
+    Raises:
+        InvalidFieldError: It is not six digits.
+    """
+    code = _read(body, ("blik_code",), ("blik_code",))["blik_code"]
+    if not rules.is_blik_code(code):
+        field, reason = "blik_code", "must be six digits"
+        raise InvalidFieldError(field, reason)
+    return str(code)
+
+
+def _read(
+    body: bytes, fields: Iterable[str], required: Iterable[str]
+) -> dict[str, object]:
+    values = _gather(_parse(body), frozenset(fields))
+    missing = next((name for name in required if not values.get(name)), None)
+    if missing is not None:
+        reason = "is required"
+        raise InvalidFieldError(missing, reason)
+    return values
+
+
+def _parse(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            errors="strict",
+        )
+    except ValueError:
+        pass
+    field, reason = "body", "must be application/x-www-form-urlencoded in UTF-8"
+    raise InvalidFieldError(field, reason)
+
+
+def _gather(
+    pairs: Iterable[tuple[str, str]], fields: frozenset[str]
+) -> dict[str, object]:
+    values: dict[str, object] = {}
+    metadata: dict[str, str] = {}
+    for name, text in pairs:
+        bracketed = _BRACKETS.fullmatch(name)
+        if bracketed is not None and "metadata" in fields:
+            metadata[bracketed[1]] = text
+        elif name not in fields or name == "metadata":
+            reason = "is not a field of this request"  # assumed: refused, not ignored
+            raise InvalidFieldError(name[:50], reason)
+        elif name in values:
+            reason = "is given twice"
+            raise InvalidFieldError(name, reason)
+        elif name == "payment_method" and text:
+            values[name] = (text,)
+        else:
+            values[name] = _read_number(name, text) if name in _NUMBERS else text
+    if metadata:
+        values["metadata"] = metadata
+    return values
+
+
+def _read_number(name: str, text: str) -> object:
+    if not text:
+        return None
+    try:
+        number = int(text)
+        return number if name == "amount" else datetime.fromtimestamp(number, UTC)
+    except (ValueError, OverflowError, OSError):
+        reason = "must be an integer"
+    raise InvalidFieldError(name, reason)

@@ -1,0 +1,78 @@
+"""Answers on the wire, and how they go wrong on purpose."""
+
+import asyncio
+import json
+import socket
+import struct
+
+from aiohttp import web
+
+from ._desk import Reply
+from ._faults import Fault, FaultKind
+
+
+def answer(
+    reply: Reply, request_id: str, retry_after: str | None = None
+) -> web.Response:
+    """Return *reply* as it should be."""
+    headers = {"Request-Id": request_id}
+    if reply.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if retry_after is not None:
+        headers["Retry-After"] = retry_after
+    return web.Response(
+        status=reply.status,
+        body=_spell(reply),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+async def break_answer(
+    request: web.Request, reply: Reply, fault: Fault, closing: asyncio.Event
+) -> web.StreamResponse:
+    """Answer with as much of *reply* as *fault* lets through."""
+    response = web.StreamResponse(status=reply.status)
+    response.content_type = "application/json"
+    match fault.kind:
+        case FaultKind.GARBAGE:
+            return web.Response(body=b"<html>\0", content_type="text/html")
+        case FaultKind.STALL:
+            await closing.wait()
+        case FaultKind.TRUNCATE | FaultKind.STALL_BODY | FaultKind.DRIP:
+            body = _spell(reply)
+            response.content_length = len(body)
+            await response.prepare(request)
+            await _write_badly(response, body, fault, closing)
+        case _:
+            pass
+    if fault.kind is not FaultKind.DRIP:
+        _reset(request)
+    return response
+
+
+async def _write_badly(
+    response: web.StreamResponse, body: bytes, fault: Fault, closing: asyncio.Event
+) -> None:
+    if fault.kind is FaultKind.DRIP:
+        for byte in body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(fault.seconds)
+        return
+    await response.write(body[: len(body) // 2])
+    if fault.kind is FaultKind.STALL_BODY:
+        await closing.wait()
+
+
+def _spell(reply: Reply) -> bytes:
+    return json.dumps(reply.document).encode()
+
+
+def _reset(request: web.Request) -> None:
+    transport = request.transport
+    if transport is None:
+        return
+    # With no time to linger, closing sends RST: the client cannot take it for an end.
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,15 @@
+"""Webhooks: verify a delivery, confirm it at the gateway, and act on it once."""
+
+from ._claims import Claims, MemoryClaims
+from ._receiver import Receipt, WebhookReceiver
+from ._verifier import WebhookVerifier, confirm, sign
+
+__all__ = [
+    "Claims",
+    "MemoryClaims",
+    "Receipt",
+    "WebhookReceiver",
+    "WebhookVerifier",
+    "confirm",
+    "sign",
+]

@@ -1,0 +1,179 @@
+"""Verify a delivery, sign one, and confirm at the gateway what it told."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from convergegate_async._core import signatures
+from convergegate_async._core.secret import Secret
+from convergegate_async.errors import BadPayloadError, ConfigurationError, WebhookError
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.models import CheckoutSession, Refund, WebhookEvent
+from convergegate_async.policy import is_duration
+
+BODY_LIMIT = 1_048_576  # bytes
+
+KeyDerivation = Literal["raw", "hex"]
+SignatureEncoding = Literal["hex", "base64"]
+
+_SIGNS = {"hex": signatures.sign_hex, "base64": signatures.sign_base64}
+
+
+class WebhookVerifier:
+    """Tells the gateway's deliveries from all others.
+
+    Args:
+        secrets: Your API key, from which the signature's key derives; several while you
+            rotate it (add the new one here first, then rotate, then take the old one
+            out). One verifier per mode: do not mix test and live keys.
+        tolerance: How old a delivery may be, in seconds and in both directions; `None`
+            for any age.
+        key_derivation: Whether the secret's digest is used raw (assumed) or in hex.
+        signature_encoding: Whether the signature comes in hex (assumed) or in base64.
+
+    Raises:
+        ConfigurationError: A secret or the tolerance cannot be right.
+    """
+
+    def __init__(
+        self,
+        secrets: Iterable[str] | str,
+        *,
+        tolerance: float | None = 300,
+        key_derivation: KeyDerivation = "raw",
+        signature_encoding: SignatureEncoding = "hex",
+    ) -> None:
+        hidden = tuple(map(Secret, [secrets] if isinstance(secrets, str) else secrets))
+        del secrets  # tracebacks show locals
+        if not hidden or not all(_is_secret(one.reveal()) for one in hidden):
+            message = "every webhook secret must be a str without white space"
+            raise ConfigurationError(message)
+        if tolerance is not None and not is_duration(tolerance):
+            message = "the tolerance must be a number of seconds above 0, or None"
+            raise ConfigurationError(message)
+        if key_derivation not in {"raw", "hex"} or signature_encoding not in _SIGNS:
+            message = "key_derivation is raw or hex, signature_encoding hex or base64"
+            raise ConfigurationError(message)
+        self._keys = [
+            Secret(signatures.derive_webhook_key(one.reveal(), key_derivation))
+            for one in hidden
+        ]
+        self._tolerance = tolerance
+        self._sign = _SIGNS[signature_encoding]
+
+    def verify(
+        self,
+        body: bytes | bytearray | memoryview,
+        headers: "Mapping[str, str] | Iterable[tuple[object, object]]",
+        now: float | None = None,
+    ) -> WebhookEvent:
+        """Return the event, or raise; there is no third way.
+
+        Args:
+            body: The raw bytes, as received: not parsed, not decoded.
+            headers: The delivery's headers.
+            now: Epoch seconds; the clock's if `None`.
+
+        Raises:
+            BadSignatureError: It is not the gateway's, or was changed on its way.
+            BadPayloadError: Validly signed, but no event; or larger than 1 MiB.
+            StaleWebhookError: Validly signed, but outside of the tolerance.
+            TypeError: *body* is not bytes-like: a web framework has parsed it already.
+        """
+        if not isinstance(body, bytes | bytearray | memoryview):
+            message = "the body must be the raw bytes of the request"
+            raise TypeError(message)
+        data = bytes(body)
+        if len(data) > BODY_LIMIT:
+            reason = "the body is larger than 1 MiB"
+            raise BadPayloadError(reason, http_status=413)
+        moment = time.time() if now is None else now
+        result = self._judge(data, headers, moment)
+        if isinstance(result, WebhookError):
+            raise result
+        return result
+
+    def _judge(
+        self, body: bytes, headers: object, now: float
+    ) -> WebhookEvent | WebhookError:
+        told = signatures.read_headers(headers)
+        if isinstance(told, WebhookError):
+            return told
+        timestamp, signature = told
+        keys = [key.reveal() for key in self._keys]
+        refusal = signatures.check_signature(
+            keys, timestamp, signature, body, self._sign
+        )
+        if refusal is not None:
+            return refusal
+        event = signatures.read_event(body)
+        if isinstance(event, WebhookError):
+            return event
+        stale = signatures.check_age(event, timestamp, now, self._tolerance)
+        return event if stale is None else stale
+
+
+def sign(
+    body: bytes,
+    *,
+    secret: str,
+    timestamp: int,
+    key_derivation: KeyDerivation = "raw",
+    signature_encoding: SignatureEncoding = "hex",
+) -> dict[str, str]:
+    """Return both headers of a delivery, as the gateway would send them.
+
+    Args:
+        body: The raw bytes.
+        secret: The API key.
+        timestamp: Epoch seconds (10 digits) or milliseconds (13).
+        key_derivation: As in `WebhookVerifier`.
+        signature_encoding: As in `WebhookVerifier`.
+    """
+    hidden = Secret(secret)
+    del secret  # tracebacks show locals
+    told = str(timestamp).encode()
+    key = signatures.derive_webhook_key(hidden.reveal(), key_derivation)
+    signature = _SIGNS[signature_encoding](key, told, body)
+    return {
+        signatures.TIMESTAMP_HEADER: told.decode(),
+        signatures.SIGNATURE_HEADER: signature.decode(),
+    }
+
+
+async def confirm(
+    event: WebhookEvent, factory: CheckoutSessionFactory
+) -> CheckoutSession | Refund:
+    """Ask the gateway what a verified *event* is about, as it stands now.
+
+    The provider demands it even after a valid signature: events come late, twice and
+    out of order, and what they tell of a status is past.
+
+    Returns:
+        The refund of a refund event, else the session.
+
+    Raises:
+        BadPayloadError: The event names neither, or the refund is another session's.
+        NotFoundError: The gateway does not know it: it may be another merchant's.
+        CallError: The gateway could not be asked.
+    """
+    if event.refund_id is not None:
+        refund = await factory.retrieve_refund(event.refund_id)
+        if None not in (refund.session_id, event.session_id) and (
+            refund.session_id != event.session_id
+        ):
+            reason = "the refund belongs to another session than the event says"
+            raise BadPayloadError(reason)
+        return refund
+    if event.session_id is None:
+        reason = "the event names neither a session nor a refund"
+        raise BadPayloadError(reason)
+    return await factory.retrieve(event.session_id)
+
+
+def _is_secret(secret: object) -> bool:
+    return (
+        isinstance(secret, str)
+        and bool(secret)
+        and not any(character.isspace() for character in secret)
+    )

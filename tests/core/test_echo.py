@@ -1,0 +1,185 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convergegate_async import CheckoutSession, Refund, RefundReason
+from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
+
+SENT: dict[str, object] = {
+    "id": "s1",
+    "customer_email": "john@example.com",
+    "currency": "pln",
+    "amount_subtotal": 4999,
+    "success_url": "https://shop.example/thanks",
+    "cancel_url": "https://shop.example/cart",
+    "notification_url": "https://shop.example/hook",
+    "metadata": {"order": "A-17"},
+}
+OTHER: dict[str, object] = {
+    "id": "s2",
+    "customer_email": "jane@example.com",
+    "currency": "eur",
+    "amount_subtotal": 5000,
+    "success_url": "https://shop.example/other",
+    "cancel_url": "https://shop.example/other",
+    "notification_url": "https://shop.example/other",
+    "metadata": {"order": "A-18"},
+}
+
+
+NAMES = st.sets(st.sampled_from(list(SENT)))
+REFUND: dict[str, object] = {
+    "session_id": "s1",
+    "amount": 1000,
+    "reason": RefundReason.DUPLICATED,
+    "metadata": {"order": "A-17"},
+}
+OTHER_REFUND: dict[str, object] = {
+    "session_id": "s2",
+    "amount": 1001,
+    "reason": RefundReason.FRAUDULENT,
+    "metadata": {"order": "A-18"},
+}
+
+
+def session(told: Mapping[str, object]) -> CheckoutSession:
+    """Build the answer that tells *told*."""
+    return CheckoutSession(**{"id": "s1", **told})  # type: ignore[arg-type]  # the names vary
+
+
+# -- which fields differ ------------------------------------------------------------
+
+
+@given(NAMES)
+def test_exactly_the_fields_that_differ_are_named(others: set[str]) -> None:
+    """Every field is compared on its own, whatever the rest of the answer says."""
+    told = {name: (OTHER if name in others else SENT)[name] for name in SENT}
+
+    names = differing_fields(SENT, session(told), ECHO_FIELDS)
+
+    assert set(names) == others
+
+
+@given(NAMES)
+def test_only_the_chosen_fields_are_compared(chosen: set[str]) -> None:
+    """What the caller took out of the check may be anything."""
+    answer = session(OTHER)
+
+    names = differing_fields(SENT, answer, chosen)
+
+    assert set(names) == chosen
+
+
+@given(NAMES)
+def test_what_the_answer_leaves_out_is_no_difference(missing: set[str]) -> None:
+    """The gateway's own samples miss fields, so silence proves nothing."""
+    told = {name: value for name, value in SENT.items() if name not in missing - {"id"}}
+
+    names = differing_fields(SENT, session(told), ECHO_FIELDS)
+
+    assert names == ()
+
+
+@given(NAMES)
+def test_what_was_not_sent_is_no_difference(unsent: set[str]) -> None:
+    """What the gateway fills in by itself is not ours to compare."""
+    sent = {name: None if name in unsent else value for name, value in SENT.items()}
+    told = {name: (OTHER if name in unsent else SENT)[name] for name in SENT}
+
+    names = differing_fields(sent, session(told), ECHO_FIELDS)
+
+    assert names == ()
+
+
+@given(st.sets(st.sampled_from(list(REFUND))))
+def test_exactly_the_fields_of_a_refund_that_differ_are_named(others: set[str]) -> None:
+    """What a refund repeats of the request is compared as strictly."""
+    told: dict[str, Any] = {
+        name: (OTHER_REFUND if name in others else REFUND)[name] for name in REFUND
+    }
+
+    names = differing_fields(REFUND, Refund(id="r1", **told), ECHO_FIELDS)
+
+    assert set(names) == others
+
+
+@given(
+    sent=st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz")),
+    told=st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz")),
+)
+def test_metadata_differs_only_in_a_key_that_came_back(
+    sent: dict[str, str], told: dict[str, str]
+) -> None:
+    """A key that is missing, or that the gateway added, is no difference."""
+    names = differing_fields(
+        {"metadata": sent}, session({"metadata": told}), ECHO_FIELDS
+    )
+
+    changed = any(told[key] != sent[key] for key in sent if key in told)
+    assert names == (("metadata",) if changed else ())
+
+
+# -- table: what is the same in another spelling -------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "told", "differs"),
+    [
+        ("customer_email", "John@Example.com", "john@example.COM", False),
+        ("customer_email", "stra\u00dfe@example.com", "STRASSE@example.com", False),
+        ("customer_email", "john@example.com", "john@example.co", True),
+        ("customer_email", "john@example.com", "john@example.com ", True),
+        ("currency", "pln", "PLN", False),
+        ("currency", "pln", "usd", True),
+        ("id", "AbC", "abc", True),
+        ("amount_subtotal", 4999, 4999, False),
+        ("amount_subtotal", 4999, 499900, True),
+        ("amount_subtotal", 4999, 0, True),
+        ("success_url", "https://shop.example", "https://shop.example/", False),
+        ("success_url", "https://shop.example/", "https://shop.example", False),
+        ("success_url", "HTTPS://Shop.Example/a", "https://shop.example/a", False),
+        ("success_url", "https://shop.example?a=1", "https://shop.example/?a=1", False),
+        ("success_url", "https://shop.example/A", "https://shop.example/a", True),
+        ("success_url", "https://shop.example/a", "https://shop.example/a/", True),
+        ("success_url", "https://shop.example/?A", "https://shop.example/?a", True),
+        ("success_url", "https://shop.example/#A", "https://shop.example/#a", True),
+        ("success_url", "https://shop.example/", "http://shop.example/", True),
+        ("success_url", "https://shop.example/", "https://shop.example:1/", True),
+        ("success_url", "https://shop.example/", "https://[shop.example/", True),
+        ("cancel_url", "https://Shop.Example", "https://shop.example/", False),
+        ("notification_url", "https://Shop.Example", "https://shop.example/", False),
+        ("metadata", {"a": "x"}, {}, False),
+        ("metadata", {"a": "x"}, {"b": "y"}, False),
+        ("metadata", {"a": "x"}, {"a": "x", "b": "y"}, False),
+        ("metadata", {"a": "x", "b": "y"}, {"a": "x", "b": "z"}, True),
+        ("metadata", {"a": "x"}, {"a": "X"}, True),
+        ("metadata", {}, {"a": "x"}, False),
+    ],
+    ids=ascii,
+)
+def test_only_another_meaning_is_a_difference(
+    field: str, sent: object, told: object, *, differs: bool
+) -> None:
+    """Letter case and an empty path count only where they change what is meant."""
+    names = differing_fields({field: sent}, session({field: told}), ECHO_FIELDS)
+
+    assert names == ((field,) if differs else ())
+
+
+def test_an_empty_metadata_value_is_no_difference() -> None:
+    """What comes back empty was not repeated, inside metadata as anywhere else."""
+    answer = session({"metadata": {"order": ""}})
+
+    names = differing_fields({"metadata": {"order": "A-17"}}, answer, ECHO_FIELDS)
+
+    assert names == ()
+
+
+def test_the_tables_leave_no_field_out() -> None:
+    """Every field that is compared is compared here."""
+    names = set(SENT) | set(REFUND)
+
+    assert names == set(ECHO_FIELDS)

@@ -1,0 +1,433 @@
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from convergegate_async import (
+    CheckoutSession,
+    CheckoutSessionRequest,
+    InvalidFieldError,
+    Refund,
+    RefundRequest,
+)
+from convergegate_async._core.operations import (
+    Operation,
+    Repeat,
+    create_checkout_session,
+    create_refund,
+    pay_checkout_session,
+    retrieve_checkout_session,
+    retrieve_refund,
+)
+from convergegate_async._core.secret import Secret
+
+NOW = 1_800_000_000.0
+LIFETIME = 9_000.0  # 2.5 hours
+
+
+def create(
+    request: CheckoutSessionRequest,
+    **changes: Any,  # noqa: ANN401 -- handed through
+) -> Operation[CheckoutSession]:
+    """Describe the opening of a session in which nothing is unusual but *changes*."""
+    return create_checkout_session(
+        request, **{"key": "cg1-7", "own_key": False, "now": NOW, **changes}
+    )
+
+
+def expiring(epoch_seconds: float) -> CheckoutSessionRequest:
+    """Build a request whose session expires at a given time."""
+    return CheckoutSessionRequest(
+        amount=4999,
+        currency="pln",
+        customer_email="john@example.com",
+        customer_firstname="John",
+        customer_lastname="Doe",
+        customer_phone="+48123456789",
+        success_url="https://shop.example/thanks",
+        expires_at=datetime.fromtimestamp(epoch_seconds, UTC),
+    )
+
+
+IDS = st.from_regex(r"[A-Za-z0-9_+=-]{1,128}", fullmatch=True)
+CODE = Secret("123456")
+
+
+@given(IDS)
+@example("AW-kLcRRC5P8U68CYe0kVA")
+@example("a+b==")
+def test_an_id_is_one_segment_of_the_path(session_id: str) -> None:
+    """The server reads the very id that was given, and nothing around it."""
+    paths = [
+        retrieve_checkout_session(session_id).path,
+        pay_checkout_session(session_id, CODE).path,
+        retrieve_refund(session_id).path,
+    ]
+
+    assert [unquote(path) for path in paths] == [
+        f"/v1/checkout/sessions/{session_id}",
+        f"/v1/checkout/sessions/{session_id}/pay",
+        f"/v1/refunds/{session_id}",
+    ]
+
+
+@given(IDS)
+def test_an_id_is_percent_encoded(session_id: str) -> None:
+    """No character of an id has a meaning of its own in a path."""
+    path = retrieve_checkout_session(session_id).path
+
+    assert not {"+", "="} & set(path)
+
+
+@given(ahead=st.integers(-(10**9), 10**9))
+@example(ahead=9_000)
+@example(ahead=8_999)
+@example(ahead=0)
+def test_a_session_lives_2_5_hours_at_least(ahead: int) -> None:
+    """A session that would expire sooner is refused, by the clock that is handed in."""
+    request = expiring(NOW + ahead)
+
+    try:
+        accepted = create(request).name == "create"
+    except InvalidFieldError:
+        accepted = False
+
+    assert accepted is (ahead >= LIFETIME)
+
+
+@given(st.text().filter(lambda key: not key.isascii() or not key.isprintable()))
+def test_a_key_that_would_break_the_header_is_refused(key: str) -> None:
+    """A malformed key is found before a connection is spent on it."""
+    request = expiring(NOW + LIFETIME)
+
+    with pytest.raises(InvalidFieldError) as caught:
+        create(request, key=key)
+
+    assert caught.value.field == "idempotency_key"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "k" * 256, "a b", "a\r\nb", "a\0", "a/b", "\u017c", None, 7, b"k"]
+)
+def test_an_unusable_key_is_refused(order: CheckoutSessionRequest, key: object) -> None:
+    """A key is 1 to 255 letters, digits or any of ``. _ : -``."""
+    with pytest.raises(InvalidFieldError) as caught:
+        create(order, key=key)
+
+    assert caught.value.field == "idempotency_key"
+
+
+def test_a_session_that_expires_too_soon_is_told_so() -> None:
+    """The refusal names the field and the margin."""
+    request = expiring(NOW + LIFETIME - 1)
+
+    with pytest.raises(InvalidFieldError) as caught:
+        create(request)
+
+    assert str(caught.value) == "expires_at must be at least 2.5 hours ahead"
+
+
+@pytest.mark.parametrize(
+    "session_id", ["", "../refunds", "s1/pay", "s1?", "s 1", "s1\n", None], ids=repr
+)
+def test_what_cannot_be_an_id_is_not_looked_for(session_id: object) -> None:
+    """An id that could lead to another path is refused before the wire."""
+    with pytest.raises(InvalidFieldError) as caught:
+        retrieve_checkout_session(session_id)  # type: ignore[arg-type]  # wrong types are the point
+
+    assert caught.value.field == "session_id"
+
+
+def test_create_is_a_post_to_the_sessions(order: CheckoutSessionRequest) -> None:
+    """The gateway documents one address for new sessions."""
+    operation = create(order)
+
+    assert (operation.name, operation.method, operation.path) == (
+        "create",
+        "POST",
+        "/v1/checkout/sessions",
+    )
+
+
+def test_retrieve_is_a_get_of_the_session() -> None:
+    """Looking at a session sends neither a body nor a key."""
+    operation = retrieve_checkout_session("s1")
+
+    assert (operation.name, operation.method, operation.path) == (
+        "retrieve",
+        "GET",
+        "/v1/checkout/sessions/s1",
+    )
+    assert (operation.body, operation.idempotency_key) == (None, None)
+
+
+def test_create_sends_the_request_as_a_form(order: CheckoutSessionRequest) -> None:
+    """The body holds what is set, under the gateway's names, and nothing else."""
+    operation = create(order)
+
+    assert parse_qsl((operation.body or b"").decode()) == [
+        ("amount", "4999"),
+        ("currency", "pln"),
+        ("customer_email", "john@example.com"),
+        ("customer_firstname", "John"),
+        ("customer_lastname", "Doe"),
+        ("customer_phone", "+48123456789"),
+        ("success_url", "https://shop.example/thanks"),
+        ("payment_method", "blik"),
+        ("metadata[order]", "A-17"),
+    ]
+
+
+def test_all_that_is_sent_can_be_taken_out_of_messages(
+    order: CheckoutSessionRequest,
+) -> None:
+    """What the body holds is known by name, so that it can be told apart later."""
+    operation = create(order)
+
+    assert list(operation.sent) == parse_qsl((operation.body or b"").decode())
+
+
+def test_create_expects_its_own_fields_back(order: CheckoutSessionRequest) -> None:
+    """What an answer may repeat is listed under the names that answers use."""
+    operation = create(order)
+
+    assert operation.expected == {
+        "customer_email": "john@example.com",
+        "currency": "pln",
+        "amount_subtotal": 4999,
+        "success_url": "https://shop.example/thanks",
+        "cancel_url": None,
+        "notification_url": None,
+        "metadata": {"order": "A-17"},
+    }
+
+
+def test_retrieve_expects_the_session_it_asked_for() -> None:
+    """The answer to a look at one session is that session."""
+    operation = retrieve_checkout_session("s1")
+
+    assert operation.expected == {"id": "s1"}
+
+
+@pytest.mark.parametrize("own_key", [True, False])
+def test_create_knows_whose_key_it_carries(
+    order: CheckoutSessionRequest, *, own_key: bool
+) -> None:
+    """A key that the caller chose may have been used before, so it is remembered."""
+    operation = create(order, key="order-17", own_key=own_key)
+
+    assert (operation.idempotency_key, operation.own_key) == ("order-17", own_key)
+
+
+def test_the_body_is_the_same_whenever_it_is_built(
+    order: CheckoutSessionRequest,
+) -> None:
+    """A repeat after a crash sends the very bytes of the first time."""
+    first = create(order)
+
+    second = create(order, now=NOW + 1)
+
+    assert first.body == second.body
+
+
+@pytest.mark.parametrize(
+    ("repeat", "writes"),
+    [
+        (Repeat.FREELY, False),
+        (Repeat.UNDER_KEY, True),
+        (Repeat.UNDER_HONOURED_KEY, True),
+        (Repeat.NEVER, True),
+    ],
+)
+def test_only_what_is_repeated_freely_changes_nothing(
+    repeat: Repeat, *, writes: bool
+) -> None:
+    """An operation writes unless it may be repeated as often as one likes."""
+    operation = Operation(
+        name="any", method="POST", path="/", answer=CheckoutSession, repeat=repeat
+    )
+
+    assert operation.writes is writes
+
+
+def test_create_is_repeated_under_its_key_only(order: CheckoutSessionRequest) -> None:
+    """A second session is an orphan at worst, and the key may prevent even that."""
+    operation = create(order)
+
+    assert operation.repeat is Repeat.UNDER_KEY
+
+
+def test_retrieve_is_repeated_freely() -> None:
+    """Looking twice does no harm."""
+    operation = retrieve_checkout_session("s1")
+
+    assert operation.repeat is Repeat.FREELY
+
+
+def test_the_repr_of_an_operation_holds_no_personal_data(
+    order: CheckoutSessionRequest,
+) -> None:
+    """A described call may be logged: what is sent stays out of it."""
+    operation = create(order)
+
+    shown = repr(operation)
+
+    assert not any(
+        text in shown for text in ("john", "John", "Doe", "48123456789", "A-17", "shop")
+    )
+
+
+# -- paying -------------------------------------------------------------------------
+
+
+def test_pay_is_a_post_of_the_code() -> None:
+    """The code goes in the body, never in the address, and without a key."""
+    operation = pay_checkout_session("s1", CODE)
+
+    assert (operation.name, operation.method, operation.body) == (
+        "pay",
+        "POST",
+        b"blik_code=123456",
+    )
+    assert operation.idempotency_key is None
+
+
+def test_pay_is_never_repeated_in_doubt() -> None:
+    """A code is used once, so a lost payment is settled by looking."""
+    operation = pay_checkout_session("s1", CODE)
+
+    assert operation.repeat is Repeat.NEVER
+    assert operation.look == retrieve_checkout_session("s1")
+
+
+def test_pay_expects_the_session_it_paid() -> None:
+    """The answer to a payment is the session that was to be paid."""
+    operation = pay_checkout_session("s1", CODE)
+
+    assert operation.expected == {"id": "s1"}
+
+
+def test_the_code_can_be_taken_out_of_messages() -> None:
+    """A gateway that repeats the code does not get it into our errors."""
+    operation = pay_checkout_session("s1", CODE)
+
+    assert operation.sent == (("blik_code", "123456"),)
+
+
+def test_the_repr_of_a_payment_does_not_show_the_code() -> None:
+    """A described payment may be logged."""
+    operation = pay_checkout_session("s1", CODE)
+
+    shown = repr(operation)
+
+    assert "123456" not in shown
+
+
+@pytest.mark.parametrize("code", ["000000", "012345", "999999"])
+def test_every_six_digits_are_a_code(code: str) -> None:
+    """Leading zeros are part of a code."""
+    operation = pay_checkout_session("s1", Secret(code))
+
+    assert operation.sent == (("blik_code", code),)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("", "12345", "1234567", "12345a", " 123456", "123456 ", "123456\n"),
+        *("123-456", "\uff11" * 6, "\u0661" * 6, "12345\u00b2", 123456, None),
+        b"123456",
+    ],
+    ids=ascii,
+)
+def test_what_is_no_code_is_refused(code: object) -> None:
+    """Six ASCII digits in a text make a code, and a refusal does not show it."""
+    with pytest.raises(InvalidFieldError) as caught:
+        pay_checkout_session("s1", Secret(code))  # type: ignore[arg-type]  # wrong types are the point
+
+    assert str(caught.value) == "blik_code must be six digits, in a str"
+
+
+def test_a_session_that_cannot_be_is_not_paid() -> None:
+    """An id that could lead to another path is refused before the code is looked at."""
+    with pytest.raises(InvalidFieldError) as caught:
+        pay_checkout_session("../refunds", CODE)
+
+    assert caught.value.field == "session_id"
+
+
+# -- refunds ------------------------------------------------------------------------
+
+PART = RefundRequest(
+    session_id="s1", amount=1000, reason="duplicated", metadata={"order": "A-17"}
+)
+
+
+def test_refund_is_a_post_under_its_key() -> None:
+    """A refund is asked for at an address of its own, under the key of the purchase."""
+    operation = create_refund(PART, key="order-17", own_key=True)
+
+    assert (operation.name, operation.method, operation.path, operation.answer) == (
+        *("refund", "POST", "/v1/refunds"),
+        Refund,
+    )
+    assert (operation.idempotency_key, operation.own_key) == ("order-17", True)
+
+
+def test_refund_sends_the_request_as_a_form() -> None:
+    """The body holds what is set, under the gateway's names, and nothing else."""
+    operation = create_refund(PART, key="cg1-7", own_key=False)
+
+    assert parse_qsl((operation.body or b"").decode()) == [
+        ("session_id", "s1"),
+        ("amount", "1000"),
+        ("reason", "duplicated"),
+        ("metadata[order]", "A-17"),
+    ]
+
+
+def test_refund_is_repeated_only_if_keys_are_honoured() -> None:
+    """Money would move twice, so a lost refund is looked after instead."""
+    operation = create_refund(PART, key="cg1-7", own_key=False)
+
+    assert operation.repeat is Repeat.UNDER_HONOURED_KEY
+    assert operation.look == retrieve_checkout_session("s1")
+
+
+def test_a_full_refund_expects_no_amount_back() -> None:
+    """Who asks for everything does not know how much that is."""
+    request = RefundRequest(session_id="s1", full=True)
+
+    operation = create_refund(request, key="cg1-7", own_key=False)
+
+    assert operation.expected["amount"] is None
+
+
+def test_a_refund_under_an_unusable_key_is_refused() -> None:
+    """A malformed key is found before a connection is spent on it."""
+    with pytest.raises(InvalidFieldError) as caught:
+        create_refund(PART, key="a b", own_key=True)
+
+    assert caught.value.field == "idempotency_key"
+
+
+def test_retrieve_refund_is_a_get_that_is_repeated_freely() -> None:
+    """Looking at a refund is like looking at a session."""
+    operation = retrieve_refund("r1")
+
+    assert (operation.name, operation.method, operation.path, operation.answer) == (
+        *("retrieve_refund", "GET", "/v1/refunds/r1"),
+        Refund,
+    )
+    assert (operation.repeat, operation.expected) == (Repeat.FREELY, {"id": "r1"})
+
+
+def test_what_cannot_be_an_id_is_no_refund() -> None:
+    """An id that could lead to another path is refused before the wire."""
+    with pytest.raises(InvalidFieldError) as caught:
+        retrieve_refund("../checkout/sessions/s1")
+
+    assert caught.value.field == "refund_id"
