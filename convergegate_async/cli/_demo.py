@@ -1,4 +1,4 @@
-"""``convergegate demo``: the main promise, shown on a sandbox of its own."""
+"""``convergegate demo``: the whole life of a payment, on a sandbox of its own."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def demo() -> None:
-    """Open a session, lose its answer on purpose, and see that it is not made twice.
+    """Walk a payment from its first request to its refund, with an accident on the way.
 
     Needs no account: everything happens on this machine.
     """
@@ -17,64 +17,104 @@ def demo() -> None:
 
 
 async def _demo() -> None:
+    import asyncio
+
     from rich.console import Console
     from rich.syntax import Syntax
 
-    from convergegate_async import CheckoutSessionRequest
-    from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+    from convergegate_async import CheckoutSessionRequest, EventType, RefundRequest
+    from convergegate_async.sandbox import (
+        Fault,
+        FaultKind,
+        Heard,
+        Sandbox,
+        WebhookListener,
+    )
+    from convergegate_async.webhooks import WebhookVerifier, confirm
 
-    from ._show import session_card
+    from ._show import session_card, spell_amount
 
     console = Console(highlight=False)
 
     def step(text: str) -> None:
         console.print(f"[green]✓[/] {text}")
 
-    # The sample of the provider's own page, with the phone that it forgets.
-    request = CheckoutSessionRequest(
-        amount=1000,
-        currency="pln",
-        customer_email="john@example.com",
-        customer_firstname="John",
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
-        payment_method=("blik",),
-        expires_at=datetime.fromtimestamp(2_147_483_648, UTC),
-        success_url="https://url.com/",
-        cancel_url="https://url.com/",
-        notification_url="https://url.com/",
-    )
+    heard: asyncio.Queue[Heard] = asyncio.Queue()
+
+    async def hear(kind: EventType) -> Heard:
+        """Wait for an event of *kind*; others come before it."""
+        async with asyncio.timeout(10):
+            while True:
+                told = await heard.get()
+                if told.event is not None and told.event.type == kind:
+                    return told
+
     lost_once = Fault(FaultKind.LOST, operation="create", times=1)
-    async with Sandbox(faults=[lost_once]) as sandbox, sandbox.factory() as checkout:
+    async with (
+        Sandbox(faults=[lost_once]) as sandbox,
+        WebhookListener(WebhookVerifier(sandbox.api_key), heard.put_nowait) as hooks,
+        sandbox.factory() as checkout,
+    ):
         step(f"a gateway of your own listens on {sandbox.base_url}")
+
+        # The sample of the provider's own page, with the phone that it forgets.
+        request = CheckoutSessionRequest(
+            amount=1000,
+            currency="pln",
+            customer_email="john@example.com",
+            customer_firstname="John",
+            customer_lastname="Doe",
+            customer_phone="+48123456789",
+            payment_method=("blik",),
+            expires_at=datetime.fromtimestamp(2_147_483_648, UTC),
+            success_url="https://url.com/",
+            cancel_url="https://url.com/",
+            notification_url=hooks.url,
+        )
         session = await checkout.create(request)
         seen = [entry for entry in sandbox.seen if entry.operation == "create"]
-        step("it opened the session, and the answer was lost on purpose")
-        step(f"the SDK asked again: {len(seen)} requests were seen")
-        keys = {entry.idempotency_key for entry in seen}
-        bodies = {entry.body for entry in seen}
-        step(f"with {_counted(keys, 'key')} and {_counted(bodies, 'body')}")
+        step("create: it opened the session, and the answer was lost on purpose")
         for entry in seen:
             answer = entry.status or "no answer"
             replay = ", from memory" if entry.replayed else ""
             console.print(f"    [dim]{entry.idempotency_key} → {answer}{replay}[/]")
-        step(f"the gateway's book holds {_counted(sandbox.book.sessions, 'session')}")
-        looked_at = await checkout.retrieve(session.id)
-        step(f"looked at again, it is {looked_at.status}")
+        keys = {entry.idempotency_key for entry in seen}
+        opened = len(sandbox.book.sessions)
+        step(
+            f"the SDK asked again: {len(seen)} requests, {_counted(len(keys), 'key')}, "
+            f"{_counted(opened, 'session')} in the gateway's book"
+        )
+
+        await checkout.pay(session.id, "123456")
+        step("pay: the customer's BLIK code was taken")
+        told = await hear(EventType.SESSION_COMPLETED)
+        if told.event is not None:
+            session = await confirm(told.event, checkout)  # type: ignore[assignment]  # an event of a session
+        step(f"webhook: session.completed, signed and verified, answered {told.status}")
+        step(f"confirm: asked again, the gateway says {session.status}")
+
+        refund = await checkout.refund(RefundRequest(session_id=session.id, amount=400))
+        step(f"refund: {spell_amount(refund.amount, session.currency)} on their way")
+        await hear(EventType.REFUND_SUCCEEDED)
+        refund = await checkout.retrieve_refund(refund.id)
+        session = await checkout.retrieve(session.id)
+        step(f"webhook: refund.succeeded; the refund is {refund.status}")
+        payments = sandbox.book.sessions[session.id].payments
+        step(f"the money moved once: {_counted(payments, 'payment')}, one refund")
         console.print(session_card(session))
     console.print("The same in Python:", style="bold")
     console.print(Syntax(_PROGRAM, "python", background_color="default"))
 
 
-def _counted(things: object, noun: str) -> str:
-    number = len(things)  # type: ignore[arg-type]  # any collection
-    if number == 1:
-        return f"one {noun}"
-    return f"{number} {noun}s" if noun != "body" else f"{number} bodies"
+def _counted(number: int, noun: str) -> str:
+    return f"one {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _PROGRAM = """\
 async with CheckoutSessionFactory.from_env() as checkout:
     session = await checkout.create(request)
-    print(session.id, session.url, session.status)
+    session = await checkout.pay(session.id, blik_code="123456")
+    session = await checkout.wait(session.id)
+    part = RefundRequest(session_id=session.id, amount=400)
+    refund = await checkout.refund(part)
 """

@@ -35,7 +35,7 @@ class Gateway:
 
         async def run() -> T:
             factory = CheckoutSessionFactory.from_env(
-                api_key=_read_key(self.api_key_file), base_url=self.base_url
+                api_key=read_key(self.api_key_file), base_url=self.base_url
             )
             async with factory:
                 return await call(factory)
@@ -73,7 +73,12 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
-def _read_key(path: Path | None) -> str | None:
+def read_key(path: Path | None) -> str | None:
+    """Return the API key that a file holds, if there is one.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
     if path is None:
         return None
     try:

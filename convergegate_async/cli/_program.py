@@ -10,7 +10,7 @@ import click
 
 from convergegate_async import __version__, errors
 
-from . import _demo, _sandbox, _sessions
+from . import _demo, _payments, _sandbox, _sessions, _webhooks
 
 
 def exit_code_of(error: errors.ConvergeGateError) -> int:
@@ -24,7 +24,7 @@ def exit_code_of(error: errors.ConvergeGateError) -> int:
             | errors.PermissionDeniedError()
         ):
             return 3
-        case errors.ApiError():
+        case errors.ApiError() | errors.WebhookError():
             return 4
         case errors.CallError():
             return 5
@@ -74,3 +74,7 @@ program.add_command(_demo.demo)
 program.add_command(_sandbox.sandbox)
 program.add_command(_sessions.create)
 program.add_command(_sessions.get)
+program.add_command(_payments.pay)
+program.add_command(_payments.wait)
+program.add_command(_payments.refund)
+program.add_command(_webhooks.webhooks)

@@ -9,7 +9,8 @@ import click
 from convergegate_async.models import CheckoutSessionRequest
 
 from ._gateway import Gateway, gateway_options
-from ._show import show_session
+from ._pairs import read_pairs
+from ._show import show
 
 
 class _Moment(click.ParamType[datetime]):
@@ -35,15 +36,6 @@ class _Moment(click.ParamType[datetime]):
         return moment
 
 
-def _read_pairs(
-    ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]
-) -> dict[str, str] | None:
-    if not all("=" in pair for pair in pairs):
-        message = "use KEY=VALUE"
-        raise click.BadParameter(message, ctx, param)
-    return dict(pair.split("=", 1) for pair in pairs) or None
-
-
 @click.command()
 @click.option(
     "--amount", type=int, required=True, help="In minor units: 4999 is 49.99."
@@ -64,7 +56,7 @@ def _read_pairs(
 @click.option(
     "--metadata",
     multiple=True,
-    callback=_read_pairs,
+    callback=read_pairs,
     metavar="KEY=VALUE",
     help="A text of your own; may be repeated.",
 )
@@ -86,7 +78,7 @@ def create(gateway: Gateway, idempotency_key: str | None, **fields: Any) -> None
             f"outcome; all carried the key {call.idempotency_key}.",
             err=True,
         )
-    show_session(session, gateway.output)
+    show(session, gateway.output)
 
 
 @click.command()
@@ -97,4 +89,4 @@ def get(gateway: Gateway, session_id: str) -> None:
     session = gateway.ask(
         lambda factory: factory.retrieve(session_id, timeout=gateway.timeout)
     )
-    show_session(session, gateway.output)
+    show(session, gateway.output)

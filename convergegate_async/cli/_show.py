@@ -1,6 +1,7 @@
 """How answers look: a card for people, JSON for programs, an id for scripts."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -10,36 +11,38 @@ from convergegate_async._core.money import spell_major
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from convergegate_async import CheckoutSession
+    from convergegate_async import CheckoutSession, Refund
 
-_COLOURS = {"open": "yellow", "pending": "yellow", "completed": "green"}
+_COLOURS = {
+    "open": "yellow",
+    "pending": "yellow",
+    "completed": "green",
+    "succeeded": "green",
+}
 
 
-def show_session(session: "CheckoutSession", output: str) -> None:
-    """Print *session* to stdout."""
+def show(answer: "CheckoutSession | Refund", output: str) -> None:
+    """Print *answer* to stdout."""
     if output == "json":
-        click.echo(json.dumps(dict(session.raw), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(dict(answer.raw), ensure_ascii=False, indent=2))
     elif output == "id":
-        click.echo(session.id)
+        click.echo(answer.id)
     else:
         from rich.console import Console
 
-        Console().print(session_card(session))
+        from convergegate_async import Refund
+
+        card = refund_card if isinstance(answer, Refund) else session_card
+        Console().print(card(answer))  # type: ignore[arg-type]  # chosen by its class
 
 
 def session_card(session: "CheckoutSession") -> "RenderableType":
     """Draw *session* as a card."""
-    from rich import box
-    from rich.panel import Panel
-    from rich.table import Table
     from rich.text import Text
 
-    rows = Table.grid(padding=(0, 2))
-    rows.add_column(style="dim")
-    rows.add_column(overflow="fold")
     status = str(session.status or "unknown")
     expires = session.expires_at
-    for name, value in (
+    rows = (
         ("id", Text(session.id, style="bold")),
         ("status", Text(status, style=_COLOURS.get(status, "red"))),
         ("amount", Text(spell_amount(session.amount_total, session.currency))),
@@ -48,12 +51,44 @@ def session_card(session: "CheckoutSession") -> "RenderableType":
         ("expires", expires and Text(f"{expires:%Y-%m-%d %H:%M} UTC")),
         ("key", session.call.idempotency_key and Text(session.call.idempotency_key)),
         ("attempts", Text(str(session.call.attempts))),
-    ):
+    )
+    return _card("checkout session", rows, livemode=session.livemode)
+
+
+def refund_card(refund: "Refund") -> "RenderableType":
+    """Draw *refund* as a card."""
+    from rich.text import Text
+
+    status = str(refund.status or "unknown")
+    rows = (
+        ("id", Text(refund.id, style="bold")),
+        ("status", Text(status, style=_COLOURS.get(status, "red"))),
+        ("amount", Text(f"{refund.amount} minor units")),
+        ("reason", refund.reason and Text(str(refund.reason))),
+        ("key", refund.call.idempotency_key and Text(refund.call.idempotency_key)),
+        ("attempts", Text(str(refund.call.attempts))),
+    )
+    return _card("refund", rows, livemode=refund.livemode)
+
+
+def _card(
+    noun: str,
+    rows: "Iterable[tuple[str, object]]",
+    *,
+    livemode: bool | None,
+) -> "RenderableType":
+    from rich import box
+    from rich.panel import Panel
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in rows:
         if value:
-            rows.add_row(name, value)
-    mode = "live" if session.livemode else "test mode"
-    title = f"checkout session · {mode}"
-    return Panel(rows, title=title, box=box.ROUNDED, expand=False, padding=(1, 2))
+            grid.add_row(name, value)  # type: ignore[arg-type]  # our own rows
+    title = f"{noun} · {'live' if livemode else 'test mode'}"
+    return Panel(grid, title=title, box=box.ROUNDED, expand=False, padding=(1, 2))
 
 
 def spell_amount(amount: int | None, currency: str | None) -> str:

@@ -7,6 +7,7 @@ marked so in the code.
 from ._book import CODES, BookedRefund, BookedSession, CodeFate
 from ._courier import Delivery
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
+from ._listener import Heard, WebhookListener, post_webhook
 from ._server import Sandbox, SeenRequest
 
 __all__ = [
@@ -18,7 +19,10 @@ __all__ = [
     "Fault",
     "FaultKind",
     "FaultPlan",
+    "Heard",
     "Sandbox",
     "SeenRequest",
+    "WebhookListener",
+    "post_webhook",
     "read_fault",
 ]

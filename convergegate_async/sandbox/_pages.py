@@ -64,6 +64,8 @@ th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .92em; }
 .wide { max-width: 68rem; }
 .wide section { margin: 0 0 1.25rem; overflow-x: auto; }
+.wide td { white-space: nowrap; }
+a { color: var(--brand); }
 .wide h1 { margin: 0 0 .25rem; } .wide h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 .row { display: flex; flex-wrap: wrap; gap: .6rem; }
 .row form { margin: 0; } .row button { width: auto; margin: 0; padding: .45rem .9rem; }

@@ -1,7 +1,6 @@
 """The sandbox: a gateway on a loopback port, with a clock and a journal."""
 
 import asyncio
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -21,10 +20,9 @@ from ._courier import Courier, Delivery
 from ._desk import Desk, Reply, refusal
 from ._faults import Fault, FaultKind, FaultPlan
 from ._site import Site
-from ._wire import answer, break_answer
+from ._wire import answer, break_answer, listen
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
-_HOST = "127.0.0.1"
 _LONGEST_NAP = 3_600.0  # seconds
 _NOTHING = Reply(status=200, document={})
 
@@ -154,7 +152,10 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await self._listen(stack)
+            app = web.Application(client_max_size=2**20)
+            app.add_routes(self._routes())
+            runner, self._base_url = await listen(app, self._port)
+            stack.push_async_callback(runner.cleanup)
             client = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             )
@@ -172,25 +173,6 @@ class Sandbox:
         self._closing.set()
         await self._stack.aclose()
         self._base_url = None
-
-    async def _listen(self, stack: AsyncExitStack) -> None:
-        app = web.Application(client_max_size=2**20)
-        app.add_routes(self._routes())
-        runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        reason = None
-        try:
-            await web.TCPSite(runner, _HOST, self._port, backlog=1024).start()
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-        if reason is not None:
-            message = f"the sandbox cannot listen on port {self._port}: {reason}"
-            raise ConfigurationError(message)
-        host, port = runner.addresses[0][:2]
-        self._base_url = f"http://{host}:{port}"
 
     async def _keep(self, client: aiohttp.ClientSession) -> None:
         """Let happen what is due, and carry the webhooks out, until cancelled."""

@@ -2,13 +2,41 @@
 
 import asyncio
 import json
+import os
 import socket
 import struct
 
 from aiohttp import web
 
+from convergegate_async.errors import ConfigurationError
+
 from ._desk import Reply
 from ._faults import Fault, FaultKind
+
+_HOST = "127.0.0.1"
+
+
+async def listen(app: web.Application, port: int) -> tuple[web.AppRunner, str]:
+    """Serve *app* on a loopback port, and return its runner and address.
+
+    Raises:
+        ConfigurationError: The port is taken.
+    """
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+    )
+    await runner.setup()
+    reason = None
+    try:
+        await web.TCPSite(runner, _HOST, port, backlog=1024).start()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+    if reason is not None:
+        await runner.cleanup()
+        message = f"cannot listen on port {port}: {reason}"
+        raise ConfigurationError(message)
+    host, taken = runner.addresses[0][:2]
+    return runner, f"http://{host}:{taken}"
 
 
 def answer(

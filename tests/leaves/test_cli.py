@@ -27,7 +27,10 @@ from convergegate_async.cli._program import advice_on, exit_code_of
 from convergegate_async.cli._show import spell_amount
 
 PROGRAM = (sys.executable, "-m", "convergegate_async")
-COMMANDS = ("demo", "create", "get", "sandbox")
+COMMANDS = (
+    *("demo", "create", "get", "pay", "wait", "refund", "sandbox", "webhooks"),
+    *("webhooks listen", "webhooks verify", "webhooks send"),
+)
 ORDER = (
     *("--amount", "4999", "--currency", "pln"),
     *("--customer-email", "john@example.com", "--customer-phone", "+48123456789"),
@@ -36,11 +39,14 @@ ORDER = (
 )
 
 
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, stdin: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(  # noqa: S603 -- our own program
         [*PROGRAM, *arguments],
         env={**os.environ, **environ},
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=20,
@@ -67,7 +73,9 @@ def gateway() -> Iterator[dict[str, str]]:
     assert "Stopped after" in told
 
 
-@pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]], ids=str)
+@pytest.mark.parametrize(
+    "command", [(), *[tuple(name.split()) for name in COMMANDS]], ids=str
+)
 def test_help_is_quick(command: tuple[str, ...]) -> None:
     """Help comes in under 300 ms; the best of five counts on a noisy machine."""
     taken = []
@@ -82,15 +90,21 @@ def test_help_is_quick(command: tuple[str, ...]) -> None:
 
 
 def test_the_demo_shows_the_promise() -> None:
-    """`demo` ends well in under ten seconds, with one key and one session."""
+    """`demo` walks a whole payment in under fifteen seconds, and moves money once."""
     started = time.monotonic()
     done = run("demo")
 
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 10
-    assert "one key and one body" in done.stdout
-    assert "one session" in done.stdout
-    assert "10.00 PLN" in done.stdout
+    assert time.monotonic() - started < 15
+    for shown in (
+        "2 requests, one key, one session",
+        "session.completed, signed and verified, answered 200",
+        "the gateway says completed",
+        "the refund is succeeded",
+        "one payment, one refund",
+        "10.00 PLN",
+    ):
+        assert shown in done.stdout
 
 
 def test_create_and_get_show_the_same_session(gateway: dict[str, str]) -> None:
@@ -204,6 +218,109 @@ def test_a_lost_answer_is_noted() -> None:
     assert "replayed" in told
 
 
+def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
+    """Open, pay, wait and refund: each prints its card, each exits with 0."""
+    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+
+    paid = run("pay", session_id, stdin="012345\n", **gateway)
+    waited = run("wait", session_id, "--timeout", "10", **gateway)
+    part = run(
+        *("refund", session_id, "--amount", "1000", "--idempotency-key", "refund-1"),
+        *("--reason", "requested_by_customer", "--metadata", "a=b"),
+        **gateway,
+    )
+    rest = run("refund", session_id, "--full", "--output", "json", **gateway)
+
+    assert [done.returncode for done in (paid, waited, part, rest)] == [0] * 4
+    assert "pending" in paid.stdout
+    assert "convergegate wait" in paid.stderr
+    assert "completed" in waited.stdout
+    assert "1000 minor units" in part.stdout
+    assert json.loads(rest.stdout)["amount"] == 3999
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "told"),
+    [
+        (("pay", "{id}"), "12345\n", 2, "six digits"),
+        (("pay", "{id}"), "200000\n", 4, "the payment was refused"),
+        (("wait", "{id}", "--timeout", "0.3"), "", 5, "time ran out"),
+        (("wait", "nobody"), "", 4, "no such checkout session"),
+        (("refund", "{id}"), "", 2, "full=True"),
+        (("refund", "{id}", "--full", "--amount", "1"), "", 2, "full=True"),
+        (("refund", "{id}", "--full"), "", 4, "not paid"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_payment_that_fails_is_told(
+    arguments: tuple[str, ...],
+    stdin: str,
+    code: int,
+    told: str,
+    gateway: dict[str, str],
+) -> None:
+    """A refused, unpaid or hasty command says so, and never the code."""
+    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+
+    words = [word.format(id=session_id) for word in arguments]
+    done = run(*words, stdin=stdin, **gateway)
+
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert not stdin or stdin.strip() not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_webhooks_go_from_command_to_command() -> None:
+    """`send` is heard by `listen`, and what is signed can be verified."""
+    key = {"CONVERGEGATE_API_KEY": "sk_test_x"}
+    with subprocess.Popen(  # noqa: S603 -- our own program
+        [*PROGRAM, "webhooks", "listen"],
+        env={**os.environ, **key},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if process.stdout is None:
+            raise AssertionError
+        url = process.stdout.readline().strip()
+        sent = run("webhooks", "send", url, "--type", "refund.failed", **key)
+        forged = run("webhooks", "send", url, CONVERGEGATE_API_KEY="sk_test_other")
+        process.terminate()
+        heard, _ = process.communicate(timeout=10)
+
+    assert (sent.returncode, sent.stdout.strip()) == (0, "200")
+    assert forged.stdout.strip() == "400"
+    assert "--> refund.failed" in heard
+    assert "<-- 200" in heard
+    assert "--> refused: the signature does not match" in heard
+
+
+def test_a_delivery_can_be_verified_by_hand(tmp_path: Path) -> None:
+    """`verify` prints the event of a good delivery, and refuses an old one."""
+    body = tmp_path / "body"
+    body.write_bytes(b'{"id":"evt_1","type":"checkout.session.completed"}')
+    vector = "37107eb9a99ce26b4a4722e89e81b9d968cc6069916feddf0ecf88c286b95c8b"
+    headers = ("--timestamp", "1700000000", "--signature", vector)
+    secret = {"CONVERGEGATE_API_KEY": "sk_test_vector_0000000000000001"}
+
+    good = run("webhooks", "verify", str(body), *headers, "--any-age", **secret)
+    old = run("webhooks", "verify", str(body), *headers, **secret)
+
+    assert (good.returncode, json.loads(good.stdout)["id"]) == (0, "evt_1")
+    assert (old.returncode, "not from these minutes" in old.stderr) == (4, True)
+
+
+def test_a_webhook_to_nowhere_is_told() -> None:
+    """`send` names an address that does not answer."""
+    done = run(
+        *("webhooks", "send", "http://127.0.0.1:1/"), CONVERGEGATE_API_KEY="sk_test_x"
+    )
+
+    assert done.returncode == 3
+    assert "answers nothing" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -252,8 +369,8 @@ def test_a_session_of_nothing_but_an_id_has_a_card(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Missing fields leave gaps, not errors."""
-    from convergegate_async.cli._show import show_session  # noqa: PLC0415 -- imports rich
+    from convergegate_async.cli._show import show  # noqa: PLC0415 -- imports rich
 
-    show_session(CheckoutSession(id="abc", amount_refunded=100), "table")
+    show(CheckoutSession(id="abc", amount_refunded=100), "table")
 
     assert "abc" in capsys.readouterr().out

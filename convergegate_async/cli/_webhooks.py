@@ -1,0 +1,157 @@
+"""``convergegate webhooks``: listen, verify, send."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+import click
+
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.models import EventType
+
+from ._gateway import read_key
+
+if TYPE_CHECKING:
+    from convergegate_async.sandbox import Heard
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+@click.group()
+def webhooks() -> None:
+    """Receive, check and send webhooks, all on this machine."""
+
+
+def _key_option(command: C) -> C:
+    return click.option(
+        "--api-key-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
+    )(command)
+
+
+@webhooks.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]"
+)
+@_key_option
+def listen(port: int, api_key_file: Path | None) -> None:
+    """Receive webhooks on 127.0.0.1, and print what they tell, until Ctrl-C.
+
+    The address on stdout is the notification_url to open sessions with.
+    """
+    import asyncio
+    import signal
+
+    from convergegate_async.sandbox import WebhookListener
+    from convergegate_async.webhooks import WebhookVerifier
+
+    verifier = WebhookVerifier(_secret(api_key_file))
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        async with WebhookListener(verifier, _tell, port) as listener:
+            click.echo(listener.url)
+            click.echo("Listening for webhooks; stop with Ctrl-C.", err=True)
+            await stop.wait()
+
+    asyncio.run(run())
+
+
+def _tell(heard: "Heard") -> None:
+    if heard.event is None:
+        click.secho(f"--> refused: {heard.problem}", fg="red")
+    else:
+        about = heard.event.refund_id or heard.event.session_id or ""
+        click.secho(f"--> {heard.event.type} {about} [{heard.event.id}]", fg="cyan")
+    colour = "green" if heard.event else "red"
+    click.secho(f"<-- {heard.status} in {heard.elapsed * 1e3:.1f} ms", fg=colour)
+
+
+@webhooks.command()
+@click.argument("body", type=click.File("rb"))
+@click.option("--timestamp", required=True, help="The Sec-Timestamp header.")
+@click.option("--signature", required=True, help="The Sec-Signature header.")
+@click.option("--any-age", is_flag=True, help="Do not look at the age.")
+@_key_option
+def verify(
+    *,
+    body: BinaryIO,
+    timestamp: str,
+    signature: str,
+    any_age: bool,
+    api_key_file: Path | None,
+) -> None:
+    """Check a delivery: its BODY in a file (- for stdin), and its two headers."""
+    from convergegate_async.webhooks import WebhookVerifier
+
+    verifier = WebhookVerifier(
+        _secret(api_key_file), tolerance=None if any_age else 300
+    )
+    headers = {"Sec-Timestamp": timestamp, "Sec-Signature": signature}
+    event = verifier.verify(body.read(), headers)
+    click.echo(json.dumps(dict(event.raw), ensure_ascii=False, indent=2))
+
+
+@webhooks.command()
+@click.argument("url")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice([str(word) for word in EventType]),
+    default=str(EventType.SESSION_COMPLETED),
+    show_default=True,
+)
+@click.option("--session-id", default="AW-kLcRRC5P8U68CYe0kVA", show_default=True)
+@click.option("--refund-id", help="[default: made up, for events of refunds]")
+@click.option("--event-id", help="[default: a new one]")
+@_key_option
+def send(  # noqa: PLR0913 -- the command's options
+    *,
+    url: str,
+    kind: str,
+    session_id: str,
+    refund_id: str | None,
+    event_id: str | None,
+    api_key_file: Path | None,
+) -> None:
+    """Send a signed test event to URL, as the gateway would."""
+    import asyncio
+
+    from convergegate_async.sandbox import post_webhook
+    from convergegate_async.webhooks import sign
+
+    now = int(time.time())
+    data = {"session_id": session_id}
+    noun, _, state = kind.partition(".")
+    if noun == "refund":
+        data["refund_id"] = refund_id or "kLcRRC5P8U68CYe0kVA"
+    else:
+        data["status"] = "open" if state == "created" else state
+    event = {
+        "id": event_id or f"evt_{secrets.token_hex(8)}",
+        "type": kind,
+        "version": "1",
+        "created_at": now,
+        "data": data,
+    }
+    body = json.dumps(event).encode()
+    headers = sign(body, secret=_secret(api_key_file), timestamp=now)
+    status = asyncio.run(post_webhook(url, body, headers))
+    click.echo(f"--> {kind} [{event['id']}]", err=True)
+    click.echo(status)
+
+
+def _secret(api_key_file: Path | None) -> str:
+    key = read_key(api_key_file) or os.environ.get("CONVERGEGATE_API_KEY", "")
+    if not key:
+        message = "set the environment variable CONVERGEGATE_API_KEY"
+        raise ConfigurationError(message)
+    return key
