@@ -1,5 +1,6 @@
 """``convergegate sandbox``: a gateway of one's own, until it is interrupted."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     help="What goes wrong, such as lost:probability=0.05 or "
     "status:status=429,retry_after=1,times=3; may be repeated.",
 )
-def sandbox(port: int, seed: int, ignore_keys: bool, faults: tuple[str, ...]) -> None:  # noqa: FBT001 -- a flag of the command line
+@click.option(
+    "--db",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A SQLite file to keep the book in, over restarts.",
+)
+def sandbox(
+    *, port: int, seed: int, ignore_keys: bool, faults: tuple[str, ...], db: Path | None
+) -> None:
     """Run a gateway of your own on 127.0.0.1, until Ctrl-C.
 
     The two lines on stdout set the environment of the other commands; every request is
@@ -39,6 +47,7 @@ def sandbox(port: int, seed: int, ignore_keys: bool, faults: tuple[str, ...]) ->
         honour_keys=not ignore_keys,
         faults=[read_fault(text) for text in faults],
         watch=_tell,
+        db=db,
     )
 
     async def run() -> None:

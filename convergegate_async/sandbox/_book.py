@@ -204,6 +204,28 @@ class Book:
         self._now = now
         self._dice = random.Random(seed)  # noqa: S311 -- ids have to be repeatable
         self._due: list[tuple[float, str]] = []
+        self._seed = seed
+        self._changed: dict[str, BookedSession] = {}
+        self._answered: list[tuple[str, str]] = []
+
+    def reseed(self, start: int) -> None:
+        """Roll other ids than at the starts before."""
+        self._dice.seed(f"{self._seed}/{start}")
+
+    def keep_answer(self, operation: str, key: str, answer: KeptAnswer) -> None:
+        """Remember what was answered under an idempotency key."""
+        self.answers[operation, key] = answer
+        self._answered.append((operation, key))
+
+    def take_changes(
+        self,
+    ) -> tuple[list[BookedSession], list[tuple[tuple[str, str], KeptAnswer]]]:
+        """Return the sessions and answers that are new or changed since last asked."""
+        changed = list(self._changed.values())
+        answered = [(key, self.answers[key]) for key in self._answered]
+        self._changed.clear()
+        self._answered.clear()
+        return changed, answered
 
     def open_session(
         self, request: CheckoutSessionRequest, base_url: str
@@ -224,6 +246,7 @@ class Book:
             expires_at=expires_at,
         )
         self.sessions[identifier] = session
+        self._changed[identifier] = session
         self._remind(expires_at, identifier)
         self._tell(EventType.SESSION_CREATED, session)
         return session
@@ -240,6 +263,7 @@ class Book:
 
     def pay(self, session: BookedSession, code: str) -> None:
         """Take a code that the bank has not refused."""
+        self._changed[session.id] = session
         match CODES.get(code):
             case CodeFate.UNCONFIRMED:
                 session.status = SessionStatus.PENDING
@@ -265,6 +289,7 @@ class Book:
             settles_at=self._now() + REFUND_TIME,
         )
         session.refunds.append(refund)
+        self._changed[session.id] = session
         self.refunds[refund.id] = refund
         self._remind(refund.settles_at, refund.id)
         self._tell(EventType.REFUND_CREATED, session, refund)
@@ -302,10 +327,13 @@ class Book:
         self.answers.clear()
         self.outbox.clear()
         self._due.clear()
+        self._changed.clear()
+        self._answered.clear()
 
     def _advance(self, session: BookedSession, now: float) -> None:
         if session.is_final:
             return
+        self._changed[session.id] = session
         if session.confirms_at is not None and session.confirms_at <= now:
             self._complete(session)
         elif session.expires_at <= now:
@@ -321,10 +349,12 @@ class Book:
     def _settle(self, refund: BookedRefund) -> None:
         if refund.status is not RefundStatus.PENDING:
             return
+        session = self.sessions[refund.session_id]
+        self._changed[session.id] = session
         fails = refund.amount == REFUND_THAT_FAILS
         refund.status = RefundStatus.FAILED if fails else RefundStatus.SUCCEEDED
         event = EventType.REFUND_FAILED if fails else EventType.REFUND_SUCCEEDED
-        self._tell(event, self.sessions[refund.session_id], refund)
+        self._tell(event, session, refund)
 
     def _tell(
         self,

@@ -129,8 +129,9 @@ class Desk:
         except InvalidFieldError as error:
             return refusal(400, f"{error.field} {error.reason}", param=error.field)
         if key and self.honour_keys and reply.status == 200:  # noqa: PLR2004 -- OK
-            kept = KeptAnswer(body, dict(reply.document))
-            self.book.answers[operation, key] = kept
+            self.book.keep_answer(
+                operation, key, KeptAnswer(body, dict(reply.document))
+            )
         return reply
 
 

@@ -41,6 +41,11 @@ def read_create_form(body: bytes, now: float) -> CheckoutSessionRequest:
     return request
 
 
+def read_kept_form(body: bytes) -> CheckoutSessionRequest:
+    """Read a form that was accepted once; its time may have passed."""
+    return CheckoutSessionRequest(**_read(body, _CREATE_FIELDS, _CREATE_REQUIRED))  # type: ignore[arg-type]  # its own rules check it
+
+
 def read_refund_form(body: bytes) -> RefundRequest:
     """Read the form of a refund; without an amount it is a full one.
 

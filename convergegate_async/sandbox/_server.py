@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -20,6 +21,7 @@ from ._courier import Courier, Delivery
 from ._desk import Desk, Reply, refusal
 from ._faults import Fault, FaultKind, FaultPlan
 from ._site import Site
+from ._store import Store
 from ._wire import answer, break_answer, listen
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
@@ -67,6 +69,7 @@ class Sandbox:
         seed: Of the faults' dice and of all ids.
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
         watch: Is told every request once it is over.
+        db: A SQLite file to keep the book in; in memory only if `None`.
 
     Attributes:
         book: What the gateway knows, with the number of payments of every session.
@@ -85,6 +88,7 @@ class Sandbox:
         seed: int = 0,
         now: Callable[[], float] = time.time,
         watch: Callable[[SeenRequest], None] | None = None,
+        db: Path | None = None,
     ) -> None:
         self.api_key = api_key
         self.faults = FaultPlan(faults, seed)
@@ -95,6 +99,8 @@ class Sandbox:
         self._clock = now
         self._moved = 0.0
         self._watch = watch
+        self._db = db
+        self._store: Store | None = None
         self._desk = Desk(self.book, api_key, honour_keys=honour_keys)
         self._courier = Courier(api_key, self.now, now, self.faults)
         self._news = asyncio.Event()
@@ -147,6 +153,8 @@ class Sandbox:
         self.seen.clear()
         self.counts.clear()
         self._moved = 0.0
+        if self._store is not None:
+            self._store.clear()
 
     # -- life ------------------------------------------------------------------------
 
@@ -156,6 +164,10 @@ class Sandbox:
             app.add_routes(self._routes())
             runner, self._base_url = await listen(app, self._port)
             stack.push_async_callback(runner.cleanup)
+            if self._db is not None:
+                self._store = Store(self._db)
+                stack.callback(self._store.close)
+                self._store.load(self.book, self._base_url)
             client = await stack.enter_async_context(
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             )
@@ -171,6 +183,7 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.set()
+        self._save()
         await self._stack.aclose()
         self._base_url = None
 
@@ -185,6 +198,7 @@ class Sandbox:
             while True:
                 self._news.clear()
                 self.book.tick()
+                self._save()
                 while self.book.outbox:
                     self._courier.take(self.book.outbox.popleft())
                 for delivery in self._courier.take_due():
@@ -194,6 +208,10 @@ class Sandbox:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min([_LONGEST_NAP, *waits])):
                         await self._news.wait()
+
+    def _save(self) -> None:
+        if self._store is not None:
+            self._store.save(self.book)
 
     # -- the API -----------------------------------------------------------------------
 
@@ -283,7 +301,9 @@ class Sandbox:
 
     def _work(self, request: web.Request, work: Work) -> Reply:
         if self._desk.admits(request.headers.get("Authorization")):
-            return work()
+            reply = work()
+            self._save()
+            return reply
         message = "no valid API key was given"
         return refusal(401, message, kind="authentication_error")
 

@@ -1,0 +1,131 @@
+"""Keeps the book in a SQLite file, so that sessions outlive the sandbox.
+
+Webhooks on their way are not kept. The file holds what customers typed: mode 0600.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from convergegate_async._core.codec import encode_form, form_fields
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.models import RefundStatus, SessionStatus
+
+from ._book import Book, BookedRefund, BookedSession, KeptAnswer
+from ._forms import read_kept_form
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS starts (number INTEGER PRIMARY KEY AUTOINCREMENT);
+CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, kept TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (
+    operation TEXT, key TEXT, body BLOB, answer TEXT, PRIMARY KEY (operation, key));
+"""
+
+
+class Store:
+    """One file, opened for the life of a sandbox.
+
+    Args:
+        path: Where the file is, or shall be.
+
+    Raises:
+        ConfigurationError: It cannot be opened, or is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        problem = None
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._file = sqlite3.connect(path)
+            self._file.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            problem = str(error)
+        if problem is not None:
+            message = f"the sandbox cannot keep its book in {path}: {problem}"
+            raise ConfigurationError(message)
+
+    def load(self, book: Book, base_url: str) -> None:
+        """Bring back what the book held; pay pages move to *base_url*."""
+        with self._file:
+            start = self._file.execute("INSERT INTO starts DEFAULT VALUES").lastrowid
+        book.reseed(start or 0)
+        for (kept,) in self._file.execute("SELECT kept FROM sessions ORDER BY rowid"):
+            book.restore(_read_session(json.loads(kept), base_url))
+        rows = self._file.execute("SELECT operation, key, body, answer FROM answers")
+        for operation, key, body, answer in rows:
+            book.answers[operation, key] = KeptAnswer(body, json.loads(answer))
+
+    def save(self, book: Book) -> None:
+        """Write what has changed since the last time."""
+        changed, answered = book.take_changes()
+        if not changed and not answered:
+            return
+        sessions = [(s.id, json.dumps(_spell_session(s))) for s in changed]
+        answers = [
+            (*key, kept.request_body, json.dumps(kept.answer)) for key, kept in answered
+        ]
+        with self._file:
+            self._file.executemany(
+                "INSERT INTO sessions VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET kept = excluded.kept",
+                sessions,
+            )
+            self._file.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", answers)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._file:
+            self._file.execute("DELETE FROM sessions")
+            self._file.execute("DELETE FROM answers")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _spell_session(session: BookedSession) -> dict[str, object]:
+    return {
+        "id": session.id,
+        "request": encode_form(form_fields(session.request)).decode(),
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+        "status": session.status,
+        "payments": session.payments,
+        "confirms_at": session.confirms_at,
+        "refunds": [
+            {
+                "id": refund.id,
+                "amount": refund.amount,
+                "reason": refund.reason,
+                "metadata": dict(refund.metadata or {}),
+                "created_at": refund.created_at,
+                "settles_at": refund.settles_at,
+                "status": refund.status,
+            }
+            for refund in session.refunds
+        ],
+    }
+
+
+def _read_session(kept: dict[str, Any], base_url: str) -> BookedSession:
+    refunds = list(_read_refunds(kept.pop("refunds"), kept["id"]))
+    return BookedSession(
+        **{
+            **kept,
+            "request": read_kept_form(kept["request"].encode()),
+            "status": SessionStatus(kept["status"]),
+        },
+        url=f"{base_url}/pay/{kept['id']}",
+        refunds=refunds,
+    )
+
+
+def _read_refunds(
+    kept: list[dict[str, Any]], session_id: str
+) -> Iterator[BookedRefund]:
+    for refund in kept:
+        status = RefundStatus(refund.pop("status"))
+        yield BookedRefund(**refund, session_id=session_id, status=status)

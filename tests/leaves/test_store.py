@@ -1,0 +1,87 @@
+"""The book in a file: what a restart brings back."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from convergegate_async import (
+    CheckoutSessionRequest,
+    ConfigurationError,
+    RefundRequest,
+    SessionStatus,
+)
+from convergegate_async.sandbox import Sandbox
+
+
+async def test_a_restart_brings_everything_back(
+    order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """Sessions, payments, refunds and answers under keys survive; links follow."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        paid = await checkout.create(order, idempotency_key="k")
+        pending = await checkout.create(order)
+        await checkout.pay(paid.id, "123456")
+        await checkout.pay(pending.id, "012345")
+        refund = await checkout.refund(RefundRequest(session_id=paid.id, amount=1))
+
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        again = await checkout.create(order, idempotency_key="k")
+        found = await checkout.retrieve(paid.id)
+        sandbox.advance(2)
+        confirmed = await checkout.retrieve(pending.id)
+        settled = await checkout.retrieve_refund(refund.id)
+        new = await checkout.create(order)
+        url = sandbox.base_url
+
+    assert again.id == paid.id
+    assert (found.status, found.amount_refunded) == (SessionStatus.COMPLETED, 1)
+    assert found.metadata == order.metadata
+    assert str(found.url).startswith(url)
+    assert confirmed.status is SessionStatus.COMPLETED
+    assert settled.status == "succeeded"
+    assert new.id not in {paid.id, pending.id}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_forgetting_empties_the_file(
+    order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """After `reset` a restart finds nothing."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        await checkout.create(order, idempotency_key="k")
+        sandbox.reset()
+
+    async with Sandbox(db=file) as sandbox:
+        left = dict(sandbox.book.sessions)
+
+    assert left == {}
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be one" * 99])
+async def test_a_file_of_another_kind_is_refused(
+    content: bytes, tmp_path: Path
+) -> None:
+    """What is no SQLite file is left as it is, and told."""
+    file = tmp_path / "book.db"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=r"book\.db"):
+        await Sandbox(db=file).__aenter__()
+
+    assert file.read_bytes() == content
+
+
+async def test_no_code_is_kept(order: CheckoutSessionRequest, tmp_path: Path) -> None:
+    """A BLIK code is in no table."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        session = await checkout.create(order)
+        await checkout.pay(session.id, "918273")
+
+    dump = "\n".join(sqlite3.connect(file).iterdump())
+    assert session.id in dump
+    assert "918273" not in dump
