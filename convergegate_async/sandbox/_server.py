@@ -212,6 +212,8 @@ class Sandbox:
     def _save(self) -> None:
         if self._store is not None:
             self._store.save(self.book)
+        else:
+            self.book.take_changes()  # nobody wants them
 
     # -- the API -----------------------------------------------------------------------
 
