@@ -5,7 +5,9 @@ The one cattrs converter lives here. On its own cattrs turns ``null`` into ``"No
 all.
 """
 
+import functools
 import json
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -28,13 +30,13 @@ from convergegate_async.models import (
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
 Hook: TypeAlias = Callable[[object, object], T]
-Plan: TypeAlias = tuple[tuple[str, tuple[str, ...], Any, Hook[object]], ...]
+Plan: TypeAlias = tuple[tuple[str, str | None, Any, Hook[object]], ...]
 
 # Both spellings occur in the provider's own samples (API contract 1.12, 1 to 3).
-_SPELLINGS = {
-    "amount_subtotal": ("amount_subtotal", "amount_sub_total"),
-    "expires_at": ("expires_at", "expire_at"),
-    "payment_method": ("payment_method", "payment_method_types"),
+_OTHER_SPELLINGS = {
+    "amount_subtotal": "amount_sub_total",
+    "expires_at": "expire_at",
+    "payment_method": "payment_method_types",
 }
 _ID = re.compile(r"[\x20-\x7e]{1,255}")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD]")
@@ -130,16 +132,19 @@ def read_fields(
     """Return the fields of *noun* that *raw* tells, and the names of the unreadable."""
     values: dict[str, Any] = {}
     misread: list[str] = []
-    for name, spellings, kind, hook in _PLANS[noun]:
-        found = [raw[s] for s in spellings if raw.get(s) not in (None, "")]
-        if not found:
+    told = raw.get
+    for name, other, kind, hook in _PLANS[noun]:
+        value = told(name)
+        if other is not None and (value is None or value == ""):
+            value = told(other)
+        if value is None or value == "":
             continue
         try:
-            values[name] = hook(found[0], kind)
+            values[name] = hook(value, kind)
         except (TypeError, ValueError):
             misread.append(name)
             continue
-        if any(other != found[0] for other in found[1:]):
+        if other is not None and told(other, value) not in (value, None, ""):
             misread.append(name)
     return values, tuple(misread)
 
@@ -149,17 +154,24 @@ def _is_id(value: object) -> bool:
 
 
 def _plan(noun: type[attrs.AttrsInstance]) -> Plan:
-    """List name, spellings, type and hook of every field that is on the wire."""
+    """List name, other spelling, type and hook of every field that is on the wire."""
     return tuple(
         (
             field.name,
-            _SPELLINGS.get(field.name, (field.name,)),
+            _OTHER_SPELLINGS.get(field.name),
             field.type,
-            _converter.get_structure_hook(field.type),
+            _converter.get_structure_hook(_without_none(field.type)),
         )
         for field in attrs.fields(attrs.resolve_types(noun))
         if field.metadata.get("wire", True)
     )
+
+
+def _without_none(kind: Any) -> Any:  # noqa: ANN401 -- a type, as the typing module has it
+    """Return *kind* without its `None`, which `read_fields` has dealt with."""
+    if not _is_union(kind):
+        return kind
+    return functools.reduce(operator.or_, _members(kind))
 
 
 def _exactly(kind: type[T]) -> Hook[T]:

@@ -194,7 +194,9 @@ def _without(text: str, hidden: Iterable[tuple[str, str]]) -> str:
         return text
     # A short value, such as an amount of 1, counts only as a word of its own.
     patterns = (
-        re.escape(value) if len(value) > _LONGEST_WORD else rf"\b{re.escape(value)}\b"
+        re.escape(value)
+        if len(value) > _LONGEST_WORD
+        else rf"(?<!\w){re.escape(value)}(?!\w)"
         for value in sorted(names, key=len, reverse=True)
     )
     labels = {value.lower(): name for value, name in names.items()}

@@ -26,6 +26,10 @@ from .codec import decode_json, read_fields
 
 TIMESTAMP_HEADER = "Sec-Timestamp"
 SIGNATURE_HEADER = "Sec-Signature"
+_HEADERS = (TIMESTAMP_HEADER, SIGNATURE_HEADER)
+_TIMESTAMP_NAME = TIMESTAMP_HEADER.lower().encode()
+_SIGNATURE_NAME = SIGNATURE_HEADER.lower().encode()
+_NAME_LENGTH = len(TIMESTAMP_HEADER)  # both have 13 characters: others are passed over
 
 # int() would also take " 1700000000", "+1", "1_7" and digits of other scripts.
 _TIMESTAMP = re.compile(rb"[0-9]{10}(?:[0-9]{3})?")
@@ -60,23 +64,24 @@ def read_headers(headers: object) -> tuple[bytes, bytes] | WebhookError:
         headers: A mapping, or pairs, of text or bytes. A name counts in any case; two
             different values under one name are refused: nobody knows which was signed.
     """
-    found: dict[str, set[bytes]] = {TIMESTAMP_HEADER: set(), SIGNATURE_HEADER: set()}
-    wanted = {name.lower().encode(): name for name in found}
+    found: dict[bytes, set[bytes]] = {_TIMESTAMP_NAME: set(), _SIGNATURE_NAME: set()}
     try:
         for name, value in _pairs(headers):
-            known = wanted.get(_bytes(name).lower())
-            if known is not None:
+            if len(name) != _NAME_LENGTH:
+                continue
+            values = found.get(_bytes(name).lower())
+            if values is not None:
                 several = value if isinstance(value, list | tuple) else [value]
-                found[known].update(map(_bytes, several))
+                values.update(map(_bytes, several))
     except (TypeError, ValueError):
         return BadSignatureError("the headers cannot be read")
-    for name, values in found.items():
+    for header, values in zip(_HEADERS, found.values(), strict=True):
         if not values:
             return BadSignatureError(
-                f"there is no {name} header (some proxies strip Sec-* headers)"
+                f"there is no {header} header (some proxies strip Sec-* headers)"
             )
         if len(values) > 1:
-            return BadSignatureError(f"there are several {name} headers")
+            return BadSignatureError(f"there are several {header} headers")
     (timestamp,), (signature,) = found.values()
     return timestamp, signature
 
@@ -108,7 +113,10 @@ def read_event(body: bytes) -> WebhookEvent | WebhookError:
     if not isinstance(raw, dict):
         return BadPayloadError("the body is not a JSON object")
     data = raw.get("data")
-    told = {**data, **raw} if isinstance(data, dict) else raw
+    if not isinstance(data, dict):
+        data = {}
+    told = {name: raw.get(name) for name in ("id", "type", "version", "created_at")}
+    told |= {name: data.get(name) for name in ("session_id", "refund_id", "status")}
     values, _ = read_fields(WebhookEvent, told)
     if not values.get("id") or not values.get("type"):
         return BadPayloadError("the event has no id or no type")
@@ -129,7 +137,7 @@ def check_age(
     return StaleWebhookError("the delivery is not from these minutes", event=stale)
 
 
-def _pairs(headers: object) -> Iterable[tuple[object, object]]:
+def _pairs(headers: object) -> Iterable[tuple[str | bytes, object]]:
     items = getattr(headers, "items", None)
     return items() if callable(items) else headers  # type: ignore[return-value]  # a wrong one raises TypeError
 

@@ -17,7 +17,7 @@ from ._app import STATE, Build, opened, read_body, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
-CHECKOUT = web.AppKey(STATE, CheckoutSessionFactory)
+_CHECKOUT = web.AppKey(STATE, CheckoutSessionFactory)
 
 
 def lifespan(
@@ -33,7 +33,7 @@ def lifespan(
 
     @asynccontextmanager
     async def live(app: web.Application) -> AsyncIterator[None]:
-        async with opened(build, receiver) as app[CHECKOUT]:
+        async with opened(build, receiver) as app[_CHECKOUT]:
             yield
 
     return live
@@ -45,7 +45,8 @@ def get_checkout(request: web.Request) -> CheckoutSessionFactory:
     Raises:
         ConfigurationError: The app has no `lifespan` of this module.
     """
-    return require(request.config_dict.get(CHECKOUT))
+    checkout = request.config_dict.get(_CHECKOUT)
+    return require(checkout)
 
 
 def webhook_route(path: str, receiver: WebhookReceiver) -> web.RouteDef:

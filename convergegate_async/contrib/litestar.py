@@ -43,7 +43,9 @@ def lifespan(
 def get_checkout(
     request: ASGIConnection[HandlerT, UserT, AuthT, StateT],
 ) -> CheckoutSessionFactory:
-    """Return the app's factory; it can be a dependency: ``Provide(get_checkout)``.
+    """Return the app's factory.
+
+    It can be a dependency: ``Provide(get_checkout, sync_to_thread=False)``.
 
     Raises:
         ConfigurationError: The app has no `lifespan` of this module.

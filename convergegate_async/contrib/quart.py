@@ -1,7 +1,7 @@
 """Quart: the factory lives among the app's extensions.
 
-A handler is cancelled when its client disconnects: a call under way is cut, and a warning
-names its idempotency key.
+A handler is cancelled when its client disconnects: a call under way is cut, and a
+warning names its idempotency key.
 """
 
 from collections.abc import AsyncGenerator, Callable

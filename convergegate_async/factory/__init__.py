@@ -34,7 +34,8 @@ from convergegate_async.models import (
 )
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
-from ._caller import Caller, World
+from ._caller import Caller
+from ._world import World
 
 if TYPE_CHECKING:
     import ssl as tls
@@ -109,6 +110,9 @@ class CheckoutSessionFactory:
         del api_key  # tracebacks show locals
         if connector is not None and ssl is not None:
             message = "ssl belongs to the connector: give it there"
+            raise ConfigurationError(message)
+        if proxy is not None and not proxy.startswith(("http://", "https://")):
+            message = "the proxy must be an http or https URL"
             raise ConfigurationError(message)
         timeouts = timeouts or Timeouts()
         self._caller = Caller(

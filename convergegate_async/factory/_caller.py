@@ -5,11 +5,8 @@ tenacity is known here and nowhere else.
 
 import asyncio
 import logging
-import os
-import random
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -42,6 +39,7 @@ from convergegate_async.models import Answer, CallInfo, CheckoutSession, Session
 from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._life import Life
+from ._world import World
 
 A = TypeVar("A", bound=Answer)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
@@ -50,31 +48,6 @@ FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.EXPIRED})
 
 _logger = logging.getLogger("convergegate_async")
 _logger.addHandler(logging.NullHandler())
-
-
-async def _sleep(seconds: float, waker: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await waker.wait()
-
-
-@attrs.frozen(kw_only=True)
-class World:
-    """Where the shell touches time and chance; tests bring their own.
-
-    Attributes:
-        clock: Seconds that only go forward.
-        now: Epoch seconds.
-        sleep: Waits so many seconds, or until the event is set.
-        spread: Rolls a number from 0 to 1.
-        dice: Rolls 16 bytes for an idempotency key.
-    """
-
-    clock: Callable[[], float] = time.monotonic
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float, asyncio.Event], Awaitable[None]] = _sleep
-    spread: Callable[[], float] = random.random
-    dice: Callable[[], bytes] = lambda: os.urandom(16)
 
 
 class _AttemptFailedError(Exception):
@@ -96,6 +69,7 @@ class _Call(Generic[A_co]):
         "request",
         "session",
         "started",
+        "tries",
     )
 
     def __init__(
@@ -110,6 +84,7 @@ class _Call(Generic[A_co]):
         self.started = started
         self.deadline = deadline
         self.findings: list[Finding] = []
+        self.tries = 0
         self.pause = 0.0
         self.session: CheckoutSession | None = None
 
@@ -117,19 +92,18 @@ class _Call(Generic[A_co]):
     def unknown_attempts(self) -> int:
         return sum(finding.verdict is Verdict.UNKNOWN for finding in self.findings)
 
-    def account(self, now: float, *, attempts: int) -> CallInfo:
+    def account(self, now: float) -> CallInfo:
         """Return what an answer or an error tells of the call so far."""
         return CallInfo(
             idempotency_key=self.operation.idempotency_key,
-            attempts=attempts,
+            attempts=self.tries,
             unknown_attempts=self.unknown_attempts,
             elapsed=now - self.started,
         )
 
     def error(self, now: float) -> CallError:
         """Return the error that speaks for all attempts."""
-        account = self.account(now, attempts=len(self.findings))
-        return conclude(self.operation, self.findings, account, self.session)
+        return conclude(self.operation, self.findings, self.account(now), self.session)
 
 
 class Caller:
@@ -211,12 +185,12 @@ class Caller:
             raise WaitTimeoutError(
                 operation=look.name,
                 reason="the factory was closed" if self.life.cut else "time ran out",
-                attempts=len(call.findings),
+                attempts=call.tries,
                 elapsed=self.world.clock() - call.started,
                 session=call.session,
                 phase="status",
             )
-        return result
+        return self._retold(result, call)
 
     def wake(self, session_id: str) -> None:
         """Let whoever waits for the session look at once."""
@@ -250,7 +224,7 @@ class Caller:
 
     async def _attempt(self, call: _Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
-        number = len(call.findings) + 1
+        call.tries += 1
         patience = min(self._timeouts.attempt, call.deadline - self.world.clock())
         outcome = await self._transport.send(call.request, patience)
         result: A | Finding
@@ -261,7 +235,7 @@ class Caller:
                 call.operation,
                 outcome,
                 settings=self.settings,
-                call=call.account(self.world.clock(), attempts=number),
+                call=call.account(self.world.clock()),
                 now=self.world.now(),
             )
         if isinstance(result, Finding):
@@ -270,7 +244,7 @@ class Caller:
                 self._transport.retire()
         if _logger.isEnabledFor(logging.DEBUG):
             told = result.reason if isinstance(result, Finding) else "done"
-            _logger.debug("%s, attempt %d: %s", call.operation.name, number, told)
+            _logger.debug("%s, attempt %d: %s", call.operation.name, call.tries, told)
         return result
 
     async def _repeat(self, call: _Call[A]) -> A | Finding:
@@ -344,14 +318,7 @@ class Caller:
         call.session = looking.session
         if final is None or isinstance(final, Finding):
             return finding
-        account = call.account(self.world.clock(), attempts=len(call.findings))
-        told = attrs.evolve(
-            account,
-            http_status=final.call.http_status,
-            request_id=final.call.request_id,
-            misread=final.call.misread,
-        )
-        return attrs.evolve(final, call=told)  # type: ignore[return-value]  # what is followed answers with a session
+        return self._retold(final, call)  # type: ignore[return-value]  # what is followed answers with a session
 
     async def _follow(
         self, call: _Call[CheckoutSession]
@@ -360,11 +327,12 @@ class Caller:
         session_id = str(call.operation.expected["id"])
         looks = 0
         with self._waker(session_id) as waker:
-            while (left := call.deadline - self.world.clock()) > 0:
+            while call.deadline > self.world.clock():
                 waker.clear()
                 looking = self._new_call(call.operation, call.deadline)
                 result = await self._send(looking)
                 call.findings += looking.findings
+                call.tries += looking.tries
                 if self.life.cut:
                     return None
                 if not isinstance(result, Finding):
@@ -374,9 +342,20 @@ class Caller:
                 elif not may_repeat(result, call.operation.repeat, self._policy):
                     return result
                 looks += 1
-                pause = look_pause(looks, self.world.spread())
-                await self.world.sleep(min(pause, left), waker)
+                left = call.deadline - self.world.clock()
+                pause = min(left, look_pause(looks, self.world.spread()))
+                await self.world.sleep(max(0.0, pause), waker)
         return None
+
+    def _retold(self, session: CheckoutSession, call: _Call[Answer]) -> CheckoutSession:
+        """Return *session* as the answer to *call*, and not only to its last look."""
+        told = attrs.evolve(
+            call.account(self.world.clock()),
+            http_status=session.call.http_status,
+            request_id=session.call.request_id,
+            misread=session.call.misread,
+        )
+        return attrs.evolve(session, call=told)
 
     @contextmanager
     def _waker(self, session_id: str | None = None) -> Iterator[asyncio.Event]:

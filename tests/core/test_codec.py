@@ -536,6 +536,14 @@ class TestTwoSpellings:
 
         assert read.call.misread == (field.name,)
 
+    def test_a_field_that_is_misread_twice_is_named_once(
+        self, field: TwoSpellings
+    ) -> None:
+        """A spelling that cannot be read and one that disagrees are one trouble."""
+        read = session(**{field.name: {"not": "readable"}, field.alias: field.value})
+
+        assert read.call.misread == (field.name,)
+
     @pytest.mark.parametrize("empty", ["", None], ids=["empty", "null"])
     def test_an_empty_spelling_does_not_hide_the_other(
         self, field: TwoSpellings, empty: object

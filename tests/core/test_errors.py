@@ -292,9 +292,14 @@ def test_a_webhook_error_knows_what_to_answer(status: int) -> None:
     assert error.http_status == status
 
 
-def test_a_webhook_error_is_answered_with_400_by_default() -> None:
+@pytest.mark.parametrize(
+    "kind", [WebhookError, BadSignatureError, BadPayloadError, StaleWebhookError]
+)
+def test_a_webhook_error_is_answered_with_400_by_default(
+    kind: type[WebhookError],
+) -> None:
     """A delivery that cannot be trusted is a bad request."""
-    error = BadSignatureError("the signature is missing")
+    error = kind("the signature is missing")
 
     assert error.http_status == 400
 
@@ -310,9 +315,10 @@ def test_a_stale_event_is_kept_for_confirmation() -> None:
     assert error.event is event
 
 
-def test_errors_can_be_told_apart_and_kept_in_a_set() -> None:
+@pytest.mark.parametrize("kind", CALL_ERRORS)
+def test_errors_can_be_told_apart_and_kept_in_a_set(kind: type[CallError]) -> None:
     """Two failures with the same words are still two failures."""
-    errors = {NotSentError(operation="create"), NotSentError(operation="create")}
+    errors = {kind(operation="create"), kind(operation="create")}
 
     assert len(errors) == 2
 

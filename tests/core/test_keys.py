@@ -130,6 +130,14 @@ def test_a_refused_identifier_is_not_shown() -> None:
     assert "canary" not in repr(caught.value)
 
 
+def test_a_flag_is_no_number() -> None:
+    """A bool is an int to Python, and would make all orders one purchase."""
+    with pytest.raises(InvalidFieldError) as caught:
+        derive_key("order", identifier=True)
+
+    assert str(caught.value) == "identifier must be a str or an int"
+
+
 def test_a_derived_key_never_changes() -> None:
     """Journals outlive releases, so this very key is kept for ever."""
     key = derive_key("order", "A-17")

@@ -445,6 +445,23 @@ def test_a_message_is_fit_to_be_printed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("length", "kept"), [(199, 199), (200, 200), (201, 199), (5_000, 199)]
+)
+def test_a_long_message_is_cut_with_a_mark(length: int, kept: int) -> None:
+    """What fits is whole, and what does not ends in an ellipsis."""
+    finding = refused({"error": {"message": "x" * length}})
+
+    assert finding.message == "x" * kept + "\u2026" * (length > 200)
+
+
+def test_a_refusal_is_no_sign_of_mixed_up_answers() -> None:
+    """Only the echo check mistrusts a connection."""
+    finding = refused(b"")
+
+    assert finding.mistrusted == 0
+
+
+@pytest.mark.parametrize(
     ("body", "told"),
     [
         pytest.param(
@@ -529,6 +546,27 @@ def test_no_name_is_shown(name: str, word: str) -> None:
     finding = refused({"error": {word: f"the value '{name}' is wrong"}}, request)
 
     assert name not in f"{getattr(finding, word)} {finding.reason}"
+
+
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="<>[]"),
+        min_size=1,
+        max_size=5,
+    )
+)
+@example("J.")
+@example(".J")
+@example("\u674e\u96f7")
+@example("e\u0301")
+@example("+")
+def test_a_short_name_is_found_between_marks(name: str) -> None:
+    """However short a name is, and whatever it ends in, its field stands in for it."""
+    request = attrs.evolve(ORDER, customer_firstname=name)
+
+    finding = refused({"error": {"message": f"<{name}>"}}, request)
+
+    assert finding.message == "<[customer_firstname]>"
 
 
 @given(local=LOCAL_PARTS, word=st.sampled_from(WORDS))

@@ -267,6 +267,7 @@ def test_a_field_is_held_as_it_is_sent(
         ("customer_email", "o'hara_%&*@example.com"),
         ("customer_email", "za\u017c\u00f3\u0142\u0107@g\u0119\u015bl\u0105.example"),
         ("customer_email", "j" * 64 + "@example.com"),
+        ("customer_email", "j@e.co"),
         ("customer_phone", "+48123456789"),
         ("customer_phone", "+1234567"),
         ("customer_phone", "+123456789012345"),
@@ -282,6 +283,7 @@ def test_a_field_is_held_as_it_is_sent(
         ("locale", "pl"),
         ("locale", "en-GB"),
         ("locale", "zh-Hant-TW"),
+        ("locale", "abcdefgh-a-9"),
     ],
     ids=lambda value: ascii(value)[:40],
 )
@@ -301,6 +303,7 @@ REFUSED: dict[str, list[object]] = {
     "customer_email": [
         *("canary", "canary@", "@canary.example", "canary@example"),
         *("a@canary@example.com", "canary b@example.com", "canary@example..com"),
+        *("canary@example.com@b.com", "canary@example.com b", "canary@example.com."),
         *("canary@.com", "canary@example.", "canary@exam\u2003ple.com"),
         *("c" * 65 + "@canary.example", None),
     ],
@@ -326,7 +329,16 @@ REFUSED: dict[str, list[object]] = {
         *("192.0.2.7/24", "192.0.2.7:80", "[::1]", 3221225991),
     ],
     "customer_country": ["POL", "P", "1L", "\ufb01", "p\u0142", "P ", 48],
-    "locale": ["p", "pl_PL", "pl-", "-pl", "en-abcdefghi", "\u017c\u00f3", "canary 1"],
+    "locale": [
+        "p",
+        "abcdefghi",
+        "pl_PL",
+        "pl-",
+        "-pl",
+        "en-abcdefghi",
+        "\u017c\u00f3",
+        "canary 1",
+    ],
     "payment_method": [
         *("blik", {"blik"}, ("",), (5,), (None,), {"blik": 1}, iter(("blik",))),
         ("canary\n",),
@@ -398,6 +410,33 @@ def test_a_refusal_says_the_rule(field: str, value: object, reason: str) -> None
     error = refusal(**{field: value})
 
     assert str(error) == f"{field} {reason}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "reason"),
+    [
+        pytest.param(
+            rules.session_id,
+            "session_id",
+            "must be 1 to 128 letters, digits or any of _ + = -",
+            id="session-id",
+        ),
+        pytest.param(
+            rules.idempotency_key,
+            "idempotency_key",
+            "must be 1 to 255 letters, digits or any of . _ : -",
+            id="idempotency-key",
+        ),
+    ],
+)
+def test_a_refused_argument_says_the_rule(
+    rule: rules.Rule, field: str, reason: str
+) -> None:
+    """What is not part of a request is refused in the same words."""
+    with pytest.raises(InvalidFieldError) as caught:
+        rule(field, "/")
+
+    assert str(caught.value) == f"{field} {reason}"
 
 
 @pytest.mark.parametrize("field", [name for name in ORDER if name != "amount"])
@@ -555,6 +594,13 @@ class TestRequestAsValue:
         """What was checked when it was built is what is sent."""
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             request_made.amount = 1
+
+
+@pytest.mark.parametrize("request_type", [CheckoutSessionRequest, RefundRequest])
+def test_the_fields_of_a_request_are_named(request_type: type[Any]) -> None:
+    """Money and names are never told apart by their order."""
+    with pytest.raises(TypeError, match="positional"):
+        request_type("s1", 1000)
 
 
 def test_a_request_keeps_its_own_copy_of_the_metadata() -> None:

@@ -280,6 +280,15 @@ def test_the_repr_of_an_operation_holds_no_personal_data(
     )
 
 
+def test_the_repr_of_an_operation_holds_no_id() -> None:
+    """Who has the id of a session is near its pay page, so it stays out of logs."""
+    operation = retrieve_checkout_session("canary")
+
+    shown = repr(operation)
+
+    assert "canary" not in shown
+
+
 # -- paying -------------------------------------------------------------------------
 
 
@@ -300,7 +309,7 @@ def test_pay_is_never_repeated_in_doubt() -> None:
     operation = pay_checkout_session("s1", CODE)
 
     assert operation.repeat is Repeat.NEVER
-    assert operation.look == retrieve_checkout_session("s1")
+    assert (operation.look, operation.follow) == (retrieve_checkout_session("s1"), True)
 
 
 def test_pay_expects_the_session_it_paid() -> None:
@@ -394,7 +403,9 @@ def test_refund_is_repeated_only_if_keys_are_honoured() -> None:
     operation = create_refund(PART, key="cg1-7", own_key=False)
 
     assert operation.repeat is Repeat.UNDER_HONOURED_KEY
-    assert operation.look == retrieve_checkout_session("s1")
+    assert (operation.look, operation.follow) == (
+        *(retrieve_checkout_session("s1"), False),
+    )
 
 
 def test_a_full_refund_expects_no_amount_back() -> None:

@@ -1,5 +1,6 @@
 import math
 from decimal import Decimal
+from typing import Any
 
 import attrs
 import pytest
@@ -142,6 +143,13 @@ def test_the_defaults_are_the_documented_ones(
     values = attrs.astuple(policy)
 
     assert values == defaults
+
+
+@pytest.mark.parametrize("policy", [RetryPolicy, Timeouts, PoolLimits])
+def test_the_fields_of_a_policy_are_named(policy: type[Any]) -> None:
+    """Seconds and counts are never told apart by their order."""
+    with pytest.raises(TypeError, match="positional"):
+        policy(1, 2)
 
 
 def test_a_policy_does_not_change() -> None:

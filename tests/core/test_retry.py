@@ -415,12 +415,43 @@ def test_the_jitter_is_full(spread: float) -> None:
     assert pause == pytest.approx(spread * 1.6)
 
 
+def test_a_conflict_without_jitter_waits_a_second() -> None:
+    """The shortest pause after a conflict is the documented one."""
+    pause = next_pause(
+        answered(409), RetryPolicy(), attempt=1, remaining=60, spread=0.0
+    )
+
+    assert pause == 1.0
+
+
+def test_the_jitter_comes_on_top_of_a_hint() -> None:
+    """Clients that were sent away together do not come back together."""
+    finding = answered(429, retry_after=5.0)
+
+    pause = next_pause(finding, RetryPolicy(), attempt=1, remaining=60, spread=1.0)
+
+    assert pause == pytest.approx(5.2)
+
+
 @given(looks=st.integers(1, 10_000), spread=SPREAD)
 def test_looks_are_half_a_second_to_five_apart(looks: int, spread: float) -> None:
     """A session that is followed is looked at neither in a rush nor too late."""
     pause = look_pause(looks, spread)
 
     assert 0.25 <= pause <= 5.0
+
+
+@pytest.mark.parametrize(
+    ("looks", "spread", "pause"),
+    [(1, 1.0, 0.5), (1, 0.0, 0.25), (2, 1.0, 0.75), (7, 1.0, 5.0), (7, 0.0, 2.5)],
+)
+def test_the_first_look_is_soon_and_the_last_ones_are_regular(
+    looks: int, spread: float, pause: float
+) -> None:
+    """Pauses grow by a half from 0.5 s to 5 s, and half of each is jitter."""
+    waited = look_pause(looks, spread)
+
+    assert waited == pytest.approx(pause)
 
 
 @given(looks=st.integers(1, 100), spread=SPREAD)

@@ -12,7 +12,7 @@ from convergegate_async._core.secret import Secret
 
 @attrs.frozen
 class Envelope:
-    content: Secret
+    content: Secret[str]
 
 
 @given(st.text())
@@ -46,7 +46,7 @@ def test_a_secret_is_revealed_by_name(value: str) -> None:
         ),
     ],
 )
-def test_a_secret_does_not_travel(leak: Callable[[Secret], object]) -> None:
+def test_a_secret_does_not_travel(leak: Callable[[Secret[str]], object]) -> None:
     """A secret is neither copied nor pickled, and the refusal does not show it."""
     secret = Secret("canary")
 

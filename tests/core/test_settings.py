@@ -130,6 +130,7 @@ def test_the_frames_behind_a_refused_key_do_not_hold_it(name: str) -> None:
         pytest.param("http://localhost:80", "http://localhost:80", id="localhost"),
         pytest.param("https://gateway.example/v10", f"{URL}/v10", id="not-quite-v1"),
         pytest.param("https://gateway.example.", f"{URL}.", id="rooted"),
+        pytest.param("https://pay.1st", "https://pay.1st", id="digit-first"),
     ],
 )
 def test_an_address_is_held_in_the_one_form_that_paths_follow(

@@ -429,6 +429,26 @@ def test_the_independent_vector_is_reproduced(
     assert signed.decode() == signature
 
 
+@pytest.mark.parametrize(
+    ("sign", "signature"),
+    [
+        pytest.param(sign_hex, b"3" * 63, id="hex-too-short"),
+        pytest.param(sign_hex, b"3" * 64 + b"\n", id="hex-newline"),
+        pytest.param(sign_hex, b"g" * 64, id="hex-letters"),
+        pytest.param(sign_hex, b"N" * 43 + b"=", id="hex-is-base64"),
+        pytest.param(sign_base64, b"N" * 43, id="base64-unpadded"),
+        pytest.param(sign_base64, b"_" * 43 + b"=", id="base64-for-urls"),
+        pytest.param(sign_base64, b"3" * 64, id="base64-is-hex"),
+    ],
+)
+def test_a_signature_in_another_shape_is_told(sign: Sign, signature: bytes) -> None:
+    """A malformed signature is told from a wrong one: it shows a wrong encoding."""
+    refusal = check_signature([KEY], NOW, signature, B1, sign)
+
+    assert isinstance(refusal, BadSignatureError)
+    assert refusal.reason == "the signature is malformed"
+
+
 # -- the headers ----------------------------------------------------------------------
 
 

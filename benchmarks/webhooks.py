@@ -1,0 +1,148 @@
+"""Time of trusting a webhook of 1 KiB, beside the one HMAC that nobody can save.
+
+All parts take turns in one process, round by round, and a part's time is the mean of
+its round. Read the ratio, which is formed within a round: times depend on the day.
+Goal (reliability 6, line 13): `verify` in 5 µs.
+"""
+
+import argparse
+import hmac
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from platform import python_version
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from convergegate_async._core.signatures import (
+    check_signature,
+    read_event,
+    read_headers,
+    sign_hex,
+)
+from convergegate_async.webhooks import WebhookVerifier, sign
+
+Part = Callable[[], object]
+
+SECRET = "sk_test_BQokikJOvBiI2HlWgH4olfQ2"  # noqa: S105 -- the provider's sample
+NOW = 1_700_000_000
+SIZE = 1_024
+EVENT = {
+    "id": "evt-1f0c2a7e4b9d",
+    "type": "session.completed",
+    "version": "1",
+    "created_at": NOW,
+    "data": {
+        "session_id": "AW-kLcRRC5P8U68CYe0kVA",
+        "status": "completed",
+        "amount_total": 4999,
+        "amount_subtotal": 4999,
+        "amount_refunded": 0,
+        "currency": "pln",
+        "customer_email": "john@example.com",
+        "customer_firstname": "Jan",
+        "customer_lastname": "Żółkiewski",
+        "customer_country": "PL",
+        "payment_method_types": ["blik"],
+        "success_url": "https://shop.example/thanks?order=A-17",
+        "cancel_url": "https://shop.example/cancelled?order=A-17",
+        "notification_url": "https://shop.example/webhooks/convergegate",
+        "expires_at": NOW + 86_400,
+        "created_at": NOW - 60,
+        "locale": "pl",
+        "livemode": False,
+        "refunded": False,
+        "refunds": [],
+        "metadata": {"order": "A-17", "cart": "8f14e45f-ceea-467f-a0e6-1b1b2c3d4e5f"},
+    },
+}
+
+
+def delivery() -> tuple[bytes, dict[str, str]]:
+    """Return a body of 1,024 bytes, and the headers that arrive with it."""
+    short = json.dumps({**EVENT, "note": ""}, ensure_ascii=False).encode()
+    event = {**EVENT, "note": "x" * (SIZE - len(short))}
+    body = json.dumps(event, ensure_ascii=False).encode()
+    return body, {
+        "Host": "shop.example",
+        "User-Agent": "ConvergeGate-Webhooks/1",
+        "Accept": "*/*",
+        "Accept-Encoding": "gzip, deflate",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "X-Forwarded-For": "192.0.2.7",
+        "X-Forwarded-Proto": "https",
+        "X-Request-Id": "3f1c9c4e-7a34-4a53-9f0f-2f6f6d0f7f11",
+        **sign(body, secret=SECRET, timestamp=NOW),
+        "Connection": "keep-alive",
+    }
+
+
+def parts() -> dict[str, Part]:
+    """Return what is measured, the floor first."""
+    body, headers = delivery()
+    asgi = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    ours = CIMultiDictProxy(CIMultiDict(headers))
+    timestamp = headers["Sec-Timestamp"].encode()
+    signature = headers["Sec-Signature"].encode()
+    key = sha256(SECRET.encode()).digest()
+    message = timestamp + body
+    verifier = WebhookVerifier(SECRET)
+    return {
+        "HMAC alone": lambda: hmac.digest(key, message, "sha256"),
+        "reading the headers": lambda: read_headers(asgi),
+        "checking the signature": lambda: check_signature(
+            [key], timestamp, signature, body, sign_hex
+        ),
+        "json.loads alone": lambda: json.loads(body),
+        "reading the event": lambda: read_event(body),
+        "verify, ASGI headers": lambda: verifier.verify(body, asgi, NOW),
+        "verify, aiohttp headers": lambda: verifier.verify(body, ours, NOW),
+        "verify, dict of headers": lambda: verifier.verify(body, headers, NOW),
+    }
+
+
+def measure(part: Part, calls: int) -> float:
+    """Return the microseconds of one call, over *calls* of them."""
+    started = time.perf_counter_ns()
+    for _ in range(calls):
+        part()
+    return (time.perf_counter_ns() - started) / calls / 1e3
+
+
+def main() -> None:
+    """Print a line for every part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=500)
+    options = parser.parse_args()
+    measured = parts()
+    body, headers = delivery()
+    for part in measured.values():
+        measure(part, options.calls)
+    rounds = [
+        [measure(part, options.calls) for part in measured.values()]
+        for _ in range(options.rounds)
+    ]
+
+    print(
+        f"Python {python_version()} on {sys.platform}, "
+        f"{len(body):,} bytes, {len(headers)} headers"
+    )
+    print("part                       median, µs   p10 to p90      ratio")
+    for name, taken in zip(measured, zip(*rounds, strict=True), strict=True):
+        low, *_, high = statistics.quantiles(taken, n=10)
+        ratio = statistics.median(
+            mine / one[0] for mine, one in zip(taken, rounds, strict=True)
+        )
+        print(
+            f"{name:<26} {statistics.median(taken):>10.2f}   "
+            f"{low:>5.2f} to {high:<5.2f} {ratio:>8.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
