@@ -6,8 +6,7 @@ from typing import TypeAlias
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.webhooks import WebhookReceiver
-from convergegate_async.webhooks._verifier import BODY_LIMIT
+from convergegate_async.webhooks import BODY_LIMIT, WebhookReceiver
 
 # Not a factory itself: it is used once, and an app may be started again, by a test
 # client above all. Nor is the environment read when the app's module is imported.

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
 import attrs
@@ -19,7 +19,7 @@ from convergegate_async.models import WebhookEvent
 from ._claims import Claims, MemoryClaims
 from ._verifier import WebhookVerifier, confirm
 
-Handler: TypeAlias = Callable[[WebhookEvent], Awaitable[object]]
+Handler: TypeAlias = Callable[[WebhookEvent, CheckoutSessionFactory], Awaitable[object]]
 
 CLAIM_TTL = 3 * 24 * 3600 + 3600  # seconds: the gateway delivers again for three days
 
@@ -37,14 +37,15 @@ class Receipt:
 class WebhookReceiver:
     """Runs the app's *handler* once for every event that is the gateway's.
 
-    It claims the event's id, runs the handler, and answers 200. If the handler raises
-    or takes too long, the claim is released and the answer is 500, so that the gateway
-    delivers again. An event that is validly signed but stale is confirmed by `retrieve`
-    first.
+    It claims the event's id, runs the handler, and answers 200. If the handler raises,
+    takes too long or is cancelled, the claim is released and the answer is 500, so that
+    the gateway delivers again. An event that is validly signed but stale is confirmed
+    by `retrieve` first.
 
     Args:
         verifier: Tells the gateway's deliveries from others.
-        handler: What the app does; it should `confirm` the event before acting.
+        handler: What the app does, with the event and the factory to `confirm` it by
+            before acting.
         claims: Where claimed ids are kept; in this process if `None`.
         handler_timeout: How many seconds the handler may take.
         answer_first: Answer before the handler has run. An event whose handler then
@@ -65,7 +66,8 @@ class WebhookReceiver:
         self._claims = MemoryClaims() if claims is None else claims
         self._handler_timeout = handler_timeout
         self._answer_first = answer_first
-        self._later: set[asyncio.Task[bool]] = set()
+        self._under_way: set[str] = set()
+        self._later: set[asyncio.Task[Receipt]] = set()
 
     async def receive(
         self, body: bytes, headers: object, factory: CheckoutSessionFactory
@@ -80,37 +82,52 @@ class WebhookReceiver:
         event = self._verified(body, headers)
         if isinstance(event, Receipt):
             return event
-        if event.stale and not await self._is_confirmed(event, factory):
-            return Receipt(500, "not confirmed")
-        factory.notify(event)
-        if not await _resolved(self._claims.claim(event.id, CLAIM_TTL)):
-            return Receipt(200, "known already")
-        if self._answer_first:
-            task = asyncio.create_task(self._act(event))
-            self._later.add(task)
-            task.add_done_callback(self._later.discard)
-            return Receipt(200, "taken")
-        if await self._act(event):
-            return Receipt(200, "done")
-        await _resolved(self._claims.release(event.id))
-        return Receipt(500, "deliver again")
+        if event.id in self._under_way:
+            # The first delivery may still fail; then this one is not the last.
+            return Receipt(503, "under way: deliver again")
+        self._under_way.add(event.id)
+        try:
+            return await self._take(event, factory)
+        finally:
+            self._under_way.discard(event.id)
 
     async def aclose(self) -> None:
         """Wait for the handlers of events that were answered first."""
-        await asyncio.gather(*self._later)
+        await asyncio.gather(*self._later, return_exceptions=True)
 
-    async def _act(self, event: WebhookEvent) -> bool:
+    async def _take(
+        self, event: WebhookEvent, factory: CheckoutSessionFactory
+    ) -> Receipt:
+        if event.stale and not await self._is_confirmed(event, factory):
+            return Receipt(500, "not confirmed")
+        factory.notify(event)
+        if not self._answer_first:
+            return await self._act(event, factory)
+        task = asyncio.create_task(self._act(event, factory))
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+        return Receipt(200, "taken")
+
+    async def _act(
+        self, event: WebhookEvent, factory: CheckoutSessionFactory
+    ) -> Receipt:
+        """Run the handler if the event is still to be claimed; else give it back."""
+        done = False
         try:
+            if not await _resolved(self._claims.claim(event.id, CLAIM_TTL)):
+                done = True
+                return Receipt(200, "known already")
             async with asyncio.timeout(self._handler_timeout):
-                await self._handler(event)
+                await self._handler(event, factory)
+            done = True
         except Exception:
             _logger.exception("the handler of webhook event %s failed", event.id)
-            return False
-        except asyncio.CancelledError:
-            # The gateway hung up, or the app shuts down: it shall be delivered again.
-            await asyncio.shield(_resolved(self._claims.release(event.id)))
-            raise
-        return True
+        finally:
+            # Cancelled or failed, before or after the claim was granted: whoever comes
+            # next must be able to claim it.
+            if not done:
+                await _to_the_end(_resolved(self._claims.release(event.id)))
+        return Receipt(200, "done") if done else Receipt(500, "deliver again")
 
     def _verified(self, body: bytes, headers: object) -> WebhookEvent | Receipt:
         try:
@@ -130,6 +147,16 @@ class WebhookReceiver:
             _logger.warning("stale webhook event %s: %s", event.id, error)
             return False
         return True
+
+
+async def _to_the_end(work: Coroutine[object, object, object]) -> None:
+    """Do *work* even if the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def _resolved(value: object) -> object:

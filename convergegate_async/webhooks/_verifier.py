@@ -16,6 +16,7 @@ BODY_LIMIT = 1_048_576  # bytes
 KeyDerivation = Literal["raw", "hex"]
 SignatureEncoding = Literal["hex", "base64"]
 
+_DERIVATIONS = ("raw", "hex")
 _SIGNS = {"hex": signatures.sign_hex, "base64": signatures.sign_base64}
 
 
@@ -43,15 +44,16 @@ class WebhookVerifier:
         key_derivation: KeyDerivation = "raw",
         signature_encoding: SignatureEncoding = "hex",
     ) -> None:
-        hidden = tuple(map(Secret, [secrets] if isinstance(secrets, str) else secrets))
-        del secrets  # tracebacks show locals
+        given: object = (secrets,) if isinstance(secrets, str) else secrets
+        hidden = tuple(map(Secret, given if isinstance(given, Iterable) else ()))
+        del secrets, given  # tracebacks show locals
         if not hidden or not all(_is_secret(one.reveal()) for one in hidden):
-            message = "every webhook secret must be a str without white space"
+            message = "every webhook secret must be printable ASCII without white space"
             raise ConfigurationError(message)
         if tolerance is not None and not is_duration(tolerance):
             message = "the tolerance must be a number of seconds above 0, or None"
             raise ConfigurationError(message)
-        if key_derivation not in {"raw", "hex"} or signature_encoding not in _SIGNS:
+        if key_derivation not in _DERIVATIONS or signature_encoding not in list(_SIGNS):
             message = "key_derivation is raw or hex, signature_encoding hex or base64"
             raise ConfigurationError(message)
         self._keys = [
@@ -174,6 +176,8 @@ async def confirm(
 def _is_secret(secret: object) -> bool:
     return (
         isinstance(secret, str)
+        and secret.isascii()
+        and secret.isprintable()
         and bool(secret)
-        and not any(character.isspace() for character in secret)
+        and " " not in secret
     )

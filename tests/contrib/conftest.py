@@ -111,7 +111,7 @@ class Shop:
         self.sold.append(session.id)
         return session.id
 
-    async def hear(self, event: WebhookEvent) -> None:
+    async def hear(self, event: WebhookEvent, _: CheckoutSessionFactory) -> None:
         """Do what the handler of an event does."""
         self.began += 1
         await asyncio.sleep(self.pause)
