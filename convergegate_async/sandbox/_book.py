@@ -296,14 +296,14 @@ class Book:
         return refund
 
     def tick(self) -> None:
-        """Let happen what is due."""
+        """Let happen what is due, each at its own time, however late one looks."""
         now = self._now()
         while self._due and self._due[0][0] <= now:
-            _, identifier = heapq.heappop(self._due)
+            when, identifier = heapq.heappop(self._due)
             if identifier in self.refunds:
                 self._settle(self.refunds[identifier])
             elif identifier in self.sessions:
-                self._advance(self.sessions[identifier], now)
+                self._advance(self.sessions[identifier], when)
 
     def next_due(self) -> float | None:
         """Return when something will happen next, in epoch seconds."""
@@ -330,13 +330,13 @@ class Book:
         self._changed.clear()
         self._answered.clear()
 
-    def _advance(self, session: BookedSession, now: float) -> None:
+    def _advance(self, session: BookedSession, when: float) -> None:
         if session.is_final:
             return
         self._changed[session.id] = session
-        if session.confirms_at is not None and session.confirms_at <= now:
+        if session.confirms_at is not None and session.confirms_at <= when:
             self._complete(session)
-        elif session.expires_at <= now:
+        elif session.expires_at <= when:
             session.status = SessionStatus.EXPIRED
             self._tell(EventType.SESSION_EXPIRED, session)
 

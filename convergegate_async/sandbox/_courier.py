@@ -87,6 +87,7 @@ class Courier:
         self._faults = faults
         self._due: list[tuple[float, int, Delivery]] = []
         self._order = itertools.count()
+        self._clearings = 0
 
     def take(self, event: BookedEvent) -> None:
         """Send *event* as soon as its faults allow."""
@@ -113,6 +114,7 @@ class Courier:
         """Forget everything."""
         self.journal.clear()
         self._due.clear()
+        self._clearings += 1
 
     def take_due(self) -> list[Delivery]:
         """Return the deliveries to `deliver` now."""
@@ -123,8 +125,9 @@ class Courier:
 
     async def deliver(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
         """Try once, and see to the next try if it has to be."""
+        clearings = self._clearings
         await self._try(client, delivery)
-        if delivery.is_done:
+        if delivery.is_done or clearings != self._clearings:
             return
         pause = retry_pause(delivery.attempt)
         if self._now() + pause - delivery.born <= GIVES_UP_AFTER:
@@ -148,7 +151,7 @@ class Courier:
                 timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT),
             ) as response:
                 delivery.status, delivery.note = response.status, ""
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             delivery.status, delivery.note = None, type(error).__name__
 
     def _schedule(self, delivery: Delivery, when: float) -> None:

@@ -1,5 +1,6 @@
 """What goes wrong, and when: a seeded plan."""
 
+import math
 import random
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -64,6 +65,10 @@ class Fault:
         operation: Only for this one, such as ``create``; for any if `None`.
         probability: How likely, from 0 to 1.
         times: How often at most; without end if `None`.
+
+    Raises:
+        ConfigurationError: A number is out of its range.
+        ValueError: There is no such kind.
     """
 
     kind: FaultKind = attrs.field(converter=FaultKind)
@@ -74,6 +79,18 @@ class Fault:
     operation: str | None = None
     probability: float = 1.0
     times: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        problems = {
+            "status is from 200 to 599": not 200 <= self.status <= 599,  # noqa: PLR2004 -- final statuses
+            "seconds are 0 or more": not 0 <= self.seconds < math.inf,
+            "probability is from 0 to 1": not 0 <= self.probability <= 1,
+            "times are 0 or more": self.times is not None and self.times < 0,
+        }
+        for rule, broken in problems.items():
+            if broken:
+                message = f"a fault's {rule}"
+                raise ConfigurationError(message)
 
     def lets_work(self) -> bool:
         """Tell whether the gateway does its work before things go wrong."""
