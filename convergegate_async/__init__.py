@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from .policy import PoolLimits, RetryPolicy, Timeouts
+    from .webhooks import WebhookReceiver, WebhookVerifier, confirm, sign
 
 __version__ = "0.1.0"
 
@@ -90,6 +91,7 @@ _HOMES = {
         "WebhookEvent",
     ),
     "policy": ("PoolLimits", "RetryPolicy", "Timeouts"),
+    "webhooks": ("WebhookReceiver", "WebhookVerifier", "confirm", "sign"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -130,8 +132,12 @@ __all__ = [
     "WaitTimeoutError",
     "WebhookError",
     "WebhookEvent",
+    "WebhookReceiver",
+    "WebhookVerifier",
     "__version__",
+    "confirm",
     "derive_key",
+    "sign",
 ]
 
 

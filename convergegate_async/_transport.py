@@ -15,11 +15,14 @@ import aiohttp
 from aiohttp import client_exceptions, http_exceptions
 from yarl import URL
 
-from convergegate_async._core.messages import READ_HEADERS, HttpRequest, HttpResponse
+from convergegate_async._core.messages import (
+    BODY_LIMIT,
+    READ_HEADERS,
+    HttpRequest,
+    HttpResponse,
+)
 from convergegate_async._core.verdicts import Failure, Kind
 from convergegate_async.policy import PoolLimits, Timeouts
-
-BODY_LIMIT = 1_048_576  # bytes
 
 
 class Transport(Protocol):
@@ -35,8 +38,8 @@ class Transport(Protocol):
         """Make one attempt that ends within *patience* seconds."""
         ...
 
-    def retire(self) -> None:
-        """Reuse none of the present connections: an answer was not ours."""
+    def distrust(self, response: HttpResponse, *, everything: bool) -> None:
+        """Close what brought an answer that was not ours, or *everything*."""
         ...
 
     async def aclose(self) -> None:
@@ -51,15 +54,18 @@ class _Attempt:
         built: Our `_Request` was built for it, so that its marker can be believed.
         marked: The request's head was about to be written.
         head: The head of the answer was read.
+        queued: It still waits for a place in the pool.
+        connection: What it is sent over.
     """
 
-    __slots__ = ("built", "head", "marked", "queued")
+    __slots__ = ("built", "connection", "head", "marked", "queued")
 
     def __init__(self) -> None:
         self.built = False
         self.head = False
         self.marked = False
         self.queued = True
+        self.connection: object = None
 
     def failure(self, kind: Kind) -> Failure:
         sent = self.marked if self.built else None
@@ -94,6 +100,7 @@ class _Request(aiohttp.ClientRequest):
         if conn.protocol is None or conn.protocol.should_close:
             raise _StrayDataError
         self._attempt.marked = True
+        self._attempt.connection = conn.protocol
         return await super().send(conn)
 
 
@@ -183,7 +190,14 @@ class AiohttpTransport:
                 self._all_cut.set()
         raise cancelled
 
-    def retire(self) -> None:
+    def distrust(self, response: HttpResponse, *, everything: bool) -> None:
+        """Close the connection of *response*, or retire its whole generation."""
+        if isinstance(response.connection, asyncio.BaseProtocol):
+            response.connection.close()  # type: ignore[attr-defined]  # aiohttp's own has it
+        if everything:
+            self._retire()
+
+    def _retire(self) -> None:
         """Open a new generation of connections; the old one ends with its last call."""
         old = self._generation
         if self._connector is None and old is not None:
@@ -218,7 +232,10 @@ class AiohttpTransport:
                 attempt.head = True
                 body = await _read_body(response)
                 return HttpResponse(
-                    status=response.status, headers=_read_headers(response), body=body
+                    status=response.status,
+                    headers=_read_headers(response),
+                    body=body,
+                    connection=attempt.connection,
                 )
         finally:
             _attempt.reset(token)
@@ -240,7 +257,7 @@ class AiohttpTransport:
         if generation is None:
             raise AssertionError
         if generation.retires_at <= asyncio.get_running_loop().time():
-            self.retire()
+            self._retire()
             generation = self._generation or generation
         return generation
 

@@ -94,7 +94,7 @@ def decode_json(body: bytes) -> object:
             surrogates, too deep, numbers of thousands of digits.
     """
     try:
-        value: object = json.loads(body.decode("utf-8"), parse_constant=_refuse)
+        value: object = _JSON.decode(body.decode("utf-8"))
     except RecursionError:
         value, too_deep = None, True
     else:
@@ -102,7 +102,7 @@ def decode_json(body: bytes) -> object:
     if too_deep:
         message = "nested too deep"
         raise ValueError(message)
-    if _SURROGATE_ESCAPE.search(body):
+    if rb"\u" in body and _SURROGATE_ESCAPE.search(body):
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 
@@ -110,6 +110,9 @@ def decode_json(body: bytes) -> object:
 def _refuse(constant: str) -> None:
     message = f"{constant} is not JSON"
     raise ValueError(message)
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)
 
 
 def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A | None:

@@ -20,6 +20,9 @@ from .verdicts import Finding, Ground, Verdict, judge_status
 
 A = TypeVar("A", bound=Answer)
 
+BODY_LIMIT = 1_048_576
+"""So many bytes of a body are read at most, in either direction."""
+
 READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
 """The headers of an answer that mean something to us, in lower case."""
 
@@ -45,11 +48,13 @@ class HttpResponse:
 
     Attributes:
         headers: Those of `READ_HEADERS` that were there, named in lower case.
+        connection: What it came over, in the transport's own terms.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
+    connection: object = attrs.field(default=None, repr=False, eq=False)
 
 
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
@@ -89,17 +94,17 @@ def parse_response(
         call: The account of the call so far, for the answer to carry.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
-    secret = ("api_key", settings.api_key.reveal())
+    secrets = settings.secret_spellings()
     verdict, ground = judge_status(response.status, writes=operation.writes)
     request_id = response.headers.get("request-id") or response.headers.get(
         "x-request-id"
     )
     if verdict is Verdict.DONE:
         call = attrs.evolve(
-            call, http_status=response.status, request_id=_shown(request_id, (secret,))
+            call, http_status=response.status, request_id=_shown(request_id, secrets)
         )
         return _read_answer(operation, response.body, call, settings.echo_fields)
-    hidden = (*operation.sent, secret)
+    hidden = (*operation.sent, *secrets)
     words = _read_error(response.body, hidden)
     reason = f"HTTP {response.status}"
     if words.get("message"):
@@ -187,11 +192,16 @@ def _without(text: str, hidden: Iterable[tuple[str, str]]) -> str:
     names = {
         spelling: name.partition("[")[0]
         for name, value in hidden
-        for spelling in (value, quote_plus(value))
+        for spelling in _spellings(value)
         if spelling
     }
     if not names:
         return text
+    longest = max(map(len, names))
+    was_cut = len(text) > _MOST_SHOWN + longest
+    if was_cut:
+        # What is not shown is not searched; a value cut in two goes with the tail.
+        text = text[: _MOST_SHOWN + longest]
     # A short value, such as an amount of 1, counts only as a word of its own.
     patterns = (
         re.escape(value)
@@ -200,11 +210,22 @@ def _without(text: str, hidden: Iterable[tuple[str, str]]) -> str:
         for value in sorted(names, key=len, reverse=True)
     )
     labels = {value.lower(): name for value, name in names.items()}
-    return re.sub(
+    text = re.sub(
         "|".join(patterns),
         lambda found: f"[{labels.get(found[0].lower(), 'value')}]",
         text,
         flags=re.IGNORECASE,
+    )
+    return f"{text[:-longest]}…" if was_cut else text
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    """Return *value* as text, in a form, in JSON, and as a form's reader sees a +."""
+    return (
+        value,
+        quote_plus(value),
+        value.replace("/", r"\/"),
+        value.removeprefix("+"),
     )
 
 

@@ -73,7 +73,7 @@ class Operation(Generic[A_co]):
 
 
 def create_checkout_session(
-    request: CheckoutSessionRequest, *, key: str, own_key: bool, now: float
+    request: object, *, key: str, own_key: bool, now: float
 ) -> Operation[CheckoutSession]:
     """Open a checkout session.
 
@@ -86,8 +86,11 @@ def create_checkout_session(
     Raises:
         InvalidFieldError: The session would expire too soon, or *key* is malformed.
     """
+    if not isinstance(request, CheckoutSessionRequest):
+        field, reason = "request", "must be a CheckoutSessionRequest"
+        raise InvalidFieldError(field, reason)
     rules.idempotency_key("idempotency_key", key)
-    if not _lives_long_enough(request.expires_at, now):
+    if not lives_long_enough(request.expires_at, now):
         field, reason = "expires_at", "must be at least 2.5 hours ahead"
         raise InvalidFieldError(field, reason)
     sent = form_fields(request)
@@ -161,14 +164,15 @@ def pay_checkout_session(
     )
 
 
-def create_refund(
-    request: RefundRequest, *, key: str, own_key: bool
-) -> Operation[Refund]:
+def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refund]:
     """Pay a session's money back, in part or in full.
 
     Raises:
         InvalidFieldError: *key* is malformed.
     """
+    if not isinstance(request, RefundRequest):
+        field, reason = "request", "must be a RefundRequest"
+        raise InvalidFieldError(field, reason)
     rules.idempotency_key("idempotency_key", key)
     sent = form_fields(request)
     return Operation(
@@ -208,5 +212,6 @@ def retrieve_refund(refund_id: str) -> Operation[Refund]:
     )
 
 
-def _lives_long_enough(expires_at: datetime | None, now: float) -> bool:
+def lives_long_enough(expires_at: datetime | None, now: float) -> bool:
+    """Tell whether a session may expire then: 2.5 hours ahead, or at the default."""
     return expires_at is None or expires_at.timestamp() - now >= MINIMUM_LIFETIME

@@ -35,6 +35,14 @@ class Settings:
     authorization: Secret[str]
     echo_fields: frozenset[str]
 
+    def secret_spellings(self) -> tuple[tuple[str, str], ...]:
+        """Return the key as a gateway could quote it: plain, or as the header."""
+        header = self.authorization.reveal()
+        return (
+            ("api_key", self.api_key.reveal()),
+            ("api_key", header.removeprefix("Basic ")),
+        )
+
 
 def read_settings(
     api_key: Secret[str], base_url: object, echo_fields: Collection[str] = ECHO_FIELDS

@@ -115,8 +115,15 @@ def read_event(body: bytes) -> WebhookEvent | WebhookError:
     data = raw.get("data")
     if not isinstance(data, dict):
         data = {}
-    told = {name: raw.get(name) for name in ("id", "type", "version", "created_at")}
-    told |= {name: data.get(name) for name in ("session_id", "refund_id", "status")}
+    told = {
+        "id": raw.get("id"),
+        "type": raw.get("type"),
+        "version": raw.get("version"),
+        "created_at": raw.get("created_at"),
+        "session_id": data.get("session_id"),
+        "refund_id": data.get("refund_id"),
+        "status": data.get("status"),
+    }
     values, _ = read_fields(WebhookEvent, told)
     if not values.get("id") or not values.get("type"):
         return BadPayloadError("the event has no id or no type")

@@ -103,7 +103,9 @@ async def _demo() -> None:
         step(f"the money moved once: {_counted(payments, 'payment')}, one refund")
         console.print(session_card(session))
     console.print("The same in Python:", style="bold")
-    console.print(Syntax(_PROGRAM, "python", background_color="default"))
+    console.print(
+        Syntax(_PROGRAM, "python", background_color="default", word_wrap=True)
+    )
 
 
 def _counted(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,7 +44,9 @@ class Gateway:
         return asyncio.run(run())
 
 
-def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
+def gateway_options(
+    command: Callable[..., T], *, default_timeout: int = 30
+) -> Callable[..., T]:
     """Add the options of a call to *command*, handed over as one `Gateway`."""
 
     @click.option(
@@ -55,7 +58,9 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
         help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
     )
     @click.option(
-        "--timeout", type=float, help="Deadline of the call in seconds. [default: 30]"
+        "--timeout",
+        type=float,
+        help=f"Deadline of the call in seconds. [default: {default_timeout}]",
     )
     @click.option(
         "--output",
@@ -81,9 +86,10 @@ def read_key(path: Path | None) -> str | None:
     """
     if path is None:
         return None
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        pass
-    message = f"{path} cannot be read as an API key"
+    key = ""
+    with suppress(OSError, ValueError):
+        key = path.read_text(encoding="utf-8-sig").strip()  # editors add a mark
+    if key:
+        return key
+    message = f"{path} holds no API key that can be read"
     raise ConfigurationError(message)

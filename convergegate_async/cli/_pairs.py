@@ -10,4 +10,8 @@ def read_pairs(
     if not all("=" in pair for pair in pairs):
         message = "use KEY=VALUE"
         raise click.BadParameter(message, ctx, param)
-    return dict(pair.split("=", 1) for pair in pairs) or None
+    read = dict(pair.split("=", 1) for pair in pairs)
+    if len(read) < len(pairs):
+        message = "a key is given twice"
+        raise click.BadParameter(message, ctx, param)
+    return read or None

@@ -1,6 +1,7 @@
 """``convergegate pay``, ``wait`` and ``refund``."""
 
 import sys
+from functools import partial
 
 import click
 
@@ -10,6 +11,7 @@ from ._gateway import Gateway, gateway_options
 from ._pairs import read_pairs
 from ._show import show
 
+PATIENCE = 120  # seconds
 EXPIRED = 4  # exit code: the gateway's answer is no
 
 
@@ -37,13 +39,13 @@ def pay(gateway: Gateway, session_id: str) -> None:
 
 @click.command()
 @click.argument("session_id")
-@gateway_options
+@partial(gateway_options, default_timeout=PATIENCE)
 def wait(gateway: Gateway, session_id: str) -> None:
     """Wait until a session is completed (exit code 0) or expired (4).
 
-    Customers take 40 to 90 seconds to confirm; --timeout is 120 unless given.
+    Customers take 40 to 90 seconds to confirm.
     """
-    timeout = 120 if gateway.timeout is None else gateway.timeout
+    timeout = PATIENCE if gateway.timeout is None else gateway.timeout
     if sys.stderr.isatty():
         from rich.console import Console
 
@@ -81,6 +83,9 @@ def refund(  # noqa: PLR0913 -- the command's options
     idempotency_key: str | None,
 ) -> None:
     """Pay a session's money back: either --amount or --full."""
+    if (amount is None) is not full:
+        message = "give either --amount or --full"
+        raise click.UsageError(message)
     request = RefundRequest(
         session_id=session_id,
         amount=amount,

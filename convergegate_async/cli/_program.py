@@ -4,6 +4,7 @@
 5 not sent or unknown, 130 interrupted.
 """
 
+import os
 import sys
 
 import click
@@ -35,12 +36,39 @@ def exit_code_of(error: errors.ConvergeGateError) -> int:
 def advice_on(error: errors.ConvergeGateError) -> str | None:
     """Return what to do next, where that is not plain from *error* itself."""
     match error:
-        case errors.OutcomeUnknownError(idempotency_key=str() as key):
-            return f"Repeat it with --idempotency-key {key}, and it is not done twice."
+        case errors.OutcomeUnknownError():
+            return _advice_on_doubt(error)
         case errors.NotSentError():
             return "Nothing reached the gateway: it is safe to run this again."
         case errors.AuthenticationError():
             return "Check CONVERGEGATE_API_KEY, or the file of --api-key-file."
+        case _:
+            return None
+
+
+def _advice_on_doubt(error: errors.OutcomeUnknownError) -> str | None:
+    session, key = error.session, error.idempotency_key
+    status = str((session and session.status) or "of unknown status")
+    match error.operation:
+        case "create":
+            return (
+                f"Repeat it only with --idempotency-key {key}. If the gateway ignores "
+                "keys, an unpaid second session may exist, and will expire."
+            )
+        case "pay":
+            return (
+                f"Do not pay again: the session is {status}. "
+                "Run `convergegate wait` with its id."
+            )
+        case "refund":
+            refunded = session.amount_refunded if session else None
+            return (
+                "Do not repeat it before you have looked: the session shows "
+                f"{'an unknown amount' if refunded is None else refunded} refunded. "
+                f"The key was {key}."
+            )
+        case "wait":
+            return f"The session is {status}: wait again, or look with `get`."
         case _:
             return None
 
@@ -55,19 +83,23 @@ class _Program(click.Group):
             if advice is not None:
                 click.echo(advice, err=True)
             code = exit_code_of(error)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
             code = 130
         sys.exit(code)
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="convergegate")
-def program() -> None:
+@click.pass_context
+def program(ctx: click.Context) -> None:
     """Open ConvergeGate checkout sessions, and try them out without an account.
 
     The key and the address of the gateway come from CONVERGEGATE_API_KEY and
     CONVERGEGATE_BASE_URL. Data goes to stdout, everything else to stderr.
     """
+    if "NO_COLOR" in os.environ:
+        ctx.color = False
 
 
 program.add_command(_demo.demo)

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convergegate_async.errors import ConfigurationError
+
 if TYPE_CHECKING:
+    import asyncio
+
     from convergegate_async.sandbox import SeenRequest
 
 
@@ -36,33 +40,32 @@ def sandbox(
     The two lines on stdout set the environment of the other commands; every request is
     told on stderr.
     """
-    import asyncio
-    import signal
-
     from convergegate_async.sandbox import Sandbox, read_fault
 
+    from ._until import run_until_interrupted
+
+    try:
+        plan = [read_fault(text) for text in faults]
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
     gateway = Sandbox(
         port=port,
         seed=seed,
         honour_keys=not ignore_keys,
-        faults=[read_fault(text) for text in faults],
+        faults=plan,
         watch=_tell,
         db=db,
     )
 
-    async def run() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+    async def serve(stop: "asyncio.Event") -> None:
         async with gateway:
             click.echo(f"export CONVERGEGATE_API_KEY={gateway.api_key}")
             click.echo(f"export CONVERGEGATE_BASE_URL={gateway.base_url}")
             click.echo("The sandbox is running; stop it with Ctrl-C.", err=True)
             await stop.wait()
-        click.echo(f"Stopped after {sum(gateway.counts.values())} requests.", err=True)
+        click.echo(f"Stopped after {gateway.counts.total()} requests.", err=True)
 
-    asyncio.run(run())
+    run_until_interrupted(serve)
 
 
 def _tell(seen: "SeenRequest") -> None:

@@ -87,7 +87,8 @@ def _card(
     for name, value in rows:
         if value:
             grid.add_row(name, value)  # type: ignore[arg-type]  # our own rows
-    title = f"{noun} · {'live' if livemode else 'test mode'}"
+    modes = {True: " · live", False: " · test mode", None: ""}
+    title = f"{noun}{modes[livemode]}"
     return Panel(grid, title=title, box=box.ROUNDED, expand=False, padding=(1, 2))
 
 

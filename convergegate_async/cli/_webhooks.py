@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,11 @@ from convergegate_async.models import EventType
 from ._gateway import read_key
 
 if TYPE_CHECKING:
+    import asyncio
+
     from convergegate_async.sandbox import Heard
+
+REFUSED, UNANSWERED = 4, 5  # exit codes
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -44,25 +49,20 @@ def listen(port: int, api_key_file: Path | None) -> None:
 
     The address on stdout is the notification_url to open sessions with.
     """
-    import asyncio
-    import signal
-
     from convergegate_async.sandbox import WebhookListener
     from convergegate_async.webhooks import WebhookVerifier
 
+    from ._until import run_until_interrupted
+
     verifier = WebhookVerifier(_secret(api_key_file))
 
-    async def run() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+    async def serve(stop: "asyncio.Event") -> None:
         async with WebhookListener(verifier, _tell, port) as listener:
             click.echo(listener.url)
             click.echo("Listening for webhooks; stop with Ctrl-C.", err=True)
             await stop.wait()
 
-    asyncio.run(run())
+    run_until_interrupted(serve)
 
 
 def _tell(heard: "Heard") -> None:
@@ -122,7 +122,10 @@ def send(  # noqa: PLR0913 -- the command's options
     event_id: str | None,
     api_key_file: Path | None,
 ) -> None:
-    """Send a signed test event to URL, as the gateway would."""
+    """Send a signed test event to URL, as the gateway would.
+
+    Exits with 0 if it is answered 2xx, with 4 if otherwise, with 5 if not at all.
+    """
     import asyncio
 
     from convergegate_async.sandbox import post_webhook
@@ -146,7 +149,11 @@ def send(  # noqa: PLR0913 -- the command's options
     headers = sign(body, secret=_secret(api_key_file), timestamp=now)
     status = asyncio.run(post_webhook(url, body, headers))
     click.echo(f"--> {kind} [{event['id']}]", err=True)
-    click.echo(status)
+    click.echo("no answer" if status is None else status)
+    if status is None:
+        sys.exit(UNANSWERED)
+    if not 200 <= status < 300:  # noqa: PLR2004 -- 2xx
+        sys.exit(REFUSED)
 
 
 def _secret(api_key_file: Path | None) -> str:

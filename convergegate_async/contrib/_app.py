@@ -4,9 +4,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
+from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.webhooks import BODY_LIMIT, WebhookReceiver
+from convergegate_async.webhooks import WebhookReceiver
 
 # Not a factory itself: it is used once, and an app may be started again, by a test
 # client above all. Nor is the environment read when the app's module is imported.

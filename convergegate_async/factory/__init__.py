@@ -106,14 +106,22 @@ class CheckoutSessionFactory:
         transport: Transport | None = None,
         world: World | None = None,
     ) -> None:
-        secret = _secret(api_key)
-        del api_key  # tracebacks show locals
+        secret, hidden_proxy = _secret(api_key), Secret(proxy)
+        del api_key, proxy  # tracebacks show locals
         if connector is not None and ssl is not None:
             message = "ssl belongs to the connector: give it there"
             raise ConfigurationError(message)
-        if proxy is not None and not proxy.startswith(("http://", "https://")):
+        if not _is_proxy(hidden_proxy.reveal()):
             message = "the proxy must be an http or https URL"
             raise ConfigurationError(message)
+        for name, value, kind in (
+            ("retry", retry, RetryPolicy),
+            ("timeouts", timeouts, Timeouts),
+            ("pool", pool, PoolLimits),
+        ):
+            if value is not None and not isinstance(value, kind):
+                message = f"{name} must be a {kind.__name__}"
+                raise ConfigurationError(message)
         timeouts = timeouts or Timeouts()
         self._caller = Caller(
             settings=read_settings(secret, base_url, echo_fields),
@@ -124,7 +132,7 @@ class CheckoutSessionFactory:
                 timeouts=timeouts,
                 pool=pool or PoolLimits(),
                 connector=connector,
-                proxy=proxy,
+                proxy=hidden_proxy.reveal(),
                 ssl=ssl,
             ),
             world=world or World(),
@@ -177,6 +185,9 @@ class CheckoutSessionFactory:
 
         Returns:
             The idempotency keys of the calls whose outcome was left unknown.
+
+        Raises:
+            ConfigurationError: It was opened in another process or event loop.
         """
         return await self._caller.life.aclose(drain)
 
@@ -298,6 +309,8 @@ class CheckoutSessionFactory:
             WaitTimeoutError: It was not final in time; *session* is what was last seen.
             NotFoundError: There is no such session.
             ApiError: The gateway refused.
+            NotSentError: The gateway cannot be reached, and trying again cannot help.
+            OutcomeUnknownError: An answer was not to this request.
             ConfigurationError: The factory is not open here.
         """
         look = attrs.evolve(retrieve_checkout_session(session_id), name="wait")
@@ -365,6 +378,12 @@ class CheckoutSessionFactory:
 
     def _fresh_key(self) -> str:
         return fresh_key(self._caller.world.dice())
+
+
+def _is_proxy(proxy: object) -> bool:
+    if proxy is None:
+        return True
+    return isinstance(proxy, str) and proxy.startswith(("http://", "https://"))
 
 
 def _secret(api_key: object) -> Secret[str]:

@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from convergegate_async._core.messages import (
     HttpRequest,
+    HttpResponse,
     build_request,
     parse_response,
 )
@@ -89,7 +90,15 @@ class _Call(Generic[A_co]):
         self.session: CheckoutSession | None = None
 
     @property
+    def is_doubtful(self) -> bool:
+        """Tell whether the gateway may have seen any of it."""
+        return self.tries > len(self.findings) or any(
+            finding.verdict is not Verdict.NOT_SENT for finding in self.findings
+        )
+
+    @property
     def unknown_attempts(self) -> int:
+        """Count the attempts that may have been done."""
         return sum(finding.verdict is Verdict.UNKNOWN for finding in self.findings)
 
     def account(self, now: float) -> CallInfo:
@@ -146,12 +155,12 @@ class Caller:
             if isinstance(result, Finding):
                 result = await self._settle(call, result)
         except asyncio.CancelledError:
-            if operation.writes:
+            if operation.writes and call.is_doubtful:
+                self.life.note_unknown(operation.idempotency_key)
                 _logger.warning(
-                    "%s was cancelled under way and may have been done; "
-                    "idempotency key: %s",
+                    "%s was cancelled under way and may have been done%s",
                     operation.name,
-                    operation.idempotency_key,
+                    _under(operation.idempotency_key),
                 )
             raise
         finally:
@@ -240,8 +249,9 @@ class Caller:
             )
         if isinstance(result, Finding):
             call.findings.append(result)
-            if result.mistrusted:
-                self._transport.retire()
+            if result.mistrusted and isinstance(outcome, HttpResponse):
+                everything = result.mistrusted > 1
+                self._transport.distrust(outcome, everything=everything)
         if _logger.isEnabledFor(logging.DEBUG):
             told = result.reason if isinstance(result, Finding) else "done"
             _logger.debug("%s, attempt %d: %s", call.operation.name, call.tries, told)
@@ -296,18 +306,19 @@ class Caller:
         doubtful = finding.verdict is Verdict.UNKNOWN and operation.writes
         if doubtful and call.unknown_attempts == 1:
             _logger.warning(
-                "%s has an unknown outcome (%s) and is repeated under the same "
-                "idempotency key: %s",
+                "%s has an unknown outcome (%s) and is repeated%s",
                 operation.name,
                 finding.reason,
-                operation.idempotency_key,
+                _under(operation.idempotency_key),
             )
         return True
 
     async def _settle(self, call: _Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
         look = call.operation.look
-        if look is None or not call.unknown_attempts or self._policy.max_attempts == 1:
+        if look is None or self._policy.max_attempts == 1:
+            return finding
+        if not isinstance(call.error(self.world.clock()), OutcomeUnknownError):
             return finding
         looking = self._new_call(look, call.deadline)
         if not call.operation.follow:
@@ -333,14 +344,19 @@ class Caller:
                 result = await self._send(looking)
                 call.findings += looking.findings
                 call.tries += looking.tries
-                if self.life.cut:
-                    return None
                 if not isinstance(result, Finding):
                     call.session = result
                     if result.status in FINAL:
                         return result
-                elif not may_repeat(result, call.operation.repeat, self._policy):
+                elif not (
+                    self.life.cut
+                    or may_repeat(result, call.operation.repeat, self._policy)
+                ):
+                    # The last look speaks for the wait: the others were looked past.
+                    call.findings = [result]
                     return result
+                if self.life.cut:
+                    return None
                 looks += 1
                 left = call.deadline - self.world.clock()
                 pause = min(left, look_pause(looks, self.world.spread()))
@@ -372,3 +388,7 @@ class Caller:
                 self._watchers[session_id].discard(waker)
                 if not self._watchers[session_id]:
                     del self._watchers[session_id]
+
+
+def _under(key: str | None) -> str:
+    return "" if key is None else f" under the idempotency key {key}"

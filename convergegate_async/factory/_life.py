@@ -21,6 +21,7 @@ class Life:
         self._closed = False
         self._running: set[object] = set()
         self._drained = asyncio.Event()
+        self._gone = asyncio.Event()
         self._sleepers: set[asyncio.Event] = set()
         self._left_unknown: list[str] = []
         self.cut = False
@@ -70,37 +71,51 @@ class Life:
         self._sleepers.discard(waker)
 
     def note_unknown(self, key: str | None) -> None:
-        """Remember the key of a call that was cut and may have been done."""
-        if self.cut and key is not None:
+        """Remember the key of a call that closing left in doubt."""
+        if self._closed and key is not None:
             self._left_unknown.append(key)
 
     async def aclose(self, drain: float) -> tuple[str, ...]:
         """Refuse new calls, let running ones finish for *drain* seconds, cut the rest.
 
+        Whoever calls it again waits for the same end.
+
         Returns:
             The idempotency keys of the calls whose outcome was left unknown.
         """
-        if self.state != "open":
+        if self._loop is None:
             self._closed = True
-            return tuple(self._left_unknown)
+            return ()
         self._require_home()
+        if self._closed:
+            await self._gone.wait()
+            return tuple(self._left_unknown)
         self._closed = True
-        if self._running and drain > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(drain):
-                    await self._drained.wait()
-        self.cut = True
-        for waker in self._sleepers:
-            waker.set()
-        await self._transport.aclose()
-        if self._running:
-            await self._drained.wait()
+        try:
+            if self._running and drain > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(drain):
+                        await self._drained.wait()
+        finally:
+            # Also when the draining is cancelled: nothing may be left open.
+            await self._end()
         if self._left_unknown:
             _logger.warning(
                 "closed over calls of unknown outcome; idempotency keys: %s",
                 ", ".join(self._left_unknown),
             )
         return tuple(self._left_unknown)
+
+    async def _end(self) -> None:
+        self.cut = True
+        for waker in self._sleepers:
+            waker.set()
+        try:
+            await self._transport.aclose()
+            if self._running:
+                await self._drained.wait()
+        finally:
+            self._gone.set()
 
     def _require_home(self) -> None:
         if os.getpid() != self._pid:

@@ -30,14 +30,21 @@ def _keep_the_rules(request: attrs.AttrsInstance) -> None:
     Raises:
         InvalidFieldError: A field breaks its rule.
     """
-    for name, rule, optional in _rules(type(request)):
-        value = getattr(request, name)
-        if optional and (value is None or value == ""):
-            checked = None
-        else:
-            checked = rule(name, value)
-        if checked is not value:
-            object.__setattr__(request, name, checked)
+    refusal = None
+    try:
+        for name, rule, optional in _rules(type(request)):
+            value = getattr(request, name)
+            if optional and (value is None or value == ""):
+                checked = None
+            else:
+                checked = rule(name, value)
+            if checked is not value:
+                object.__setattr__(request, name, checked)
+    except InvalidFieldError as error:
+        refusal = (error.field, error.reason)
+        value = checked = None  # tracebacks show locals
+    if refusal is not None:
+        raise InvalidFieldError(*refusal)
 
 
 @attrs.frozen(kw_only=True)

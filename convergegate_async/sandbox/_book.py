@@ -380,6 +380,9 @@ class Book:
         heapq.heappush(self._due, (when, identifier))
 
     def _new_id(self) -> str:
-        # 22 characters, as in the provider's samples: 16 bytes in base64url.
-        token = base64.urlsafe_b64encode(self._dice.randbytes(16)).decode()
-        return token.rstrip("=")
+        # 22 characters, as in the provider's samples: 16 bytes in base64url. None
+        # begins with a dash, which command lines take for an option.
+        drawn = "-"
+        while drawn.startswith("-"):
+            drawn = base64.urlsafe_b64encode(self._dice.randbytes(16)).decode()
+        return drawn.rstrip("=")

@@ -10,6 +10,9 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
+OPERATIONS = ("create", "retrieve", "pay", "refund", "retrieve_refund", "other")
+"""What requests are told apart by."""
+
 WEBHOOK = "webhook"
 """The *operation* that faults of webhooks are drawn for."""
 
@@ -85,6 +88,8 @@ class Fault:
             "status is from 200 to 599": not 200 <= self.status <= 599,  # noqa: PLR2004 -- final statuses
             "seconds are 0 or more": not 0 <= self.seconds < math.inf,
             "probability is from 0 to 1": not 0 <= self.probability <= 1,
+            f"operation is one of {', '.join(OPERATIONS)}": self.operation
+            not in (None, *OPERATIONS),
             "times are 0 or more": self.times is not None and self.times < 0,
         }
         for rule, broken in problems.items():
@@ -119,7 +124,7 @@ class FaultPlan:
     def describe(self) -> list[str]:
         """Return every fault that can still happen, as `read_fault` reads it."""
         return [
-            f"{fault.kind}{'' if left is None else f':times={left}'}"
+            spell_fault(attrs.evolve(fault, times=left))
             for fault, left in self._left
             if left != 0
         ]
@@ -138,6 +143,17 @@ class FaultPlan:
         return None
 
 
+def spell_fault(fault: Fault) -> str:
+    """Spell *fault* as `read_fault` reads it; what is usual is left out."""
+    usual = Fault(fault.kind)
+    options = [
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in attrs.asdict(fault).items()
+        if value != getattr(usual, name)
+    ]
+    return f"{fault.kind}:{','.join(options)}" if options else str(fault.kind)
+
+
 def read_fault(text: str) -> Fault:
     """Read a fault from ``kind[:name=value,…]``, such as ``status:status=429,times=1``.
 
@@ -149,7 +165,7 @@ def read_fault(text: str) -> Fault:
     readers: dict[str, Callable[[str], Any]] = {
         "status": int,
         "retry_after": str,
-        "work_done": "true".__eq__,
+        "work_done": {"true": True, "false": False}.__getitem__,
         "seconds": float,
         "operation": str,
         "probability": float,

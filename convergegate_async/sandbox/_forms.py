@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from convergegate_async._core.operations import MINIMUM_LIFETIME
+from convergegate_async._core.operations import lives_long_enough
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, RefundRequest, rules
 
@@ -34,8 +34,7 @@ def read_create_form(body: bytes, now: float) -> CheckoutSessionRequest:
         field, reason = "payment_method", "must be blik"
         raise InvalidFieldError(field, reason)
     request = CheckoutSessionRequest(**values)  # type: ignore[arg-type]  # its own rules check it
-    expires_at = request.expires_at
-    if expires_at is not None and expires_at.timestamp() - now < MINIMUM_LIFETIME:
+    if not lives_long_enough(request.expires_at, now):
         field, reason = "expires_at", "must be at least 2.5 hours ahead"
         raise InvalidFieldError(field, reason)
     return request

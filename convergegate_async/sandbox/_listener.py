@@ -9,7 +9,7 @@ import aiohttp
 import attrs
 from aiohttp import web
 
-from convergegate_async.errors import ConfigurationError, WebhookError
+from convergegate_async.errors import WebhookError
 from convergegate_async.models import WebhookEvent
 from convergegate_async.webhooks import WebhookVerifier
 
@@ -38,10 +38,8 @@ class WebhookListener:
     Args:
         verifier: Tells the gateway's deliveries from others.
         hear: Is told every delivery.
-        port: Where to listen on 127.0.0.1; any free port if 0.
-
-    Raises:
-        ConfigurationError: The port is taken.
+        port: Where to listen on 127.0.0.1; any free port if 0. Entering it raises
+            `ConfigurationError` if it is taken.
     """
 
     def __init__(
@@ -85,13 +83,8 @@ class WebhookListener:
         return web.Response(status=status)
 
 
-async def post_webhook(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Send a signed *body* to *url*, and return the status that it is answered with.
-
-    Raises:
-        ConfigurationError: Nobody answers there.
-    """
-    problem = "answers nothing"
+async def post_webhook(url: str, body: bytes, headers: dict[str, str]) -> int | None:
+    """Send a signed *body* to *url*, and return the status of its answer, if any."""
     try:
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client,
@@ -104,9 +97,5 @@ async def post_webhook(url: str, body: bytes, headers: dict[str, str]) -> int:
             ) as response,
         ):
             return response.status
-    except aiohttp.InvalidURL:
-        problem = "is not a URL"
-    except (aiohttp.ClientError, TimeoutError):
-        pass
-    message = f"{url} {problem}"
-    raise ConfigurationError(message)
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return None

@@ -67,9 +67,10 @@ class Site:
         if session is None:
             return _html(_pages.unknown_page(language), status=404)
         code = str((await request.post()).get("blik_code", "")).replace(" ", "")
-        if not rules.is_blik_code(code):
-            return _html(_pages.pay_page(session, language, "malformed"), status=400)
         if not session.is_final:
+            if not rules.is_blik_code(code):
+                page = _pages.pay_page(session, language, "malformed")
+                return _html(page, status=400)
             refused = self._desk.take_code(session, code)
             if refused is not None:
                 error = refused.document["error"]

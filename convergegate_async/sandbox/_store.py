@@ -39,16 +39,31 @@ class Store:
         problem = None
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._file = sqlite3.connect(path)
+            self._file = sqlite3.connect(path, timeout=0.2)
+            # Two sandboxes with one book would not know of each other's sessions.
+            self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._file.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             problem = str(error)
         if problem is not None:
-            message = f"the sandbox cannot keep its book in {path}: {problem}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(_cannot_keep(path, problem))
+        self._path = path
 
     def load(self, book: Book, base_url: str) -> None:
-        """Bring back what the book held; pay pages move to *base_url*."""
+        """Bring back what the book held; pay pages move to *base_url*.
+
+        Raises:
+            ConfigurationError: The file holds something else.
+        """
+        problem = None
+        try:
+            self._load(book, base_url)
+        except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+            problem = f"it holds something else ({type(error).__name__})"
+        if problem is not None:
+            raise ConfigurationError(_cannot_keep(self._path, problem))
+
+    def _load(self, book: Book, base_url: str) -> None:
         with self._file:
             start = self._file.execute("INSERT INTO starts DEFAULT VALUES").lastrowid
         book.reseed(start or 0)
@@ -84,6 +99,10 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def _cannot_keep(path: Path, problem: str) -> str:
+    return f"the sandbox cannot keep its book in {path}: {problem}"
 
 
 def _spell_session(session: BookedSession) -> dict[str, object]:

@@ -2,10 +2,9 @@
 
 from ._claims import Claims, MemoryClaims
 from ._receiver import Receipt, WebhookReceiver
-from ._verifier import BODY_LIMIT, WebhookVerifier, confirm, sign
+from ._verifier import WebhookVerifier, confirm, sign
 
 __all__ = [
-    "BODY_LIMIT",
     "Claims",
     "MemoryClaims",
     "Receipt",

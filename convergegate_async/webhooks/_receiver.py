@@ -3,13 +3,16 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import attrs
 
 from convergegate_async.errors import (
+    BadPayloadError,
     ConvergeGateError,
+    InvalidFieldError,
+    NotFoundError,
     StaleWebhookError,
     WebhookError,
 )
@@ -78,6 +81,9 @@ class WebhookReceiver:
             body: The raw bytes.
             headers: The delivery's headers, in any shape that `verify` takes.
             factory: Where stale events are confirmed, and `wait` is woken.
+
+        Raises:
+            TypeError: *body* is not bytes-like.
         """
         event = self._verified(body, headers)
         if isinstance(event, Receipt):
@@ -98,8 +104,10 @@ class WebhookReceiver:
     async def _take(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
     ) -> Receipt:
-        if event.stale and not await self._is_confirmed(event, factory):
-            return Receipt(500, "not confirmed")
+        if event.stale:
+            refusal = await self._confirm(event, factory)
+            if refusal is not None:
+                return refusal
         factory.notify(event)
         if not self._answer_first:
             return await self._act(event, factory)
@@ -111,23 +119,48 @@ class WebhookReceiver:
     async def _act(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
     ) -> Receipt:
-        """Run the handler if the event is still to be claimed; else give it back."""
+        """Claim the event, run the handler, and give the event back if it fails."""
+        try:
+            claimed = await self._claim(event)
+        except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
+            _tell_failure("claiming", event, error)
+            return Receipt(500, "deliver again")
+        if not claimed:
+            return Receipt(200, "known already")
         done = False
         try:
-            if not await _resolved(self._claims.claim(event.id, CLAIM_TTL)):
-                done = True
-                return Receipt(200, "known already")
             async with asyncio.timeout(self._handler_timeout):
                 await self._handler(event, factory)
             done = True
-        except Exception:
-            _logger.exception("the handler of webhook event %s failed", event.id)
+        except Exception as error:  # noqa: BLE001 -- any handler may fail in its own way
+            _tell_failure("the handler of", event, error)
         finally:
-            # Cancelled or failed, before or after the claim was granted: whoever comes
-            # next must be able to claim it.
             if not done:
-                await _to_the_end(_resolved(self._claims.release(event.id)))
+                await self._release(event)
         return Receipt(200, "done") if done else Receipt(500, "deliver again")
+
+    async def _claim(self, event: WebhookEvent) -> bool:
+        """Claim to the end: a claim that is granted to nobody would lose the event."""
+        claiming = asyncio.ensure_future(
+            _resolved(self._claims.claim(event.id, CLAIM_TTL))
+        )
+        try:
+            return bool(await asyncio.shield(claiming))
+        except asyncio.CancelledError:
+            if await claiming:
+                await self._release(event)
+            raise
+
+    async def _release(self, event: WebhookEvent) -> None:
+        """Release to the end, though the gateway may have hung up meanwhile."""
+        releasing = asyncio.ensure_future(_resolved(self._claims.release(event.id)))
+        try:
+            await asyncio.shield(releasing)
+        except asyncio.CancelledError:
+            await releasing
+            raise
+        except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
+            _tell_failure("releasing", event, error)
 
     def _verified(self, body: bytes, headers: object) -> WebhookEvent | Receipt:
         try:
@@ -138,25 +171,30 @@ class WebhookReceiver:
             _logger.warning("a webhook delivery was refused: %s", error.reason)
             return Receipt(error.http_status, "refused")
 
-    async def _is_confirmed(
+    async def _confirm(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> bool:
+    ) -> Receipt | None:
+        """Confirm a stale event; what the gateway denies is taken, and not acted upon.
+
+        Returns:
+            What to answer if the event cannot be confirmed.
+        """
         try:
             await confirm(event, factory)
         except ConvergeGateError as error:
-            _logger.warning("stale webhook event %s: %s", event.id, error)
-            return False
-        return True
+            _logger.warning("stale webhook event %r: %s", event.id, error)
+            denied = isinstance(
+                error, NotFoundError | BadPayloadError | InvalidFieldError
+            )
+            return Receipt(200, "denied") if denied else Receipt(500, "deliver again")
+        return None
 
 
-async def _to_the_end(work: Coroutine[object, object, object]) -> None:
-    """Do *work* even if the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
+def _tell_failure(what: str, event: WebhookEvent, error: Exception) -> None:
+    # What an app puts into its errors is not ours to write into a log.
+    _logger.error(
+        "%s webhook event %r failed: %s", what, event.id, type(error).__name__
+    )
 
 
 async def _resolved(value: object) -> object:

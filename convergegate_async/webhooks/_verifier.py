@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from convergegate_async._core import signatures
+from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.secret import Secret
 from convergegate_async.errors import BadPayloadError, ConfigurationError, WebhookError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, Refund, WebhookEvent
 from convergegate_async.policy import is_duration
-
-BODY_LIMIT = 1_048_576  # bytes
 
 KeyDerivation = Literal["raw", "hex"]
 SignatureEncoding = Literal["hex", "base64"]
@@ -53,9 +52,7 @@ class WebhookVerifier:
         if tolerance is not None and not is_duration(tolerance):
             message = "the tolerance must be a number of seconds above 0, or None"
             raise ConfigurationError(message)
-        if key_derivation not in _DERIVATIONS or signature_encoding not in list(_SIGNS):
-            message = "key_derivation is raw or hex, signature_encoding hex or base64"
-            raise ConfigurationError(message)
+        _check_reading(key_derivation, signature_encoding)
         self._keys = [
             Secret(signatures.derive_webhook_key(one.reveal(), key_derivation))
             for one in hidden
@@ -131,9 +128,20 @@ def sign(
         timestamp: Epoch seconds (10 digits) or milliseconds (13).
         key_derivation: As in `WebhookVerifier`.
         signature_encoding: As in `WebhookVerifier`.
+
+    Raises:
+        ConfigurationError: The secret or a choice cannot be right.
+        TypeError: *timestamp* is no int.
     """
     hidden = Secret(secret)
     del secret  # tracebacks show locals
+    if not _is_secret(hidden.reveal()):
+        message = "the webhook secret must be printable ASCII without white space"
+        raise ConfigurationError(message)
+    _check_reading(key_derivation, signature_encoding)
+    if type(timestamp) is not int:
+        message = "the timestamp must be an int"
+        raise TypeError(message)
     told = str(timestamp).encode()
     key = signatures.derive_webhook_key(hidden.reveal(), key_derivation)
     signature = _SIGNS[signature_encoding](key, told, body)
@@ -158,6 +166,8 @@ async def confirm(
         BadPayloadError: The event names neither, or the refund is another session's.
         NotFoundError: The gateway does not know it: it may be another merchant's.
         CallError: The gateway could not be asked.
+        InvalidFieldError: The event's id cannot be one.
+        ConfigurationError: The factory is not open here.
     """
     if event.refund_id is not None:
         refund = await factory.retrieve_refund(event.refund_id)
@@ -171,6 +181,12 @@ async def confirm(
         reason = "the event names neither a session nor a refund"
         raise BadPayloadError(reason)
     return await factory.retrieve(event.session_id)
+
+
+def _check_reading(key_derivation: object, signature_encoding: object) -> None:
+    if key_derivation not in _DERIVATIONS or signature_encoding not in list(_SIGNS):
+        message = "key_derivation is raw or hex, signature_encoding hex or base64"
+        raise ConfigurationError(message)
 
 
 def _is_secret(secret: object) -> bool:

@@ -21,7 +21,10 @@ Open = Callable[[], AbstractAsyncContextManager["Visitor"]]
 
 MIB = 2**20
 
-CUT = "create was cancelled under way and may have been done; idempotency key: order-7"
+CUT = (
+    "create was cancelled under way and may have been done "
+    "under the idempotency key order-7"
+)
 
 # What frameworks do with a handler whose client has gone.
 CANCELLING = ["aiohttp-cancelling", "django", "quart"]

@@ -35,6 +35,7 @@ from convergegate_async._core.verdicts import Finding, Ground, Verdict, judge_st
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110
 KEY = "sk_test_BQokikJOvBiI2HlWgH4olfQ2"
 SETTINGS = read_settings(Secret(KEY), "https://gateway.example/pay")
+HEADER = SETTINGS.authorization.reveal()
 CALL = CallInfo(idempotency_key="cg1-7", attempts=2, unknown_attempts=1, elapsed=0.5)
 ORDER = CheckoutSessionRequest(
     amount=4999,
@@ -815,3 +816,33 @@ def test_a_hint_is_read_from_any_refusal(status: int) -> None:
 
     assert isinstance(finding, Finding)
     assert finding.retry_after == 60.0
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(
+            f"bad header Authorization: {SETTINGS.authorization.reveal()}", id="header"
+        ),
+        pytest.param(f"token {SETTINGS.authorization.reveal()[6:]}!", id="token"),
+    ],
+)
+def test_the_header_is_not_quoted(message: str) -> None:
+    """A gateway that sends the authorisation back does not get it into our errors."""
+    finding = refused({"error": {"message": message}})
+
+    assert (
+        SETTINGS.authorization.reveal()[6:] not in f"{finding.message}{finding.reason}"
+    )
+
+
+def test_a_value_that_is_cut_in_two_is_not_shown() -> None:
+    """Of a message that is too long, no half of a value is left at the end."""
+    name = "Wolfeschlegelsteinhausen"
+    request = attrs.evolve(ORDER, customer_firstname=name)
+    message = ("x" * 7 + " " + name) * 40_000
+
+    finding = refused({"error": {"message": message}}, request)
+
+    assert len(finding.message or "") <= 200
+    assert "Wolf" not in (finding.message or "")

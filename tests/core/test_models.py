@@ -753,3 +753,17 @@ def test_our_words_are_the_gateways(words: type[StrEnum], documented: set[str]) 
     spelled = {word.value for word in words}
 
     assert spelled == documented
+
+
+def test_a_refused_value_is_in_no_frame_but_the_constructor_s() -> None:
+    """The rules' frames, which saw the value, are not in the traceback."""
+    told = None
+    try:
+        request_with(customer_email="canary canary@example.com")
+    except InvalidFieldError as error:
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+
+    assert told is not None
+    frames = {frame.name for frame in told.stack if "canary" in str(frame.locals)}
+    assert frames & {"_keep_the_rules", "__attrs_post_init__", "email", "text"} == set()
+    assert told.__context__ is None

@@ -85,3 +85,26 @@ async def test_no_code_is_kept(order: CheckoutSessionRequest, tmp_path: Path) ->
     dump = "\n".join(sqlite3.connect(file).iterdump())
     assert session.id in dump
     assert "918273" not in dump
+
+
+async def test_a_book_has_one_keeper(tmp_path: Path) -> None:
+    """A second sandbox on the same file is told, and the first one goes on."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox:
+        with pytest.raises(ConfigurationError, match="locked"):
+            await Sandbox(db=file).__aenter__()
+
+        assert sandbox.base_url
+
+
+async def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """A table of the same name with other contents is told, not stumbled over."""
+    file = tmp_path / "book.db"
+    other = sqlite3.connect(file)
+    other.execute("CREATE TABLE sessions (id TEXT PRIMARY KEY, kept TEXT)")
+    other.execute("""INSERT INTO sessions VALUES ('a', '{"id": "a"}')""")
+    other.commit()
+    other.close()
+
+    with pytest.raises(ConfigurationError, match="something else"):
+        await Sandbox(db=file).__aenter__()

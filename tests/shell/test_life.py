@@ -6,13 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
-from scripted import DONE, ScriptedTransport, scripted_factory
+from scripted import (
+    DONE,
+    REFUSED,
+    ScriptedTransport,
+    StillWorld,
+    scripted_factory,
+)
 
 from convergegate_async import (
     CheckoutSession,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
     ConfigurationError,
+    InvalidFieldError,
     OutcomeUnknownError,
 )
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -209,3 +216,102 @@ async def test_a_factory_shows_its_state_and_no_key() -> None:
     assert repr(checkout) == (
         "<CheckoutSessionFactory unopened, https://gateway.example>"
     )
+
+
+async def test_a_cancelled_closing_closes_all_the_same(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """Whoever loses patience with `aclose` leaves nothing open behind."""
+    sandbox.faults.add(Fault(FaultKind.STALL))
+    checkout = await sandbox.factory().open()
+    call = asyncio.create_task(checkout.create(order, idempotency_key="order-1"))
+    await asyncio.sleep(0.05)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(checkout.aclose(drain=10), 0.1)
+
+    with pytest.raises(OutcomeUnknownError):
+        await call
+    assert await checkout.aclose() == ("order-1",)
+
+
+async def test_a_second_closing_waits_for_the_first(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """Both callers of `aclose` learn the same keys, at the same end."""
+    sandbox.faults.add(Fault(FaultKind.STALL))
+    checkout = await sandbox.factory().open()
+    call = asyncio.create_task(checkout.create(order, idempotency_key="order-1"))
+    await asyncio.sleep(0.05)
+
+    left = await asyncio.gather(checkout.aclose(drain=0.1), checkout.aclose())
+
+    assert list(left) == [("order-1",)] * 2
+    with pytest.raises(OutcomeUnknownError):
+        await call
+
+
+async def test_closing_tells_what_ended_in_doubt_while_it_drained(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """A call that fails or is cancelled during the drain is among the keys."""
+    sandbox.faults.add(Fault(FaultKind.STALL))
+    checkout = await sandbox.factory().open()
+    calls = [
+        asyncio.create_task(
+            checkout.create(order, idempotency_key=f"order-{n}", timeout=0.3)
+        )
+        for n in range(2)
+    ]
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(checkout.aclose(drain=5))
+    await asyncio.sleep(0.05)
+    calls[0].cancel()
+
+    left = await closing
+
+    assert sorted(left) == ["order-0", "order-1"]
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("name", ["retry", "timeouts", "pool"])
+def test_a_policy_of_the_wrong_kind_is_named(name: str) -> None:
+    """A bare number in the place of a policy is a configuration error."""
+    with pytest.raises(ConfigurationError, match=name):
+        CheckoutSessionFactory(
+            "sk_test_x",
+            "https://gateway.example",
+            **{name: 30},  # type: ignore[arg-type]  # the wrong kind is the point
+        )
+
+
+@pytest.mark.parametrize("call", ["create", "refund"])
+async def test_a_request_of_the_wrong_kind_is_named(call: str) -> None:
+    """A dict in the place of a request is refused before the wire."""
+    transport = ScriptedTransport()
+    async with scripted_factory(transport) as checkout:
+        with pytest.raises(InvalidFieldError, match="request must be a"):
+            await getattr(checkout, call)({"amount": 1})
+
+    assert transport.sent == []
+
+
+async def test_a_cancelled_call_that_never_left_is_not_warned_of(
+    order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the pause after a refused connection nothing can have been done."""
+    pausing = asyncio.Event()
+
+    async def sleep(_: float, interrupt: asyncio.Event) -> None:
+        pausing.set()
+        await interrupt.wait()
+
+    world = StillWorld().world(sleep=sleep)
+    async with scripted_factory(ScriptedTransport(REFUSED), world=world) as checkout:
+        call = asyncio.create_task(checkout.create(order))
+        await pausing.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    assert caplog.records == []

@@ -223,7 +223,7 @@ async def test_an_empty_budget_ends_the_repeats(order: CheckoutSessionRequest) -
 async def test_an_answer_to_another_request_is_not_believed(
     order: CheckoutSessionRequest,
 ) -> None:
-    """A 2xx that repeats another e-mail is unknown, unrepeated, and ends its pool."""
+    """A 2xx that repeats another e-mail is unknown, unrepeated, and cuts its line."""
     stray = {**SESSION, "customer_email": "eve@example.com", "currency": "pln"}
     error, transport = await fail(
         (HttpResponse(status=200, body=json.dumps(stray).encode()),), order
@@ -232,7 +232,19 @@ async def test_an_answer_to_another_request_is_not_believed(
     assert isinstance(error, OutcomeUnknownError)
     assert error.phase == "echo"
     assert "customer_email" in error.reason
-    assert transport.retired == 1
+    assert transport.distrusted == [False]
+
+
+async def test_two_differing_fields_end_the_whole_pool(
+    order: CheckoutSessionRequest,
+) -> None:
+    """An answer that differs twice is somebody else's: no connection is trusted."""
+    stray = {**SESSION, "customer_email": "eve@example.com", "currency": "eur"}
+    _, transport = await fail(
+        (HttpResponse(status=200, body=json.dumps(stray).encode()),), order
+    )
+
+    assert transport.distrusted == [True]
 
 
 async def test_a_field_can_be_dropped_from_the_echo(

@@ -22,10 +22,9 @@ from convergegate_async import (
     RetryPolicy,
     Timeouts,
 )
-from convergegate_async._core.messages import HttpRequest
+from convergegate_async._core.messages import BODY_LIMIT, HttpRequest
 from convergegate_async._core.verdicts import Failure, Kind
 from convergegate_async._transport import (
-    BODY_LIMIT,
     KINDS,
     AiohttpTransport,
     kind_of,
@@ -339,6 +338,32 @@ async def test_a_stray_session_retires_every_connection(
         await checkout.create(order)
 
     assert server.connections == 2
+
+
+async def test_an_own_connector_loses_the_mistrusted_connection(
+    order: CheckoutSessionRequest,
+) -> None:
+    """What brought a stray answer is closed, even where the pool is the caller's."""
+    wrong = b'{"id": "other", "customer_email": "eve@example.com"}'
+
+    async def handler(exchange: Exchange) -> None:
+        while True:
+            await exchange.read_request()
+            await exchange.write(http(wrong))
+
+    connector = aiohttp.TCPConnector()
+    async with (
+        RawServer(handler) as server,
+        CheckoutSessionFactory(
+            "sk_test_x", server.base_url, connector=connector
+        ) as checkout,
+    ):
+        for _ in range(3):
+            with pytest.raises(OutcomeUnknownError, match="customer_email"):
+                await checkout.create(order)
+    await connector.close()
+
+    assert server.connections == 3
 
 
 async def test_nothing_is_left_open(

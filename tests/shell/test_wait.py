@@ -686,3 +686,13 @@ async def test_many_waits_return_each_their_own_session(
     assert [session.id for session in sessions] == [one.id for one in created]
     assert [session.amount_total for session in sessions] == list(range(1, 201))
     assert {session.status for session in sessions} == {SessionStatus.COMPLETED}
+
+
+async def test_the_last_look_speaks_for_the_wait() -> None:
+    """After a lost look, a 404 is a `NotFoundError` and no doubt."""
+    transport = ScriptedTransport(LOST, answered(404))
+    async with scripted_factory(transport) as checkout:
+        with pytest.raises(NotFoundError):
+            await checkout.wait("abc")
+
+    assert len(transport.sent) == 2

@@ -33,7 +33,7 @@ class ScriptedTransport:
         self.script = list(script)
         self.sent: list[HttpRequest] = []
         self.patience: list[float] = []
-        self.retired = 0
+        self.distrusted: list[bool] = []
         self.closed = False
 
     async def open(self) -> None:
@@ -47,9 +47,10 @@ class ScriptedTransport:
         self.patience.append(patience)
         return self.script.pop(0)
 
-    def retire(self) -> None:
-        """Count."""
-        self.retired += 1
+    def distrust(self, response: HttpResponse, *, everything: bool) -> None:
+        """Remember."""
+        del response
+        self.distrusted.append(everything)
 
     async def aclose(self) -> None:
         """Remember."""

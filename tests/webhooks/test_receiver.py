@@ -43,10 +43,14 @@ class Shop:
     def __init__(self, *script: Exception | None) -> None:
         self.script = list(script)
         self.seen: list[WebhookEvent] = []
+        self.asking: list[CheckoutSessionFactory] = []
 
-    async def __call__(self, event: WebhookEvent, _: CheckoutSessionFactory) -> None:
-        """Note the event."""
+    async def __call__(
+        self, event: WebhookEvent, checkout: CheckoutSessionFactory
+    ) -> None:
+        """Note the event, and where to ask about it."""
         self.seen.append(event)
+        self.asking.append(checkout)
         await asyncio.sleep(0)
         error = self.script.pop(0) if self.script else None
         if error is not None:
@@ -104,6 +108,26 @@ class RemoteClaims:
             await self.door.wait()
 
 
+class BrokenClaims(RemoteClaims):
+    """Claims whose database is down for some methods."""
+
+    def __init__(self, failing: set[str]) -> None:
+        super().__init__()
+        self.failing = set(failing)
+
+    async def claim(self, event_id: str, ttl: float) -> bool:
+        """Fail, or claim."""
+        if "claim" in self.failing:
+            raise ConnectionError
+        return await super().claim(event_id, ttl)
+
+    async def release(self, event_id: str) -> None:
+        """Fail, or release."""
+        if "release" in self.failing:
+            raise ConnectionError
+        await super().release(event_id)
+
+
 def delivery(
     event_id: str = "evt_1", *, age: int = 0, **data: str
 ) -> tuple[bytes, dict[str, str]]:
@@ -152,6 +176,18 @@ async def test_no_answer_is_given_while_the_handler_runs(
 
     assert not answered_early
     assert (await receiving).status == 200
+
+
+async def test_the_handler_is_told_where_to_confirm(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """The handler is handed the factory that the delivery came with."""
+    shop = Shop()
+    receiver = WebhookReceiver(VERIFIER, shop)
+
+    await receiver.receive(*delivery(), checkout)
+
+    assert shop.asking == [checkout]
 
 
 @pytest.mark.parametrize("kind", [MemoryClaims, RemoteClaims])
@@ -277,6 +313,41 @@ async def test_an_event_that_took_too_long_is_delivered_again(
     assert shop.ended == ["evt_1"]
 
 
+async def test_a_delivery_that_came_too_early_is_not_the_last(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """Who was sent away while the handler ran is let in after it has failed."""
+    shop = Shop(ZeroDivisionError(), None)
+    receiver = WebhookReceiver(VERIFIER, shop)
+    first, early = await asyncio.gather(
+        *[receiver.receive(*delivery(), checkout) for _ in range(2)]
+    )
+
+    again = await receiver.receive(*delivery(), checkout)
+
+    assert [first.status, early.status, again.status] == [500, 503, 200]
+    assert len(shop.seen) == 2
+
+
+@pytest.mark.parametrize(
+    "failing", [{"claim"}, {"claim", "release"}], ids=["claim", "both"]
+)
+async def test_claims_that_cannot_be_asked_are_an_error(
+    failing: set[str], checkout: CheckoutSessionFactory
+) -> None:
+    """The answer is 500 and the handler does not run, until the database is back."""
+    claims, shop = BrokenClaims(failing), Shop()
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+    broken = await receiver.receive(*delivery(), checkout)
+    handled = len(shop.seen)
+    claims.failing.clear()
+
+    mended = await receiver.receive(*delivery(), checkout)
+
+    assert (broken.status, handled) == (500, 0)
+    assert (mended.status, len(shop.seen)) == (200, 1)
+
+
 def test_a_handler_has_ten_seconds() -> None:
     """That is the limit unless another one is chosen."""
     parameters = inspect.signature(WebhookReceiver).parameters
@@ -394,39 +465,40 @@ async def test_a_replayed_event_is_not_handled_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "script"),
+    ("status", "data", "script"),
     [
-        pytest.param({}, [], id="about-nothing"),
-        pytest.param({"session_id": "../s1"}, [], id="impossible-id"),
-        pytest.param({"session_id": "s1"}, [answered(404)], id="not-found"),
-        pytest.param({"session_id": "s1"}, [answered(401)], id="wrong-key"),
-        pytest.param({"session_id": "s1"}, [REFUSED] * 3, id="unreachable"),
-        pytest.param({"session_id": "s1"}, [LOST] * 3, id="lost"),
+        pytest.param(200, {}, [], id="about-nothing"),
+        pytest.param(200, {"session_id": "../s1"}, [], id="impossible-id"),
+        pytest.param(200, {"session_id": "s1"}, [answered(404)], id="not-found"),
         pytest.param(
+            200,
             {"session_id": "s1", "refund_id": "r1"},
             [HttpResponse(status=200, body=b'{"id": "r1", "session_id": "s2"}')],
             id="refund-of-another-session",
         ),
+        pytest.param(500, {"session_id": "s1"}, [answered(401)], id="wrong-key"),
+        pytest.param(500, {"session_id": "s1"}, [REFUSED] * 3, id="unreachable"),
+        pytest.param(500, {"session_id": "s1"}, [LOST] * 3, id="lost"),
     ],
 )
-async def test_a_stale_event_that_is_not_confirmed_is_delivered_again(
-    data: dict[str, str], script: list[HttpResponse | Failure]
+async def test_a_stale_event_that_is_not_confirmed_is_not_handled(
+    status: int, data: dict[str, str], script: list[HttpResponse | Failure]
 ) -> None:
-    """The answer is 500, the handler does not run, and nothing is claimed."""
+    """What the gateway denies is taken; what it could not say comes again."""
     shop, claims, transport = Shop(), RemoteClaims(), ScriptedTransport(*script)
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
 
     async with scripted_factory(transport) as checkout:
         receipt = await receiver.receive(*delivery(age=HOUR, **data), checkout)
 
-    assert receipt.status == 500
+    assert receipt.status == status
     assert shop.seen == []
     assert claims.asked == []
 
 
 async def test_a_stale_event_is_handled_once_it_can_be_confirmed() -> None:
     """A gateway that could not be asked at first is asked at the next delivery."""
-    shop, transport = Shop(), ScriptedTransport(answered(404), SESSION)
+    shop, transport = Shop(), ScriptedTransport(answered(501), SESSION)
     receiver = WebhookReceiver(VERIFIER, shop)
 
     async with scripted_factory(transport) as checkout:
@@ -437,6 +509,53 @@ async def test_a_stale_event_is_handled_once_it_can_be_confirmed() -> None:
 
     assert [receipt.status for receipt in receipts] == [500, 200]
     assert len(shop.seen) == 1
+
+
+# -- claims that fail ---------------------------------------------------------------
+
+
+class FailingClaims(RemoteClaims):
+    """Claims whose next call of *method* fails."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.failing = method
+
+    async def _travel(self, method: str) -> None:
+        await super()._travel(method)
+        if method == self.failing:
+            self.failing = ""
+            raise OSError
+
+
+async def test_a_claim_that_failed_is_not_given_back(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """Who could not ask does not release what another delivery holds."""
+    shop, claims = Shop(), FailingClaims("")
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+    await receiver.receive(*delivery(), checkout)
+    claims.failing = "claim"
+
+    failed = await receiver.receive(*delivery(), checkout)
+    known = await receiver.receive(*delivery(), checkout)
+
+    assert (failed.status, known.status) == (500, 200)
+    assert len(shop.seen) == 1
+
+
+async def test_a_release_that_fails_is_told(
+    checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The delivery is answered all the same, and the log holds kinds of errors only."""
+    shop = Shop(ZeroDivisionError("john@example.com"))
+    receiver = WebhookReceiver(VERIFIER, shop, claims=FailingClaims("release"))
+
+    receipt = await receiver.receive(*delivery(), checkout)
+
+    assert receipt.status == 500
+    assert "releasing webhook event 'evt_1' failed: OSError" in caplog.text
+    assert "john" not in caplog.text
 
 
 # -- a delivery that is cancelled -----------------------------------------------------
@@ -501,6 +620,26 @@ async def test_no_cancellation_leaves_a_claim_behind(
 
     assert receipt.status == 200
     assert len(shop.seen) == before + 1
+
+
+async def test_a_hang_up_does_not_undo_what_was_done(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """A delivery that is cancelled over another one's claim leaves that claim alone."""
+    claims, shop = RemoteClaims("claim"), Shop()
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+    claims.door.set()
+    await receiver.receive(*delivery(), checkout)
+    claims.door.clear()
+    claims.busy.clear()
+    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
+    await claims.busy.wait()
+    await cancelled(receiving, claims.door)
+
+    receipt = await receiver.receive(*delivery(), checkout)
+
+    assert receipt.status == 200
+    assert len(shop.seen) == 1
 
 
 # -- answering first ------------------------------------------------------------------
@@ -575,6 +714,21 @@ async def test_a_failure_after_the_answer_is_only_logged(
 
     assert receipt.status == 200
     assert "evt_9" in caplog.text
+
+
+async def test_a_failure_after_the_answer_gives_the_claim_back(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """Should the gateway deliver the event once more, the handler has another go."""
+    shop = Shop(ZeroDivisionError())
+    receiver = WebhookReceiver(VERIFIER, shop, answer_first=True)
+    await receiver.receive(*delivery(), checkout)
+    await receiver.aclose()
+
+    await receiver.receive(*delivery(), checkout)
+    await receiver.aclose()
+
+    assert len(shop.seen) == 2
 
 
 async def test_answering_first_does_not_answer_strangers(

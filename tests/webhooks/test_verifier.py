@@ -910,3 +910,11 @@ def test_sign_returns_both_headers(body: bytes, timestamp: int) -> None:
     headers = sign(body, secret=S, timestamp=timestamp)
 
     assert headers == headers_of(body, timestamp)
+
+
+def test_a_mistake_in_signing_does_not_show_the_secret() -> None:
+    """A body that is no bytes is a `TypeError`, and its traceback holds no secret."""
+    with pytest.raises(TypeError) as caught:
+        sign("{}", secret="sk_CANARY", timestamp=NOW)  # type: ignore[arg-type]  # the mistake is the point
+
+    assert "CANARY" not in frames_of_ours(caught.value)
