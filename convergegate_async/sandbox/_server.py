@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeAlias, Unpack
 
 import aiohttp
 import attrs
@@ -28,7 +28,16 @@ JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _LONGEST_NAP = 3_600.0  # seconds
 _NOTHING = Reply(status=200, document={})
 
-Work = Callable[[], Reply]
+Work: TypeAlias = Callable[[], Reply]
+
+
+@attrs.frozen
+class _Ask:
+    """What a request of the API says."""
+
+    id: str
+    body: bytes
+    key: str | None
 
 
 @attrs.define(kw_only=True)
@@ -218,47 +227,56 @@ class Sandbox:
     # -- the API -----------------------------------------------------------------------
 
     def _routes(self) -> list[web.RouteDef]:
-        site = Site(self, self._desk)
+        desk, sessions = self._desk, "/v1/checkout/sessions"
         return [
-            web.post("/v1/checkout/sessions", self._create),
-            web.get("/v1/checkout/sessions/{id}", self._retrieve),
-            web.post("/v1/checkout/sessions/{id}/pay", self._pay),
-            web.post("/v1/refunds", self._refund),
-            web.get("/v1/refunds/{id}", self._retrieve_refund),
-            *site.routes(),
-            web.route("*", "/{path:.*}", self._unknown),
+            self._route(
+                "create",
+                "POST",
+                sessions,
+                lambda ask: desk.create(ask.body, ask.key, self.base_url, self.now()),
+            ),
+            self._route(
+                "retrieve",
+                "GET",
+                f"{sessions}/{{id}}",
+                lambda ask: desk.retrieve(ask.id),
+            ),
+            self._route(
+                "pay",
+                "POST",
+                f"{sessions}/{{id}}/pay",
+                lambda ask: desk.pay(ask.id, ask.body),
+            ),
+            self._route(
+                "refund",
+                "POST",
+                "/v1/refunds",
+                lambda ask: desk.refund(ask.body, ask.key),
+            ),
+            self._route(
+                "retrieve_refund",
+                "GET",
+                "/v1/refunds/{id}",
+                lambda ask: desk.retrieve_refund(ask.id),
+            ),
+            *Site(self, desk).routes(),
+            self._route(
+                "other", "*", "/{path:.*}", lambda _: refusal(404, "no such resource")
+            ),
         ]
 
-    async def _create(self, request: web.Request) -> web.StreamResponse:
-        body, key = await request.read(), request.headers.get("Idempotency-Key")
-        return await self._serve(
-            request,
-            "create",
-            body,
-            lambda: self._desk.create(body, key, self.base_url, self.now()),
-        )
+    def _route(
+        self, operation: str, method: str, path: str, work: Callable[[_Ask], Reply]
+    ) -> web.RouteDef:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            ask = _Ask(
+                id=request.match_info.get("id", ""),
+                body=await request.read(),
+                key=request.headers.get("Idempotency-Key"),
+            )
+            return await self._serve(request, operation, ask.body, lambda: work(ask))
 
-    async def _retrieve(self, request: web.Request) -> web.StreamResponse:
-        work = lambda: self._desk.retrieve(request.match_info["id"])  # noqa: E731 -- one line, as its siblings
-        return await self._serve(request, "retrieve", b"", work)
-
-    async def _pay(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        work = lambda: self._desk.pay(request.match_info["id"], body)  # noqa: E731 -- as above
-        return await self._serve(request, "pay", body, work)
-
-    async def _refund(self, request: web.Request) -> web.StreamResponse:
-        body, key = await request.read(), request.headers.get("Idempotency-Key")
-        work = lambda: self._desk.refund(body, key)  # noqa: E731 -- as above
-        return await self._serve(request, "refund", body, work)
-
-    async def _retrieve_refund(self, request: web.Request) -> web.StreamResponse:
-        work = lambda: self._desk.retrieve_refund(request.match_info["id"])  # noqa: E731 -- as above
-        return await self._serve(request, "retrieve_refund", b"", work)
-
-    async def _unknown(self, request: web.Request) -> web.StreamResponse:
-        work = lambda: refusal(404, "no such resource")  # noqa: E731 -- as above
-        return await self._serve(request, "other", b"", work)
+        return web.route(method, path, handle)
 
     async def _serve(
         self, request: web.Request, operation: str, body: bytes, work: Work
