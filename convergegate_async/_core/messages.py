@@ -195,8 +195,6 @@ def _without(text: str, hidden: Iterable[tuple[str, str]]) -> str:
         for spelling in _spellings(value)
         if spelling
     }
-    if not names:
-        return text
     longest = max(map(len, names))
     was_cut = len(text) > _MOST_SHOWN + longest
     if was_cut:

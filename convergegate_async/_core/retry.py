@@ -69,19 +69,18 @@ class RetryBudget:
 
 def may_repeat(finding: Finding, repeat: Repeat, policy: RetryPolicy) -> bool:
     """Tell whether an attempt with *finding* may be sent again at all."""
-    match finding.ground:
-        case Ground.NONE:
-            return False
-        case Ground.UNSENT | Ground.THROTTLED:
-            return True
-        case Ground.TOO_EARLY | Ground.CONFLICT:
-            return repeat is not Repeat.NEVER
-        case Ground.AMBIGUOUS:
-            return (
-                repeat is Repeat.FREELY
-                or (repeat is Repeat.UNDER_KEY and policy.repeat_unknown_create)
-                or (repeat is Repeat.UNDER_HONOURED_KEY and policy.keys_honoured)
-            )
+    ground = finding.ground
+    if ground is Ground.NONE:
+        return False
+    if ground in (Ground.UNSENT, Ground.THROTTLED):
+        return True
+    if ground in (Ground.TOO_EARLY, Ground.CONFLICT):
+        return repeat is not Repeat.NEVER
+    return (
+        repeat is Repeat.FREELY
+        or (repeat is Repeat.UNDER_KEY and policy.repeat_unknown_create)
+        or (repeat is Repeat.UNDER_HONOURED_KEY and policy.keys_honoured)
+    )
 
 
 def next_pause(

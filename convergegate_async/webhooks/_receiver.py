@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 import attrs
@@ -147,8 +148,9 @@ class WebhookReceiver:
         try:
             return bool(await asyncio.shield(claiming))
         except asyncio.CancelledError:
-            if await claiming:
-                await self._release(event)
+            with suppress(Exception):  # the hang-up is what counts
+                if await claiming:
+                    await self._release(event)
             raise
 
     async def _release(self, event: WebhookEvent) -> None:
@@ -157,7 +159,8 @@ class WebhookReceiver:
         try:
             await asyncio.shield(releasing)
         except asyncio.CancelledError:
-            await releasing
+            with suppress(Exception):  # the hang-up is what counts
+                await releasing
             raise
         except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
             _tell_failure("releasing", event, error)

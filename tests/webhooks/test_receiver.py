@@ -496,6 +496,19 @@ async def test_a_stale_event_that_is_not_confirmed_is_not_handled(
     assert claims.asked == []
 
 
+async def test_a_stale_event_that_is_not_confirmed_is_told(
+    checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the event, as nobody else may ever hear of it."""
+    receiver = WebhookReceiver(VERIFIER, Shop())
+
+    await receiver.receive(*delivery("evt_9", age=HOUR), checkout)
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "evt_9" in record.getMessage()
+
+
 async def test_a_stale_event_is_handled_once_it_can_be_confirmed() -> None:
     """A gateway that could not be asked at first is asked at the next delivery."""
     shop, transport = Shop(), ScriptedTransport(answered(501), SESSION)
@@ -517,8 +530,8 @@ async def test_a_stale_event_is_handled_once_it_can_be_confirmed() -> None:
 class FailingClaims(RemoteClaims):
     """Claims whose next call of *method* fails."""
 
-    def __init__(self, method: str) -> None:
-        super().__init__()
+    def __init__(self, method: str, slow: str = "") -> None:
+        super().__init__(slow)
         self.failing = method
 
     async def _travel(self, method: str) -> None:
@@ -620,6 +633,21 @@ async def test_no_cancellation_leaves_a_claim_behind(
 
     assert receipt.status == 200
     assert len(shop.seen) == before + 1
+
+
+@pytest.mark.parametrize("method", ["claim", "release"])
+async def test_a_hang_up_over_failing_claims_is_still_one(
+    method: str, checkout: CheckoutSessionFactory
+) -> None:
+    """A cancellation is not swallowed by the failure that comes after it."""
+    claims = FailingClaims(method, slow=method)
+    receiver = WebhookReceiver(VERIFIER, Shop(ZeroDivisionError()), claims=claims)
+    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
+    await claims.busy.wait()
+
+    await cancelled(receiving, claims.door)
+
+    assert receiving.cancelled()
 
 
 async def test_a_hang_up_does_not_undo_what_was_done(
