@@ -912,6 +912,32 @@ def test_sign_returns_both_headers(body: bytes, timestamp: int) -> None:
     assert headers == headers_of(body, timestamp)
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param({"secret": ""}, id="secret-empty"),
+        pytest.param({"secret": "sk_CANARY\n"}, id="secret-newline"),
+        pytest.param({"secret": "sk_CANARY\udce9"}, id="secret-surrogate"),
+        pytest.param({"secret": b"sk_CANARY"}, id="secret-bytes"),
+        pytest.param({"key_derivation": "both"}, id="derivation"),
+        pytest.param({"signature_encoding": ["hex"]}, id="encoding"),
+    ],
+)
+def test_what_cannot_verify_cannot_sign(mistake: dict[str, Any]) -> None:
+    """`sign` refuses the secrets and readings that `WebhookVerifier` refuses."""
+    with pytest.raises(ConfigurationError) as caught:
+        sign(B1, **{"secret": "sk_CANARY", "timestamp": NOW, **mistake})
+
+    assert "CANARY" not in frames_of_ours(caught.value)
+
+
+@pytest.mark.parametrize("timestamp", [1_700_000_000.0, "1700000000", True, None])
+def test_a_timestamp_to_sign_is_an_int(timestamp: Any) -> None:  # noqa: ANN401 -- wrong types are the point
+    """What would be spelled otherwise than in digits is a `TypeError`."""
+    with pytest.raises(TypeError, match="timestamp"):
+        sign(B1, secret=S, timestamp=timestamp)
+
+
 def test_a_mistake_in_signing_does_not_show_the_secret() -> None:
     """A body that is no bytes is a `TypeError`, and its traceback holds no secret."""
     with pytest.raises(TypeError) as caught:
