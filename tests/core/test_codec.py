@@ -100,7 +100,7 @@ def test_any_request_survives_the_form(name: str, metadata: dict[str, str]) -> N
 
 
 @given(
-    seconds=st.integers(86_400, 253_402_200_000),
+    seconds=st.integers(86_400, 7_258_118_400),  # the year 2200
     hours=st.integers(-12, 12),
     fraction=st.integers(0, 999_999),
 )

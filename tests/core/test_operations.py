@@ -54,6 +54,9 @@ def expiring(epoch_seconds: float) -> CheckoutSessionRequest:
 
 IDS = st.from_regex(r"[A-Za-z0-9_+=-]{1,128}", fullmatch=True)
 CODE = Secret("123456")
+PART = RefundRequest(
+    session_id="s1", amount=1000, reason="duplicated", metadata={"order": "A-17"}
+)
 
 
 @given(IDS)
@@ -289,6 +292,15 @@ def test_the_repr_of_an_operation_holds_no_id() -> None:
     assert "canary" not in shown
 
 
+@pytest.mark.parametrize("request_made", [None, {}, {"amount": 1}, PART], ids=repr)
+def test_only_a_session_request_opens_a_session(request_made: object) -> None:
+    """Another object is refused by name, and not by what it happens to lack."""
+    with pytest.raises(InvalidFieldError) as caught:
+        create_checkout_session(request_made, key="cg1-7", own_key=False, now=NOW)
+
+    assert str(caught.value) == "request must be a CheckoutSessionRequest"
+
+
 # -- paying -------------------------------------------------------------------------
 
 
@@ -370,10 +382,6 @@ def test_a_session_that_cannot_be_is_not_paid() -> None:
 
 # -- refunds ------------------------------------------------------------------------
 
-PART = RefundRequest(
-    session_id="s1", amount=1000, reason="duplicated", metadata={"order": "A-17"}
-)
-
 
 def test_refund_is_a_post_under_its_key() -> None:
     """A refund is asked for at an address of its own, under the key of the purchase."""
@@ -423,6 +431,15 @@ def test_a_refund_under_an_unusable_key_is_refused() -> None:
         create_refund(PART, key="a b", own_key=True)
 
     assert caught.value.field == "idempotency_key"
+
+
+@pytest.mark.parametrize("request_made", [None, {}, "s1"], ids=repr)
+def test_only_a_refund_request_makes_a_refund(request_made: object) -> None:
+    """Another object is refused by name, and not by what it happens to lack."""
+    with pytest.raises(InvalidFieldError) as caught:
+        create_refund(request_made, key="cg1-7", own_key=False)
+
+    assert str(caught.value) == "request must be a RefundRequest"
 
 
 def test_retrieve_refund_is_a_get_that_is_repeated_freely() -> None:
