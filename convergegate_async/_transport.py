@@ -7,6 +7,7 @@ and whether the request's head had been about to be written when it did.
 import asyncio
 import errno
 import socket
+from contextlib import suppress
 from contextvars import ContextVar
 from ssl import SSLContext
 from typing import Any, Protocol
@@ -177,6 +178,9 @@ class AiohttpTransport:
         try:
             async with deadline, self._slots:
                 attempt.queued = False
+                with suppress(_StrayDataError):
+                    return await self._exchange(request, attempt)
+                # Nothing was sent: another connection may be clean.
                 return await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
             # aiohttp's frames hold the key and the body.

@@ -1,6 +1,6 @@
 """How patient to be: frozen values, checked when built. All times are in seconds."""
 
-import math
+import sys
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
@@ -9,6 +9,7 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 
 T = TypeVar("T")
+_MOST_SECONDS = sys.float_info.max
 Validator: TypeAlias = Callable[[object, "attrs.Attribute[T]", T], None]
 
 
@@ -23,7 +24,8 @@ def _must_be(what: str, fits: Callable[[T], bool]) -> Validator[T]:
 
 def is_duration(value: object) -> bool:
     """Tell whether *value* is a finite number of seconds above 0 (no bool)."""
-    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]  # mypy does not narrow by type()
+    # An int may be beyond every float, and so beyond every clock.
+    return type(value) in (int, float) and 0 < value <= _MOST_SECONDS  # type: ignore[operator]  # mypy does not narrow by type()
 
 
 _duration: Validator[float] = _must_be(

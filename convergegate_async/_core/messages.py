@@ -12,7 +12,7 @@ import attrs
 from convergegate_async import __version__
 from convergegate_async.models import Answer, CallInfo
 
-from .codec import decode_json, structure
+from .codec import decode_json, repeats_a_name, structure
 from .echo import differing_fields
 from .operations import Operation
 from .settings import Settings
@@ -136,6 +136,8 @@ def _read_answer(
     if answer is None:
         # Something was done that we cannot name: a repeat would only add to it.
         return _unreadable(call, "the answer has no usable id", Ground.NONE)
+    if repeats_a_name(body):
+        return _unreadable(call, "the answer names a field twice", Ground.NONE)
     names = differing_fields(operation.expected, answer, echo_fields)
     if names:
         reason = f"the answer is not to this request: {', '.join(names)} differ"

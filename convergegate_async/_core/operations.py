@@ -214,4 +214,5 @@ def retrieve_refund(refund_id: str) -> Operation[Refund]:
 
 def lives_long_enough(expires_at: datetime | None, now: float) -> bool:
     """Tell whether a session may expire then: 2.5 hours ahead, or at the default."""
-    return expires_at is None or expires_at.timestamp() - now >= MINIMUM_LIFETIME
+    # It is sent in whole seconds.
+    return expires_at is None or int(expires_at.timestamp()) - now >= MINIMUM_LIFETIME

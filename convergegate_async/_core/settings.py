@@ -35,6 +35,11 @@ class Settings:
     authorization: Secret[str]
     echo_fields: frozenset[str]
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the gateway is on this machine."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
     def secret_spellings(self) -> tuple[tuple[str, str], ...]:
         """Return the key as a gateway could quote it: plain, or as the header."""
         header = self.authorization.reveal()

@@ -1,6 +1,7 @@
 """CheckoutSessionFactory: the object that users hold, one short method per endpoint."""
 
 import os
+import ssl as tls
 from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
@@ -20,6 +21,7 @@ from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
+    Settings,
     missing_variables,
     read_settings,
 )
@@ -38,8 +40,6 @@ from ._caller import Caller
 from ._world import World
 
 if TYPE_CHECKING:
-    import ssl as tls
-
     from aiohttp import BaseConnector
 
 __all__ = ["CheckoutSessionFactory", "FactoryOptions", "World"]
@@ -53,7 +53,7 @@ class FactoryOptions(TypedDict, total=False):
     pool: PoolLimits | None
     connector: "BaseConnector | None"
     proxy: str | None
-    ssl: "tls.SSLContext | None"
+    ssl: tls.SSLContext | None
     echo_fields: Collection[str]
     transport: Transport | None
     world: World | None
@@ -81,7 +81,8 @@ class CheckoutSessionFactory:
         connector: An aiohttp connector of your own. It is used and never closed, and
             the retirement of its connections is up to you.
         proxy: The address of a proxy; the environment is not asked for one.
-        ssl: What to trust; the platform's certificates if `None`.
+        ssl: What to trust; the platform's certificates if `None`. It has to verify
+            certificates and host names, except to this machine.
         echo_fields: Which fields of an answer must repeat what was sent. Leave one out
             if your gateway rewrites it.
         transport: What to send with instead of aiohttp, for tests.
@@ -101,7 +102,7 @@ class CheckoutSessionFactory:
         pool: PoolLimits | None = None,
         connector: "BaseConnector | None" = None,
         proxy: str | None = None,
-        ssl: "tls.SSLContext | None" = None,
+        ssl: tls.SSLContext | None = None,
         echo_fields: Collection[str] = ECHO_FIELDS,
         transport: Transport | None = None,
         world: World | None = None,
@@ -122,9 +123,16 @@ class CheckoutSessionFactory:
             if value is not None and not isinstance(value, kind):
                 message = f"{name} must be a {kind.__name__}"
                 raise ConfigurationError(message)
+        settings = read_settings(secret, base_url, echo_fields)
+        if ssl is not None and not _is_trustworthy(ssl, settings):
+            message = (
+                "ssl must be an SSLContext that verifies certificates and host names "
+                "(any SSLContext to this machine)"
+            )
+            raise ConfigurationError(message)
         timeouts = timeouts or Timeouts()
         self._caller = Caller(
-            settings=read_settings(secret, base_url, echo_fields),
+            settings=settings,
             policy=retry or RetryPolicy(),
             timeouts=timeouts,
             transport=transport
@@ -384,6 +392,13 @@ def _is_proxy(proxy: object) -> bool:
     if proxy is None:
         return True
     return isinstance(proxy, str) and proxy.startswith(("http://", "https://"))
+
+
+def _is_trustworthy(ssl: object, settings: Settings) -> bool:
+    if not isinstance(ssl, tls.SSLContext):
+        return False
+    verifies = ssl.verify_mode is tls.CERT_REQUIRED and ssl.check_hostname
+    return verifies or settings.is_local
 
 
 def _secret(api_key: object) -> Secret[str]:

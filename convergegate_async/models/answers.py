@@ -80,8 +80,8 @@ class CheckoutSession:
     expires_at: datetime | None = None
     created_at: datetime | None = None
     locale: str | None = None
-    fees: tuple[object, ...] = attrs.field(default=(), repr=False)
-    refunds: tuple[object, ...] = attrs.field(default=(), repr=False)
+    fees: tuple[object, ...] = attrs.field(default=(), repr=False, hash=False)
+    refunds: tuple[object, ...] = attrs.field(default=(), repr=False, hash=False)
     refunded: bool | None = None
     livemode: bool | None = None
     metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)

@@ -27,6 +27,7 @@ from convergegate_async._core.codec import (
     decode_json,
     encode_form,
     form_fields,
+    repeats_a_name,
     structure,
 )
 
@@ -262,6 +263,7 @@ def test_no_lone_surrogate_gets_in(surrogate: str) -> None:
         pytest.param(b'["\\ude00\\ud83d"]', id="surrogates-swapped"),
         pytest.param(b"NaN", id="NaN"),
         pytest.param(b"[Infinity]", id="Infinity"),
+        pytest.param(b"1e999", id="beyond-a-float"),
         pytest.param(b'{"a": -Infinity}', id="minus-Infinity"),
         pytest.param(b"{}{}", id="two-documents"),
         pytest.param(b"{} x", id="trailing-bytes"),
@@ -282,6 +284,27 @@ def test_what_is_not_strict_json_is_refused(body: bytes) -> None:
     """One document in UTF-8 without a mark is read, and nothing that is nearly one."""
     with pytest.raises(ValueError):  # noqa: PT011 -- each fault has words of its own
         decode_json(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "twice"),
+    [
+        pytest.param(b'{"id": "a", "id": "b"}', True, id="id"),
+        pytest.param(b'{"id": "a", "\\u0069d": "b"}', True, id="id-escaped"),
+        pytest.param(b'{"status": 1, "id": "a", "status": 2}', True, id="status"),
+        pytest.param(b'{"id": "a", "amount": 1, "amount": 1}', True, id="amount"),
+        pytest.param(b'{"id": "a", "refunds": [{"id": "b"}]}', False, id="nested"),
+        pytest.param(b'{"refunds": [{"id": 1, "id": 2}], "id": 3}', False, id="inner"),
+        pytest.param(b'{"id": "a", "note": 1, "note": 2}', False, id="not-vital"),
+        pytest.param(b'{"id": "\\u017c"}', False, id="escape"),
+        pytest.param(b'{"id": "a", "amount": 1, "amount_total": 1}', False, id="none"),
+    ],
+)
+def test_a_vital_name_told_twice_is_noticed(*, body: bytes, twice: bool) -> None:
+    """Of an answer with two ids nobody knows which one is meant."""
+    noticed = repeats_a_name(body)
+
+    assert noticed is twice
 
 
 @pytest.mark.parametrize(

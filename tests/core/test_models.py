@@ -705,8 +705,10 @@ def test_the_same_session_is_equal_however_it_was_asked_for() -> None:
 
 
 def test_an_answer_with_metadata_can_be_kept_in_a_set() -> None:
-    """Answers hash although metadata does not."""
-    session = CheckoutSession(id="s1", metadata={"order": "A-17"}, raw={"id": "s1"})
+    """Answers hash although metadata, and objects in lists, do not."""
+    session = CheckoutSession(
+        id="s1", metadata={"order": "A-17"}, refunds=({"id": "r1"},), raw={"id": "s1"}
+    )
 
     kept = {session, session}
 

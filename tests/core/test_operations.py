@@ -85,6 +85,12 @@ def test_an_id_is_percent_encoded(session_id: str) -> None:
     assert not {"+", "="} & set(path)
 
 
+def test_a_fraction_of_a_second_does_not_count() -> None:
+    """The time is sent in whole seconds, so it is checked in whole seconds."""
+    with pytest.raises(InvalidFieldError):
+        create(expiring(NOW + 9_000 - 0.5))
+
+
 @given(ahead=st.integers(-(10**9), 10**9))
 @example(ahead=9_000)
 @example(ahead=8_999)

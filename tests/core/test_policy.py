@@ -46,7 +46,7 @@ def test_any_finite_time_above_0_is_a_duration(seconds: float) -> None:
     | st.text()
     | st.integers(max_value=0)
     | st.floats(max_value=0)
-    | st.sampled_from([math.nan, math.inf])
+    | st.sampled_from([math.nan, math.inf, 10**400])
 )
 def test_nothing_else_is_a_duration(value: object) -> None:
     """No other type, no flag, nothing infinite and nothing below 0 is a duration."""
