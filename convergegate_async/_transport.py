@@ -9,6 +9,7 @@ import errno
 import socket
 from contextlib import suppress
 from contextvars import ContextVar
+from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any, Protocol
 
@@ -196,8 +197,7 @@ class AiohttpTransport:
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
-        if isinstance(response.connection, asyncio.BaseProtocol):
-            response.connection.close()  # type: ignore[attr-defined]  # aiohttp's own has it
+        _hang_up(response.connection)
         if everything:
             self._retire()
 
@@ -234,6 +234,8 @@ class AiohttpTransport:
                 allow_redirects=False,  # a redirect would take the body elsewhere
             ) as response:
                 attempt.head = True
+                if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                    _hang_up(attempt.connection)  # it speaks HTTP no longer
                 body = await _read_body(response)
                 return HttpResponse(
                     status=response.status,
@@ -293,6 +295,11 @@ class AiohttpTransport:
             task = asyncio.get_running_loop().create_task(generation.session.close())
             self._farewells.add(task)
             task.add_done_callback(self._farewells.discard)
+
+
+def _hang_up(connection: object) -> None:
+    if isinstance(connection, asyncio.BaseProtocol):
+        connection.close()  # type: ignore[attr-defined]  # aiohttp's own has it
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

@@ -1,8 +1,6 @@
 """From open to close: who may use a factory when, and what closing leaves behind."""
 
 import asyncio
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
@@ -28,12 +26,6 @@ from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 def build() -> CheckoutSessionFactory:
     """Return an unopened factory of nowhere."""
     return CheckoutSessionFactory("sk_test_x", "https://gateway.example")
-
-
-async def test_an_unopened_factory_says_so(order: CheckoutSessionRequest) -> None:
-    """A call before `open` is a `ConfigurationError`, and no hang."""
-    with pytest.raises(ConfigurationError, match="unopened"):
-        await build().create(order)
 
 
 async def test_a_closed_factory_says_so(
@@ -66,36 +58,6 @@ async def test_closing_twice_or_unopened_is_harmless(sandbox: Sandbox) -> None:
     assert await checkout.aclose() == ()
     assert await checkout.aclose() == ()
     assert await build().aclose() == ()
-
-
-async def test_another_event_loop_is_refused(
-    sandbox: Sandbox, order: CheckoutSessionRequest
-) -> None:
-    """A factory used on a second loop says so instead of hanging."""
-    async with sandbox.factory() as checkout:
-        with ThreadPoolExecutor(1) as pool:
-            other = pool.submit(lambda: asyncio.run(checkout.create(order)))
-            with pytest.raises(ConfigurationError, match="another event loop"):
-                await asyncio.wrap_future(other)
-
-
-async def test_a_fork_is_refused(
-    sandbox: Sandbox, order: CheckoutSessionRequest
-) -> None:
-    """In a forked child the inherited factory says that it is not its own."""
-    async with sandbox.factory() as checkout:
-        child = os.fork()
-        if child == 0:
-            try:
-                checkout.create(order).send(None)
-            except ConfigurationError as error:
-                os._exit(0 if "fork" in str(error) else 1)
-            except BaseException:  # noqa: BLE001 -- the child must not live on
-                os._exit(2)
-            os._exit(3)
-        _, status = await asyncio.to_thread(os.waitpid, child, 0)
-
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 async def test_an_own_connector_is_used_and_left_open(

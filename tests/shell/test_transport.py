@@ -4,7 +4,6 @@ import asyncio
 import errno
 import gc
 import inspect
-import resource
 import socket
 from collections.abc import AsyncIterator
 
@@ -16,7 +15,6 @@ from raw import Exchange, RawServer, http
 from convergegate_async import (
     CheckoutSessionFactory,
     CheckoutSessionRequest,
-    NotSentError,
     OutcomeUnknownError,
     PoolLimits,
     RetryPolicy,
@@ -101,74 +99,6 @@ def test_what_nobody_foresaw_is_unexpected() -> None:
 
 
 # -- proofs -----------------------------------------------------------------------
-
-
-async def test_a_refused_connection_is_not_sent(order: CheckoutSessionRequest) -> None:
-    """Where nobody listens nothing is sent."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        async with factory(f"http://127.0.0.1:{taken.getsockname()[1]}") as checkout:
-            with pytest.raises(NotSentError, match="could not be reached"):
-                await checkout.create(order)
-
-
-async def test_an_unknown_host_is_not_sent_and_not_repeated(
-    order: CheckoutSessionRequest,
-) -> None:
-    """A host name that does not exist ends the call at its first attempt."""
-    async with CheckoutSessionFactory(
-        "sk_test_x", "https://gateway.invalid"
-    ) as checkout:
-        with pytest.raises(NotSentError) as caught:
-            await checkout.create(order)
-
-    assert caught.value.attempts <= 3
-
-
-async def test_running_out_of_descriptors_is_named(
-    order: CheckoutSessionRequest,
-) -> None:
-    """With no descriptor left, the error says so and names the remedy."""
-
-    async def handler(exchange: Exchange) -> None:
-        await exchange.read_request()
-        await exchange.write(http(SESSION))
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with RawServer(handler) as server, factory(server.base_url) as checkout:
-        with socket.socket() as probe:
-            lowest_free = probe.fileno()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-        try:
-            with pytest.raises(NotSentError, match="ulimit"):
-                await checkout.create(order)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-    assert server.requests == []
-
-
-async def test_bytes_that_nobody_asked_for_are_seen_before_sending(
-    order: CheckoutSessionRequest,
-) -> None:
-    """Finding 2: a stray answer on an idle connection is not taken for ours."""
-    stray = b'{"id": "stray"}'
-
-    async def handler(exchange: Exchange) -> None:
-        await exchange.read_request()
-        await exchange.write(http(SESSION))
-        await asyncio.sleep(0.02)
-        await exchange.write(http(stray))
-        await exchange.read_request()
-
-    async with RawServer(handler) as server, factory(server.base_url) as checkout:
-        first = await checkout.create(order)
-        await asyncio.sleep(0.05)
-        second = await checkout.create(order)
-
-    assert (first.id, second.id) == ("AW-kLcRRC5P8U68CYe0kVA",) * 2
-    assert second.call.attempts == 1
-    assert (len(server.requests), server.connections) == (2, 2)
 
 
 # -- answers ----------------------------------------------------------------------
@@ -292,18 +222,6 @@ async def test_connections_are_reused(
             await checkout.create(order)
 
     assert echo.connections == 1
-
-
-async def test_connections_are_retired_by_age(
-    echo: RawServer, order: CheckoutSessionRequest
-) -> None:
-    """Finding 8: after *max_age* a busy pool connects anew, and so asks DNS again."""
-    async with factory(echo.base_url, max_age=0.1) as checkout:
-        for _ in range(3):
-            await checkout.create(order)
-            await asyncio.sleep(0.11)
-
-    assert echo.connections == 3
 
 
 async def test_idle_connections_are_closed_in_time(

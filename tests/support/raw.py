@@ -2,6 +2,9 @@
 
 import asyncio
 import re
+import socket
+import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -37,12 +40,24 @@ class Exchange:
         self.writer.write(data)
         await self.writer.drain()
 
+    def reset(self) -> None:
+        """Hang up with a RST instead of a FIN."""
+        raw: socket.socket = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
 
 class RawServer:
-    """Runs *handler* on every connection, and remembers the requests that it read."""
+    """Runs *handler* on every connection, and remembers the requests that it read.
 
-    def __init__(self, handler: Handler) -> None:
+    Args:
+        handler: Says what there is to say on one connection, then hangs up.
+        tls: What to speak TLS with; plain if `None`.
+    """
+
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
+        self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.requests: list[bytes] = []
@@ -50,9 +65,11 @@ class RawServer:
         self.base_url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, ssl=self._tls
+        )
         host, port = self._server.sockets[0].getsockname()
-        self.base_url = f"http://{host}:{port}"
+        self.base_url = f"http{'s' if self._tls else ''}://{host}:{port}"
         return self
 
     async def __aexit__(

@@ -1,0 +1,102 @@
+"""What repeats add to a gateway in trouble: requests per call at each rate of failure.
+
+Every rate starts with a full bucket, as a factory does. Above the bucket, at most one
+repeat is made for ten calls that succeed (goal: 1.10, reliability section 6).
+"""
+
+import argparse
+import asyncio
+
+import attrs
+from faulty import Connection, Reply, answer, running_bench, session_of
+
+from convergegate_async import (
+    CallError,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    RetryPolicy,
+)
+
+RATES = (0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0)
+POLICY = RetryPolicy(base_delay=0.001, max_delay=0.002)
+GOAL = 1.10
+
+
+@attrs.frozen
+class Amplification:
+    """What came of all calls at one rate of failure."""
+
+    rate: float
+    calls: int
+    requests: int
+    succeeded: int
+
+    @property
+    def factor(self) -> float:
+        """Requests per call, over what the first bucket holds."""
+        return max(1.0, (self.requests - POLICY.budget) / self.calls)
+
+
+def failing(rate: float) -> Reply:
+    """Return a gateway that answers 503 so often."""
+
+    def reply(connection: Connection, key: bytes, form: dict[str, str]) -> None:
+        fails = connection.bench.dice.random() < rate
+        busy = answer({"error": {"message": "busy"}}, "503 Busy")
+        connection.say(busy if fails else session_of(key, form))
+
+    return reply
+
+
+async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplification:
+    """Make so many calls against a gateway that fails so often."""
+    order = CheckoutSessionRequest(
+        amount=4999,
+        currency="pln",
+        customer_email="john@example.com",
+        customer_firstname="John",
+        customer_lastname="Doe",
+        customer_phone="+48123456789",
+        success_url="https://shop.example/thanks",
+    )
+    left, succeeded = iter(range(calls)), 0
+    async with (
+        running_bench(failing(rate)) as bench,
+        CheckoutSessionFactory("sk_test_x", bench.base_url, retry=POLICY) as checkout,
+    ):
+
+        async def work() -> None:
+            nonlocal succeeded
+            for _ in left:
+                try:
+                    await checkout.create(order)
+                except CallError:
+                    continue
+                succeeded += 1
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(concurrency):
+                workers.create_task(work())
+        return Amplification(rate, calls, bench.seen.total(), succeeded)
+
+
+def main() -> None:
+    """Print a line for each rate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=10_000)
+    options = parser.parse_args()
+    print("fails    calls  requests  requests/call  over the bucket  succeeded")
+    worst = 1.0
+    for rate in RATES:
+        told = asyncio.run(amplify(rate, options.calls))
+        worst = max(worst, told.factor)
+        print(
+            f"{rate:>5.0%} {told.calls:>8,} {told.requests:>9,} "
+            f"{told.requests / told.calls:>14.3f} {told.factor:>16.3f} "
+            f"{told.succeeded / told.calls:>10.1%}"
+        )
+    raise SystemExit(worst > GOAL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What callers feel of an outage, and how soon they are back to normal after it.
+
+Calls start at a steady rate, whatever became of the earlier ones. For a while the
+gateway refuses connections, or takes requests and says nothing.
+"""
+
+import argparse
+import asyncio
+import time
+from collections import Counter
+from enum import StrEnum, auto
+
+import attrs
+from faulty import Connection, running_bench, session_of
+
+from convergegate_async import (
+    CallError,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    Timeouts,
+)
+
+DEADLINE = 1.5  # seconds
+NORMAL = 0.25  # seconds that a healthy call may take on a noisy machine
+WINDOW = 50  # calls in a row that have to be normal
+
+
+class Trouble(StrEnum):
+    """How the gateway is out."""
+
+    SILENT = auto()
+    RESETS = auto()
+
+
+@attrs.frozen
+class Outage:
+    """What callers felt.
+
+    Attributes:
+        longest: Seconds that the longest call took.
+        recovery: Seconds from the end of the outage to the start of the first of
+            `WINDOW` normal calls in a row.
+        told: What the calls of the outage came to.
+    """
+
+    longest: float
+    recovery: float
+    told: Counter[str]
+
+
+async def suffer(
+    trouble: Trouble, *, seconds: float, rate: float, calm: float = 3.0
+) -> Outage:
+    """Go through an outage of so many *seconds* at *rate* calls a second."""
+    out = False
+
+    def reply(connection: Connection, key: bytes, form: dict[str, str]) -> None:
+        if not out:
+            connection.say(session_of(key, form))
+        elif trouble is Trouble.RESETS:
+            connection.transport.abort()
+
+    order = CheckoutSessionRequest(
+        amount=4999,
+        currency="pln",
+        customer_email="john@example.com",
+        customer_firstname="John",
+        customer_lastname="Doe",
+        customer_phone="+48123456789",
+        success_url="https://shop.example/thanks",
+    )
+    calls: list[tuple[float, float, str]] = []
+    timeouts = Timeouts(total=DEADLINE, attempt=1.0, connect=0.5)
+
+    async def call(checkout: CheckoutSessionFactory) -> None:
+        begun = time.perf_counter()
+        try:
+            await checkout.create(order)
+            told = "done"
+        except CallError as error:
+            told = error.outcome
+        calls.append((begun, time.perf_counter() - begun, told))
+
+    async with (
+        running_bench(reply) as bench,
+        CheckoutSessionFactory(
+            "sk_test_x", bench.base_url, timeouts=timeouts
+        ) as checkout,
+        asyncio.TaskGroup() as running,
+    ):
+        started = time.perf_counter()
+        ended = started + calm + seconds
+        number = 0
+        while (now := time.perf_counter()) < ended + calm + 2 * DEADLINE:
+            out = started + calm <= now < ended
+            while started + number / rate <= now:
+                running.create_task(call(checkout))
+                number += 1
+            await asyncio.sleep(0.001)
+    calls.sort()
+    return Outage(
+        longest=max(taken for _, taken, _ in calls),
+        recovery=_back_to_normal(calls, ended) - ended,
+        told=Counter(
+            told for begun, _, told in calls if started + calm <= begun < ended
+        ),
+    )
+
+
+def _back_to_normal(calls: list[tuple[float, float, str]], ended: float) -> float:
+    after = [one for one in calls if one[0] >= ended]
+    for first in range(len(after) - WINDOW):
+        window = after[first : first + WINDOW]
+        if all(told == "done" and taken <= NORMAL for _, taken, told in window):
+            return window[0][0]
+    return float("inf")
+
+
+def main() -> None:
+    """Print a line for each kind of outage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=200.0)
+    options = parser.parse_args()
+    print(f"deadline {DEADLINE} s, {options.rate:.0f} calls/s, {options.seconds:.0f} s")
+    for trouble in Trouble:
+        outage = asyncio.run(
+            suffer(trouble, seconds=options.seconds, rate=options.rate)
+        )
+        told = ", ".join(f"{name} {count:,}" for name, count in outage.told.items())
+        print(
+            f"{trouble:>7}: longest call {outage.longest:.3f} s, back to normal after "
+            f"{outage.recovery:.2f} s; during it {told}"
+        )
+
+
+if __name__ == "__main__":
+    main()

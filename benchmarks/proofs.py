@@ -1,0 +1,181 @@
+"""Whether "not sent" is ever said of a request that the gateway saw.
+
+Calls are cancelled, cut by deadlines and broken at random moments; the server's own
+count of keys is the judge. Any line but zero in *wrong* is a defect.
+"""
+
+import argparse
+import asyncio
+import logging
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import attrs
+from faulty import Bench, Connection, answer, running_bench, session_of
+
+from convergegate_async import (
+    CallError,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    Outcome,
+    PoolLimits,
+    RetryPolicy,
+)
+
+POLICY = RetryPolicy(max_attempts=2, base_delay=0.001, budget=1_000_000)
+
+
+@attrs.frozen
+class Proofs:
+    """What came of all calls.
+
+    Attributes:
+        told: How often each outcome was told; ``cancelled`` names cancelled calls.
+        wrong: The keys of calls told "not sent" that the server saw all the same.
+        unsure: How many of the calls told "unknown" the server never saw.
+        seconds: How long it took.
+    """
+
+    told: Counter[str]
+    wrong: Sequence[str]
+    unsure: int
+    seconds: float
+
+
+def go_wrong(connection: Connection, key: bytes, form: dict[str, str]) -> None:
+    """Answer every second request, and do something else to the others."""
+    bench, whole = connection.bench, session_of(key, form)
+    match bench.dice.randrange(18):
+        case 0:
+            _reset(connection)
+        case 1:
+            connection.transport.close()
+        case 2:
+            connection.say(whole[: bench.dice.randrange(1, len(whole))])
+            connection.transport.close()
+        case 3:
+            connection.say(b"\x16\x03\x01 not http\r\n\r\n")
+            connection.transport.close()
+        case 4:
+            pass  # silence: the deadline ends it
+        case 5:
+            connection.say(answer({"error": {"message": "later"}}, "503 Busy"))
+        case 6:
+            connection.say(answer({"error": {"message": "no"}}, "400 Bad Request"))
+        case 7:
+            connection.say(whole + answer({"id": "stray"}))
+        case 8:
+            connection.say(whole)
+            connection.transport.close()
+        case _:
+            connection.say(whole)
+
+
+def _reset(connection: Connection) -> None:
+    raw: socket.socket = connection.transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.transport.abort()
+
+
+class _Doubts(logging.Handler):
+    """Remembers the keys that warnings name."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.keys: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the key that the message ends with."""
+        self.keys.add(record.getMessage().rpartition(" ")[2])
+
+
+async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
+    """Make so many calls that go wrong; compare what was told with what was seen."""
+    told: Counter[str] = Counter()
+    denied: list[str] = []
+    unknown: list[str] = []
+    doubts, numbers = _Doubts(), iter(range(calls))
+    logger = logging.getLogger("convergegate_async")
+    logger.addHandler(doubts)
+    started = time.perf_counter()
+    async with running_bench(go_wrong, seed) as bench:
+        async with CheckoutSessionFactory(
+            "sk_test_x", bench.base_url, retry=POLICY, pool=PoolLimits(limit=24)
+        ) as checkout:
+
+            async def work() -> None:
+                for number in numbers:
+                    key = f"call-{number}"
+                    outcome = await _call(checkout, key, bench)
+                    told[outcome] += 1
+                    if outcome == Outcome.NOT_SENT:
+                        denied.append(key)
+                    elif outcome == Outcome.UNKNOWN:
+                        unknown.append(key)
+                    elif outcome == "cancelled" and key not in doubts.keys:
+                        denied.append(key)  # no warning: provably not under way
+
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(concurrency):
+                    workers.create_task(work())
+        seen = bench.seen
+    logger.removeHandler(doubts)
+    return Proofs(
+        told=told,
+        wrong=[key for key in denied if key.encode() in seen],
+        unsure=sum(key.encode() not in seen for key in unknown),
+        seconds=time.perf_counter() - started,
+    )
+
+
+async def _call(checkout: CheckoutSessionFactory, key: str, bench: Bench) -> str:
+    """Make one call, often cut short; return what the caller was told."""
+    order = CheckoutSessionRequest(
+        amount=4999,
+        currency="pln",
+        customer_email=f"{key}@example.com",
+        customer_firstname="John",
+        customer_lastname="Doe",
+        customer_phone="+48123456789",
+        success_url="https://shop.example/thanks",
+        metadata={"number": key},
+    )
+    patience = bench.dice.choice((0.0005, 0.002, 0.005, 0.02, 0.05))
+    create = checkout.create(order, idempotency_key=key, timeout=patience)
+    task = asyncio.create_task(create)
+    if bench.dice.random() < 1 / 3:
+        asyncio.get_running_loop().call_later(bench.dice.uniform(0, 0.02), task.cancel)
+    try:
+        await task
+    except CallError as error:
+        return error.outcome
+    except asyncio.CancelledError:
+        return "cancelled"
+    return "done"
+
+
+def main() -> None:
+    """Print what was told, and whether any of it was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--uvloop", action="store_true")
+    options = parser.parse_args()
+    loops = asyncio.new_event_loop
+    if options.uvloop:
+        import uvloop  # noqa: PLC0415 -- only where it is asked for
+
+        loops = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loops) as runner:
+        proofs = runner.run(prove(options.calls))
+    print(", ".join(f"{word} {count:,}" for word, count in proofs.told.most_common()))
+    print(f"unknown, and never seen by the server: {proofs.unsure:,}")
+    print(f"not sent, and seen by the server (wrong): {len(proofs.wrong)}")
+    print(f"{proofs.seconds:.0f} s")
+    raise SystemExit(bool(proofs.wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Whether a caller is ever handed another caller's session.
+
+One answer in a hundred is followed by a stray one that belongs to somebody else, at
+once or while the connection is idle. Beside it, in the same run: aiohttp by hand.
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+from faulty import Connection, running_bench, session_of
+
+from convergegate_async import (
+    CallError,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    RetryPolicy,
+)
+
+STRAY_SHARE = 0.01
+Call = Callable[[str], Awaitable[str]]
+"""Takes a number, returns the number that the answer repeats."""
+
+
+def stray(connection: Connection, key: bytes, form: dict[str, str]) -> None:
+    """Answer; sometimes answer somebody else as well."""
+    dice = connection.bench.dice
+    theirs = {**form, "customer_email": "eve@example.com", "metadata[number]": "eve"}
+    whole, strange = session_of(key, form), session_of(b"eve", theirs)
+    if dice.random() >= STRAY_SHARE:
+        connection.say(whole)
+    elif dice.random() < 1 / 2:
+        connection.say(whole + strange)
+    else:
+        connection.say(whole)
+        loop = asyncio.get_running_loop()
+        loop.call_later(dice.uniform(0, 0.005), connection.say, strange)
+
+
+def by_factory(checkout: CheckoutSessionFactory) -> Call:
+    """Return a create whose answer is checked."""
+
+    async def call(number: str) -> str:
+        session = await checkout.create(
+            CheckoutSessionRequest(
+                amount=4999,
+                currency="pln",
+                customer_email=f"john.{number}@example.com",
+                customer_firstname="John",
+                customer_lastname="Doe",
+                customer_phone="+48123456789",
+                success_url="https://shop.example/thanks",
+                metadata={"number": number},
+            )
+        )
+        return session.metadata["number"]
+
+    return call
+
+
+def by_hand(session: aiohttp.ClientSession, base_url: str) -> Call:
+    """Return a create as one writes it first."""
+
+    async def call(number: str) -> str:
+        form = {"amount": "4999", "currency": "pln", "metadata[number]": number}
+        async with session.post(f"{base_url}/v1/x", data=form) as response:
+            told = (await response.json())["metadata"]["number"]
+            return str(told)
+
+    return call
+
+
+async def count(call: Call, calls: int, concurrency: int) -> Counter[str]:
+    """Return how often the answer was the caller's own, another's, or an error."""
+    results: Counter[str] = Counter()
+    numbers = iter(range(calls))
+
+    async def work() -> None:
+        for number in numbers:
+            try:
+                told = await call(str(number))
+            except (CallError, aiohttp.ClientError) as error:
+                results[type(error).__name__] += 1
+            else:
+                results["own" if told == str(number) else "another's"] += 1
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(concurrency):
+            workers.create_task(work())
+    return results
+
+
+async def compare(calls: int, concurrency: int = 32) -> dict[str, Counter[str]]:
+    """Make so many calls with the factory, and so many by hand."""
+    policy = RetryPolicy(base_delay=0.001)
+    async with (
+        running_bench(stray) as bench,
+        aiohttp.ClientSession() as session,
+        CheckoutSessionFactory("sk_test_x", bench.base_url, retry=policy) as checkout,
+    ):
+        return {
+            "factory": await count(by_factory(checkout), calls, concurrency),
+            "by hand": await count(
+                by_hand(session, bench.base_url), calls, concurrency
+            ),
+        }
+
+
+def main() -> None:
+    """Print a line for each way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=100_000)
+    options = parser.parse_args()
+    results = asyncio.run(compare(options.calls))
+    for name, told in results.items():
+        print(f"{name:>8}: " + ", ".join(f"{k} {v:,}" for k, v in sorted(told.items())))
+    raise SystemExit(bool(results["factory"]["another's"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Short runs of the long ones in ``benchmarks/``, judged by what the server saw."""
+
+import pytest
+from amplification import GOAL, RATES, amplify
+from outage import DEADLINE, Trouble, suffer
+from proofs import prove
+from strays import compare
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def test_what_was_not_sent_was_never_seen() -> None:
+    """Finding 6: over random cancels and faults, "not sent" is never a mistake."""
+    proofs = await prove(2_000)
+
+    assert proofs.wrong == []
+    assert proofs.told["not_sent"] > 0
+    assert proofs.told["unknown"] > 0
+    assert proofs.told["cancelled"] > 0
+
+
+async def test_nobody_is_handed_another_s_session() -> None:
+    """Finding 2: with one stray answer in a hundred every caller gets his own."""
+    told = await compare(2_000)
+
+    assert told["factory"]["another's"] == 0
+    assert told["factory"]["own"] > 1_900
+    assert told["by hand"]["another's"] > 0  # the strays do reach their victims
+
+
+@pytest.mark.parametrize("rate", RATES)
+async def test_repeats_stay_within_their_budget(rate: float) -> None:
+    """At any rate of failure: 1.10 requests a call, and one bucket."""
+    told = await amplify(rate, 1_000)
+
+    assert told.factor <= GOAL
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+async def test_an_outage_is_survived(trouble: Trouble) -> None:
+    """No call hangs past its deadline; two seconds later all is as before."""
+    outage = await suffer(trouble, seconds=1.5, rate=100, calm=0.5)
+
+    assert outage.longest <= DEADLINE + 0.5
+    assert outage.recovery < 2
+    assert outage.told["unknown"] > 0

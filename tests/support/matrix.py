@@ -1,0 +1,232 @@
+"""One fault, one call: what the caller got, what the server saw, what was left over."""
+
+import asyncio
+import json
+import logging
+import re
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from io import StringIO
+from typing import Unpack
+
+import attrs
+from canaries import BLIK_CODE, KEY, canary_order, channels, sung
+from raw import Exchange, Handler, RawServer, http
+
+from convergegate_async import (
+    CallError,
+    CheckoutSession,
+    CheckoutSessionFactory,
+    NotSentError,
+    OutcomeUnknownError,
+    PoolLimits,
+    Refund,
+    RefundRequest,
+    RetryPolicy,
+    Timeouts,
+)
+from convergegate_async.factory import FactoryOptions
+
+OPERATIONS = ("create", "retrieve", "pay", "refund")
+SESSION_ID = "AW-kLcRRC5P8U68CYe0kVA"
+SESSION = json.dumps({"id": SESSION_ID, "status": "completed"}).encode()
+HEALTHY = http(SESSION)
+"""An answer to every operation: each compares only what an answer repeats."""
+
+DEADLINE = 0.4  # seconds
+ATTEMPT = 0.15
+GRACE = 0.25
+PAY_DEADLINE = 0.25  # settling takes all of it
+REST = 0.05  # that a warm connection is idle
+TWICE = RetryPolicy(max_attempts=2, base_delay=0.001)
+_KEY_HEADER = re.compile(rb"\r\nidempotency-key: *([^\r]*)\r", re.IGNORECASE)
+
+
+@attrs.frozen
+class Observed:
+    """What came of one call.
+
+    Attributes:
+        result: What the caller got, or was raised.
+        requests: The call's own requests, as the server read them.
+        looks: How many requests looked whether it was done after all.
+        connections: How many connections the server accepted for it all.
+    """
+
+    result: CheckoutSession | Refund | CallError
+    requests: Sequence[bytes]
+    looks: int
+    connections: int
+    elapsed: float
+
+    @property
+    def keys(self) -> set[bytes]:
+        """Return the distinct idempotency keys on the wire."""
+        found = (_KEY_HEADER.search(request) for request in self.requests)
+        return {key[1] for key in found if key is not None}
+
+
+async def call(
+    checkout: CheckoutSessionFactory, operation: str, timeout: float | None = None
+) -> CheckoutSession | Refund:
+    """Make the call that *operation* names, full of canaries."""
+    if timeout is None:
+        timeout = PAY_DEADLINE if operation == "pay" else DEADLINE
+    match operation:
+        case "create":
+            return await checkout.create(canary_order(), timeout=timeout)
+        case "retrieve":
+            return await checkout.retrieve(SESSION_ID, timeout=timeout)
+        case "pay":
+            return await checkout.pay(SESSION_ID, BLIK_CODE, timeout=timeout)
+        case _:
+            refund = RefundRequest(session_id=SESSION_ID, amount=1000)
+            return await checkout.refund(refund, timeout=timeout)
+
+
+async def observe(
+    fault: Handler,
+    operation: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    at: Callable[[str], str] | None = None,
+    warm: bool = False,
+    **options: Unpack[FactoryOptions],
+) -> Observed:
+    """Make one call against a server with *fault*, and check what holds for them all.
+
+    In time, without a canary on any channel, one key and one body for all attempts of a
+    create or refund and none for the others, both places of the pool free again (where
+    the server is called by plain http at its own address).
+
+    Args:
+        fault: What the server does.
+        operation: What is called.
+        tls: What the server speaks TLS with.
+        at: Turns the server's address into the one that is called.
+        warm: Make a call before it that leaves an idle connection behind.
+        **options: What the factory is built with.
+    """
+    options.setdefault("retry", TWICE)
+    options.setdefault("timeouts", Timeouts(attempt=ATTEMPT, connect=ATTEMPT))
+    options.setdefault("pool", PoolLimits(limit=2))
+    healer = Healer(fault)
+    async with RawServer(healer, tls) as server:
+        base_url = server.base_url if at is None else at(server.base_url)
+        checkout = CheckoutSessionFactory(KEY, base_url, **options)
+        with listening() as log:
+            async with checkout:
+                if warm:
+                    await checkout.retrieve(SESSION_ID)
+                    await asyncio.sleep(REST)
+                    server.requests.clear()
+                started = time.perf_counter()
+                result = await _result(checkout, operation)
+                elapsed = time.perf_counter() - started
+                wire = list(server.requests)
+                connections = server.connections
+                healer.healthy = True
+                if tls is None and at is None:
+                    await _fill_the_pool(checkout, healer)
+            told = log.getvalue()
+    if isinstance(result, CallError):
+        told += channels(result)
+    verb = b"GET" if operation == "retrieve" else b"POST"
+    own = [request for request in wire if request.startswith(verb)]
+    observed = Observed(result, own, len(wire) - len(own), connections, elapsed)
+    assert sung(told) == []
+    assert elapsed <= DEADLINE + GRACE
+    has_key = operation in ("create", "refund")
+    assert len(observed.keys) == (1 if has_key and own else 0)
+    assert len({request.partition(b"\r\n\r\n")[2] for request in own}) <= 1
+    return observed
+
+
+class Healer:
+    """Has a fault until it is *healthy*; then waits for company before it answers."""
+
+    def __init__(self, fault: Handler) -> None:
+        self.fault = fault
+        self.healthy = False
+        self.together = asyncio.Barrier(2)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Have the fault, or be a gateway."""
+        if not self.healthy:
+            await self.fault(exchange)
+        while self.healthy:
+            await exchange.read_request()
+            await self.together.wait()
+            await exchange.write(HEALTHY)
+
+
+async def _fill_the_pool(checkout: CheckoutSessionFactory, healer: Healer) -> None:
+    """Have two calls under way at once, which takes both places of the pool."""
+    got: list[CheckoutSession | BaseException] = []
+    for _ in range(2):  # what the fault left in the pool may cost the first try
+        healer.together = asyncio.Barrier(2)
+        looks = [checkout.retrieve(SESSION_ID, timeout=2) for _ in range(2)]
+        got = await asyncio.gather(*looks, return_exceptions=True)
+        if not any(isinstance(one, BaseException) for one in got):
+            return
+    raise AssertionError(got)
+
+
+async def _result(
+    checkout: CheckoutSessionFactory, operation: str
+) -> CheckoutSession | Refund | CallError:
+    try:
+        return await call(checkout, operation)
+    except CallError as error:
+        return error
+
+
+class listening:  # noqa: N801 -- used like a function
+    """Collects what every logger says at DEBUG."""
+
+    def __enter__(self) -> StringIO:
+        self._text = StringIO()
+        self._handler = logging.StreamHandler(self._text)
+        root = logging.getLogger()
+        self._level = root.level
+        root.setLevel(logging.DEBUG)
+        root.addHandler(self._handler)
+        return self._text
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self._handler)
+        root.setLevel(self._level)
+
+
+# -- what may be expected of it ------------------------------------------------------
+
+
+def expect_done(observed: Observed, operation: str) -> None:
+    """The caller got what was made, whatever it took."""
+    del operation
+    assert isinstance(observed.result, CheckoutSession | Refund)
+
+
+def expect_unsent(observed: Observed, operation: str) -> None:
+    """Provably nothing reached the server, and the server agrees."""
+    del operation
+    assert isinstance(observed.result, NotSentError)
+    assert (observed.requests, observed.looks) == ([], 0)
+
+
+def expect_unknown(observed: Observed, operation: str) -> None:
+    """Nobody can know; only what a repeat cannot harm was sent again."""
+    assert isinstance(observed.result, OutcomeUnknownError)
+    seen = {"create": 2, "retrieve": 2, "pay": 1, "refund": 1}[operation]
+    # What stalls the first attempt may leave no time for another.
+    assert 1 <= len(observed.requests) <= seen
+    assert observed.result.attempts == len(observed.requests)
+
+
+def expect_unknown_at_once(observed: Observed, operation: str) -> None:
+    """Nobody can know, and no operation was sent again."""
+    del operation
+    assert isinstance(observed.result, OutcomeUnknownError)
+    assert len(observed.requests) == 1
