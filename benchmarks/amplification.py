@@ -8,12 +8,11 @@ import argparse
 import asyncio
 
 import attrs
-from faulty import Connection, Reply, answer, running_bench, session_of
+from faulty import Connection, Reply, an_order, answer, running_bench, session_of
 
 from convergegate_async import (
     CallError,
     CheckoutSessionFactory,
-    CheckoutSessionRequest,
     RetryPolicy,
 )
 
@@ -50,15 +49,6 @@ def failing(rate: float) -> Reply:
 
 async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplification:
     """Make so many calls against a gateway that fails so often."""
-    order = CheckoutSessionRequest(
-        amount=4999,
-        currency="pln",
-        customer_email="john@example.com",
-        customer_firstname="John",
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
-        success_url="https://shop.example/thanks",
-    )
     left, succeeded = iter(range(calls)), 0
     async with (
         running_bench(failing(rate)) as bench,
@@ -69,7 +59,7 @@ async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplificati
             nonlocal succeeded
             for _ in left:
                 try:
-                    await checkout.create(order)
+                    await checkout.create(an_order("1"))
                 except CallError:
                     continue
                 succeeded += 1

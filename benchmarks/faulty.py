@@ -4,11 +4,15 @@ import asyncio
 import json
 import random
 import re
+import socket
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import parse_qsl
+
+from convergegate_async import CheckoutSessionRequest
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _KEY = re.compile(rb"\r\nidempotency-key: *([^\r]*)\r", re.IGNORECASE)
@@ -31,7 +35,29 @@ class Bench:
         self.dice = random.Random(seed)  # noqa: S311 -- chance, not secrets
         self.seen: Counter[bytes] = Counter()
         self.connections: set[Connection] = set()
-        self.base_url = ""
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Return where it is called."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        """Accept connections: on any free port, and again on that one later."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self), "127.0.0.1", self.port
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Hang up on everybody, and refuse new connections."""
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 class Connection(asyncio.Protocol):
@@ -79,16 +105,32 @@ class Connection(asyncio.Protocol):
 async def running_bench(reply: Reply, seed: int = 17) -> AsyncIterator[Bench]:
     """Serve on a free port of this machine, in this process."""
     bench = Bench(reply, seed)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(bench), "127.0.0.1", 0)
-    bench.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await bench.open()
     try:
         yield bench
     finally:
-        server.close()
-        for connection in tuple(bench.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)
+        await bench.close()
+
+
+def reset(transport: asyncio.WriteTransport) -> None:
+    """Hang up with a RST instead of a FIN."""
+    raw: socket.socket = transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def an_order(number: str) -> CheckoutSessionRequest:
+    """Return a request that can be told from others by its *number*."""
+    return CheckoutSessionRequest(
+        amount=4999,
+        currency="pln",
+        customer_email=f"john.{number}@example.com",
+        customer_firstname="John",
+        customer_lastname="Doe",
+        customer_phone="+48123456789",
+        success_url="https://shop.example/thanks",
+        metadata={"number": number},
+    )
 
 
 def session_of(key: bytes, form: dict[str, str]) -> bytes:

@@ -1,7 +1,8 @@
 """What callers feel of an outage, and how soon they are back to normal after it.
 
 Calls start at a steady rate, whatever became of the earlier ones. For a while the
-gateway refuses connections, or takes requests and says nothing.
+gateway refuses connections, or resets them once it has read a request, or takes
+requests and says nothing.
 """
 
 import argparse
@@ -11,25 +12,25 @@ from collections import Counter
 from enum import StrEnum, auto
 
 import attrs
-from faulty import Connection, running_bench, session_of
+from faulty import Connection, an_order, reset, running_bench, session_of
 
 from convergegate_async import (
     CallError,
     CheckoutSessionFactory,
-    CheckoutSessionRequest,
     Timeouts,
 )
 
 DEADLINE = 1.5  # seconds
-NORMAL = 0.25  # seconds that a healthy call may take on a noisy machine
+NORMAL = 0.5  # seconds that a healthy call may take on a noisy machine
 WINDOW = 50  # calls in a row that have to be normal
 
 
 class Trouble(StrEnum):
     """How the gateway is out."""
 
-    SILENT = auto()
+    REFUSES = auto()
     RESETS = auto()
+    SILENT = auto()
 
 
 @attrs.frozen
@@ -58,24 +59,15 @@ async def suffer(
         if not out:
             connection.say(session_of(key, form))
         elif trouble is Trouble.RESETS:
-            connection.transport.abort()
+            reset(connection.transport)
 
-    order = CheckoutSessionRequest(
-        amount=4999,
-        currency="pln",
-        customer_email="john@example.com",
-        customer_firstname="John",
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
-        success_url="https://shop.example/thanks",
-    )
     calls: list[tuple[float, float, str]] = []
     timeouts = Timeouts(total=DEADLINE, attempt=1.0, connect=0.5)
 
     async def call(checkout: CheckoutSessionFactory) -> None:
         begun = time.perf_counter()
         try:
-            await checkout.create(order)
+            await checkout.create(an_order("1"))
             told = "done"
         except CallError as error:
             told = error.outcome
@@ -92,7 +84,10 @@ async def suffer(
         ended = started + calm + seconds
         number = 0
         while (now := time.perf_counter()) < ended + calm + 2 * DEADLINE:
-            out = started + calm <= now < ended
+            if out is not (started + calm <= now < ended):
+                out = not out
+                if trouble is Trouble.REFUSES:
+                    await (bench.close() if out else bench.open())
             while started + number / rate <= now:
                 running.create_task(call(checkout))
                 number += 1

@@ -7,19 +7,25 @@ count of keys is the judge. Any line but zero in *wrong* is a defect.
 import argparse
 import asyncio
 import logging
-import socket
-import struct
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import attrs
-from faulty import Bench, Connection, answer, running_bench, session_of
+from faulty import (
+    Bench,
+    Connection,
+    an_order,
+    answer,
+    reset,
+    running_bench,
+    session_of,
+)
 
 from convergegate_async import (
     CallError,
     CheckoutSessionFactory,
-    CheckoutSessionRequest,
     Outcome,
     PoolLimits,
     RetryPolicy,
@@ -46,11 +52,11 @@ class Proofs:
 
 
 def go_wrong(connection: Connection, key: bytes, form: dict[str, str]) -> None:
-    """Answer every second request, and do something else to the others."""
+    """Answer half of the requests, at random, and do something odd to the others."""
     bench, whole = connection.bench, session_of(key, form)
     match bench.dice.randrange(18):
         case 0:
-            _reset(connection)
+            reset(connection.transport)
         case 1:
             connection.transport.close()
         case 2:
@@ -74,12 +80,6 @@ def go_wrong(connection: Connection, key: bytes, form: dict[str, str]) -> None:
             connection.say(whole)
 
 
-def _reset(connection: Connection) -> None:
-    raw: socket.socket = connection.transport.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.transport.abort()
-
-
 class _Doubts(logging.Handler):
     """Remembers the keys that warnings name."""
 
@@ -92,19 +92,32 @@ class _Doubts(logging.Handler):
         self.keys.add(record.getMessage().rpartition(" ")[2])
 
 
+@contextmanager
+def _doubted() -> Iterator[set[str]]:
+    """Yield the keys that warnings name, as they come."""
+    doubts, logger = _Doubts(), logging.getLogger("convergegate_async")
+    logger.addHandler(doubts)
+    try:
+        yield doubts.keys
+    finally:
+        logger.removeHandler(doubts)
+
+
 async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
     """Make so many calls that go wrong; compare what was told with what was seen."""
     told: Counter[str] = Counter()
     denied: list[str] = []
     unknown: list[str] = []
-    doubts, numbers = _Doubts(), iter(range(calls))
-    logger = logging.getLogger("convergegate_async")
-    logger.addHandler(doubts)
+    numbers = iter(range(calls))
     started = time.perf_counter()
-    async with running_bench(go_wrong, seed) as bench:
-        async with CheckoutSessionFactory(
-            "sk_test_x", bench.base_url, retry=POLICY, pool=PoolLimits(limit=24)
-        ) as checkout:
+    with _doubted() as doubted:
+        async with (
+            running_bench(go_wrong, seed) as bench,
+            CheckoutSessionFactory(
+                "sk_test_x", bench.base_url, retry=POLICY, pool=PoolLimits(limit=24)
+            ) as checkout,
+            asyncio.TaskGroup() as workers,
+        ):
 
             async def work() -> None:
                 for number in numbers:
@@ -115,14 +128,12 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
                         denied.append(key)
                     elif outcome == Outcome.UNKNOWN:
                         unknown.append(key)
-                    elif outcome == "cancelled" and key not in doubts.keys:
+                    elif outcome == "cancelled" and key not in doubted:
                         denied.append(key)  # no warning: provably not under way
 
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(concurrency):
-                    workers.create_task(work())
+            for _ in range(concurrency):
+                workers.create_task(work())
         seen = bench.seen
-    logger.removeHandler(doubts)
     return Proofs(
         told=told,
         wrong=[key for key in denied if key.encode() in seen],
@@ -133,18 +144,8 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
 
 async def _call(checkout: CheckoutSessionFactory, key: str, bench: Bench) -> str:
     """Make one call, often cut short; return what the caller was told."""
-    order = CheckoutSessionRequest(
-        amount=4999,
-        currency="pln",
-        customer_email=f"{key}@example.com",
-        customer_firstname="John",
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
-        success_url="https://shop.example/thanks",
-        metadata={"number": key},
-    )
     patience = bench.dice.choice((0.0005, 0.002, 0.005, 0.02, 0.05))
-    create = checkout.create(order, idempotency_key=key, timeout=patience)
+    create = checkout.create(an_order(key), idempotency_key=key, timeout=patience)
     task = asyncio.create_task(create)
     if bench.dice.random() < 1 / 3:
         asyncio.get_running_loop().call_later(bench.dice.uniform(0, 0.02), task.cancel)

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-from faulty import Connection, running_bench, session_of
+from faulty import Connection, an_order, running_bench, session_of
 
 from convergegate_async import (
     CallError,
     CheckoutSessionFactory,
-    CheckoutSessionRequest,
     RetryPolicy,
 )
 
@@ -43,18 +42,7 @@ def by_factory(checkout: CheckoutSessionFactory) -> Call:
     """Return a create whose answer is checked."""
 
     async def call(number: str) -> str:
-        session = await checkout.create(
-            CheckoutSessionRequest(
-                amount=4999,
-                currency="pln",
-                customer_email=f"john.{number}@example.com",
-                customer_firstname="John",
-                customer_lastname="Doe",
-                customer_phone="+48123456789",
-                success_url="https://shop.example/thanks",
-                metadata={"number": number},
-            )
-        )
+        session = await checkout.create(an_order(number))
         return session.metadata["number"]
 
     return call

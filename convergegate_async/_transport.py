@@ -179,9 +179,10 @@ class AiohttpTransport:
         try:
             async with deadline, self._slots:
                 attempt.queued = False
-                with suppress(_StrayDataError):
-                    return await self._exchange(request, attempt)
-                # Nothing was sent: another connection may be clean.
+                for _ in range(self._pool.limit):
+                    with suppress(_StrayDataError):
+                        return await self._exchange(request, attempt)
+                    # Nothing was sent, and that connection is gone: try the next.
                 return await self._exchange(request, attempt)
         except asyncio.CancelledError as error:
             # aiohttp's frames hold the key and the body.
@@ -306,6 +307,9 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise _BodyError(Kind.ENCODED)
+    length = response.content_length
+    if length is not None and length <= BODY_LIMIT:
+        return await response.read()  # never more than was announced
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

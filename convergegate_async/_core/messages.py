@@ -12,7 +12,8 @@ import attrs
 from convergegate_async import __version__
 from convergegate_async.models import Answer, CallInfo
 
-from .codec import decode_json, repeats_a_name, structure
+from .codec import structure
+from .documents import decode_json, repeats_a_name
 from .echo import differing_fields
 from .operations import Operation
 from .settings import Settings
@@ -94,17 +95,22 @@ def parse_response(
         call: The account of the call so far, for the answer to carry.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
-    secrets = settings.secret_spellings()
     verdict, ground = judge_status(response.status, writes=operation.writes)
-    request_id = response.headers.get("request-id") or response.headers.get(
-        "x-request-id"
-    )
+    told = response.headers.get
+    request_id = told("request-id") or told("x-request-id")
     if verdict is Verdict.DONE:
-        call = attrs.evolve(
-            call, http_status=response.status, request_id=_shown(request_id, secrets)
+        call = CallInfo(
+            idempotency_key=call.idempotency_key,
+            attempts=call.attempts,
+            unknown_attempts=call.unknown_attempts,
+            elapsed=call.elapsed,
+            http_status=response.status,
+            request_id=_shown(request_id, settings.secret_spellings())
+            if request_id
+            else None,
         )
         return _read_answer(operation, response.body, call, settings.echo_fields)
-    hidden = (*operation.sent, *secrets)
+    hidden = (*operation.sent, *settings.secret_spellings())
     words = _read_error(response.body, hidden)
     reason = f"HTTP {response.status}"
     if words.get("message"):
@@ -136,7 +142,7 @@ def _read_answer(
     if answer is None:
         # Something was done that we cannot name: a repeat would only add to it.
         return _unreadable(call, "the answer has no usable id", Ground.NONE)
-    if repeats_a_name(body):
+    if repeats_a_name(body, raw):
         return _unreadable(call, "the answer names a field twice", Ground.NONE)
     names = differing_fields(operation.expected, answer, echo_fields)
     if names:

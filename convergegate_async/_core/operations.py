@@ -28,6 +28,11 @@ REFUNDS = "/v1/refunds"
 MINIMUM_LIFETIME = 2.5 * 3600  # seconds (API contract 1.3)
 
 
+@attrs.frozen
+class _Payment:
+    blik_code: Secret[str]
+
+
 class Repeat(Enum):
     """When an operation may be sent again after an attempt of unknown outcome."""
 
@@ -46,7 +51,7 @@ class Operation(Generic[A_co]):
         path: Below the base URL, ids percent-encoded.
         answer: What a 2xx is read into.
         repeat: When it may be sent again.
-        sent: Name and text of what is sent, to be taken out of messages.
+        noun: What is sent.
         expected: What the answer has to repeat, by the answer's field names.
         own_key: The caller chose the key, so an earlier call may have used it.
         look: The read that shows more, should the outcome be unknown.
@@ -59,12 +64,17 @@ class Operation(Generic[A_co]):
     answer: type[A_co]
     repeat: Repeat
     body: bytes | None = attrs.field(default=None, repr=False)
-    sent: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    noun: attrs.AttrsInstance | None = attrs.field(default=None, repr=False)
     expected: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     idempotency_key: str | None = None
     own_key: bool = False
     look: "Operation[CheckoutSession] | None" = None
     follow: bool = False
+
+    @property
+    def sent(self) -> tuple[tuple[str, str], ...]:
+        """Name and text of what is sent, to be taken out of messages."""
+        return () if self.noun is None else form_fields(self.noun)
 
     @property
     def writes(self) -> bool:
@@ -93,15 +103,14 @@ def create_checkout_session(
     if not lives_long_enough(request.expires_at, now):
         field, reason = "expires_at", "must be at least 2.5 hours ahead"
         raise InvalidFieldError(field, reason)
-    sent = form_fields(request)
     return Operation(
         name="create",
         method="POST",
         path=SESSIONS,
         answer=CheckoutSession,
         repeat=Repeat.UNDER_KEY,
-        body=encode_form(sent),
-        sent=sent,
+        body=encode_form(request),
+        noun=request,
         expected={
             "customer_email": request.customer_email,
             "currency": request.currency,
@@ -149,15 +158,15 @@ def pay_checkout_session(
     if not rules.is_blik_code(blik_code.reveal()):
         field, reason = "blik_code", "must be six digits, in a str"
         raise InvalidFieldError(field, reason)
-    sent = (("blik_code", blik_code.reveal()),)
+    payment = _Payment(blik_code)
     return Operation(
         name="pay",
         method="POST",
         path=f"{look.path}/pay",
         answer=CheckoutSession,
         repeat=Repeat.NEVER,
-        body=encode_form(sent),
-        sent=sent,
+        body=encode_form(payment),
+        noun=payment,
         expected={"id": session_id},
         look=look,
         follow=True,
@@ -174,15 +183,14 @@ def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refu
         field, reason = "request", "must be a RefundRequest"
         raise InvalidFieldError(field, reason)
     rules.idempotency_key("idempotency_key", key)
-    sent = form_fields(request)
     return Operation(
         name="refund",
         method="POST",
         path=REFUNDS,
         answer=Refund,
         repeat=Repeat.UNDER_HONOURED_KEY,
-        body=encode_form(sent),
-        sent=sent,
+        body=encode_form(request),
+        noun=request,
         expected={
             "session_id": request.session_id,
             "amount": request.amount,

@@ -22,7 +22,8 @@ from convergegate_async.errors import (
 )
 from convergegate_async.models import WebhookEvent
 
-from .codec import decode_json, read_fields
+from .codec import read_fields
+from .documents import decode_json
 
 TIMESTAMP_HEADER = "Sec-Timestamp"
 SIGNATURE_HEADER = "Sec-Signature"

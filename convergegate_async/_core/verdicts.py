@@ -158,9 +158,9 @@ def judge_status(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
 
     A 2xx is DONE as far as the status can tell; its body has still to be read.
     """
+    if status // 100 == 2:  # noqa: PLR2004 -- success
+        return Verdict.DONE, Ground.NONE
     match status // 100:
-        case 2:
-            return Verdict.DONE, Ground.NONE
         case 3:
             # A POST answered by 303 may have been done; a 307 asks to send it again.
             passed_on = not writes or status in _SAME_METHOD_REDIRECTS

@@ -21,7 +21,6 @@ from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
-    Settings,
     missing_variables,
     read_settings,
 )
@@ -124,7 +123,11 @@ class CheckoutSessionFactory:
                 message = f"{name} must be a {kind.__name__}"
                 raise ConfigurationError(message)
         settings = read_settings(secret, base_url, echo_fields)
-        if ssl is not None and not _is_trustworthy(ssl, settings):
+        direct = settings.is_local and hidden_proxy.reveal() is None
+        if settings.base_url.startswith("http:") and not direct:
+            message = "plain http reaches this machine only without a proxy"
+            raise ConfigurationError(message)
+        if ssl is not None and not _is_trustworthy(ssl, local=direct):
             message = (
                 "ssl must be an SSLContext that verifies certificates and host names "
                 "(any SSLContext to this machine)"
@@ -394,11 +397,11 @@ def _is_proxy(proxy: object) -> bool:
     return isinstance(proxy, str) and proxy.startswith(("http://", "https://"))
 
 
-def _is_trustworthy(ssl: object, settings: Settings) -> bool:
+def _is_trustworthy(ssl: object, *, local: bool) -> bool:
     if not isinstance(ssl, tls.SSLContext):
         return False
     verifies = ssl.verify_mode is tls.CERT_REQUIRED and ssl.check_hostname
-    return verifies or settings.is_local
+    return verifies or local
 
 
 def _secret(api_key: object) -> Secret[str]:

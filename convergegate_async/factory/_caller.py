@@ -99,7 +99,8 @@ class _Call(Generic[A_co]):
     @property
     def unknown_attempts(self) -> int:
         """Count the attempts that may have been done."""
-        return sum(finding.verdict is Verdict.UNKNOWN for finding in self.findings)
+        unknown = [one for one in self.findings if one.verdict is Verdict.UNKNOWN]
+        return len(unknown)
 
     def account(self, now: float) -> CallInfo:
         """Return what an answer or an error tells of the call so far."""

@@ -1,8 +1,10 @@
 """What a caller asks for: frozen values, checked at the door."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
+from typing import TypeAlias
 
 import attrs
 
@@ -11,17 +13,28 @@ from convergegate_async.errors import InvalidFieldError
 from . import rules
 from .words import PaymentMethod, RefundReason
 
+Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.Glance | None, bool], ...]
+
 
 @cache
 def _rules(
     request: type[attrs.AttrsInstance],
-) -> tuple[tuple[str, rules.Rule, bool], ...]:
-    """List name, rule and whether it is optional of every field with a rule."""
-    return tuple(
-        (field.name, field.metadata["rule"], field.default is None)
+) -> tuple[Callable[[object], tuple[object, ...]], Plan]:
+    """Tell how the fields that have a rule are checked.
+
+    What gets their values; name, rule, glance, and whether it is optional, of each.
+    """
+    plan = tuple(
+        (
+            field.name,
+            field.metadata["rule"],
+            rules.GLANCES.get(field.metadata["rule"]),
+            field.default is None,
+        )
         for field in attrs.fields(request)
         if "rule" in field.metadata
     )
+    return attrgetter(*[name for name, *_ in plan]), plan
 
 
 def _keep_the_rules(request: attrs.AttrsInstance) -> None:
@@ -32,12 +45,20 @@ def _keep_the_rules(request: attrs.AttrsInstance) -> None:
     """
     refusal = None
     try:
-        for name, rule, optional in _rules(type(request)):
-            value = getattr(request, name)
-            if optional and (value is None or value == ""):
-                checked = None
-            else:
-                checked = rule(name, value)
+        values, plan = _rules(type(request))
+        for value, (name, rule, glance, optional) in zip(  # noqa: B905 -- one plan, one length
+            values(request), plan
+        ):
+            if value is None and optional:
+                continue
+            if (
+                glance is not None
+                and type(value) is str
+                and 0 < len(value) <= rules.MAX_TEXT
+                and glance(value)
+            ):
+                continue
+            checked = None if optional and value == "" else rule(name, value)
             if checked is not value:
                 object.__setattr__(request, name, checked)
     except InvalidFieldError as error:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from convergegate_async.errors import InvalidFieldError
 from .words import RefundReason
 
 Rule: TypeAlias = Callable[[str, object], object]
+Glance: TypeAlias = Callable[[str], object]
 
 MAX_AMOUNT = 2**53
 MAX_TEXT = 2_048
@@ -41,7 +43,7 @@ def text(field: str, value: object) -> str:
         raise InvalidFieldError(field, "must not be empty")
     if len(value) > MAX_TEXT:
         raise InvalidFieldError(field, f"must hold at most {MAX_TEXT:,} characters")
-    if _UNPRINTABLE.search(value):
+    if not value.isprintable() and _UNPRINTABLE.search(value):
         reason = "must not hold control characters or lone surrogates"
         raise InvalidFieldError(field, reason)
     return value
@@ -189,3 +191,26 @@ def refund_reason(field: str, value: object) -> str:
     if value not in set(RefundReason):
         raise InvalidFieldError(field, f"must be one of {', '.join(RefundReason)}")
     return RefundReason(value)
+
+
+# -- at a glance ---------------------------------------------------------------------
+
+_LABEL = "[A-Za-z0-9-]{1,63}"
+
+GLANCES: dict[Rule, Glance] = {
+    text: str.isprintable,
+    currency: re.compile("[a-z]{3}").fullmatch,
+    email: re.compile(
+        rf"[A-Za-z0-9._%+-]{{1,64}}@({_LABEL}\.){{1,8}}{_LABEL}"
+    ).fullmatch,
+    phone: _PHONE.fullmatch,
+    # A shop has few addresses, and sends them with every request.
+    url: lru_cache(maxsize=512)(
+        re.compile(
+            rf"https?://({_LABEL}\.){{1,8}}{_LABEL}(/[A-Za-z0-9._~/?&=%+#-]{{0,1400}})?"
+        ).fullmatch
+    ),
+    country: re.compile("[A-Z]{2}").fullmatch,
+    locale: re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}").fullmatch,
+}
+"""Tells by one look that a rule takes a text of 1 to `MAX_TEXT` as it is."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convergegate_async._core.codec import encode_form, form_fields
+from convergegate_async._core.codec import encode_form
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import RefundStatus, SessionStatus
 
@@ -108,7 +108,7 @@ def _cannot_keep(path: Path, problem: str) -> str:
 def _spell_session(session: BookedSession) -> dict[str, object]:
     return {
         "id": session.id,
-        "request": encode_form(form_fields(session.request)).decode(),
+        "request": encode_form(session.request).decode(),
         "created_at": session.created_at,
         "expires_at": session.expires_at,
         "status": session.status,

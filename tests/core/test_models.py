@@ -769,3 +769,30 @@ def test_a_refused_value_is_in_no_frame_but_the_constructor_s() -> None:
     frames = {frame.name for frame in told.stack if "canary" in str(frame.locals)}
     assert frames & {"_keep_the_rules", "__attrs_post_init__", "email", "text"} == set()
     assert told.__context__ is None
+
+
+# -- at a glance ----------------------------------------------------------------------
+
+PARTS = (
+    "https:// http: shop . - _ @ +48 / ? # % : john pln PL pl [ \u017b \x7f 123456789"
+)
+OF_PARTS = st.lists(st.sampled_from([*PARTS.split(), " ", "\n"]), min_size=1).map(
+    "".join
+)
+VALID = ("https://shop.example/a?b=1", "j.d@shop.example", "+48123456789")
+
+
+@given(
+    rule=st.sampled_from(list(rules.GLANCES)),
+    value=OF_PARTS
+    | st.sampled_from(
+        ["https://shop.example/a?b=1", "j.d@shop.example", "+48123456789"]
+    )
+    | st.from_regex(r"https?://[a-z0-9.-]{1,70}(/[!-~]{0,9})?", fullmatch=True)
+    | st.from_regex(r"[!-~]{1,5}@[a-z0-9.-]{1,9}", fullmatch=True)
+    | st.text(min_size=1),
+)
+def test_what_passes_at_a_glance_passes_the_rule(rule: rules.Rule, value: str) -> None:
+    """The short cut takes no text that the rule would refuse or change."""
+    if rules.GLANCES[rule](value) and 0 < len(value) <= rules.MAX_TEXT:
+        assert rule("field", value) == value

@@ -22,9 +22,10 @@ from matrix import (
     call,
     expect_done,
     expect_unsent,
+    gateway,
     observe,
 )
-from raw import Exchange, Handler, RawServer, http
+from raw import Exchange, Handler, RawServer, http, relay, says
 from scripted import DONE, ScriptedTransport
 
 from convergegate_async import (
@@ -42,12 +43,6 @@ NOT_RUN = {
 
 URL = "https://gateway.example"
 Misuse = Callable[[CheckoutSessionFactory, str], Awaitable[object]]
-
-
-async def answers(exchange: Exchange) -> None:
-    """Be a gateway, for one request."""
-    await exchange.read_request()
-    await exchange.write(HEALTHY)
 
 
 # -- what the constructor refuses -----------------------------------------------------
@@ -227,7 +222,7 @@ async def test_a_certificate_that_cannot_be_trusted(fault: str, operation: str) 
     """Nothing is sent, and one handshake is enough to know."""
     ends = REFUSED_ENDS[fault]()
 
-    observed = await observe(answers, operation, tls=ends.server, ssl=ends.client)
+    observed = await observe(gateway, operation, tls=ends.server, ssl=ends.client)
 
     expect_unsent(observed, operation)
     assert "certificate" in str(observed.result)
@@ -241,13 +236,14 @@ async def test_a_protocol_that_is_too_old(fault: str, operation: str) -> None:
     del fault
     ends = authority.outdated()
 
-    observed = await observe(answers, operation, tls=ends.server, ssl=ends.client)
+    observed = await observe(gateway, operation, tls=ends.server, ssl=ends.client)
 
     expect_unsent(observed, operation)
 
 
 # -- proxies --------------------------------------------------------------------------
 
+DENIED = http(b"", "407 Proxy Authentication Required")
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -262,13 +258,13 @@ async def test_the_environment_is_not_asked(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     ends = authority.trusted() if fault == "A14-environment-https" else None
-    async with RawServer(says_no("407 Proxy Authentication Required")) as proxy:
+    async with RawServer(says(DENIED)) as proxy:
         for name in PROXY_VARIABLES:
             monkeypatch.setenv(name, proxy.base_url)
             monkeypatch.setenv(name.lower(), proxy.base_url)
 
         observed = await observe(
-            answers,
+            gateway,
             operation,
             tls=ends.server if ends else None,
             ssl=ends.client if ends else None,
@@ -279,34 +275,12 @@ async def test_the_environment_is_not_asked(
     assert f"Authorization: Basic {ENCODED}".encode() in observed.requests[0]
 
 
-def says_no(status: str) -> Handler:
-    """Answer everything with *status*."""
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.read_request()
-        await exchange.write(http(b"", status))
-
-    return refuse
-
-
 async def tunnels(exchange: Exchange) -> None:
     """Be a proxy."""
     method, target, _ = (await exchange.read_request()).split(b" ", 2)
     assert method == b"CONNECT"
-    host, port = target.decode().split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
     await exchange.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    await asyncio.gather(pump(exchange.reader, writer), pump(reader, exchange.writer))
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry over what comes, until it ends."""
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.close()
+    await relay(exchange, int(target.rpartition(b":")[2]))
 
 
 def expect_refused_by_proxy(observed: Observed, operation: str) -> None:
@@ -319,8 +293,8 @@ def expect_refused_by_proxy(observed: Observed, operation: str) -> None:
 
 PROXIES: dict[str, tuple[Handler, Callable[[Observed, str], None]]] = {
     "A14-explicit": (tunnels, expect_done),
-    "A15-407": (says_no("407 Proxy Authentication Required"), expect_refused_by_proxy),
-    "A15-502": (says_no("502 Bad Gateway"), expect_refused_by_proxy),
+    "A15-407": (says(DENIED), expect_refused_by_proxy),
+    "A15-502": (says(http(b"", "502 Bad Gateway")), expect_refused_by_proxy),
 }
 
 
@@ -332,7 +306,7 @@ async def test_a_proxy_of_one_s_own(fault: str, operation: str) -> None:
     ends = authority.trusted()
     async with RawServer(script) as proxy:
         observed = await observe(
-            answers, operation, tls=ends.server, ssl=ends.client, proxy=proxy.base_url
+            gateway, operation, tls=ends.server, ssl=ends.client, proxy=proxy.base_url
         )
 
     expect(observed, operation)
@@ -399,7 +373,7 @@ async def test_a_factory_is_used_where_it_was_opened(
 ) -> None:
     """Anywhere else it says so at once, and sends nothing."""
     misuse, problem = MISUSES[fault]
-    async with RawServer(answers) as server:
+    async with RawServer(gateway) as server:
         checkout = CheckoutSessionFactory(KEY, server.base_url)
         with pytest.raises(ConfigurationError, match=problem):
             await misuse(checkout, operation)

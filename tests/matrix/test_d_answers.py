@@ -8,8 +8,7 @@ import re
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -26,11 +25,14 @@ from matrix import (
     call,
     expect_done,
     expect_unknown,
+    expect_unknown_after_stall,
     expect_unknown_at_once,
+    expect_unsent,
+    gateway,
     listening,
     observe,
 )
-from raw import Exchange, Handler, RawServer, http
+from raw import Exchange, Handler, RawServer, hangs_up, http, resets, says
 
 from convergegate_async import (
     CheckoutSession,
@@ -65,33 +67,6 @@ Expectation = Callable[[Observed, str], None]
 # -- what a server may say -----------------------------------------------------------
 
 
-def says(*parts: bytes, stays: bool = False, resets: bool = False) -> Handler:
-    """Read each request, say *parts* one after the other, then hang up or stay."""
-
-    async def fault(exchange: Exchange) -> None:
-        await exchange.read_request()
-        for part in parts:
-            await exchange.write(part)
-            await asyncio.sleep(0.01)
-        if stays:
-            await asyncio.sleep(60)
-        if resets:
-            exchange.reset()
-
-    return fault
-
-
-def answers(data: bytes) -> Handler:
-    """Say *data* to every request, on a connection that is kept."""
-
-    async def fault(exchange: Exchange) -> None:
-        while True:
-            await exchange.read_request()
-            await exchange.write(data)
-
-    return fault
-
-
 def claims(*lines: bytes, body: bytes = SESSION) -> Handler:
     """Answer with 200, the header *lines* and *body*, as the last on its connection."""
     lines = (*lines, b"Connection: close")
@@ -116,24 +91,14 @@ async def drips(exchange: Exchange) -> None:
         await asyncio.sleep(0.05)
 
 
-async def hangs_up(exchange: Exchange) -> None:
-    """Close what was just accepted."""
-    del exchange
-
-
-async def resets(exchange: Exchange) -> None:
-    """Reset what was just accepted."""
-    exchange.reset()
-
-
 async def hangs_up_unread(exchange: Exchange) -> None:
     """Close as soon as the request begins to arrive."""
-    await exchange.reader.readexactly(1)
+    await exchange.read_some()
 
 
 async def resets_unread(exchange: Exchange) -> None:
     """Reset as soon as the request begins to arrive."""
-    await exchange.reader.readexactly(1)
+    await exchange.read_some()
     exchange.reset()
 
 
@@ -161,18 +126,19 @@ def expect_unread(observed: Observed, operation: str) -> None:
     assert observed.result.http_status is None
 
 
-def expect_unheard(observed: Observed, operation: str) -> None:
-    """What had been sent is unknown, although the server read nothing of it."""
-    del operation
+def expect_unread_after_stall(observed: Observed, operation: str) -> None:
+    """It is unknown, and no status was made up, whatever the stall left time for."""
+    expect_unknown_after_stall(observed, operation)
     assert isinstance(observed.result, OutcomeUnknownError)
-    assert observed.requests == []
+    assert observed.result.http_status is None
 
 
 def expect_undecided(observed: Observed, operation: str) -> None:
-    """Who is faster decides whether it was sent; nobody says that it was done."""
-    del operation
-    assert isinstance(observed.result, OutcomeUnknownError | NotSentError)
-    assert observed.requests == []
+    """Who is faster decides; "not sent" is said only if the server saw nothing."""
+    if isinstance(observed.result, NotSentError):
+        expect_unsent(observed, operation)
+    else:
+        assert isinstance(observed.result, OutcomeUnknownError)
 
 
 def expect_unknown_switch(observed: Observed, operation: str) -> None:
@@ -209,18 +175,18 @@ ZIPPED = gzip.compress(SESSION)
 FAULTS: dict[str, tuple[Handler, Expectation]] = {
     "D1-fin-on-accept": (hangs_up, expect_undecided),
     "D1-reset-on-accept": (resets, expect_undecided),
-    "D1-fin-before-read": (hangs_up_unread, expect_unheard),
-    "D1-reset-before-read": (resets_unread, expect_unheard),
+    "D1-fin-before-read": (hangs_up_unread, expect_unread),
+    "D1-reset-before-read": (resets_unread, expect_unread),
     "D2-reset-after-head": (resets_after_head, expect_unread),
     "D2-reset-after-body": (says(resets=True), expect_unread),
     "D3-fin-after-body": (says(), expect_unread),
-    "D4-silence": (says(stays=True), expect_unread),
+    "D4-silence": (says(stays=True), expect_unread_after_stall),
     "D5-status-line-cut": (says(b"HTTP/1.1 2"), expect_unread),
     "D5-head-cut": (says(OK + b"Content-Le"), expect_unread),
-    "D5-head-stall": (says(OK, stays=True), expect_unread),
+    "D5-head-stall": (says(OK, stays=True), expect_unread_after_stall),
     "D6-body-fin": (says(CUT), expect_unread),
     "D6-body-reset": (says(CUT, resets=True), expect_unread),
-    "D6-body-stall": (says(CUT, stays=True), expect_unread),
+    "D6-body-stall": (says(CUT, stays=True), expect_unread_after_stall),
     "D7-chunk-cut": (says(CHUNKED + CHUNK[:-5]), expect_unread),
     "D7-last-chunk-missing": (says(CHUNKED + CHUNK), expect_unread),
     "D8-bad-chunk-with-head": (says(CHUNKED + b"zz\r\n"), expect_unread),
@@ -281,7 +247,7 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
         says(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + HEALTHY),
         expect_done,
     ),
-    "D18-drip": (drips, expect_unread),
+    "D18-drip": (drips, expect_unread_after_stall),
     "D19-503-before-the-body": (refuses_unread, expect_503),
     "D20-gzip": (packs(b"gzip", ZIPPED), expect_encoded),
     "D20-gzip-cut": (packs(b"gzip", ZIPPED[:-20]), expect_encoded),
@@ -310,20 +276,16 @@ async def test_an_answer_that_is_missing_or_broken(fault: str, operation: str) -
 # -- memory --------------------------------------------------------------------------
 
 
-def _kibibytes(name: str) -> int:
+def _memory(name: str) -> int:
+    """Return the bytes that the kernel tells under *name*."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = re.search(rf"{name}:\s+(\d+)", status)
     assert found is not None
-    return int(found[1])
+    return int(found[1]) * 1024
 
 
-@contextmanager
-def bounded_growth() -> Iterator[None]:
-    """Check that at its peak the process took only a little more memory than before."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
-    before = _kibibytes("VmRSS")
-    yield
-    assert (_kibibytes("VmHWM") - before) * 1024 <= MOST_GROWTH
+def _forget_the_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 HUGE: dict[str, tuple[Callable[[], Handler], Expectation]] = {
@@ -355,12 +317,18 @@ async def test_a_huge_answer_takes_little_memory(fault: str) -> None:
     """Finding 5: what is small on the wire and large at home stays small at home."""
     build, expect = HUGE[fault]
     script = build()
-    await observe(answers(HEALTHY), "create")  # loads what every first call loads
+    await observe(gateway, "create")  # loads what every first call loads
 
-    with bounded_growth():
+    before = _memory("VmRSS")
+    peaks = []
+    for _ in range(3):  # the lowest counts: the rest of the process adds to the others
+        _forget_the_peak()
         observed = await observe(script, "create")
+        peaks.append(_memory("VmHWM"))
+        expect(observed, "create")
 
-    expect(observed, "create")
+    # Above one start: what the first try took and kept must not help the next ones.
+    assert min(peaks) - before <= MOST_GROWTH
 
 
 # -- answers that went astray --------------------------------------------------------
@@ -450,7 +418,7 @@ async def test_a_call_can_be_cancelled_at_every_step(operation: str) -> None:
 
 async def _cancel_after(steps: int, operation: str) -> bool:
     """Cancel a call after *steps* turns of the loop; tell whether it was too late."""
-    async with RawServer(answers(HEALTHY)) as server:
+    async with RawServer(gateway) as server:
         checkout = CheckoutSessionFactory(
             KEY, server.base_url, retry=TWICE, pool=PoolLimits(limit=1)
         )
@@ -575,7 +543,7 @@ async def test_closing_with_a_hundred_calls_under_way(closing: str) -> None:
 BLOCKS: dict[str, tuple[float, float, float]] = {
     # seconds of the block, of an attempt, of the deadline
     "D25-within-an-attempt": (0.5, 5.0, 10.0),
-    "D25-past-an-attempt": (0.5, 0.15, 10.0),
+    "D25-past-an-attempt": (0.9, 0.7, 10.0),
     "D25-past-the-deadline": (0.5, 0.15, 0.3),
 }
 
@@ -591,13 +559,13 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
     calls_at_once = 20
     arrived = asyncio.Event()
 
-    async def gateway(exchange: Exchange) -> None:
+    async def notices(exchange: Exchange) -> None:
         while True:
             await exchange.read_request()
             arrived.set()
             await exchange.write(HEALTHY)
 
-    async with RawServer(gateway) as server:
+    async with RawServer(notices) as server:
         checkout = CheckoutSessionFactory(
             KEY,
             server.base_url,

@@ -22,7 +22,7 @@ from matrix import (
     expect_unknown_at_once,
     observe,
 )
-from raw import Exchange, Handler, http
+from raw import Exchange, Handler, http, says
 from scripted import ScriptedTransport, scripted_factory
 
 from convergegate_async import (
@@ -48,15 +48,10 @@ NOW = 1_700_000_000
 # -- what a server may say -----------------------------------------------------------
 
 
-def says(body: bytes, status: str = "200 OK", kind: bytes = b"") -> Handler:
+def serves(body: bytes, status: str = "200 OK", kind: bytes = b"") -> Handler:
     """Answer with *body*, of the content type *kind* if there is one."""
     extra = CLOSE + (b"Content-Type: " + kind + b"\r\n" if kind else b"")
-
-    async def healthy(exchange: Exchange) -> None:
-        await exchange.read_request()
-        await exchange.write(http(body, status, extra))
-
-    return healthy
+    return says(http(body, status, extra))
 
 
 def tells(**fields: object) -> bytes:
@@ -308,7 +303,7 @@ async def test_a_body_that_is_not_as_it_should_be(body: str, operation: str) -> 
     """Finding 12: what can be read is taken as it is, what cannot is not made up."""
     text, expect = BODIES[body]
 
-    observed = await observe(says(text), operation)
+    observed = await observe(serves(text), operation)
 
     expect(observed, operation)
 
@@ -329,7 +324,7 @@ async def test_a_content_type_decides_nothing(kind: str, operation: str) -> None
     """The bytes are JSON in UTF-8, or they are not; whatever they are called."""
     body, name, expect = TYPES[kind]
 
-    observed = await observe(says(body, kind=name), operation)
+    observed = await observe(serves(body, kind=name), operation)
 
     expect(observed, operation)
 
@@ -362,7 +357,7 @@ async def test_a_refusal_in_any_words(refusal: str) -> None:
 
     Only what the very call has sent can be known as personal.
     """
-    observed = await observe(says(REFUSALS[refusal], "400 Bad Request"), "create")
+    observed = await observe(serves(REFUSALS[refusal], "400 Bad Request"), "create")
 
     expect_rejected(observed, "create")
 

@@ -393,7 +393,8 @@ async def test_a_task_group_ends_its_calls_in_a_legal_state(
 
         with pytest.raises(ExceptionGroup) as caught:
             await all_together()
-        left = await asyncio.wait_for(checkout.aclose(drain=0), SOON)
+        async with asyncio.timeout(SOON):
+            left = await checkout.aclose(drain=0)
 
     keys = {f"order-{number}" for number in range(siblings)}
     warned = " ".join(
@@ -566,7 +567,7 @@ async def test_one_attempt_is_one_request(fault: str, operation: str) -> None:
     """Finding 3: aiohttp repeats nothing by itself, be the connection new or kept."""
     healthy_first = [HEALTHY] if fault == "G11-kept" else []
 
-    async def hangs_up(exchange: Exchange) -> None:
+    async def listens(exchange: Exchange) -> None:
         for answer in healthy_first:
             await exchange.read_request()
             await exchange.write(answer)
@@ -574,7 +575,7 @@ async def test_one_attempt_is_one_request(fault: str, operation: str) -> None:
 
     policy = RetryPolicy(max_attempts=1)
     async with (
-        RawServer(hangs_up) as server,
+        RawServer(listens) as server,
         CheckoutSessionFactory("sk_test_x", server.base_url, retry=policy) as checkout,
     ):
         for _ in healthy_first:

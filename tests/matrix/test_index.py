@@ -1,6 +1,7 @@
 """Every numbered fault has its test, or the reason why it has none."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -27,8 +28,15 @@ _NUMBER = re.compile(r"[A-J][0-9]+")
 def tested() -> set[str]:
     """The numbers that the ids of the collected tests hold."""
     command = (sys.executable, "-m", "pytest", "--collect-only", "-q", str(MATRIX))
+    # What measures the suite's coverage must not begin anew in the middle of it.
+    environment = {**os.environ, "PYTEST_ADDOPTS": ""}
     done = subprocess.run(  # noqa: S603 -- our own tests
-        command, cwd=MATRIX.parents[1], capture_output=True, text=True, check=False
+        command,
+        cwd=MATRIX.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2_000:]
     ids = (_PARAMETERS.search(line) for line in done.stdout.splitlines())

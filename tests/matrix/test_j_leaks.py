@@ -34,7 +34,7 @@ from matrix import (
     listening,
     observe,
 )
-from raw import Exchange, Handler, RawServer, http
+from raw import Exchange, Handler, RawServer, hangs_up, http, says
 
 from convergegate_async import (
     CallError,
@@ -101,29 +101,6 @@ async def test_a_fault_of_the_sandbox_tells_nothing(
     assert sung(text) == []
 
 
-def says(answer: bytes, *, stays: bool = False) -> Handler:
-    """Read each request, say *answer*, then hang up or stay."""
-
-    async def fault(exchange: Exchange) -> None:
-        await exchange.read_request()
-        await exchange.write(answer)
-        if stays:
-            await asyncio.sleep(60)
-
-    return fault
-
-
-async def resets(exchange: Exchange) -> None:
-    """Reset as soon as a request was read."""
-    await exchange.read_request()
-    exchange.reset()
-
-
-async def hangs_up(exchange: Exchange) -> None:
-    """Do not even read."""
-    del exchange
-
-
 def quoting(status: str, *, everywhere: bool = False) -> Handler:
     """Refuse by *status*, with all that the request told in the answer's texts."""
 
@@ -152,8 +129,8 @@ SWAPPED = {"id": "other", "session_id": "other", "customer_email": ALL.decode()}
 
 RAW_FAULTS: dict[str, Handler] = {
     "J1-not-read": hangs_up,
-    "J1-reset": resets,
-    "J1-silence": says(b"", stays=True),
+    "J1-reset": says(resets=True),
+    "J1-silence": says(stays=True),
     "J1-head-garbage": says(b"HTTP/1.1 \x00" + ALL + b"\r\n\r\n"),
     "J1-head-two-lengths": says(HEALTHY.replace(b"\r\n", b"\r\nContent-Length: 1\r\n")),
     "J1-body-cut": says(HEALTHY[:-9]),

@@ -30,10 +30,15 @@ async def test_nobody_is_handed_another_s_session() -> None:
 
 @pytest.mark.parametrize("rate", RATES)
 async def test_repeats_stay_within_their_budget(rate: float) -> None:
-    """At any rate of failure: 1.10 requests a call, and one bucket."""
+    """At any rate of failure: 1.10 requests a call, and one bucket.
+
+    A factory without a budget is over that from 0.3 on. Below, there are too few
+    failures to tell, and a row only shows that they are repeated.
+    """
     told = await amplify(rate, 1_000)
 
     assert told.factor <= GOAL
+    assert told.requests == told.calls if rate == 0 else told.requests > told.calls
 
 
 @pytest.mark.parametrize("trouble", Trouble)
@@ -41,6 +46,6 @@ async def test_an_outage_is_survived(trouble: Trouble) -> None:
     """No call hangs past its deadline; two seconds later all is as before."""
     outage = await suffer(trouble, seconds=1.5, rate=100, calm=0.5)
 
-    assert outage.longest <= DEADLINE + 0.5
+    assert outage.longest <= DEADLINE + 1
     assert outage.recovery < 2
-    assert outage.told["unknown"] > 0
+    assert outage.told["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0

@@ -9,13 +9,14 @@ KEY = "sk_test_CANARYkey"
 ENCODED = "c2tfdGVzdF9DQU5BUllrZXk6"  # by HTTP Basic
 BLIK_CODE = "907356"
 PERSONAL = ("canary@example.com", "Canaria", "Canarinen", "+48999888777", "CanaryNote")
+PHONE_DIGITS = PERSONAL[3].removeprefix("+")
 CANARIES = (
     KEY,
     ENCODED,
     BLIK_CODE,
     *PERSONAL,
     "canary%40example.com",
-    "%2B48999888777",
+    PHONE_DIGITS,  # however the plus before them is spelled
 )
 
 

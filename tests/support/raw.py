@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-import socket
 import ssl
-import struct
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self
+
+from faulty import reset
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 
@@ -35,6 +36,12 @@ class Exchange:
         self.server.requests.append(head + body)
         return head + body
 
+    async def read_some(self) -> None:
+        """Note what has come of a request, or comes next, without its body."""
+        head, end, _ = (await self.reader.read(65_536)).partition(b"\r\n\r\n")
+        if head:
+            self.server.requests.append(head + end)
+
     async def write(self, data: bytes) -> None:
         """Say *data*."""
         self.writer.write(data)
@@ -42,9 +49,7 @@ class Exchange:
 
     def reset(self) -> None:
         """Hang up with a RST instead of a FIN."""
-        raw: socket.socket = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        reset(self.writer.transport)
 
 
 class RawServer:
@@ -104,3 +109,55 @@ def http(body: bytes, status: str = "200 OK", extra: bytes = b"") -> bytes:
     """Return a whole answer."""
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
     return head + extra + b"\r\n" + body
+
+
+# -- what more than one file's servers do --------------------------------------------
+
+
+def says(*parts: bytes, stays: bool = False, resets: bool = False) -> Handler:
+    """Read a request, say *parts* one after the other, then hang up, reset or stay."""
+
+    async def fault(exchange: Exchange) -> None:
+        await exchange.read_request()
+        for part in parts:
+            await exchange.write(part)
+            await asyncio.sleep(0.01)
+        if stays:
+            await asyncio.sleep(60)
+        if resets:
+            exchange.reset()
+
+    return fault
+
+
+async def hangs_up(exchange: Exchange) -> None:
+    """Hang up on whoever was just accepted, and note what is sent all the same."""
+    exchange.writer.write_eof()
+    await exchange.read_some()
+
+
+async def resets(exchange: Exchange) -> None:
+    """Reset what was just accepted, and note what had come by then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await exchange.read_some()
+    exchange.reset()
+
+
+async def relay(exchange: Exchange, port: int, delay: float = 0) -> None:
+    """Carry all between *exchange* and a local *port*, *delay* seconds late."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.gather(
+        _pump(exchange.reader, writer, delay), _pump(reader, exchange.writer, delay)
+    )
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float
+) -> None:
+    with suppress(ConnectionError), closing(writer):
+        while data := await reader.read(65_536):
+            await asyncio.sleep(delay)
+            writer.write(data)
+            await writer.drain()
+        await asyncio.sleep(delay)

@@ -1,0 +1,483 @@
+"""`create` beside other clients: the same request and answer, each in its own process.
+
+The client processes are pinned to one core, the stub to another. They take turns, round
+by round, so that a ratio is formed between neighbours in time. Read the ratios: times
+depend on the day. Peers live in an environment of their own, made on first use.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+import venv
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import aiohttp
+import attrs
+from calls import (
+    FORM,
+    KEY,
+    PATH,
+    Call,
+    by_factory,
+    by_hand,
+    floor,
+    make,
+    spread,
+    table,
+    tuned,
+    tuned_session,
+    versions,
+)
+from stub import SESSION, running_stub
+
+import convergegate_async
+from convergegate_async import CheckoutSessionFactory
+
+Way = Callable[[str], AbstractAsyncContextManager[Call]]
+"""Takes the gateway's address; a call can be made as long as it is entered."""
+
+CONCURRENCIES = (1, 32, 256)
+LOOPS = ("asyncio", "uvloop")
+REQUIRED = ("stripe>=16", "openai[aiohttp]>=3.54", "httpx>=0.28", "uvloop>=0.21")
+DRAWING = ("matplotlib>=3.10",)
+SLOW = 4
+"""The clients on httpx make so many times fewer calls: they take that much longer."""
+
+
+# -- ways to make a call ----------------------------------------------------------
+
+
+@asynccontextmanager
+async def _floor(base_url: str) -> AsyncIterator[Call]:
+    yield floor(base_url)
+
+
+@asynccontextmanager
+async def _tuned(base_url: str) -> AsyncIterator[Call]:
+    async with tuned_session() as session:
+        yield tuned(session, base_url)
+
+
+@asynccontextmanager
+async def _by_hand(base_url: str) -> AsyncIterator[Call]:
+    async with aiohttp.ClientSession() as session:
+        yield by_hand(session, base_url)
+
+
+@asynccontextmanager
+async def _factory(base_url: str) -> AsyncIterator[Call]:
+    async with CheckoutSessionFactory(KEY, base_url) as checkout:
+        yield by_factory(checkout)
+
+
+def _stripe(http_client: str) -> Way:
+    """Return stripe-python's `checkout.sessions.create` over its *http_client*."""
+
+    @asynccontextmanager
+    async def way(base_url: str) -> AsyncIterator[Call]:
+        stripe: Any = import_module("stripe")
+        stripe.enable_telemetry = False
+        http = getattr(stripe, http_client)()
+        client = stripe.StripeClient(
+            KEY,
+            base_addresses={"api": base_url},
+            http_client=http,
+            max_network_retries=0,
+        )
+        create = client.v1.checkout.sessions.create_async
+        plain = {name: text for name, text in FORM.items() if "[" not in name}
+
+        async def call() -> object:
+            return await create(
+                {**plain, "payment_method": ["blik"], "metadata": {"order": "A-17"}}
+            )
+
+        yield call
+        await http.close_async()
+
+    return way
+
+
+def _openai(http_client: str) -> Way:
+    """Return a generated client's way: one `post`, read into a pydantic model."""
+
+    @asynccontextmanager
+    async def way(base_url: str) -> AsyncIterator[Call]:
+        openai, pydantic = import_module("openai"), import_module("pydantic")
+        fields = {name: (type(value), value) for name, value in SESSION.items()}
+        session = pydantic.create_model("Session", __base__=openai.BaseModel, **fields)
+        async with openai.AsyncOpenAI(
+            api_key=KEY,
+            base_url=base_url,
+            http_client=getattr(openai, http_client)(),
+            max_retries=0,
+        ) as client:
+
+            async def call() -> object:
+                headers = {"Idempotency-Key": uuid.uuid4().hex}
+                return await client.post(
+                    PATH,
+                    body=dict(FORM),
+                    cast_to=session,
+                    options={"headers": headers},
+                )
+
+            yield call
+
+    return way
+
+
+@asynccontextmanager
+async def _httpx(base_url: str) -> AsyncIterator[Call]:
+    async with import_module("httpx").AsyncClient(auth=(KEY, "")) as client:
+
+        async def call() -> object:
+            headers = {"Idempotency-Key": uuid.uuid4().hex}
+            answer = await client.post(
+                base_url + PATH, data=dict(FORM), headers=headers
+            )
+            answer.raise_for_status()
+            return answer.json()
+
+        yield call
+
+
+OWN: dict[str, Way] = {
+    "asyncio floor": _floor,
+    "aiohttp, tuned": _tuned,
+    "aiohttp, by hand": _by_hand,
+    "factory": _factory,
+}
+PEERS: dict[str, Way] = {
+    "stripe, aiohttp": _stripe("AIOHTTPClient"),
+    "openai, aiohttp": _openai("DefaultAioHttpClient"),
+    "stripe, httpx": _stripe("HTTPXClient"),
+    "openai, httpx": _openai("DefaultAsyncHttpxClient"),
+    "httpx, by hand": _httpx,
+}
+
+
+# -- the environment of the peers -------------------------------------------------
+
+
+def peer_python() -> str:
+    """Return the interpreter of the peers' environment, made on first use."""
+    names = (*REQUIRED, *DRAWING)
+    digest = sha256(repr((names, sys.version)).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "convergegate-async" / f"benchmarks-{digest}"
+    python, ready = str(folder / "bin" / "python"), folder / "ready"
+    if not ready.exists():
+        print(f"making an environment for {', '.join(names)}", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run(  # noqa: S603 -- what is fixed above
+            [python, "-m", "pip", "install", "-qq", *names], check=True
+        )
+        ready.touch()
+    return python
+
+
+def surroundings() -> dict[str, str]:
+    """Return variables under which what is imported here is imported there too."""
+    ours = [str(Path(convergegate_async.__file__).parents[1])]
+    ours += [entry for entry in sys.path if entry.endswith("site-packages")]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(ours)}
+    variables.pop("COVERAGE_PROCESS_START", None)
+    return variables
+
+
+# -- the client process, as its parent sees it ------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Taken:
+    """What a number of calls took.
+
+    Attributes:
+        cpu: Seconds of a call, by the process's own clock.
+        wall: Seconds of all calls together, divided by their number.
+        p50: Seconds that half of the calls were answered in.
+        p99: Seconds that all but one in a hundred were answered in.
+        memory: Resident bytes of the process afterwards; 0 where that is not told.
+    """
+
+    cpu: float
+    wall: float
+    p50: float
+    p99: float
+    memory: int
+
+
+class Client:
+    """A process that makes calls in one way, as often as it is told."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def tell(self, calls: int, concurrency: int, rate: float = 0) -> None:
+        """Have it make so many calls.
+
+        Args:
+            calls: How many.
+            concurrency: How many at a time.
+            rate: How many start in a second, whatever became of those before; as many
+                as get through if 0.
+        """
+        if self._process.stdin is None:
+            raise AssertionError
+        self._process.stdin.write(f"{calls} {concurrency} {rate}\n")
+        self._process.stdin.flush()
+
+    def hear(self) -> Taken:
+        """Wait for what they took."""
+        if self._process.stdout is None:
+            raise AssertionError
+        line = self._process.stdout.readline()
+        if not line:
+            message = "a client process has ended early"
+            raise RuntimeError(message)
+        return Taken(**json.loads(line))
+
+    def make(self, calls: int, concurrency: int, rate: float = 0) -> Taken:
+        """Have it make so many calls, and wait for what they took."""
+        self.tell(calls, concurrency, rate)
+        return self.hear()
+
+
+@contextmanager
+def running_client(
+    way: str,
+    base_url: str,
+    *,
+    python: str = sys.executable,
+    loop: str = "asyncio",
+    core: int | None = None,
+) -> Iterator[Client]:
+    """Run a client process, on the parent's core unless told another."""
+    command = [python, __file__, "--way", way, "--loop", loop, "--base-url", base_url]
+    if core is not None:
+        command += ["--core", str(core)]
+    with subprocess.Popen(  # noqa: S603 -- our own file
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=surroundings(),
+    ) as process:
+        try:
+            yield Client(process)
+        finally:
+            if process.stdin is not None:
+                process.stdin.close()
+
+
+# -- the client process, from within ----------------------------------------------
+
+
+async def obey(way: Way, base_url: str) -> None:
+    """Make calls as stdin tells, until it ends; tell on stdout what they took."""
+    async with way(base_url) as call:
+        for line in sys.stdin:
+            calls, concurrency, rate = line.split()
+            # Connections that went stale while it was others' turn are opened anew.
+            await make(call, int(concurrency), int(concurrency))
+            taken = await clocked(call, int(calls), int(concurrency), float(rate))
+            print(json.dumps(attrs.asdict(taken)), flush=True)
+
+
+async def clocked(call: Call, calls: int, concurrency: int, rate: float) -> Taken:
+    """Make so many calls, and return what they took."""
+    cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+    if rate:
+        times = await arrive(call, calls, rate)
+    else:
+        times = await make(call, calls, concurrency)
+    cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+    shares = statistics.quantiles(times, n=100, method="inclusive")
+    return Taken(
+        cpu=cpu / calls / 1e9,
+        wall=wall / calls / 1e9,
+        p50=shares[49] / 1e9,
+        p99=shares[98] / 1e9,
+        memory=resident(),
+    )
+
+
+async def arrive(call: Call, calls: int, rate: float) -> list[int]:
+    """Start so many calls in a second; return the nanoseconds since each was due."""
+    taken: list[int] = []
+
+    async def one(due: int) -> None:
+        await call()
+        taken.append(time.perf_counter_ns() - due)
+
+    started = time.perf_counter_ns()
+    async with asyncio.TaskGroup() as callers:
+        for number in range(calls):
+            due = started + int(number / rate * 1e9)
+            # The loop's own timers are a millisecond coarse.
+            while time.perf_counter_ns() < due:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            callers.create_task(one(due))
+    return taken
+
+
+def resident() -> int:
+    """Return the resident bytes of this process, or 0 where they cannot be told."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Be a client process."""
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    factory = asyncio.new_event_loop
+    if options.loop == "uvloop":
+        factory = import_module("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(obey({**OWN, **PEERS}[options.way], options.base_url))
+
+
+# -- the comparison ---------------------------------------------------------------
+
+Rounds = dict[str, list[Taken]]
+"""What every way took, round by round."""
+
+
+def take_turns(
+    clients: dict[str, Client], *, pairs: int, calls: int, concurrency: int
+) -> Rounds:
+    """Let every client make its calls, one after the other, so many times."""
+    rounds: Rounds = {way: [] for way in clients}
+    for _ in range(pairs):
+        for way, client in clients.items():
+            share = SLOW if "httpx" in way else 1
+            rounds[way].append(client.make(max(1, calls // share), concurrency))
+    return rounds
+
+
+def compare(ways: Sequence[str], options: argparse.Namespace) -> list[list[str]]:
+    """Return the lines of the table."""
+    python = sys.executable if options.no_peers else peer_python()
+    lines: list[list[str]] = []
+    for loop in options.loops:
+        with running_stub() as base_url, ExitStack() as processes:
+            clients = {
+                way: processes.enter_context(
+                    running_client(way, base_url, python=python, loop=loop)
+                )
+                for way in ways
+            }
+            for concurrency in CONCURRENCIES:
+                rounds = take_turns(
+                    clients,
+                    pairs=options.pairs,
+                    calls=options.calls,
+                    concurrency=concurrency,
+                )
+                setting = f"{loop}, {concurrency}"
+                lines += [line(setting, way, rounds) for way in ways]
+    return lines
+
+
+def line(setting: str, way: str, rounds: Rounds) -> list[str]:
+    """Return a line of the table: medians, and medians of ratios with p10 to p90."""
+    cpu = [taken.cpu for taken in rounds[way]]
+    wall = [taken.wall for taken in rounds[way]]
+
+    def ratio(other: str) -> str:
+        pairs = zip(rounds[way], rounds[other], strict=True)
+        return spread(mine.cpu / theirs.cpu for mine, theirs in pairs)
+
+    ours = [taken.wall for taken in rounds["factory"]]
+    return [
+        setting,
+        way,
+        f"{statistics.median(cpu) * 1e6:.0f}",
+        f"{statistics.median(wall) * 1e6:.0f}",
+        ratio("aiohttp, tuned"),
+        ratio("aiohttp, by hand"),
+        spread(its / our for its, our in zip(wall, ours, strict=True)),
+    ]
+
+
+HEAD = (
+    "loop, at once",
+    "client",
+    "CPU, µs",
+    "wall, µs",
+    "CPU to tuned",
+    "CPU to by hand",
+    "factory's calls/s to its",
+)
+
+
+def peer_versions() -> str:
+    """Return the versions of the peers, and of what they stand on."""
+    names = ("stripe", "openai", "httpx", "httpx2", "pydantic", "uvloop")
+    command = [peer_python(), "-c", f"import calls; print(calls.versions{names})"]
+    here = Path(__file__).parent
+    return subprocess.run(  # noqa: S603 -- our own file
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=here,
+        env=surroundings(),
+    ).stdout.strip()
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=12, help="rounds, 2 at least")
+    parser.add_argument("--calls", type=int, default=2_000, help="calls of a round")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS)
+    parser.add_argument("--no-peers", action="store_true", help="aiohttp alone")
+    parser.add_argument("--quick", action="store_true", help="see that it works")
+    parser.add_argument("--way", choices=[*OWN, *PEERS], help=argparse.SUPPRESS)
+    parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
+    parser.add_argument("--base-url", help=argparse.SUPPRESS)
+    parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.quick:
+        options.pairs, options.calls = 2, 200
+    return options
+
+
+def main() -> None:
+    """Print a line for every way, at every concurrency, on every loop."""
+    options = read_options()
+    if options.way:
+        serve(options)
+        return
+    ways = [*OWN] if options.no_peers else [*OWN, *PEERS]
+    print(f"Python {python_version()}, {versions('aiohttp', 'attrs', 'cattrs')}")
+    if not options.no_peers:
+        print(peer_versions())
+    print(f"{options.pairs} rounds of {options.calls:,} calls\n")
+    print(table(HEAD, compare(ways, options), words=2))
+
+
+if __name__ == "__main__":
+    main()
