@@ -111,18 +111,23 @@ def create_checkout_session(
         repeat=Repeat.UNDER_KEY,
         body=encode_form(request),
         noun=request,
-        expected={
-            "customer_email": request.customer_email,
-            "currency": request.currency,
-            "amount_subtotal": request.amount,
-            "success_url": request.success_url,
-            "cancel_url": request.cancel_url,
-            "notification_url": request.notification_url,
-            "metadata": request.metadata,
-        },
+        expected=expected_of(request),
         idempotency_key=key,
         own_key=own_key,
     )
+
+
+def expected_of(request: CheckoutSessionRequest) -> Mapping[str, object]:
+    """Return what an answer to *request* has to repeat, by the answer's field names."""
+    return {
+        "customer_email": request.customer_email,
+        "currency": request.currency,
+        "amount_subtotal": request.amount,
+        "success_url": request.success_url,
+        "cancel_url": request.cancel_url,
+        "notification_url": request.notification_url,
+        "metadata": request.metadata,
+    }
 
 
 def retrieve_checkout_session(session_id: str) -> Operation[CheckoutSession]:

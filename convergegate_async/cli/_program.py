@@ -11,7 +11,7 @@ import click
 
 from convergegate_async import __version__, errors
 
-from . import _demo, _payments, _sandbox, _sessions, _webhooks
+from . import _bulk, _demo, _payments, _sandbox, _sessions, _webhooks
 
 
 def exit_code_of(error: errors.ConvergeGateError) -> int:
@@ -110,3 +110,4 @@ program.add_command(_payments.pay)
 program.add_command(_payments.wait)
 program.add_command(_payments.refund)
 program.add_command(_webhooks.webhooks)
+program.add_command(_bulk.bulk)

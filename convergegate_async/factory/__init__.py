@@ -2,7 +2,9 @@
 
 import os
 import ssl as tls
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
@@ -24,6 +26,7 @@ from convergegate_async._core.settings import (
     missing_variables,
     read_settings,
 )
+from convergegate_async._core.verdicts import Finding
 from convergegate_async._transport import AiohttpTransport, Transport
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import (
@@ -134,6 +137,8 @@ class CheckoutSessionFactory:
             )
             raise ConfigurationError(message)
         timeouts = timeouts or Timeouts()
+        pool = pool or PoolLimits()
+        self._limit = pool.limit
         self._caller = Caller(
             settings=settings,
             policy=retry or RetryPolicy(),
@@ -141,7 +146,7 @@ class CheckoutSessionFactory:
             transport=transport
             or AiohttpTransport(
                 timeouts=timeouts,
-                pool=pool or PoolLimits(),
+                pool=pool,
                 connector=connector,
                 proxy=hidden_proxy.reveal(),
                 ssl=ssl,
@@ -386,6 +391,47 @@ class CheckoutSessionFactory:
             ConfigurationError: The factory is not open here.
         """
         return await self._caller.run(retrieve_refund(refund_id), timeout)
+
+    # -- for those who make many calls -------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be under way at once."""
+        return self._limit
+
+    @property
+    def base_url(self) -> str:
+        """Where it calls, without ``/v1``."""
+        return self._caller.settings.base_url
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether its key may move real money: any but a test key may."""
+        return not self._caller.settings.api_key.reveal().startswith("sk_test_")
+
+    def fingerprint(self, salt: bytes) -> str:
+        """Return 16 hexadecimal digits that tell its key from others, and no more."""
+        key = self._caller.settings.api_key.reveal().encode()
+        return blake2b(key, digest_size=8, key=salt).hexdigest()
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """Whether and when it tries again."""
+        return self._caller.policy
+
+    @property
+    def world(self) -> World:
+        """Where its time and chance come from."""
+        return self._caller.world
+
+    @contextmanager
+    def listening(self, hear: Callable[[Finding], None]) -> Iterator[None]:
+        """Have *hear* called with what every failed attempt shows, whoever makes it."""
+        self._caller.listeners.append(hear)
+        try:
+            yield
+        finally:
+            self._caller.listeners.remove(hear)
 
     def _fresh_key(self) -> str:
         return fresh_key(self._caller.world.dice())

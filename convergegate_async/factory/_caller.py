@@ -6,7 +6,7 @@ tenacity is known here and nowhere else.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -131,10 +131,11 @@ class Caller:
         self.settings = settings
         self.world = world
         self.life = Life(transport)
-        self._policy = policy
+        self.policy = policy
         self._timeouts = timeouts
         self._transport = transport
         self._budget = RetryBudget(policy)
+        self.listeners: list[Callable[[Finding], None]] = []
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def run(self, operation: Operation[A], timeout: float | None) -> A:
@@ -250,6 +251,8 @@ class Caller:
             )
         if isinstance(result, Finding):
             call.findings.append(result)
+            for hear in self.listeners:
+                hear(result)
             if result.mistrusted and isinstance(outcome, HttpResponse):
                 everything = result.mistrusted > 1
                 self._transport.distrust(outcome, everything=everything)
@@ -292,11 +295,11 @@ class Caller:
     def _goes_again(self, call: _Call[Answer], finding: Finding) -> bool:
         """Decide, take a repeat out of the budget, and leave word of the pause."""
         operation = call.operation
-        if self.life.cut or not may_repeat(finding, operation.repeat, self._policy):
+        if self.life.cut or not may_repeat(finding, operation.repeat, self.policy):
             return False
         pause = next_pause(
             finding,
-            self._policy,
+            self.policy,
             attempt=len(call.findings),
             remaining=call.deadline - self.world.clock(),
             spread=self.world.spread(),
@@ -317,7 +320,7 @@ class Caller:
     async def _settle(self, call: _Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
         look = call.operation.look
-        if look is None or self._policy.max_attempts == 1:
+        if look is None or self.policy.max_attempts == 1:
             return finding
         if not isinstance(call.error(self.world.clock()), OutcomeUnknownError):
             return finding
@@ -351,7 +354,7 @@ class Caller:
                         return result
                 elif not (
                     self.life.cut
-                    or may_repeat(result, call.operation.repeat, self._policy)
+                    or may_repeat(result, call.operation.repeat, self.policy)
                 ):
                     # The last look speaks for the wait: the others were looked past.
                     call.findings = [result]

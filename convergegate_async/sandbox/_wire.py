@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -70,8 +71,9 @@ async def break_answer(
         case FaultKind.TRUNCATE | FaultKind.STALL_BODY | FaultKind.DRIP:
             body = _spell(reply)
             response.content_length = len(body)
-            await response.prepare(request)
-            await _write_badly(response, body, fault, closing)
+            with suppress(ConnectionResetError):  # nobody listens any more
+                await response.prepare(request)
+                await _write_badly(response, body, fault, closing)
         case _:
             pass
     if fault.kind is not FaultKind.DRIP:

@@ -18,6 +18,7 @@ from canaries import KEY, canary_order, channels, sung
 from matrix import (
     HEALTHY,
     OPERATIONS,
+    REST,
     SESSION,
     SESSION_ID,
     TWICE,
@@ -465,7 +466,7 @@ async def test_a_timeout_of_the_callers_own(span: str) -> None:
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
-        await asyncio.sleep(0)  # would raise what is left of a cancellation
+        await asyncio.sleep(REST)  # would raise what is left of a cancellation
 
     assert type(caught.value) is TimeoutError
     assert sung(channels(caught.value)) == []

@@ -1,0 +1,142 @@
+"""What a durable job costs beside `create` alone, and whether its memory stays flat.
+
+Rounds of `create`, of `create_many`, and of a job from a CSV file through the journal
+take turns in one process, at the same concurrency. Goals (performance 5): at least
+0.95 of the calls a second with `create_many`, 0.85 with the journal.
+"""
+
+import argparse
+import asyncio
+import csv
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from itertools import islice, repeat
+from pathlib import Path
+
+from calls import FORM, by_factory, order
+from stub import running_stub
+
+from convergegate_async import CheckoutSessionFactory
+from convergegate_async.bulk import (
+    Job,
+    Journal,
+    Outcome,
+    Problem,
+    Reading,
+    Row,
+    Rules,
+    create_many,
+    new_record,
+    read_rows,
+)
+
+CONCURRENCY = 32
+
+
+def write_input(path: Path, rows: int) -> str:
+    """Write so many equal orders under ids of their own."""
+    columns = {**FORM, "metadata[order]": "A-17"}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", *columns])
+        for number in range(rows):
+            writer.writerow([f"order-{number}", *columns.values()])
+    return str(path)
+
+
+async def create_alone(checkout: CheckoutSessionFactory, calls: int) -> None:
+    """Make so many calls with as many workers."""
+    call, left = by_factory(checkout), iter(range(calls))
+
+    async def work() -> None:
+        for _ in left:
+            await call()
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(CONCURRENCY):
+            workers.create_task(work())
+
+
+async def exhaust(outcomes: AsyncIterator[Outcome]) -> None:
+    """Let a job run to its end."""
+    async for _ in outcomes:
+        pass
+
+
+def resident() -> float:
+    """Return the MiB that this process holds in memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 2**20
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a closed journal."""
+    return path.stat().st_size
+
+
+async def timed(work: Awaitable[None], calls: int) -> float:
+    """Return the calls a second that *work* made."""
+    started = time.perf_counter()
+    await work
+    return calls / (time.perf_counter() - started)
+
+
+async def compare(base_url: str, *, rounds: int, calls: int) -> None:
+    """Print a line for each way, and how memory grew."""
+    rules = Rules()
+    rates: dict[str, list[float]] = {"create": [], "create_many": [], "job": []}
+    memory: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = write_input(Path(folder, "orders.csv"), rounds * calls)
+        rows: Iterator[Row | Problem] = read_rows(source, Reading())
+        async with CheckoutSessionFactory(
+            "sk_test_x", base_url, retry=rules.policy()
+        ) as checkout:
+            record = new_record(checkout, "bench")
+            with Journal.create(Path(folder, "bench.journal"), record) as journal:
+                for _ in range(rounds):
+                    many = create_many(
+                        checkout,
+                        (order() for _ in repeat(None, calls)),
+                        concurrency=CONCURRENCY,
+                    )
+                    durable = Job(journal, checkout, rules).run(
+                        islice(rows, calls), concurrency=CONCURRENCY
+                    )
+                    for name, work in (
+                        ("create", create_alone(checkout, calls)),
+                        ("create_many", exhaust(many)),
+                        ("job", exhaust(durable)),
+                    ):
+                        rate = await timed(work, calls)
+                        rates[name].append(rate)
+                    memory.append(resident())
+            size = size_of(Path(folder, "bench.journal"))
+    print(f"{rounds * calls:,} rows, {CONCURRENCY} at once")
+    print("way           calls/s   to create   p10 to p90")
+    for name, found in rates.items():
+        pairs = zip(found, rates["create"], strict=True)
+        ratios = [mine / alone for mine, alone in pairs]
+        low, *_, high = statistics.quantiles(ratios, n=10)
+        print(
+            f"{name:<12} {statistics.median(found):>8,.0f} "
+            f"{statistics.median(ratios):>11.2f}   {low:.2f} to {high:.2f}"
+        )
+    print(f"memory: {memory[0]:.0f} MiB at first, {memory[-1]:.0f} at last")
+    print(f"journal: {size / rounds / calls:.0f} bytes a row")
+
+
+def main() -> None:
+    """Compare; a million rows take some minutes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--calls", type=int, default=5_000)
+    options = parser.parse_args()
+    with running_stub() as base_url:
+        asyncio.run(compare(base_url, rounds=options.rounds, calls=options.calls))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""A durable job that dies by its own hand, in the middle of what it is told to.
+
+It is run, killed and judged by ``kills.py``; the gateway and the key come from the
+environment. The traps are in what the job is built from, and so in nothing that ships.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import attrs
+
+from convergegate_async import CheckoutSessionFactory
+from convergegate_async.bulk import Job, Journal, Reading, Rules, new_record, read_rows
+from convergegate_async.bulk._records import Intent, Settlement
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+JOB = "april"
+READING = Reading(row_metadata="row")
+BEGUN = "begun"
+"""What the job says before it touches the journal."""
+
+
+class Window(StrEnum):
+    """Where a job can die (reliability 3.5)."""
+
+    READ = "read, intent not committed"
+    INTENDED = "intent committed, nothing sent"
+    SENT = "first bytes sent, no answer"
+    ANSWERED = "answered, outcome not enqueued"
+    ENQUEUED = "outcome enqueued, not committed"
+    COMMITTED = "outcome committed, not reported"
+
+
+@attrs.define
+class Trap:
+    """Kills this process when it is in *window* for the so-manieth time."""
+
+    window: Window | None
+    left: int
+
+    def step_on(self, window: Window) -> None:
+        """Come by *window*."""
+        if window is self.window:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TrappedJournal(Journal):
+    """A journal with the trap around its writes."""
+
+    trap: Trap
+
+    async def intend(self, row: Intent) -> None:
+        """Have a trap before and after it."""
+        self.trap.step_on(Window.READ)
+        await super().intend(row)
+        self.trap.step_on(Window.INTENDED)
+
+    def settle(self, outcome: Settlement) -> Awaitable[None]:
+        """Have a trap before it, after it was asked, and after it is durable."""
+        self.trap.step_on(Window.ANSWERED)
+        written = super().settle(outcome)
+        self.trap.step_on(Window.ENQUEUED)
+        return self._committed(written)
+
+    async def _committed(self, written: Awaitable[None]) -> None:
+        await written
+        self.trap.step_on(Window.COMMITTED)
+
+
+class TrappedSocket(socket.socket):
+    """A socket with the trap behind its writes."""
+
+    trap: Trap
+
+    def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
+        """Have a trap once the first bytes are the kernel's."""
+        sent = super().send(data, flags)
+        self.trap.step_on(Window.SENT)
+        return sent
+
+
+def trapped_connector(trap: Trap) -> aiohttp.TCPConnector:
+    """Return a connector for a factory, whose sockets have the trap."""
+
+    def make(address: aiohttp.AddrInfoType) -> socket.socket:
+        made = TrappedSocket(*address[:3])
+        made.trap = trap
+        return made
+
+    return aiohttp.TCPConnector(limit=0, socket_factory=make)
+
+
+def open_journal(
+    path: Path, factory: CheckoutSessionFactory, rules: Rules, trap: Trap
+) -> TrappedJournal:
+    """Open the journal; make it first, if no earlier life came so far."""
+    if path.exists():
+        journal = TrappedJournal.open(path)
+    else:
+        record = new_record(factory, JOB, keys_honoured=rules.keys_honoured)
+        journal = TrappedJournal.create(path, record)
+    journal.trap = trap
+    return journal
+
+
+async def work(orders: str, path: Path, rules: Rules, trap: Trap) -> None:
+    """Begin the job, or go on with it, to the end."""
+    policy = attrs.evolve(rules.policy(), base_delay=0.01)  # the gateway is near
+    async with (
+        trapped_connector(trap) as connector,
+        CheckoutSessionFactory.from_env(retry=policy, connector=connector) as factory,
+        open_journal(path, factory, rules, trap) as journal,
+    ):
+        job = Job(journal, factory, rules)
+        async for _ in job.run(read_rows(orders, READING), concurrency=64):
+            pass
+
+
+def main() -> None:
+    """Live as the arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("orders")
+    parser.add_argument("journal", type=Path)
+    parser.add_argument("--keys-honoured", action="store_true")
+    parser.add_argument("--window", choices=[window.name for window in Window])
+    parser.add_argument("--passes", type=int, default=1)
+    options = parser.parse_args()
+    window = None if options.window is None else Window[options.window]
+    print(BEGUN, flush=True)
+    rules = Rules(keys_honoured=options.keys_honoured)
+    trap = Trap(window, options.passes)
+    asyncio.run(work(options.orders, options.journal, rules, trap))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""Whether a durable job keeps its promises (reliability 3.4) over thousands of kills.
+
+A job runs as a process of its own against a sandbox in this one, which fails 5 % of its
+requests; it is killed with SIGKILL, at random moments and in each of the crash windows,
+and resumed until it ends. The judge is the sandbox's own book.
+"""
+
+import argparse
+import asyncio
+import csv
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from signal import SIGKILL
+from tempfile import TemporaryDirectory
+
+import attrs
+from killed_job import BEGUN, JOB, READING, Window
+
+from convergegate_async import derive_key
+from convergegate_async.bulk import Journal, State, every_row
+from convergegate_async.bulk._records import RowRecord
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
+
+KEY = "sk_test_CANARYkey"
+ORDER = {
+    "currency": "pln",
+    "customer_email": "canary@example.com",
+    "customer_firstname": "Canaria",
+    "customer_lastname": "Canarinen",
+    "customer_phone": "+48999888777",
+    "success_url": "https://shop.example/thanks",
+}
+SECRETS = (b"canar", b"999888777", b"c2tfdGVzdF9DQU5BUlk")
+"""What no journal may hold, in lower case but for the key in HTTP Basic's base64."""
+
+REFUSED = 429
+"""The one fault that proves that nothing was done: the row may be sent again."""
+
+FAULTS = tuple(
+    attrs.evolve(fault, operation="create", probability=0.05 / 6)
+    for fault in (
+        Fault(FaultKind.STATUS, status=REFUSED),
+        Fault(FaultKind.STATUS, status=503),
+        Fault(FaultKind.STATUS, status=500, work_done=True),
+        Fault(FaultKind.RESET),
+        Fault(FaultKind.LOST),
+        Fault(FaultKind.TRUNCATE),
+    )
+)
+_SCRIPT = Path(__file__).with_name("killed_job.py")
+_PATIENCE = 120.0  # seconds that a life may take
+_MOST_SHOWN = 20
+_ECHO = 0.02  # seconds in which the sandbox reads what a dead job has sent
+
+
+@attrs.frozen
+class Kill:
+    """How a life of the job ends.
+
+    Attributes:
+        window: The crash window; `None` for any moment.
+        passes: How often the window is passed, this time included.
+        seconds: From the begin of a life to its end, where there is no window.
+    """
+
+    window: Window | None = None
+    passes: int = 1
+    seconds: float = 0.0
+
+
+@attrs.define
+class Verdict:
+    """What became of the jobs of one mode.
+
+    Attributes:
+        seconds: How long it took.
+        kills: How many lives ended so, by window.
+        rows: How many rows ended in each state.
+        alarms: How many rows are unknown though the gateway has no session for them.
+        violations: What was broken, by the invariants' numbers.
+    """
+
+    honoured: bool
+    jobs: int = 0
+    kills: Counter[Window | None] = attrs.field(factory=Counter)
+    rows: Counter[State] = attrs.field(factory=Counter)
+    alarms: int = 0
+    violations: list[str] = attrs.field(factory=list)
+    seconds: float = 0.0
+
+
+@attrs.frozen
+class Evidence:
+    """All that is known of a job, from both sides, by row.
+
+    Attributes:
+        records: What the journal says; nothing of a row that is pending.
+        arrivals: What the sandbox saw, in order.
+        sessions: The ids of those that the sandbox has.
+    """
+
+    records: Mapping[str, RowRecord]
+    arrivals: Mapping[str, Sequence[SeenRequest]]
+    sessions: Mapping[str, Sequence[str]]
+
+
+class Story:
+    """One job from its begin to its end, through as many lives as it takes."""
+
+    def __init__(
+        self, home: Path, sandbox: Sandbox, rows: int, *, honoured: bool
+    ) -> None:
+        self.row_ids = [f"o{number}" for number in range(rows)]
+        self._sandbox = sandbox
+        self._honoured = honoured
+        self._orders = home / "orders.csv"
+        self._folder = home / "job"
+        self._copy = home / "copy"
+        self._folder.mkdir()
+        with self._orders.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "amount", *ORDER])
+            writer.writerows(
+                [row_id, amount, *ORDER.values()]
+                for amount, row_id in enumerate(self.row_ids, 1)
+            )
+
+    async def live(self, kill: Kill | None) -> bool:
+        """Run the job, and tell whether it was killed before it ended.
+
+        Raises:
+            RuntimeError: It ended otherwise.
+        """
+        with self._start(kill) as job:
+            try:
+                await asyncio.to_thread(_hear, job, BEGUN)
+                if kill is not None and kill.window is None:
+                    await asyncio.sleep(kill.seconds)
+                    job.kill()
+                code = await asyncio.to_thread(job.wait, _PATIENCE)
+            finally:
+                job.kill()
+        if code not in (0, -SIGKILL):
+            message = f"the job ended with {code}"
+            raise RuntimeError(message)
+        await asyncio.sleep(_ECHO)
+        return code == -SIGKILL
+
+    def _start(self, kill: Kill | None) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # noqa: S603 -- our own script
+            [sys.executable, _SCRIPT, *self._arguments(kill)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment(),
+        )
+
+    def _arguments(self, kill: Kill | None) -> Iterator[str]:
+        yield from (str(self._orders), str(self._folder / f"{JOB}.journal"))
+        if self._honoured:
+            yield "--keys-honoured"
+        if kill is not None and kill.window is not None:
+            yield from ("--window", kill.window.name, "--passes", str(kill.passes))
+
+    def _environment(self) -> dict[str, str]:
+        # Whoever is killed cannot tell what of it was covered.
+        inherited = os.environ.items()
+        return {
+            **{name: word for name, word in inherited if "COVERAGE" not in name},
+            "CONVERGEGATE_API_KEY": KEY,
+            "CONVERGEGATE_BASE_URL": self._sandbox.base_url,
+        }
+
+    async def judge(self, *, over: bool) -> tuple[Evidence, list[str]]:
+        """Return what is known now, and what of it breaks a promise."""
+        records, wrong = await self._read_copy()
+        evidence = Evidence(records, self._arrivals(), self._sessions())
+        known = set(self.row_ids)
+        wrong += [f"I1: {name} is no row" for name in set(records) - known]
+        wrong += [
+            f"I4: {key} is no row's key" for key in set(evidence.arrivals) - known
+        ]
+        wrong += [f"I6: {name} holds personal data" for name in self._telling_files()]
+        for row_id in self.row_ids:
+            broken = _broken(evidence, row_id, honoured=self._honoured, over=over)
+            wrong += [f"{promise} ({row_id})" for promise in broken]
+        return evidence, wrong
+
+    async def _read_copy(self) -> tuple[dict[str, RowRecord], list[str]]:
+        """Read what a dead job left as a resumed one would, and leave it to that."""
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.copytree(self._folder, self._copy)
+        path = self._copy / f"{JOB}.journal"
+        if not path.exists():
+            return {}, []
+        with Journal.open(path) as journal:
+            records = {row.row_id: row async for row in every_row(journal)}
+            return records, await journal.check()
+
+    def _telling_files(self) -> list[str]:
+        told = {path.name: path.read_bytes() for path in self._folder.iterdir()}
+        return [
+            name
+            for name, data in told.items()
+            if any(secret in data or secret in data.lower() for secret in SECRETS)
+        ]
+
+    def _arrivals(self) -> dict[str, list[SeenRequest]]:
+        names = {derive_key(JOB, row_id): row_id for row_id in self.row_ids}
+        arrivals = defaultdict(list)
+        for seen in self._sandbox.seen:
+            key = str(seen.idempotency_key)
+            arrivals[names.get(key, key)].append(seen)
+        return arrivals
+
+    def _sessions(self) -> dict[str, list[str]]:
+        sessions = defaultdict(list)
+        for session in self._sandbox.book.sessions.values():
+            metadata = session.request.metadata or {}
+            sessions[metadata[str(READING.row_metadata)]].append(session.id)
+        return sessions
+
+
+def _broken(
+    evidence: Evidence, row_id: str, *, honoured: bool, over: bool
+) -> Iterator[str]:
+    """Yield the promises that are broken to a row."""
+    record = evidence.records.get(row_id)
+    state = None if record is None else record.state
+    came = evidence.arrivals.get(row_id, ())
+    made = evidence.sessions.get(row_id, ())
+    if over and state in (None, State.SENT):
+        yield "I1: left open at the end"
+    if came and state is None:
+        yield "I2: sent before it was intended"
+    if not honoured and any(seen.status != REFUSED for seen in came[:-1]):
+        yield "I3: sent again though it may have been done"
+    if len({seen.body for seen in came}) > 1:
+        yield "I4: sent with two bodies"
+    if len(made) > 1:
+        yield "I5: opened twice"
+    if made and state in (None, State.FAILED):
+        yield "I5: opened, and the journal denies it"
+    if record is not None and state is State.DONE and [record.session_id] != [*made]:
+        yield "I5: done, and not by the session that was opened"
+    if over and honoured and state is not State.DONE:
+        yield "I5: not done though keys are honoured"
+
+
+async def kill_jobs(
+    kills: Iterable[Kill],
+    *,
+    rows: int,
+    honoured: bool,
+    deceived: bool = False,
+    seed: int = 17,
+) -> Verdict:
+    """Work on one job after the other until each of *kills* has ended a life.
+
+    Args:
+        kills: Each happens once, in this order.
+        rows: Of one job.
+        honoured: What the jobs are told of keys.
+        deceived: The gateway ignores them all the same.
+        seed: Of the first sandbox; each has the next.
+    """
+    verdict, left = Verdict(honoured), deque(kills)
+    started = time.perf_counter()
+    while left:
+        with TemporaryDirectory() as home:
+            async with Sandbox(
+                api_key=KEY,
+                honour_keys=honoured and not deceived,
+                faults=FAULTS,
+                seed=seed + verdict.jobs,
+            ) as sandbox:
+                story = Story(Path(home), sandbox, rows, honoured=honoured)
+                await _tell(story, left, verdict)
+    verdict.seconds = time.perf_counter() - started
+    return verdict
+
+
+def _hear(job: subprocess.Popen[str], line: str) -> None:
+    """Wait until *job* says *line*, and nothing else."""
+    if job.stdout is None or job.stdout.readline().strip() != line:
+        message = "the job ended before it began"
+        raise RuntimeError(message)
+
+
+async def _tell(story: Story, left: deque[Kill], verdict: Verdict) -> None:
+    """Kill a job with what is *left* until it ends, and judge it after each life."""
+    over, kills = False, 0
+    evidence = Evidence({}, {}, {})
+    while not over:
+        kill = left[0] if left else None
+        over = not await story.live(kill)
+        evidence, wrong = await story.judge(over=over)
+        verdict.violations += wrong
+        if not over and kill is not None:
+            verdict.kills[kill.window] += 1
+            kills += 1
+            left.popleft()
+        elif kill is not None and kill.window is not None and not kills:
+            message = f"a whole job never came by {kill.window.name}"
+            raise RuntimeError(message)
+    verdict.jobs += 1
+    for row_id, record in evidence.records.items():
+        verdict.rows[record.state] += 1
+        is_alarm = record.state is State.UNKNOWN and not evidence.sessions.get(row_id)
+        verdict.alarms += is_alarm
+
+
+def plan(dice: random.Random, *, moments: int, windows: int, rows: int) -> list[Kill]:
+    """Return so many kills at random *moments*, and so many in each of the windows."""
+    kills = [Kill(seconds=dice.uniform(0.05, 0.6)) for _ in range(moments)]
+    most = min(200, rows // 2)
+    kills += [
+        Kill(window, passes=dice.randint(1, most))
+        for window in Window
+        for _ in range(windows)
+    ]
+    dice.shuffle(kills)
+    return kills
+
+
+def show(verdict: Verdict) -> None:
+    """Print what became of the jobs of one mode."""
+    rows = verdict.rows
+    print(
+        f"keys {'honoured' if verdict.honoured else 'ignored'}: "
+        f"{verdict.kills.total():,} kills of {verdict.jobs:,} jobs of "
+        f"{rows.total():,} rows in {verdict.seconds:,.0f} s"
+    )
+    for window, count in verdict.kills.most_common():
+        print(f"  {count:>9,} killed at {window or 'a random moment'}")
+    for state, count in rows.most_common():
+        print(f"  {count:>9,} rows {state}")
+    print(f"  {verdict.alarms:>9,} of the unknown without a session")
+    print(f"  {len(verdict.violations):>9,} violations")
+    for violation in verdict.violations[:_MOST_SHOWN]:
+        print(f"            {violation}")
+
+
+def _run(task: tuple[list[Kill], int, bool, int]) -> Verdict:
+    kills, rows, honoured, seed = task
+    return asyncio.run(kill_jobs(kills, rows=rows, honoured=honoured, seed=seed))
+
+
+def main() -> None:
+    """Kill in both modes at once; print what became of the jobs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=2_000)
+    parser.add_argument("--rows", type=int, default=2_000, help="of one job")
+    parser.add_argument("--seed", type=int, default=17)
+    options = parser.parse_args()
+    dice = random.Random(options.seed)  # noqa: S311 -- chance, not secrets
+    windows = options.kills // (4 * len(Window))  # half of the kills of each mode
+    moments = options.kills // 2 - windows * len(Window)
+    tasks = [
+        (
+            plan(dice, moments=moments, windows=windows, rows=options.rows),
+            options.rows,
+            honoured,
+            options.seed,
+        )
+        for honoured in (True, False)
+    ]
+    with ProcessPoolExecutor(len(tasks)) as pool:
+        verdicts = list(pool.map(_run, tasks))
+    for verdict in verdicts:
+        show(verdict)
+    raise SystemExit(any(verdict.violations for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Chunks done by Dask distributed, on this machine or on many.
+
+A lost worker's chunk is done again by another: work must bear being done twice. Nothing
+secret may be in a chunk, for chunks show up in Dask's graph and dashboard. Scheduler
+and workers need this package, in the same version.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from importlib.util import find_spec
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from convergegate_async.errors import ConfigurationError
+
+from ._protocol import MOST_LOSSES, WorkersLostError
+from ._window import in_window
+
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+_GRACE = 0.2  # seconds, for a worker that is not wanted any more
+
+
+class DaskRunner:
+    """Runs chunks on a Dask cluster.
+
+    Args:
+        address: ``tcp://scheduler:8786`` or ``tls://…``, or ``local:4`` for four
+            processes of this machine, on loopback and without a dashboard. They start
+            with the environment as it is when the runner is entered.
+        patience: Seconds for the scheduler to answer, and for its workers to come.
+
+    Raises:
+        ConfigurationError: *address* is neither, or Dask is not installed; on
+            entering: no scheduler answers, or it has no workers.
+    """
+
+    def __init__(self, address: str, *, patience: float = 30) -> None:
+        scheme, _, rest = address.partition(":")
+        self._local = int(rest) if scheme == "local" and rest.isdecimal() else 0
+        if not self._local and not address.startswith(("tcp://", "tls://")):
+            message = "the Dask address is tcp://host:port or local:WORKERS"
+            raise ConfigurationError(message)
+        if find_spec("distributed") is None:
+            message = "Dask is not installed: pip install 'convergegate-async[dask]'"
+            raise ConfigurationError(message)
+        self._address = address
+        self._patience = patience
+        self._stack = AsyncExitStack()
+        self._client: Client | None = None
+
+    async def __aenter__(self) -> Self:
+        from distributed import Client  # noqa: PLC0415 -- an extra
+
+        async with AsyncExitStack() as stack:
+            where: LocalCluster | str = self._address
+            if self._local:
+                folder = stack.enter_context(TemporaryDirectory())
+                cluster = _local_cluster(self._local, folder)
+                where = await stack.enter_async_context(cluster)
+                stack.push_async_exit(partial(_kill_on_error, cluster))
+            try:
+                client = await stack.enter_async_context(
+                    Client(
+                        where,
+                        asynchronous=True,
+                        set_as_default=False,
+                        timeout=self._patience,
+                    )
+                )
+                await client.wait_for_workers(self._local or 1, self._patience)
+            except OSError as error:  # a TimeoutError, too
+                message = f"no Dask scheduler with workers answers at {self._address}"
+                raise ConfigurationError(message) from error
+            self._client = client
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._client = None
+        await self._stack.__aexit__(kind, error, traceback)
+
+    @property
+    def workers(self) -> int:
+        """How many chunks are worked on at once: the threads of all Dask workers."""
+        if self._client is None:
+            return max(1, self._local)
+        # Refreshed by the client every few seconds; it knows totals only.
+        return max(1, int(self._client.scheduler_info()["total_threads"]))
+
+    def map(
+        self, work: Callable[[C], R], chunks: AsyncIterator[C]
+    ) -> AsyncGenerator[R, None]:
+        """Yield what *work* makes of each chunk; see `Runner.map`.
+
+        A chunk that a worker began when the caller left is worked on to its end.
+        """
+        client = self._client
+        if client is None:
+            message = "use the runner inside `async with`"
+            raise ConfigurationError(message)
+
+        async def do(chunk: C) -> R:
+            return await _done_by(client, work, chunk)
+
+        return in_window(do, chunks, lambda: 2 * self.workers)
+
+
+async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> R:
+    from distributed import KilledWorker  # noqa: PLC0415 -- an extra
+    from distributed.client import FutureCancelledError  # noqa: PLC0415 -- an extra
+
+    # Dask's *retries* are for work that raised, which is not to be done again. Lost
+    # workers it bears by itself, as often as `distributed.scheduler.allowed-failures`.
+    future = client.submit(work, chunk, pure=False)
+    try:
+        result: R = await future
+    except KilledWorker as error:
+        message = "a chunk was lost with its worker once too often"
+        raise WorkersLostError(message) from error
+    except FutureCancelledError as error:
+        message = "the Dask scheduler was lost, or was restarted"
+        raise WorkersLostError(message) from error
+    finally:
+        future.release()
+    return result
+
+
+def _local_cluster(workers: int, folder: str) -> "LocalCluster":
+    from distributed import LocalCluster  # noqa: PLC0415 -- an extra
+
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        local_directory=folder,  # what does not fit into memory is nobody else's
+        silence_logs=logging.CRITICAL,  # what goes wrong is raised here
+        scheduler_kwargs={
+            # Else it would ask for port 8787, which another job may have.
+            "dashboard_address": "127.0.0.1:0",
+            "allowed_failures": MOST_LOSSES,
+        },
+        preload=[__name__],
+        asynchronous=True,
+    )
+
+
+async def _kill_on_error(
+    cluster: "LocalCluster",
+    _kind: type[BaseException] | None,
+    error: BaseException | None,
+    _traceback: TracebackType | None,
+) -> None:
+    # Closing alone gives each worker seconds to end its chunk.
+    if error is not None:
+        nannies = cluster.workers.values()
+        await asyncio.gather(*[nanny.close(timeout=_GRACE) for nanny in nannies])
+
+
+def dask_setup(_worker: object) -> None:
+    """Leave Ctrl-C to the program that runs the job; Dask calls this in each worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

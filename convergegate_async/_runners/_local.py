@@ -1,0 +1,98 @@
+"""Chunks done by processes of this machine."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ._protocol import MOST_LOSSES, WorkersLostError
+from ._window import in_window
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class LocalRunner:
+    """Runs chunks in spawned processes, which live no longer than this one.
+
+    Leaving on an exception kills them; else they finish what they began.
+
+    Args:
+        workers: How many processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool = _new_pool(workers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            _kill(self._pool)
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+
+    def map(
+        self, work: Callable[[C], R], chunks: AsyncIterator[C]
+    ) -> AsyncGenerator[R, None]:
+        """Yield what *work* makes of each chunk; see `Runner.map`."""
+
+        async def do(chunk: C) -> R:
+            loop = asyncio.get_running_loop()
+            for _ in range(1 + MOST_LOSSES):
+                pool = self._pool
+                try:
+                    return await loop.run_in_executor(pool, work, chunk)
+                except BrokenProcessPool:
+                    self._replace(pool)
+            message = "a chunk was lost with its process once too often"
+            raise WorkersLostError(message)
+
+        return in_window(do, chunks, lambda: 2 * self.workers)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        # One lost process breaks the whole pool: the first chunk to hear of it comes
+        # here with the broken pool, and the others find a new one.
+        if self._pool is broken:
+            broken.shutdown(wait=False)
+            self._pool = _new_pool(self.workers)
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        workers,
+        # A fork would take the event loop and its connections along.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_live_with_parent,
+    )
+
+
+def _live_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and die with it even where it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    # `kill_workers` came with Python 3.14 only.
+    for process in list((pool._processes or {}).values()):  # noqa: SLF001 -- see above
+        process.kill()

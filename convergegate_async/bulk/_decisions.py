@@ -1,0 +1,81 @@
+"""What to do with a row that may have been met before: one table, no I/O."""
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum, auto
+
+import attrs
+
+from convergegate_async.policy import RetryPolicy
+
+from ._journal import RowRecord, State
+
+KEY_WINDOW = 24 * 3600.0
+"""Seconds that a gateway is trusted to remember a key (reliability 1.6)."""
+
+
+class OnUnknown(StrEnum):
+    """What becomes of a row whose outcome nobody knows."""
+
+    REPORT = auto()  # it is listed, and never sent again
+    REPEAT = auto()  # it is sent again under its key
+
+
+class Decision(Enum):
+    """What to do with a row."""
+
+    SEND = auto()
+    SKIP = auto()
+    GIVE_UP = auto()  # it was on its way when the job died: nobody knows
+    CHANGED = auto()  # another row under an id that was used
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """What a job may do with rows that it met before.
+
+    Attributes:
+        on_unknown: What the user wants done with unknown rows.
+        keys_honoured: The user knows that a repeated key gives the first session.
+        retries_failed: Rejected rows are sent again in this run.
+    """
+
+    on_unknown: OnUnknown = OnUnknown.REPORT
+    keys_honoured: bool = False
+    retries_failed: bool = False
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether a row of unknown outcome may be sent again."""
+        return self.keys_honoured or self.on_unknown is OnUnknown.REPEAT
+
+    def policy(self) -> RetryPolicy:
+        """Return the retry policy that keeps these rules on the wire, too."""
+        return RetryPolicy(
+            max_attempts=6,
+            repeat_unknown_create=self.repeats,
+            keys_honoured=self.keys_honoured,
+        )
+
+    def decide(
+        self, record: RowRecord | None, fingerprint: bytes, now: float
+    ) -> Decision:
+        """Return what to do with a row.
+
+        Args:
+            record: What the journal knows of its id; `None` if nothing.
+            fingerprint: Of the row as it is now.
+            now: Epoch seconds. A clock that went back counts as too late.
+        """
+        if record is None:
+            return Decision.SEND
+        if record.fingerprint != fingerprint:
+            return Decision.CHANGED
+        in_time = 0 <= now - record.sent_at < KEY_WINDOW
+        may_repeat = self.repeats and in_time
+        table: Mapping[State, Decision] = {
+            State.DONE: Decision.SKIP,
+            State.FAILED: Decision.SEND if self.retries_failed else Decision.SKIP,
+            State.UNKNOWN: Decision.SEND if may_repeat else Decision.SKIP,
+            State.SENT: Decision.SEND if may_repeat else Decision.GIVE_UP,
+        }
+        return table[record.state]

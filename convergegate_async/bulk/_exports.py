@@ -1,0 +1,227 @@
+"""Results and dead letters, written whole or not at all.
+
+A file takes its name when it is complete and on the disk; until then an old one
+stays. It is readable by its owner only: it holds what the input holds.
+"""
+
+import codecs
+import csv
+import json
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
+from ._files import Format, choose_format, escape_cell, import_parquet
+
+Table: TypeAlias = Iterable[Mapping[str, object]]
+Batch: TypeAlias = list[Mapping[str, object]]
+
+_BATCH = 1_000
+
+
+@attrs.frozen
+class Letter:
+    """A row that came to nothing, and why.
+
+    Attributes:
+        line: Where it was in the input, from 1.
+        code: The name of the error's class, such as ``DeclinedError``.
+        message: The reason in words.
+        raw: The row as it was read.
+    """
+
+    line: int
+    code: str
+    message: str
+    raw: Mapping[str, object] = attrs.field(repr=False, hash=False)
+
+
+def write_results(path: str, records: Table, *, format: str | None = None) -> int:  # noqa: A002 -- as the option is called
+    """Write *records* to *path*, or to stdout for ``-``, and return how many.
+
+    The columns of CSV and Parquet are all that occur, in the order in which they do.
+
+    Args:
+        path: A new file, or one to replace.
+        records: Values by column; they are read once, a few at a time.
+        format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
+
+    Raises:
+        ConfigurationError: There is no such format, *path* is not a file, or Parquet
+            has no type for a column's values.
+        OSError: The file cannot be written.
+    """
+    write = _WRITERS[choose_format(path, format)]
+    with _whole(path) as file:
+        return write(file, records)
+
+
+def write_dead_letters(path: str, letters: Iterable[Letter], *, format: str) -> int:  # noqa: A002 -- as the option is called
+    """Write the rows of *letters* as input for another run, and return how many.
+
+    Each has its own columns, and ``cg_line``, ``cg_code`` and ``cg_message``, which
+    are passed over when it is read.
+
+    Args:
+        path: A new file, or one to replace; ``-`` is stdout.
+        letters: The rows; they are read once, a few at a time.
+        format: That of the input: texts stay texts, and numbers numbers.
+
+    Raises:
+        ConfigurationError: As `write_results` does.
+        OSError: The file cannot be written.
+    """
+    return write_results(path, map(_spell_letter, letters), format=format)
+
+
+def _spell_letter(letter: Letter) -> dict[str, object]:
+    told = {
+        "cg_line": letter.line,
+        "cg_code": letter.code,
+        "cg_message": letter.message,
+    }
+    # They come last, also where the row was a dead letter before.
+    return {name: letter.raw[name] for name in letter.raw if name not in told} | told
+
+
+@contextmanager
+def _whole(path: str) -> Iterator[BinaryIO]:
+    """Give a file that becomes *path* if all goes well, and nothing otherwise."""
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        # The rename would replace a device; a pipe would see half of it.
+        message = f"{path} is not a regular file; write to - for stdout"
+        raise ConfigurationError(message)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".cg-")  # mode 0600
+    draft = Path(name)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 -- it is open already
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+# -- formats -----------------------------------------------------------------------
+
+
+def _write_csv(file: BinaryIO, records: Table) -> int:
+    # The lone surrogates of a row that was not UTF-8 become its bytes again.
+    text = codecs.getwriter("utf-8")(file, "surrogateescape")
+    with _spooled(records) as batches:
+        columns = _columns(record for batch in batches() for record in batch)
+        rows = csv.writer(text)
+        rows.writerow(map(escape_cell, columns))
+        count = 0
+        for batch in batches():
+            rows.writerows([_cell(record.get(c)) for c in columns] for record in batch)
+            count += len(batch)
+    return count
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return escape_cell(value)
+        case bool():
+            return json.dumps(value)
+        case list() | tuple() if all(isinstance(item, str) for item in value):
+            return escape_cell("|".join(value))
+        case list() | tuple() | dict():
+            return _dump(value)
+        case _:
+            return str(value)
+
+
+def _write_jsonl(file: BinaryIO, records: Table) -> int:
+    count = 0
+    for record in records:
+        file.write(f"{_dump(record)}\n".encode("utf-8", "surrogateescape"))
+        count += 1
+    return count
+
+
+def _dump(value: object) -> str:
+    # An exact decimal stays exact as a text.
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _write_parquet(file: BinaryIO, records: Table) -> int:
+    arrow, parquet = import_parquet()
+    count = 0
+    refusal = ""
+    try:
+        with _spooled(records) as batches:
+            schema = arrow.schema([])
+            for batch in batches():
+                seen = arrow.table(_turned(batch, _columns(batch))).schema
+                schema = arrow.unify_schemas(
+                    [schema, seen], promote_options="permissive"
+                )
+            with parquet.ParquetWriter(file, schema) as writer:
+                for batch in batches():
+                    columns = _turned(batch, schema.names)
+                    writer.write_table(arrow.table(columns, schema=schema))
+                    count += len(batch)
+    except arrow.ArrowException as error:
+        refusal = type(error).__name__
+    if not refusal:
+        return count
+    message = f"a column holds values of several kinds ({refusal}): use JSONL"
+    raise ConfigurationError(message)
+
+
+def _turned(batch: Batch, columns: Sequence[str]) -> dict[str, list[object]]:
+    return {name: [record.get(name) for record in batch] for name in columns}
+
+
+_WRITERS: dict[Format, Callable[[BinaryIO, Table], int]] = {
+    "csv": _write_csv,
+    "jsonl": _write_jsonl,
+    "parquet": _write_parquet,
+}
+
+
+# -- two passes --------------------------------------------------------------------
+
+
+def _columns(records: Table) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record))
+
+
+@contextmanager
+def _spooled(records: Table) -> Iterator[Callable[[], Iterator[Batch]]]:
+    """Give *records* in batches, as often as asked for, from a nameless file.
+
+    A header comes first, and only the last record completes it.
+    """
+    with tempfile.TemporaryFile() as spool:
+        waiting = iter(records)
+        while batch := list(islice(waiting, _BATCH)):
+            pickle.dump(batch, spool)
+        end = spool.tell()
+
+        def batches() -> Iterator[Batch]:
+            spool.seek(0)
+            while spool.tell() < end:
+                yield pickle.load(spool)  # noqa: S301 -- our own, and nobody else's
+
+        yield batches

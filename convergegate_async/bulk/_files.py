@@ -1,0 +1,362 @@
+"""Tables in files: CSV, JSONL and Parquet as records, one at a time.
+
+What is no record is told as one with a *fault*, and reading goes on.
+
+A cell that a spreadsheet would run as a formula is written behind an apostrophe, and
+read without it. Apostrophes that were there before count, so every text survives.
+"""
+
+import codecs
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, Literal, TextIO, TypeAlias, get_args
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
+Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
+Check: TypeAlias = Callable[[Sequence[str]], None]
+
+OWN_PREFIX = "cg_"
+UNREAD = "cg_row"
+
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_MAX_LINE = 2**20
+_TOO_LONG = f"holds a line of more than {_MAX_LINE:,} characters"
+_BATCH = 1_000
+
+
+class SourceError(ConfigurationError):
+    """An input cannot be read as a whole; nothing of it was used."""
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """One row of a table as it was read.
+
+    Attributes:
+        line: Where it begins, 1 for the first line of the file; the number of the
+            row in Parquet, which has no lines.
+        cells: Its values by column; the line's text under `UNREAD` after a fault.
+        fault: Why it is no record, without a part of it.
+    """
+
+    line: int
+    cells: Mapping[str, object] = attrs.field(repr=False)
+    fault: str | None = None
+
+
+def guess_format(path: str) -> Format:
+    """Return the format that the suffix of *path* promises; ``-`` is CSV.
+
+    Raises:
+        SourceError: The suffix promises nothing.
+    """
+    if path == "-":
+        return "csv"
+    guess = _SUFFIXES.get(Path(path).suffix.lower())
+    if guess is None:
+        message = f"cannot tell the format of {path}: name it ({_known_formats()})"
+        raise SourceError(message)
+    return guess
+
+
+def choose_format(path: str, name: str | None) -> Format:
+    """Return the format called *name*, or else what `guess_format` says.
+
+    Raises:
+        SourceError: There is no such format.
+    """
+    if name is None:
+        return guess_format(path)
+    for known in get_args(Format):
+        if name == known:
+            chosen: Format = known
+            return chosen
+    message = f"the format must be one of {_known_formats()}"
+    raise SourceError(message)
+
+
+def read_records(path: str, kind: Format, check: Check) -> Iterator[Record]:
+    """Read the table in *path* (``-`` is stdin), with one record in memory at a time.
+
+    Args:
+        path: The file.
+        kind: Its format.
+        check: Gets the columns before the first record is read, and may refuse
+            them; JSONL has none.
+
+    Raises:
+        SourceError: There is no such file, no header, or no such table in it.
+    """
+    readers = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}
+    with _opened(path) as file:
+        yield from readers[kind](file, check)
+
+
+def import_parquet() -> tuple[ModuleType, ModuleType]:
+    """Return the modules ``pyarrow`` and ``pyarrow.parquet``.
+
+    Raises:
+        SourceError: They are not installed.
+    """
+    if find_spec("pyarrow") is None:
+        message = "Parquet needs pyarrow: pip install pyarrow"
+        raise SourceError(message)
+    return import_module("pyarrow"), import_module("pyarrow.parquet")
+
+
+# -- formula cells -----------------------------------------------------------------
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_ESCAPED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def escape_cell(text: str) -> str:
+    """Return *text* so that no spreadsheet runs it; `unescape_cell` undoes it."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_cell(cell: str) -> str:
+    """Return what `escape_cell` was given."""
+    return cell[1:] if _ESCAPED.match(cell) else cell
+
+
+# -- CSV ---------------------------------------------------------------------------
+
+# What the codec left of bytes that are not UTF-8 are lone surrogates.
+_UNREADABLE = re.compile("[\0\udc80-\udcff]")
+_NOT_TEXT = "is not UTF-8 text, or holds a NUL"
+
+
+class _Lines:
+    """Hands lines to the parser, and remembers those of the row it is in."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._number = 0
+        self._row: list[str] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a row."""
+        self._row.clear()
+        self._quotes = 0
+        self.first = self._number + 1
+
+    @property
+    def text(self) -> str:
+        """The row so far, without what is too long."""
+        return "".join(self._row)
+
+    @property
+    def torn(self) -> bool:
+        """Whether the row ends within quotes, so that nobody knows where."""
+        return self._quotes % 2 == 1
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(_MAX_LINE)
+        if not line:
+            raise StopIteration
+        self._number += 1
+        self._quotes += line.count('"')
+        if len(line) < _MAX_LINE or line.endswith(("\r", "\n")):
+            self._row.append(line)
+            return line
+        while line and not line.endswith(("\r", "\n")):
+            line = self._file.readline(_MAX_LINE)
+            self._quotes += line.count('"')
+        raise csv.Error(_TOO_LONG)
+
+
+@attrs.frozen
+class _Cut:
+    line: int
+    text: str
+    cells: list[str]
+    fault: str | None
+
+
+def _cut_rows(lines: _Lines) -> Iterator[_Cut]:
+    rows = csv.reader(lines, strict=True)
+    torn = False
+    while not torn:
+        lines.begin()
+        cells: list[str] = []
+        fault = None
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            torn = lines.torn
+            fault = f"is not a row of CSV ({error})"
+            if torn:
+                fault += " and leaves a quote open: nothing after it was read"
+        else:
+            fault = _NOT_TEXT if _UNREADABLE.search(lines.text) else None
+        if cells or fault:  # a blank line is neither
+            yield _Cut(lines.first, lines.text, cells, fault)
+
+
+def _read_csv(file: BinaryIO, check: Check) -> Iterator[Record]:
+    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    try:
+        rows = _cut_rows(_Lines(text))
+        header = next(rows, None)
+        if header is None:
+            message = "the input has no header"
+            raise SourceError(message)
+        if header.fault:
+            message = f"the header {header.fault}"
+            raise SourceError(message)
+        columns = [unescape_cell(cell) for cell in header.cells]
+        check(columns)
+        for row in rows:
+            yield _read_row(columns, row)
+    finally:
+        text.detach()  # stdin stays open
+
+
+def _read_row(columns: list[str], row: _Cut) -> Record:
+    fault = row.fault
+    if fault is None and len(row.cells) != len(columns):
+        fault = (
+            f"must have {len(columns)} cells, as the header, and has {len(row.cells)}"
+        )
+    if fault is not None:
+        return Record(line=row.line, cells={UNREAD: row.text}, fault=fault)
+    cells = map(unescape_cell, row.cells) if "'" in row.text else row.cells
+    return Record(line=row.line, cells=dict(zip(columns, cells, strict=True)))
+
+
+# -- JSONL -------------------------------------------------------------------------
+
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD]")
+
+
+class _NotAnObjectError(ValueError):
+    pass
+
+
+def _read_jsonl(file: BinaryIO, _: Check) -> Iterator[Record]:
+    number = 0
+    while line := file.readline(_MAX_LINE):
+        number += 1
+        if len(line) == _MAX_LINE and not line.endswith(b"\n"):
+            while line and not line.endswith(b"\n"):
+                line = file.readline(_MAX_LINE)
+            yield Record(line=number, cells={}, fault=_TOO_LONG)
+            continue
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if line and not line.isspace():
+            yield _read_object(number, line)
+
+
+def _read_object(number: int, line: bytes) -> Record:
+    try:
+        return Record(line=number, cells=decode_object(line))
+    except _NotAnObjectError as error:
+        fault = str(error)
+    except (ValueError, ArithmeticError, RecursionError):
+        fault = "is not strict JSON in UTF-8"
+    text = line.decode("utf-8", "surrogateescape")
+    return Record(line=number, cells={UNREAD: text}, fault=fault)
+
+
+def decode_object(line: bytes) -> dict[str, object]:
+    """Read one strict JSON object in UTF-8, with fractions as `Decimal`.
+
+    Raises:
+        ValueError: It is something else, or gives a name twice.
+        ArithmeticError: A number is beyond every `Decimal`.
+        RecursionError: It is nested too deep.
+    """
+    value: object = _JSON.decode(line.decode("utf-8"))
+    if not isinstance(value, dict):
+        message = "is not a JSON object"
+        raise _NotAnObjectError(message)
+    if _SURROGATE_ESCAPE.search(line):
+        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
+    return value
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        message = "gives a name twice"
+        raise _NotAnObjectError(message)
+    return members
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_once_each, parse_float=Decimal, parse_constant=_refuse
+)
+
+
+# -- Parquet -----------------------------------------------------------------------
+
+
+def _read_parquet(file: BinaryIO, check: Check) -> Iterator[Record]:
+    arrow, parquet = import_parquet()
+    if not file.seekable():
+        message = "Parquet is read from its end, and so not from a pipe"
+        raise SourceError(message)
+    number = 0
+    try:
+        table = parquet.ParquetFile(file)
+        check(table.schema_arrow.names)
+        for batch in table.iter_batches(_BATCH):
+            for cells in batch.to_pylist():
+                number += 1
+                yield Record(line=number, cells=cells)
+    except (arrow.ArrowException, OSError, ValueError):
+        message = f"the input cannot be read as Parquet after row {number}"
+    else:
+        return
+    raise SourceError(message)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 -- closed below
+    except (OSError, ValueError) as error:
+        message = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+    else:
+        with file:
+            yield file
+        return
+    raise SourceError(message)
+
+
+def _known_formats() -> str:
+    return ", ".join(get_args(Format))

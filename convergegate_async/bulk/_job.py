@@ -1,0 +1,430 @@
+"""Durable jobs: a row is in the journal before a byte of it is on the wire."""
+
+import asyncio
+import json
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from convergegate_async import __version__
+from convergegate_async._core.codec import encode_form
+from convergegate_async._core.keys import derive_key
+from convergegate_async._runners import Runner
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.models import CheckoutSessionRequest
+
+from ._chunks import Chunk, ChunkRow, work_on
+from ._decisions import Decision, Rules
+from ._exports import Letter
+from ._journal import (
+    Intent,
+    JobRecord,
+    Journal,
+    JournalError,
+    RowRecord,
+    Settlement,
+    State,
+)
+from ._many import attempt
+from ._outcomes import Created, NotSent, Outcome, Rejected, outcome_of
+from ._sources import Problem, Row
+from ._workers import Workers, check_limits
+
+LOOKS_AHEAD = 256  # rows whose fate is looked up together
+CHUNK_ROWS = 1_000  # that go to a runner together, at most
+_CHUNK_SECONDS = 5.0
+_PAGE = 10_000  # rows
+_MOST_SHOWN = 200  # characters
+
+
+@attrs.define(kw_only=True)
+class Tally:
+    """How far a run has come, in rows.
+
+    Attributes:
+        skipped: Settled by an earlier run.
+        not_sent: Still pending: nothing of them reached the gateway.
+        unknown: Their outcome is not known; those given up from an earlier run, too.
+        changed: Another row stood under their id when it was used: not sent.
+        invalid: Refused before sending.
+        codes: How often each class of error was met.
+    """
+
+    created: int = 0
+    rejected: int = 0
+    not_sent: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    changed: list[str] = attrs.field(factory=list)
+    invalid: int = 0
+    codes: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def seen(self) -> int:
+        """Count the rows that were dealt with."""
+        settled = self.created + self.rejected + self.not_sent + self.unknown
+        return settled + self.skipped + len(self.changed) + self.invalid
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether no row of the input is left to be sent."""
+        return not (self.not_sent or self.changed or self.invalid)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a row that was sent, or was to be."""
+        match outcome:
+            case Created():
+                self.created += 1
+                return
+            case Rejected():
+                self.rejected += 1
+            case NotSent():
+                self.not_sent += 1
+            case _:
+                self.unknown += 1
+        self.codes[type(outcome.error).__name__] += 1
+
+
+def new_record(
+    factory: CheckoutSessionFactory,
+    job: str,
+    *,
+    keys_honoured: bool = False,
+    source: str = "",
+    options: Mapping[str, object] | None = None,
+) -> JobRecord:
+    """Return what a new journal says of the job and of whom it is run for."""
+    salt = secrets.token_bytes(16)
+    return JobRecord(
+        job=job,
+        base_url=factory.base_url,
+        live=factory.is_live,
+        key_fingerprint=factory.fingerprint(salt),
+        keys_honoured=keys_honoured,
+        salt=salt,
+        sdk_version=__version__,
+        source=source,
+        options=json.dumps(dict(options or {})),
+    )
+
+
+@attrs.frozen
+class _Task:
+    row: Row
+    fingerprint: bytes
+
+
+class Job:
+    """Opens a session for every row of an input, over as many runs as it takes.
+
+    Args:
+        journal: What is known of the rows.
+        factory: Open, and with the retry policy of *rules*.
+        rules: What may be done with rows that were met before.
+
+    Raises:
+        JournalError: The journal belongs to another gateway, key, or mode.
+        ConfigurationError: The factory would repeat what *rules* forbid to repeat.
+    """
+
+    def __init__(
+        self, journal: Journal, factory: CheckoutSessionFactory, rules: Rules
+    ) -> None:
+        _require_same_home(journal.record, factory)
+        if factory.policy.repeat_unknown_create and not rules.repeats:
+            message = (
+                "rows of unknown outcome are not to be repeated: build the factory "
+                "with retry=rules.policy()"
+            )
+            raise ConfigurationError(message)
+        self._journal = journal
+        self._factory = factory
+        self._rules = rules
+        self._workers: Workers[_Task] | None = None
+        self._writing: dict[int, Awaitable[None]] = {}
+        self._is_stopped = False
+        self.tally = Tally()
+
+    async def run(
+        self,
+        rows: Iterable[Row | Problem],
+        *,
+        concurrency: int = 32,
+        maximum_rps: float | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Send what is to be sent, and yield each outcome once it is durable.
+
+        Rows are taken one by one; what was settled before is passed over.
+
+        Raises:
+            AuthenticationError: The key is wrong.
+            PermissionDeniedError: Three rows in a row were forbidden.
+            JournalError: The journal cannot be written: nothing more was sent.
+            ConfigurationError: A limit cannot be kept.
+        """
+        check_limits(self._factory, concurrency, maximum_rps)
+        self._workers = Workers(
+            self._factory,
+            self._tasks(rows),
+            self._send,
+            concurrency=concurrency,
+            maximum_rps=maximum_rps,
+        )
+        outcomes = self._workers.outcomes()
+        try:
+            async for outcome in outcomes:
+                await self._writing.pop(outcome.index)
+                self.tally.count(outcome)
+                yield outcome
+        finally:
+            await outcomes.aclose()  # type: ignore[attr-defined]  # a generator has it
+            # What nobody waited to hear is durable all the same.
+            await asyncio.gather(*self._writing.values(), return_exceptions=True)
+
+    async def run_on(
+        self,
+        runner: Runner,
+        rows: Iterable[Row | Problem],
+        *,
+        concurrency: int = 32,
+        maximum_rps: float | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Do the same with the hands of *runner*, a chunk of rows at a time.
+
+        A runner does a lost worker's chunk again, so keys must be honoured. The rate is
+        split over its workers; each has *concurrency* hands.
+
+        Raises:
+            ConfigurationError: It is not known that keys are honoured.
+            AuthenticationError: The workers' key is wrong.
+            PermissionDeniedError: Three rows in a row were forbidden.
+            JournalError: The journal cannot be written: nothing more was sent.
+        """
+        if not self._rules.keys_honoured:
+            message = "a lost worker's rows are sent again: that needs keys_honoured"
+            raise ConfigurationError(message)
+        check_limits(self._factory, concurrency, maximum_rps)
+        async with runner:
+            chunks = self._chunks(rows, runner, concurrency, maximum_rps)
+            async with aclosing(runner.map(work_on, chunks)) as results:
+                async for result in results:
+                    await asyncio.gather(
+                        *[self._write(*told) for told in result.outcomes]
+                    )
+                    for _, outcome in result.outcomes:
+                        self.tally.count(outcome)
+                        yield outcome
+                    if result.error is not None:
+                        raise result.error
+
+    async def _chunks(
+        self,
+        rows: Iterable[Row | Problem],
+        runner: Runner,
+        concurrency: int,
+        maximum_rps: float | None,
+    ) -> AsyncIterator[Chunk]:
+        tasks = self._tasks(rows)
+        while not self._is_stopped:
+            # Workers come and go: the share is that of this moment.
+            rate = maximum_rps and maximum_rps / runner.workers
+            batch = [task async for task in _first(tasks, _chunk_rows(rate))]
+            if not batch:
+                return
+            await asyncio.gather(*[self._intend(task) for task in batch])
+            yield Chunk(
+                base_url=self._factory.base_url,
+                salt=self._journal.record.salt,
+                key_fingerprint=self._journal.record.key_fingerprint,
+                rules=self._rules,
+                rows=tuple(
+                    ChunkRow(
+                        row_id=task.row.row_id,
+                        key=self._key(task.row.row_id),
+                        request=task.row.request,
+                    )
+                    for task in batch
+                ),
+                concurrency=concurrency,
+                maximum_rps=rate,
+            )
+
+    def stop(self) -> None:
+        """Begin no further row; what is under way goes on to its end."""
+        self._is_stopped = True
+        if self._workers is not None:
+            self._workers.stop()
+
+    async def _tasks(self, rows: Iterable[Row | Problem]) -> AsyncIterator[_Task]:
+        for chunk in _in_chunks(rows):
+            good = [row for row in chunk if isinstance(row, Row)]
+            self.tally.invalid += len(chunk) - len(good)
+            known = await self._journal.lookup([row.row_id for row in good])
+            for row in good:
+                mark = fingerprint(row.request, self._journal.record.salt)
+                record = known.get(row.row_id)
+                match self._rules.decide(record, mark, self._factory.world.now()):
+                    case Decision.SEND:
+                        yield _Task(row, mark)
+                    case Decision.SKIP:
+                        self.tally.skipped += 1
+                    case Decision.CHANGED:
+                        self.tally.changed.append(row.row_id)
+                    case Decision.GIVE_UP:
+                        await self._journal.settle(_given_up(row.row_id))
+                        self.tally.unknown += 1
+
+    async def _send(self, task: _Task) -> Outcome:
+        await self._intend(task)
+        row, key = task.row, self._key(task.row.row_id)
+        result = await attempt(self._factory, row.request, key)
+        outcome = outcome_of(row.position - 1, row.request, key, result)
+        # The hand is free for the next row while this one is made durable.
+        self._writing[outcome.index] = self._write(row.row_id, outcome)
+        return outcome
+
+    async def _intend(self, task: _Task) -> None:
+        intent = Intent(
+            row_id=task.row.row_id,
+            position=task.row.position,
+            fingerprint=task.fingerprint,
+            sent_at=self._factory.world.now(),
+        )
+        await self._journal.intend(intent)
+
+    def _write(self, row_id: str, outcome: Outcome) -> Awaitable[None]:
+        """Have it written what became of a row; durable when it is awaited."""
+        if isinstance(outcome, NotSent):
+            return asyncio.ensure_future(self._journal.forget(row_id))
+        return self._journal.settle(_settlement(row_id, outcome))
+
+    def _key(self, row_id: str) -> str:
+        return derive_key(self._journal.record.job, row_id)
+
+
+def fingerprint(request: CheckoutSessionRequest, salt: bytes) -> bytes:
+    """Return 16 bytes that tell whether a row is still the same, and nothing else."""
+    return blake2b(encode_form(request), digest_size=16, key=salt).digest()
+
+
+def _chunk_rows(rate: float | None) -> int:
+    """Return how many rows make a chunk: about five seconds' worth."""
+    if rate is None:
+        return CHUNK_ROWS
+    return max(1, min(CHUNK_ROWS, int(rate * _CHUNK_SECONDS)))
+
+
+async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task]:
+    while count and (item := await anext(items, None)) is not None:
+        yield item
+        count -= 1
+
+
+def _in_chunks(rows: Iterable[Row | Problem]) -> Iterator[list[Row | Problem]]:
+    source = iter(rows)
+    while chunk := list(islice(source, LOOKS_AHEAD)):
+        yield chunk
+
+
+def _settlement(row_id: str, outcome: Outcome) -> Settlement:
+    if isinstance(outcome, Created):
+        session = outcome.session
+        return Settlement(
+            row_id=row_id, state=State.DONE, session_id=session.id, url=session.url
+        )
+    error = outcome.error
+    return Settlement(
+        row_id=row_id,
+        state=State.FAILED if isinstance(outcome, Rejected) else State.UNKNOWN,
+        http_status=getattr(error, "http_status", None),
+        code=type(error).__name__,
+        message=str(error)[:_MOST_SHOWN],
+    )
+
+
+def _given_up(row_id: str) -> Settlement:
+    return Settlement(
+        row_id=row_id,
+        state=State.UNKNOWN,
+        code="Interrupted",
+        message="the job was ended while the row was on its way",
+    )
+
+
+def _require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> None:
+    problem = None
+    if record.live is not factory.is_live:
+        modes = ("a test", "a live")
+        problem = (
+            f"was begun with {modes[record.live]} key, and this is "
+            f"{modes[factory.is_live]} key"
+        )
+    elif record.base_url != factory.base_url:
+        problem = f"was begun at {record.base_url}, not at {factory.base_url}"
+    elif record.key_fingerprint != factory.fingerprint(record.salt):
+        problem = "was begun with another API key"
+    if problem is not None:
+        message = f"the job {record.job} {problem}"
+        raise JournalError(message)
+
+
+# -- what the journal tells ----------------------------------------------------------
+
+
+async def every_row(
+    journal: Journal, *, by_completion: bool = False
+) -> AsyncIterator[RowRecord]:
+    """Yield all rows that were ever sent, a page at a time."""
+    after = 0
+    while page := await journal.rows(
+        by_completion=by_completion, after=after, limit=_PAGE
+    ):
+        for record in page:
+            yield record
+        after = page[-1].position
+
+
+def result_of(record: RowRecord, job: str) -> dict[str, Any]:
+    """Return the line of the results file."""
+    return {
+        "position": record.position,
+        "row_id": record.row_id,
+        "state": str(record.state),
+        "session_id": record.session_id,
+        "url": record.url,
+        "idempotency_key": derive_key(job, record.row_id),
+        "attempts": record.attempts,
+        "http_status": record.http_status,
+        "code": record.code,
+        "message": record.message,
+    }
+
+
+async def dead_letters(
+    journal: Journal, rows: Iterable[Row | Problem]
+) -> AsyncIterator[Letter]:
+    """Yield the rows of the input that came to no session, with the reason."""
+    for chunk in _in_chunks(rows):
+        ids = [row.row_id for row in chunk if isinstance(row, Row)]
+        known = await journal.lookup(ids)
+        for row in chunk:
+            if isinstance(row, Problem):
+                yield Letter(
+                    line=row.line, code="Invalid", message=row.reason, raw=row.raw
+                )
+                continue
+            record = known.get(row.row_id)
+            if record is not None and record.state is State.FAILED:
+                yield Letter(
+                    line=row.line,
+                    code=record.code or "",
+                    message=record.message or "",
+                    raw=row.raw,
+                )

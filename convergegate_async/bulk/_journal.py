@@ -1,0 +1,274 @@
+"""The journal of a job: which rows were sent and what became of them, kill -9 or not.
+
+An intent is on the disk before its `await` returns, and so before the first byte of
+its request leaves. One thread writes, many rows to a commit. What cannot be written is
+not sent: the first failure of the disk ends it all.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import attrs
+
+from ._ledger import Ledger
+from ._records import (
+    Intent,
+    JobRecord,
+    JournalError,
+    RowRecord,
+    Settlement,
+    State,
+    reason_of,
+    refusal,
+)
+
+__all__ = [
+    "Intent",
+    "JobRecord",
+    "Journal",
+    "JournalError",
+    "RowRecord",
+    "Settlement",
+    "State",
+]
+
+T = TypeVar("T")
+
+_GATHERING = 0.001
+"""Seconds that orders gather for, as a commit costs the same for one or for hundreds.
+
+Together with it goes a wake-up of either thread, which is what it costs a busy loop.
+"""
+
+
+@attrs.define(eq=False)
+class _Order(Generic[T]):
+    """Something for the thread to do, and who waits for it."""
+
+    work: Callable[[], T]
+    waiter: asyncio.Future[T]
+    report: Callable[[], None] | None = None
+
+    def carry_out(self) -> None:
+        """Do it, in the thread."""
+        try:
+            self.report = partial(self.waiter.set_result, self.work())
+        except JournalError as error:  # refused alone, without a change
+            self.fail(error)
+
+    def fail(self, error: JournalError) -> None:
+        """Give it up."""
+        self.report = partial(self.waiter.set_exception, error)
+
+    def tell(self) -> None:
+        """Wake the one who waits, in the loop's thread."""
+        if self.report is not None and not self.waiter.done():
+            self.report()
+
+
+class Journal:
+    """The journal of one job, locked against every other process.
+
+    Get it by `create` or `open`, and use it in an event loop. Orders are carried out
+    as they come in. After a failure of the disk every one raises `JournalError`.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._orders: deque[_Order[object]] = deque()
+        self._is_called = False
+        self._is_closed = False
+        self._fault: str | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+
+    @classmethod
+    def create(cls, path: Path, record: JobRecord) -> Self:
+        """Start a journal at *path*, with mode 0600, and open it.
+
+        Raises:
+            JournalError: There is one already, or none can be made there.
+        """
+        Ledger.create(path, record)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the journal at *path*, and keep all others out until `close`.
+
+        Raises:
+            JournalError: It is missing, a symbolic link, another user's, open to
+                others, not a journal, damaged, of a newer version of this package,
+                or in use by another process.
+        """
+        return cls(Ledger.open(path))
+
+    @property
+    def record(self) -> JobRecord:
+        """What the job is."""
+        return self._ledger.record
+
+    async def set_total(self, total: int) -> None:
+        """Note how many rows the input has."""
+        await self._order(partial(self._ledger.set_total, total))
+
+    async def intend(self, row: Intent) -> None:
+        """Make *row* durably `SENT`; only when this returns may it be sent.
+
+        Raises:
+            JournalError: It must not be sent: it is done, or it may be done and has
+                another body now, or the journal is broken.
+        """
+        await self._order(partial(self._ledger.intend, row))
+
+    def settle(self, outcome: Settlement) -> Awaitable[None]:
+        """Write what became of a row that is `SENT` or `UNKNOWN`.
+
+        It is on its way when this returns, and durable when the awaitable is done;
+        to cancel that does not stop it.
+
+        Raises:
+            JournalError: From the awaitable: the row is in another state, or the
+                journal is broken.
+        """
+        return self._order(partial(self._ledger.settle, outcome))
+
+    async def forget(self, row_id: str) -> None:
+        """Withdraw the last intent of a row, as provably nothing of it was sent.
+
+        A new row is pending again. One that had been `FAILED` is that again, and one
+        in doubt is `UNKNOWN`: the proof says nothing of its earlier intents.
+
+        Raises:
+            JournalError: The row is not `SENT`, or the journal is broken.
+        """
+        await self._order(partial(self._ledger.forget, row_id))
+
+    async def lookup(self, row_ids: Sequence[str]) -> dict[str, RowRecord]:
+        """Return those of the rows that are not pending, by their ids."""
+        return await self._order(partial(self._ledger.lookup, row_ids))
+
+    async def unsettled(self) -> list[RowRecord]:
+        """Return the rows that are `SENT`, by position."""
+        return await self._order(self._ledger.unsettled)
+
+    async def counts(self) -> dict[State, int]:
+        """Return how many rows are in each state.
+
+        This reads the whole file: once for a report, not for a progress bar.
+        """
+        return await self._order(self._ledger.counts)
+
+    async def rows(
+        self,
+        states: Collection[State] = tuple(State),
+        *,
+        by_completion: bool = False,
+        after: int = 0,
+        limit: int = 10_000,
+    ) -> list[RowRecord]:
+        """Return a page of the rows that are in one of *states*.
+
+        Args:
+            states: Which rows to return.
+            by_completion: In the order in which they were settled, and so without
+                those that are `SENT`. Else by position.
+            after: The position of the last row of the page before, whatever the
+                order; 0 for the first page.
+            limit: How many rows a page has at most.
+        """
+        page = partial(
+            self._ledger.rows,
+            states,
+            by_completion=by_completion,
+            after=after,
+            limit=limit,
+        )
+        return await self._order(page)
+
+    async def check(self) -> list[str]:
+        """Return what is wrong with the journal, in words; nothing if it is sound.
+
+        This reads the whole file, several times.
+
+        Raises:
+            JournalError: It is so damaged that it cannot be read.
+        """
+        return await self._order(self._ledger.check)
+
+    def close(self) -> None:
+        """Finish what was ordered, and let others have the journal.
+
+        It may be called again. It blocks, as a rule for some milliseconds.
+        """
+        self._is_closed = True
+        self._thread.shutdown()
+        self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _order(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        if self._is_closed:
+            raise refusal(self._ledger.path, "is closed; open it again")
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._orders.append(_Order(work, waiter))  # type: ignore[arg-type]  # any T will do
+        if not self._is_called:
+            self._is_called = True
+            self._thread.submit(self._serve)
+        return waiter
+
+    def _serve(self) -> None:
+        """Carry out what was ordered, in one commit: what the thread does."""
+        time.sleep(_GATHERING)
+        # Before the orders are taken: whoever comes too late for them calls again.
+        self._is_called = False
+        orders = [self._orders.popleft() for _ in range(len(self._orders))]
+        try:
+            if self._fault is None:
+                with self._ledger.transaction():
+                    for order in orders:
+                        order.carry_out()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nothing more is sent
+            self._fault = reason_of(error)
+        if self._fault is not None:
+            for order in orders:
+                order.fail(refusal(self._ledger.path, self._fault))
+        for loop in {order.waiter.get_loop() for order in orders}:
+            _wake(loop, [order for order in orders if order.waiter.get_loop() is loop])
+
+
+def _wake(loop: asyncio.AbstractEventLoop, orders: list[_Order[object]]) -> None:
+    def tell() -> None:
+        for order in orders:
+            order.tell()
+
+    try:
+        loop.call_soon_threadsafe(tell)
+    except RuntimeError:  # it is closed, and everyone in it has stopped waiting
+        return

@@ -1,0 +1,140 @@
+"""How many rows at once, and when not to: values that learn, without a clock.
+
+Concurrency is what a server feels, so it is what is steered: up by one for a window of
+successes, down by a tenth when the gateway pushes back (source: reliability 2.4).
+"""
+
+from collections import deque
+
+from convergegate_async._core.verdicts import Finding, Ground, Kind
+
+from ._outcomes import Created, NotSent, Outcome, Rejected, Unknown
+
+FIRST_WINDOW = 8
+SHRINKS_BY = 0.9
+SHRINKS_EVERY = 0.1  # seconds: about a round trip, so that one jam counts once
+
+UNSENT_IN_A_ROW = 20
+LOOKS_BACK = 50
+MOST_UNKNOWN = 25
+FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
+
+_BUSY = frozenset({429, 503})
+_CONNECT_TIMEOUT = Kind.CONNECT_TIMEOUT.value.reason
+
+
+class Window:
+    """How many rows may be under way: additive increase, multiplicative decrease.
+
+    Args:
+        ceiling: The most that it may grow to.
+    """
+
+    def __init__(self, ceiling: int) -> None:
+        self._ceiling = ceiling
+        self._size = float(min(FIRST_WINDOW, ceiling))
+        self._is_starting = True
+        self._shrunk_at = float("-inf")
+
+    @property
+    def size(self) -> int:
+        """Whole rows; at least 1."""
+        return int(self._size)
+
+    def grow(self) -> None:
+        """Count a success: one more at once at first, later one more for a window."""
+        step = 1.0 if self._is_starting else 1.0 / self._size
+        self._size = min(float(self._ceiling), self._size + step)
+
+    def shrink(self, now: float) -> None:
+        """Make room, unless that was done just before."""
+        if now - self._shrunk_at < SHRINKS_EVERY:
+            return
+        self._shrunk_at = now
+        self._is_starting = False
+        self._size = max(1.0, self._size * SHRINKS_BY)
+
+
+class Gate:
+    """Whether the gateway is worth asking: closed, it lets one row through to look.
+
+    It closes when nothing can be sent any more, or when half of what is sent ends
+    unknown: to go on would only add to the rows that somebody has to look after.
+    """
+
+    def __init__(self) -> None:
+        self._unsent = 0
+        self._recent: deque[bool] = deque(maxlen=LOOKS_BACK)
+        self._interval = 0.0
+        self._opens_at = float("-inf")
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether rows are held back."""
+        return self._interval > 0
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next row may look."""
+        return max(0.0, self._opens_at - now) if self.is_closed else 0.0
+
+    def note(self, outcome: Outcome, now: float) -> None:
+        """Learn from a row."""
+        self._unsent = self._unsent + 1 if isinstance(outcome, NotSent) else 0
+        self._recent.append(isinstance(outcome, Unknown))
+        if self.is_closed and isinstance(outcome, Created | Rejected):
+            self._interval = 0.0
+            self._recent.clear()
+        elif self.is_closed:
+            self._interval = min(LAST_PROBE, 2 * self._interval)
+            self._opens_at = now + self._interval
+        elif self._unsent >= UNSENT_IN_A_ROW or sum(self._recent) >= MOST_UNKNOWN:
+            self._interval = FIRST_PROBE
+            self._opens_at = now + self._interval
+
+
+class Pace:
+    """What window, gate and the gateway's own word allow together.
+
+    Args:
+        ceiling: The most rows that may ever be under way.
+        maximum_rps: The most rows started in a second; `None` for no such limit.
+    """
+
+    def __init__(self, ceiling: int, maximum_rps: float | None = None) -> None:
+        self.window = Window(ceiling)
+        self._interval = 0.0 if maximum_rps is None else 1 / maximum_rps
+        self._next_start = float("-inf")
+        self.gate = Gate()
+        self._paused_until = float("-inf")
+
+    @property
+    def hands(self) -> int:
+        """How many rows may be under way now."""
+        return 1 if self.gate.is_closed else self.window.size
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next row may start."""
+        return max(0.0, self._paused_until - now, self.gate.wait(now))
+
+    def reserve(self, now: float) -> float:
+        """Take the next start that the rate allows; return the seconds until it."""
+        start = max(now, self._next_start)
+        self._next_start = start + self._interval
+        return start - now
+
+    def hear(self, finding: Finding, now: float) -> None:
+        """Learn from a failed attempt, whichever row it was made for."""
+        if finding.retry_after:
+            self._paused_until = max(self._paused_until, now + finding.retry_after)
+        if (
+            finding.ground is Ground.THROTTLED
+            or finding.http_status in _BUSY
+            or finding.reason == _CONNECT_TIMEOUT
+        ):
+            self.window.shrink(now)
+
+    def note(self, outcome: Outcome, now: float) -> None:
+        """Learn from a row that is over."""
+        self.gate.note(outcome, now)
+        if isinstance(outcome, Created):
+            self.window.grow()

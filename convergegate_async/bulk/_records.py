@@ -1,0 +1,152 @@
+"""What a journal holds, and why it may be refused, as values."""
+
+import sqlite3
+from enum import StrEnum, auto
+from pathlib import Path
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "another process works on this job; wait for it to end",
+    sqlite3.SQLITE_FULL: "the disk is full; make room, then resume",
+    sqlite3.SQLITE_IOERR: "the disk fails (I/O error); see to it, then resume",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a copy",
+    sqlite3.SQLITE_NOTADB: "the file is not a journal; give the path of one",
+    sqlite3.SQLITE_READONLY: "the file cannot be written; see to its permissions",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; see to its permissions",
+}
+
+
+class JournalError(ConfigurationError):
+    """The journal was refused or is broken; the message says why and what to do."""
+
+
+class State(StrEnum):
+    """What is known of a row; one that is not in the journal is pending.
+
+    A row is `SENT` from before its first byte leaves until it is settled. After a
+    crash it may or may not have arrived.
+    """
+
+    SENT = auto()
+    DONE = auto()
+    FAILED = auto()
+    UNKNOWN = auto()
+
+
+@attrs.frozen(kw_only=True)
+class JobRecord:
+    """What a job is; stored once, compared when it is resumed.
+
+    Attributes:
+        job: The user's name of the job.
+        live: Whether the API key is a live one.
+        key_fingerprint: 16 hex digits that tell API keys apart, never the key.
+        salt: 16 random bytes that key the fingerprints of the rows.
+        source: The path of the input, as it was given.
+        options: JSON: how the input is read and the job is run.
+        total: How many rows the input has, once that is known.
+    """
+
+    job: str
+    base_url: str
+    live: bool
+    key_fingerprint: str
+    keys_honoured: bool
+    salt: bytes = attrs.field(repr=False)
+    sdk_version: str
+    source: str = ""
+    options: str = "{}"
+    total: int | None = None
+
+
+@attrs.frozen
+class Intent:
+    """A row that is about to be sent.
+
+    Attributes:
+        position: Its place in the input, from 1.
+        fingerprint: 16 bytes: the keyed hash of its body.
+        sent_at: Now, in seconds since the epoch.
+    """
+
+    row_id: str
+    position: int
+    fingerprint: bytes
+    sent_at: float
+
+
+def _writable(message: str | None) -> str | None:
+    # The gateway's words may hold half a surrogate pair.
+    return message and message.encode(errors="replace").decode()
+
+
+def _says_what(settlement: "Settlement", _: object, state: State) -> None:
+    if state is State.SENT:
+        message = "a row is settled as done, failed or unknown"
+        raise ValueError(message)
+    if state is State.DONE and settlement.session_id is None:
+        message = "a row that is done has a session id"
+        raise ValueError(message)
+
+
+@attrs.frozen
+class Settlement:
+    """What became of a row that was sent.
+
+    Attributes:
+        state: `DONE`, `FAILED` or `UNKNOWN`; else, or done without a session id,
+            it is a ValueError.
+        code: The class name of the error.
+        message: At most 200 characters, with nothing of the row in them.
+    """
+
+    row_id: str
+    state: State = attrs.field(validator=_says_what)
+    session_id: str | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+    http_status: int | None = None
+    code: str | None = None
+    message: str | None = attrs.field(default=None, converter=_writable)
+
+
+@attrs.frozen(kw_only=True)
+class RowRecord:
+    """What the journal knows of a row.
+
+    Attributes:
+        position: Its place in the input, from 1. Where another row already holds
+            that place (the input was sorted anew between two runs), the next free
+            one after all others.
+        attempts: How often it was intended; the first time makes 1.
+        sent_at: Seconds since the epoch: the last intent, or the first of those
+            whose outcomes are all unknown. The gateway's memory of the idempotency
+            key is as old as that one.
+    """
+
+    row_id: str
+    position: int
+    fingerprint: bytes
+    state: State
+    attempts: int
+    sent_at: float
+    session_id: str | None = None
+    url: str | None = attrs.field(default=None, repr=False)
+    http_status: int | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+def refusal(path: Path, reason: str) -> JournalError:
+    """Return the error that says what is wrong with the journal at *path*."""
+    return JournalError(f"journal {path}: {reason}")
+
+
+def reason_of(error: Exception) -> str:
+    """Return in words why SQLite gave up, and what to do about it."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    unknown = f"the file cannot be used ({name}); look at it with `bulk verify`"
+    return _REASONS.get(code & 0xFF, unknown)  # the upper bits give details

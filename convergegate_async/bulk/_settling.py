@@ -1,0 +1,126 @@
+"""Unknown rows and the webhooks that tell of them: who belongs to whom.
+
+An event names a session, the session is retrieved, and it is a row's if the row alone
+could have asked for it (source: reliability 3.3).
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
+from convergegate_async._core.operations import expected_of
+from convergegate_async.errors import ApiError, ConfigurationError
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.models import CheckoutSession
+
+from ._journal import Journal, Settlement, State
+from ._sources import Problem, Row
+
+_MUST_MATCH = ("customer_email", "amount_subtotal")
+_ALL = 2**31  # rows
+
+
+def read_events(path: Path) -> Iterator[str]:
+    """Yield the session ids that a file of webhook bodies names, each once.
+
+    Args:
+        path: One JSON object a line, as the gateway sent it.
+
+    Raises:
+        ConfigurationError: A line is anything else.
+    """
+    seen: set[str] = set()
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            session_id = _session_id(line)
+            if session_id is None:
+                message = f"{path}, line {number}: not a webhook's body"
+                raise ConfigurationError(message)
+            if session_id and session_id not in seen:
+                seen.add(session_id)
+                yield session_id
+
+
+def _session_id(line: str) -> str | None:
+    """Return the session an event is about, or "" if it is about none."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(event, dict):
+        return None
+    data = event.get("data")
+    session_id = data.get("session_id") if isinstance(data, dict) else None
+    return session_id if isinstance(session_id, str) else ""
+
+
+async def settle_unknown(
+    journal: Journal,
+    factory: CheckoutSessionFactory,
+    rows: Iterable[Row | Problem],
+    session_ids: Iterable[str],
+    row_metadata: str | None = None,
+) -> tuple[int, int]:
+    """Settle the unknown rows whose session is beyond doubt.
+
+    Args:
+        journal: What is known of the rows.
+        factory: Open, to retrieve the sessions.
+        rows: The input, in which the unknown rows are looked up.
+        session_ids: Sessions that events told of.
+        row_metadata: The name under which sessions carry their row's id, if they do.
+
+    Returns:
+        How many rows were settled, and how many are still unknown.
+    """
+    unknown = {row.row_id for row in await journal.rows([State.UNKNOWN], limit=_ALL)}
+    known = {row.session_id for row in await journal.rows([State.DONE], limit=_ALL)}
+    asked = {
+        row.row_id: row
+        for row in rows
+        if isinstance(row, Row) and row.row_id in unknown
+    }
+    found: defaultdict[str, list[CheckoutSession]] = defaultdict(list)
+    for session_id in session_ids:
+        if session_id in known:
+            continue
+        try:
+            session = await factory.retrieve(session_id)
+        except ApiError:
+            continue  # another merchant's, or gone
+        owners = _owners(session, asked, row_metadata)
+        if len(owners) == 1:
+            found[owners[0]].append(session)
+    settled = 0
+    for row_id, sessions in found.items():
+        if len(sessions) == 1:
+            (session,) = sessions
+            await journal.settle(
+                Settlement(
+                    row_id=row_id,
+                    state=State.DONE,
+                    session_id=session.id,
+                    url=session.url,
+                )
+            )
+            settled += 1
+    return settled, len(unknown) - settled
+
+
+def _owners(
+    session: CheckoutSession, rows: Mapping[str, Row], row_metadata: str | None
+) -> list[str]:
+    """Return the ids of the rows that could have asked for *session*."""
+    if row_metadata is not None and row_metadata in session.metadata:
+        row_id = session.metadata[row_metadata]
+        return [row_id] if row_id in rows else []
+    return [
+        row_id
+        for row_id, row in rows.items()
+        if all(getattr(session, name) is not None for name in _MUST_MATCH)
+        and not differing_fields(expected_of(row.request), session, ECHO_FIELDS)
+    ]

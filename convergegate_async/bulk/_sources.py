@@ -1,0 +1,436 @@
+"""Rows of a file, each a checkout session to create or a problem to tell.
+
+No problem repeats a value: rows are personal data.
+"""
+
+import re
+import unicodedata
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NoReturn, TypeAlias
+
+import attrs
+
+from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import CheckoutSessionRequest, rules
+
+from ._files import (
+    OWN_PREFIX,
+    Record,
+    SourceError,
+    choose_format,
+    guess_format,
+    read_records,
+)
+from ._values import (
+    FIELDS,
+    REQUIRED,
+    broken_rules,
+    read_entries,
+    read_major,
+    read_minor,
+    read_moment,
+    read_words,
+)
+
+__all__ = [
+    "Problem",
+    "Reading",
+    "Row",
+    "SourceError",
+    "Validation",
+    "guess_format",
+    "read_rows",
+    "validate",
+]
+
+Wrongs: TypeAlias = dict[str, str]
+"""What is wrong with a row: reasons by column."""
+
+_METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
+_MAX_ID = 128
+_MAX_SHOWN = 60
+_MAX_LISTED = 20
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """How an input is read.
+
+    Attributes:
+        id_column: Holds the row's id, 1 to 128 printable characters; keys derive
+            from it, so that it must be the same whenever the row is read.
+        columns: Names of columns, and the request field each is for, such as
+            ``customer_email`` or ``metadata[note]``; ``""`` leaves one out. A
+            column that is not named here is for the field of its own name.
+        amount_unit: ``minor`` (4999) or ``major`` (49.99, exactly).
+        row_metadata: Where in the metadata the row id is put, if anywhere.
+
+    Raises:
+        SourceError: There is no such field or unit, or two columns are for one field.
+    """
+
+    id_column: str = "id"
+    columns: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    amount_unit: Literal["minor", "major"] = "minor"
+    row_metadata: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        targets = [target for target in self.columns.values() if target]
+        if self.row_metadata is not None:
+            targets.append(f"metadata[{self.row_metadata}]")
+        unknown = [target for target in targets if not _is_field(target)]
+        if unknown:
+            _refuse(f"no request field is called {_listed(unknown)}")
+        _refuse_repeats(targets, "two columns are for")
+        if self.amount_unit not in {"minor", "major"}:
+            _refuse("amount_unit must be minor or major")
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """A session to create.
+
+    Attributes:
+        position: Which row of the input it is, from 1.
+        line: Where it begins in the file, from 1; the position in Parquet.
+        row_id: The caller's name of the row, in Unicode's composed form (NFC).
+        raw: The row as read, for the dead-letter file.
+    """
+
+    position: int
+    line: int
+    row_id: str
+    request: CheckoutSessionRequest = attrs.field(repr=False)
+    raw: Mapping[str, object] = attrs.field(repr=False, hash=False)
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """One thing that is wrong with a row; a row may have several.
+
+    Attributes:
+        position: Which row of the input it is, from 1.
+        line: Where it begins in the file, from 1; the position in Parquet.
+        row_id: The row's id, where it could be read.
+        column: The column that holds or lacks the value; `None` for the whole row.
+        reason: What is wrong, without the value.
+        raw: The row as read, for the dead-letter file.
+    """
+
+    position: int
+    line: int
+    row_id: str | None
+    column: str | None
+    reason: str
+    raw: Mapping[str, object] = attrs.field(repr=False, hash=False)
+
+    def __str__(self) -> str:
+        column = "" if self.column is None else f", column {_shown(self.column)}"
+        return f"line {self.line}{column}: {self.reason}"
+
+
+@attrs.frozen(kw_only=True)
+class Validation:
+    """What is wrong with an input.
+
+    Attributes:
+        total: How many rows it has, good and bad.
+        problems: The first problems, in the order of the rows.
+        more: How many there are besides.
+    """
+
+    total: int
+    problems: tuple[Problem, ...]
+    more: int
+
+
+def read_rows(
+    path: str,
+    reading: Reading,
+    *,
+    format: str | None = None,  # noqa: A002 -- as the option is called
+) -> Iterator[Row | Problem]:
+    """Read the rows of *path* one by one; a row is held in memory no longer than used.
+
+    Args:
+        path: A file, or ``-`` for stdin.
+        reading: How to read it.
+        format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
+
+    Raises:
+        SourceError: The file as a whole cannot be read, or its columns do not fit.
+    """
+    kind = choose_format(path, format)
+    clerk = _Clerk(reading, textual=kind == "csv")
+    records = read_records(path, kind, clerk.check)
+    for position, record in enumerate(records, 1):
+        yield from clerk.read(position, record)
+
+
+def validate(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
+    """Read all *rows*, and tell what is wrong with them, ids given twice included.
+
+    Args:
+        rows: What `read_rows` gives.
+        most: How many problems to keep; the others are only counted.
+    """
+    problems: list[Problem] = []
+    seen = _Seen()
+    found = total = position = 0
+    for row in rows:
+        told = [row] if isinstance(row, Problem) else []
+        if row.position != position:  # the problems of a row follow each other
+            position = row.position
+            total += 1
+            if row.row_id is not None and seen.before(row.row_id):
+                told.append(_repeated(row))
+        found += len(told)
+        problems += told[: most - len(problems)]
+    return Validation(total=total, problems=tuple(problems), more=found - len(problems))
+
+
+def _repeated(row: Row | Problem) -> Problem:
+    return Problem(
+        position=row.position,
+        line=row.line,
+        row_id=row.row_id,
+        column=None,
+        reason="has the id of an earlier row",
+        raw=row.raw,
+    )
+
+
+class _Seen:
+    """Remembers texts in some nine bytes each, where a `set` takes eighty.
+
+    Two texts are taken for one with a chance of 1 in 370,000 for 10^7 of them, and
+    with other ones in the next process.
+    """
+
+    def __init__(self) -> None:
+        self._shelves: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+
+    def before(self, text: str) -> bool:
+        """Tell whether *text* was seen before; now it was."""
+        mark = hash(text)
+        shelf = self._shelves[mark % 2**16]
+        if mark in shelf:
+            return True
+        shelf.append(mark)
+        return False
+
+
+# -- columns -----------------------------------------------------------------------
+
+
+class _Clerk:
+    """Fills in a request for every record."""
+
+    def __init__(self, reading: Reading, *, textual: bool) -> None:
+        self._reading = reading
+        self._textual = textual
+        self._column_of = {field: name for name, field in reading.columns.items()}
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Refuse a header that does not fit.
+
+        Raises:
+            SourceError: Names the columns that are unknown, missing or doubled.
+        """
+        reading = self._reading
+        if reading.id_column not in columns:
+            # A first row of data is no header; its cells are not for a message.
+            hint = " (a header with commas)" if self._textual else ""
+            _refuse(f"the input has no column {_shown(reading.id_column)}{hint}")
+        unknown = [name for name in columns if self._target(name) is None]
+        if unknown:
+            hint = "map each to a request field, or to nothing"
+            _refuse(f"unknown columns: {_listed(unknown)} ({hint})")
+        wanted = [name for name, target in reading.columns.items() if target]
+        absent = [name for name in wanted if name not in columns]
+        if absent:
+            _refuse(f"the mapping names columns that are not there: {_listed(absent)}")
+        _refuse_repeats(columns, "the header repeats")
+        targets = [target for name in columns if (target := self._target(name))]
+        if reading.row_metadata is not None:
+            targets.append(f"metadata[{reading.row_metadata}]")
+        _refuse_repeats(targets, "two columns are for")
+        missing = [name for name in REQUIRED if name not in targets]
+        if missing:
+            _refuse(f"the input has no column for {_listed(missing)}")
+
+    def read(self, position: int, record: Record) -> Iterator[Row | Problem]:
+        """Yield the row, or else each of its problems."""
+        if record.fault is not None:
+            yield self._problem(position, record, None, None, record.fault)
+            return
+        wrongs: Wrongs = {}
+        row_id = self._read_id(record.cells, wrongs)
+        values = self._sort(record.cells, row_id, wrongs)
+        request = self._fill_in(values, wrongs)
+        if row_id is None or request is None:
+            for column, reason in wrongs.items():
+                yield self._problem(position, record, row_id, column, reason)
+            return
+        yield Row(
+            position=position,
+            line=record.line,
+            row_id=row_id,
+            request=request,
+            raw=record.cells,
+        )
+
+    @staticmethod
+    def _problem(
+        position: int,
+        record: Record,
+        row_id: str | None,
+        column: str | None,
+        reason: str,
+    ) -> Problem:
+        return Problem(
+            position=position,
+            line=record.line,
+            row_id=row_id,
+            column=column,
+            reason=reason,
+            raw=record.cells,
+        )
+
+    def _target(self, column: str) -> str | None:
+        """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
+        target = self._reading.columns.get(column)
+        if target is not None:
+            return target
+        if _is_field(column):
+            return column
+        if column == self._reading.id_column or column.startswith(OWN_PREFIX):
+            return ""
+        return None
+
+    def _column(self, field: str) -> str:
+        return self._column_of.get(field, field)
+
+    def _read_id(self, cells: Mapping[str, object], wrongs: Wrongs) -> str | None:
+        row_id = cells.get(self._reading.id_column)
+        if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
+            row_id = str(row_id)
+        if isinstance(row_id, str):
+            # Not the same bytes on every system, and yet the same id.
+            row_id = unicodedata.normalize("NFC", row_id)
+            fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
+            if fits and row_id == row_id.strip():
+                return row_id
+        reason = f"must be 1 to {_MAX_ID} printable characters, with no space around"
+        wrongs[self._reading.id_column] = reason
+        return None
+
+    def _sort(
+        self, cells: Mapping[str, object], row_id: str | None, wrongs: Wrongs
+    ) -> dict[str, Any]:
+        """Return what is set, by the field it is for (``metadata[key]`` for each)."""
+        values: dict[str, Any] = {}
+        for column, target, value in self._spread(cells, row_id, wrongs):
+            if target in values:
+                wrongs[column] = f"gives {_shown(target)} a second time"
+            values[target] = value
+        return values
+
+    def _spread(
+        self, cells: Mapping[str, object], row_id: str | None, wrongs: Wrongs
+    ) -> Iterator[tuple[str, str, object]]:
+        """Yield column, field and value of what is set."""
+        for column, value in cells.items():
+            target = self._target(column)
+            if target is None:
+                wrongs[column] = "is not a field of a request"
+            elif not target or value is None or value == "":
+                continue
+            elif target == "metadata":
+                try:
+                    entries = read_entries(target, value)
+                except InvalidFieldError as error:
+                    wrongs[column] = error.reason
+                    continue
+                for key, text in entries.items():
+                    yield column, f"metadata[{key}]", text
+            else:
+                yield column, target, value
+        if self._reading.row_metadata is not None and row_id is not None:
+            name = f"metadata[{self._reading.row_metadata}]"
+            yield self._reading.id_column, name, row_id
+
+    # -- values ------------------------------------------------------------------
+
+    def _fill_in(
+        self, values: dict[str, Any], wrongs: Wrongs
+    ) -> CheckoutSessionRequest | None:
+        fields: dict[str, Any] = dict.fromkeys(REQUIRED)
+        metadata: dict[str, Any] = {}
+        for name, value in values.items():
+            if name.startswith("metadata["):
+                metadata[name.removeprefix("metadata[")[:-1]] = value
+                continue
+            try:
+                fields[name] = self._read_value(name, value, values.get("currency"))
+            except InvalidFieldError as error:
+                wrongs[self._column(name)] = error.reason
+        if metadata:
+            fields["metadata"] = metadata
+        first: Wrongs = {}
+        if not wrongs:
+            try:
+                return CheckoutSessionRequest(**fields)
+            except InvalidFieldError as error:
+                first = {self._column(error.field): error.reason}
+        for name, reason in broken_rules(fields):
+            wrongs.setdefault(self._column(name), reason)
+        if not wrongs:  # no row may vanish
+            wrongs.update(first)
+        return None
+
+    def _read_value(self, name: str, value: object, currency: object) -> object:
+        match name:
+            case "amount" if self._reading.amount_unit == "major":
+                return read_major(name, value, currency)
+            case "amount" if self._textual:
+                return read_minor(name, value)
+            case "payment_method":
+                return read_words(value)
+            case "expires_at":
+                return read_moment(name, value)
+            case _:
+                return value
+
+
+# -- words -------------------------------------------------------------------------
+
+
+def _is_field(name: str) -> bool:
+    return name in FIELDS or _METADATA.fullmatch(name) is not None
+
+
+def _refuse_repeats(names: Iterable[str], complaint: str) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        _refuse(f"{complaint} {_listed(repeated)}")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise SourceError(message)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(_shown, names[:_MAX_LISTED]))
+    return (
+        f"{shown} and {more} more" if (more := len(names) - _MAX_LISTED) > 0 else shown
+    )
+
+
+def _shown(name: str) -> str:
+    """Return a column's name, safe to print."""
+    if len(name) > _MAX_SHOWN:
+        name = f"{name[:_MAX_SHOWN]}…"
+    return name if name.isprintable() else ascii(name)

@@ -1,0 +1,181 @@
+"""A few hands for many rows: no task per row, and no more rows than hands.
+
+Whoever iterates gets the outcomes in the order in which rows are done. Hands are taken
+on as the pace allows, and go when it asks for fewer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+from convergegate_async._core.verdicts import Finding
+from convergegate_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    PermissionDeniedError,
+)
+from convergegate_async.factory import CheckoutSessionFactory
+
+from ._outcomes import Outcome, Rejected
+from ._pace import Pace
+
+T = TypeVar("T")
+
+FORBIDDEN_IN_A_ROW = 3
+_MOST_SLEEP = 60.0  # seconds
+
+
+class Workers(Generic[T]):
+    """Does *work* on *items*, as fast as the gateway likes it and no faster.
+
+    Args:
+        factory: Whose attempts are listened to, so that one ``Retry-After`` holds all.
+        items: What to work on; at most one for each hand is taken ahead of time.
+        work: What to do with one; returns `None` where there is nothing to tell.
+        concurrency: The most hands.
+        maximum_rps: The most items started in a second; `None` for no such limit.
+
+    Raises:
+        ConfigurationError: *concurrency* exceeds the factory's pool, or a limit is
+            malformed.
+    """
+
+    def __init__(
+        self,
+        factory: CheckoutSessionFactory,
+        items: AsyncIterator[T],
+        work: Callable[[T], Awaitable[Outcome | None]],
+        *,
+        concurrency: int,
+        maximum_rps: float | None = None,
+    ) -> None:
+        check_limits(factory, concurrency, maximum_rps)
+        self._factory = factory
+        self._items = items
+        self._work = work
+        self._world = factory.world
+        self._pace = Pace(concurrency, maximum_rps)
+        self._taking = asyncio.Lock()
+        self._done: asyncio.Queue[Outcome | None] = asyncio.Queue(concurrency)
+        self._hands: set[asyncio.Task[None]] = set()
+        self._is_over = False  # no item is taken any more
+        self._is_stopped = False  # nor is one begun that was taken
+        self._error: BaseException | None = None
+        self._forbidden = 0
+        self._rouse = asyncio.Event()
+
+    async def outcomes(self) -> AsyncIterator[Outcome]:
+        """Yield what became of each item.
+
+        Raises:
+            AuthenticationError: The key is wrong; raised once what was under way is
+                over.
+            PermissionDeniedError: Three rows in a row were forbidden.
+            Exception: Whatever *items* or *work* raised; likewise.
+        """
+        with self._factory.listening(self._hear):
+            try:
+                self._take_on_hands()
+                while (outcome := await self._done.get()) is not None:
+                    yield outcome
+            finally:
+                await self._send_home()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Begin no further item; what is under way goes on to its end."""
+        self._is_over = self._is_stopped = True
+        self._rouse.set()
+
+    # -- hands -------------------------------------------------------------------------
+
+    def _take_on_hands(self) -> None:
+        while not self._is_over and len(self._hands) < self._pace.hands:
+            self._hands.add(asyncio.create_task(self._lend_a_hand()))
+
+    async def _send_home(self) -> None:
+        self._is_over = True
+        hands = tuple(self._hands)
+        for hand in hands:
+            hand.cancel()
+        await asyncio.gather(*hands, return_exceptions=True)
+
+    async def _lend_a_hand(self) -> None:
+        hand = asyncio.current_task()
+        try:
+            while not self._is_over and len(self._hands) <= self._pace.hands:
+                await self._do_one()
+        except Exception as error:  # noqa: BLE001 -- raised again where it is awaited
+            self._fail(error)
+        if hand is not None:
+            self._hands.discard(hand)
+        if not self._hands:
+            await self._done.put(None)
+
+    async def _do_one(self) -> None:
+        async with self._taking:
+            if self._is_over:
+                return
+            try:
+                item = await anext(self._items)
+            except StopAsyncIteration:
+                self._is_over = True
+                return
+        while not self._is_stopped and (seconds := self._pace.wait(self._now())) > 0:
+            await self._world.sleep(min(seconds, _MOST_SLEEP), self._rouse)
+        if (seconds := self._pace.reserve(self._now())) > 0:
+            await self._world.sleep(seconds, self._rouse)
+        if self._is_stopped:
+            return
+        outcome = await self._work(item)
+        if outcome is not None:
+            self._learn(outcome)
+            await self._done.put(outcome)
+
+    def _now(self) -> float:
+        return self._world.clock()
+
+    def _hear(self, finding: Finding) -> None:
+        self._pace.hear(finding, self._now())
+
+    def _learn(self, outcome: Outcome) -> None:
+        self._pace.note(outcome, self._now())
+        self._take_on_hands()
+        error = outcome.error if isinstance(outcome, Rejected) else None
+        forbidden = isinstance(error, PermissionDeniedError)
+        self._forbidden = self._forbidden + 1 if forbidden else 0
+        if error is None:
+            return
+        if isinstance(error, AuthenticationError) or (
+            self._forbidden >= FORBIDDEN_IN_A_ROW
+        ):
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = self._error or error
+        self.stop()
+
+
+def check_limits(
+    factory: CheckoutSessionFactory, concurrency: object, maximum_rps: object
+) -> None:
+    """Refuse limits that cannot be kept.
+
+    Raises:
+        ConfigurationError: With the limit and what it may be.
+    """
+    message = None
+    if type(concurrency) is not int or concurrency < 1:
+        message = "concurrency must be a whole number above 0"
+    elif concurrency > factory.limit:
+        message = (
+            f"concurrency {concurrency} is above PoolLimits.limit {factory.limit}: "
+            "raise that, or the rest would only wait"
+        )
+    elif maximum_rps is not None and not (
+        type(maximum_rps) in (int, float) and 0 < maximum_rps < float("inf")  # type: ignore[operator]  # mypy does not narrow by type()
+    ):
+        message = "maximum_rps must be a finite number above 0"
+    if message is not None:
+        raise ConfigurationError(message)

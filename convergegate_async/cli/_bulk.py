@@ -1,0 +1,257 @@
+"""``convergegate bulk``: jobs that open a session for every row of a file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convergegate_async.errors import ConfigurationError
+
+from ._gateway import read_key
+
+if TYPE_CHECKING:
+    from convergegate_async.bulk import Reading
+
+MOST_PROBLEMS = 100
+
+
+_directory = click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where jobs are kept. [default: here]",
+)
+_base_url = click.option(
+    "--base-url", help="The gateway's address. [default: CONVERGEGATE_BASE_URL]"
+)
+_api_key_file = click.option(
+    "--api-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
+)
+_job = click.argument("job")
+_format = click.option(
+    "--format",
+    type=click.Choice(["csv", "jsonl", "parquet"]),
+    help="Of the file. [default: by its name]",
+)
+
+
+def _gateway(command: Callable[..., None]) -> Callable[..., None]:
+    return _directory(_base_url(_api_key_file(command)))
+
+
+@click.group()
+def bulk() -> None:
+    """Open a session for every row of a file; survive being killed on the way."""
+
+
+@bulk.command()
+@click.argument("source")
+@click.option("--job", required=True, help="The job's name; keys derive from it.")
+@click.option("--id-column", default="id", show_default=True, help="The rows' own id.")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="A column that is named otherwise; may be repeated. An empty FIELD drops it.",
+)
+@click.option(
+    "--map-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The same as a JSON object.",
+)
+@click.option(
+    "--amount-unit",
+    type=click.Choice(["minor", "major"]),
+    default="minor",
+    show_default=True,
+    help="4999, or 49.99.",
+)
+@click.option(
+    "--row-metadata", metavar="NAME", help="Put the row's id into the metadata, too."
+)
+@_format
+@click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True)
+@click.option("--maximum-rps", type=click.FloatRange(0, min_open=True))
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["report", "repeat"]),
+    default="report",
+    show_default=True,
+    help="Rows whose outcome nobody knows: list them, or send them again.",
+)
+@click.option(
+    "--keys-honoured",
+    is_flag=True,
+    help="The provider has told you that a repeated key gives the first session.",
+)
+@click.option("--skip-validation", is_flag=True, help="Check rows on the way only.")
+@click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
+@_gateway
+def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+    """Open a session for every row of SOURCE (CSV, JSONL, Parquet; - is stdin).
+
+    All rows are checked before the first is sent. The journal, JOB.journal, knows what
+    became of each: after a kill, `bulk resume JOB` goes on where it was.
+    """
+    from convergegate_async.bulk import Reading
+
+    from . import _jobs
+
+    reading = Reading(
+        id_column=options.pop("id_column"),
+        columns=_columns(options.pop("maps"), options.pop("map_file")),
+        amount_unit=options.pop("amount_unit"),
+        row_metadata=options.pop("row_metadata"),
+    )
+    if options["dask"] and not options["keys_honoured"]:
+        message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
+        raise click.UsageError(message)
+    files = _jobs.Files(job, options.pop("directory"))
+    files.require_new()
+    gateway = _open_gateway(options)
+    path = source
+    if source == "-":
+        path, options["format"] = files.spool(), options["format"] or "csv"
+    if not options.pop("skip_validation"):
+        _validate(path, reading, options["format"])
+    raise SystemExit(_jobs.begin(files, path, reading, gateway, **options))
+
+
+@bulk.command()
+@_job
+@click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
+@_gateway
+def resume(job: str, directory: Path, dask: str | None, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+    """Go on with a job that was interrupted or killed."""
+    from . import _jobs
+
+    files = _jobs.Files(job, directory)
+    raise SystemExit(_jobs.go_on(files, _open_gateway(options), dask=dask))
+
+
+@bulk.command("retry-failed")
+@_job
+@_gateway
+def retry_failed(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+    """Send the rows again that the gateway rejected."""
+    from . import _jobs
+
+    files = _jobs.Files(job, directory)
+    gateway = _open_gateway(options)
+    raise SystemExit(_jobs.go_on(files, gateway, retries_failed=True))
+
+
+@bulk.command()
+@_job
+@_directory
+@click.option("--output", type=click.Choice(["table", "json"]), default="table")
+def status(job: str, directory: Path, output: str) -> None:
+    """Show how far a job has come."""
+    from . import _jobs
+
+    told = _jobs.status(_jobs.Files(job, directory))
+    if output == "json":
+        click.echo(json.dumps(told))
+        return
+    for name, value in told.items():
+        click.echo(f"{name:<10} {value if value is not None else 'not known'}")
+
+
+@bulk.command()
+@_job
+@_directory
+def verify(job: str, directory: Path) -> None:
+    """Check that a job's journal is sound and that no row is lost."""
+    from . import _jobs
+
+    problems = _jobs.verify(_jobs.Files(job, directory))
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise SystemExit(1)
+    click.echo("The journal is sound.", err=True)
+
+
+@bulk.command()
+@_job
+@click.option(
+    "--output", default="-", help="A file, or - for stdout.", show_default=True
+)
+@_format
+@click.option(
+    "--order",
+    type=click.Choice(["input", "completion"]),
+    default="input",
+    show_default=True,
+)
+@_directory
+def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+    """Write what became of each row."""
+    from . import _jobs
+
+    rows = _jobs.export(_jobs.Files(job, directory), **options)
+    click.echo(f"{rows:,} rows written.", err=True)
+
+
+@bulk.command()
+@_job
+@click.option(
+    "--events",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Webhook bodies, one JSON object a line.",
+)
+@_gateway
+def settle(job: str, directory: Path, events: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+    """Find the sessions of unknown rows by the webhooks that announced them."""
+    from . import _jobs
+
+    files = _jobs.Files(job, directory)
+    settled, left = _jobs.settle(files, _open_gateway(options), events)
+    click.echo(f"{settled:,} rows settled, {left:,} still unknown.", err=True)
+    if left:
+        raise SystemExit(5)
+
+
+def _open_gateway(options: dict[str, Any]) -> dict[str, str | None]:
+    key = read_key(options.pop("api_key_file"))
+    return {"api_key": key, "base_url": options.pop("base_url")}
+
+
+def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    if path is not None:
+        try:
+            columns = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            columns = {"": ""}
+        if not all(type(field) is str for field in columns.values()) or "" in columns:
+            message = f"{path} must hold a JSON object of column: field"
+            raise ConfigurationError(message)
+    for text in maps:
+        column, separator, field = text.partition("=")
+        if not separator or not column:
+            message = "must be COLUMN=FIELD"
+            raise click.BadParameter(message, param_hint="--map")
+        columns[column] = field
+    return columns
+
+
+def _validate(path: str, reading: "Reading", form: str | None) -> None:
+    """Tell all that is wrong with the input, and leave with 1 if anything is."""
+    from convergegate_async.bulk import read_rows, validate
+
+    found = validate(read_rows(path, reading, format=form), most=MOST_PROBLEMS)
+    for problem in found.problems:
+        click.echo(str(problem), err=True)
+    if found.more:
+        click.echo(f"… and {found.more:,} more", err=True)
+    if found.problems:
+        wrong = len(found.problems) + found.more
+        click.echo(f"Nothing was sent: {wrong:,} problems in {path}.", err=True)
+        raise SystemExit(1)

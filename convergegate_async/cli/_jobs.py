@@ -1,0 +1,361 @@
+"""What the ``bulk`` commands do with a job's files, from first row to report."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from convergegate_async import CheckoutSessionFactory, PoolLimits
+from convergegate_async._core.settings import API_KEY_VARIABLE
+from convergegate_async.bulk import (
+    Job,
+    Journal,
+    OnUnknown,
+    Reading,
+    Rules,
+    State,
+    Tally,
+    dead_letters,
+    every_row,
+    guess_format,
+    new_record,
+    read_events,
+    read_rows,
+    result_of,
+    settle_unknown,
+    write_dead_letters,
+    write_results,
+)
+from convergegate_async.errors import ConfigurationError
+
+from ._progress import Display
+
+if TYPE_CHECKING:
+    from convergegate_async._runners import Runner
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST_LISTED = 20
+
+
+class Ending(IntEnum):
+    """What is left to do, as an exit code."""
+
+    DONE = 0
+    REJECTED = 4
+    UNKNOWN = 5  # or not sent
+    INTERRUPTED = 130
+
+
+@attrs.frozen
+class Files:
+    """Where a job keeps what it knows: all in one folder, under one name."""
+
+    job: str
+    directory: Path
+
+    def __attrs_post_init__(self) -> None:
+        if not _NAME.fullmatch(self.job):
+            message = "a job's name is 1 to 64 letters, digits or any of . _ -"
+            raise ConfigurationError(message)
+
+    @property
+    def journal(self) -> Path:
+        """What became of each row."""
+        return self.directory / f"{self.job}.journal"
+
+    def letters(self, form: str) -> Path:
+        """Return where rejected rows go, as input for another job."""
+        return self.directory / f"{self.job}.failed.{form}"
+
+    def require_new(self) -> None:
+        """Refuse a name that was used.
+
+        Raises:
+            ConfigurationError: There is a job of that name.
+        """
+        if self.journal.exists():
+            message = (
+                f"there is a job {self.job} already: go on with "
+                f"`convergegate bulk resume {self.job}`, or choose another name"
+            )
+            raise ConfigurationError(message)
+
+    def spool(self) -> str:
+        """Keep stdin in a file, so that the job can be resumed; return its path."""
+        path = self.directory / f"{self.job}.input"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return str(path)
+
+
+def begin(  # noqa: PLR0913 -- each is an option of the command
+    files: Files,
+    source: str,
+    reading: Reading,
+    gateway: dict[str, str | None],
+    *,
+    on_unknown: str,
+    keys_honoured: bool,
+    dask: str | None,
+    **settings: Any,  # noqa: ANN401 -- click has read them
+) -> Ending:
+    """Run a new job; return what is left to do."""
+    if dask is not None:
+        _share_key(gateway)
+    rules = Rules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
+    options = {**attrs.asdict(reading), **settings, "on_unknown": on_unknown}
+    factory = _factory(rules, gateway, settings["concurrency"])
+    record = new_record(
+        factory,
+        files.job,
+        keys_honoured=keys_honoured,
+        source=str(Path(source).resolve()),
+        options=options,
+    )
+    with Journal.create(files.journal, record) as journal:
+        return asyncio.run(_run(files, journal, rules, factory, dask))
+
+
+def go_on(
+    files: Files,
+    gateway: dict[str, str | None],
+    *,
+    retries_failed: bool = False,
+    dask: str | None = None,
+) -> Ending:
+    """Run a job again; return what is left to do."""
+    if dask is not None:
+        _share_key(gateway)
+    with Journal.open(files.journal) as journal:
+        record = journal.record
+        options = json.loads(record.options)
+        rules = Rules(
+            on_unknown=OnUnknown(options["on_unknown"]),
+            keys_honoured=record.keys_honoured,
+            retries_failed=retries_failed,
+        )
+        gateway = {**gateway, "base_url": gateway["base_url"] or record.base_url}
+        factory = _factory(rules, gateway, options["concurrency"])
+        return asyncio.run(_run(files, journal, rules, factory, dask))
+
+
+async def _run(
+    files: Files,
+    journal: Journal,
+    rules: Rules,
+    factory: CheckoutSessionFactory,
+    dask: str | None,
+) -> Ending:
+    options = json.loads(journal.record.options)
+    reading, source = _reading(options), journal.record.source
+    total = journal.record.total
+    if total is None:
+        total = sum(1 for _ in read_rows(source, reading, format=options["format"]))
+        await journal.set_total(total)
+    async with factory:
+        job = Job(journal, factory, rules)
+        rows = read_rows(source, reading, format=options["format"])
+        limits = {name: options[name] for name in ("concurrency", "maximum_rps")}
+        outcomes = (
+            job.run(rows, **limits)
+            if dask is None
+            else job.run_on(_runner(dask), rows, **limits)
+        )
+        with Display(files.job, total, job.tally, options["maximum_rps"]) as display:
+            interrupted = await _watch(job, outcomes, display)
+    letters = await _write_letters(files, journal, reading, options["format"])
+    counts = await journal.counts()
+    _report(files, job.tally, counts, letters)
+    if interrupted:
+        click.echo(
+            f"Saved; go on with `convergegate bulk resume {files.job}`.", err=True
+        )
+        return Ending.INTERRUPTED
+    if job.tally.not_sent or counts[State.UNKNOWN]:
+        return Ending.UNKNOWN
+    is_whole = job.tally.is_complete and not counts[State.FAILED]
+    return Ending.DONE if is_whole else Ending.REJECTED
+
+
+def _runner(address: str) -> "Runner":
+    from convergegate_async._runners import DaskRunner
+
+    return DaskRunner(address)
+
+
+async def _watch(job: Job, outcomes: Any, display: Display) -> bool:  # noqa: ANN401 -- an async generator of outcomes
+    """Follow the job; Ctrl-C drains it, a second one cuts it. Tell whether it came."""
+    interrupts = 0
+    task = asyncio.current_task()
+
+    def interrupt() -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts == 1:
+            click.echo("Finishing what is under way; Ctrl-C again to cut it.", err=True)
+            job.stop()
+        elif task is not None:
+            task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows: Ctrl-C ends the run itself
+            loop.add_signal_handler(number, interrupt)
+    try:
+        async for outcome in outcomes:
+            display.note(outcome)
+    except asyncio.CancelledError:
+        if not interrupts or task is None:
+            raise
+        task.uncancel()
+    return bool(interrupts)
+
+
+def status(files: Files) -> dict[str, Any]:
+    """Return how many rows are in which state."""
+
+    async def look(journal: Journal) -> dict[str, Any]:
+        counts = await journal.counts()
+        total = journal.record.total
+        settled = sum(counts.values())
+        return {
+            "job": journal.record.job,
+            "gateway": journal.record.base_url,
+            "mode": "live" if journal.record.live else "test",
+            "rows": total,
+            "created": counts.get(State.DONE, 0),
+            "rejected": counts.get(State.FAILED, 0),
+            "unknown": counts.get(State.UNKNOWN, 0),
+            "under way": counts.get(State.SENT, 0),
+            "pending": None if total is None else total - settled,
+        }
+
+    with Journal.open(files.journal) as journal:
+        return asyncio.run(look(journal))
+
+
+def verify(files: Files) -> list[str]:
+    """Return what is wrong with a job, in words."""
+
+    async def look(journal: Journal) -> list[str]:
+        problems = await journal.check()
+        counts, total = await journal.counts(), journal.record.total
+        if total is not None and sum(counts.values()) > total:
+            problems.append("the journal holds more rows than the input had")
+        return problems
+
+    with Journal.open(files.journal) as journal:
+        return asyncio.run(look(journal))
+
+
+def export(files: Files, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name
+    """Write what became of each row; return how many were written."""
+
+    async def collect(journal: Journal) -> int:
+        by_completion = order == "completion"
+        results = [
+            result_of(record, journal.record.job)
+            async for record in every_row(journal, by_completion=by_completion)
+        ]
+        return write_results(output, results, format=format)
+
+    with Journal.open(files.journal) as journal:
+        return asyncio.run(collect(journal))
+
+
+def settle(
+    files: Files, gateway: dict[str, str | None], events: Path
+) -> tuple[int, int]:
+    """Settle unknown rows; return how many were, and how many are left."""
+
+    async def look(journal: Journal) -> tuple[int, int]:
+        record = journal.record
+        options = json.loads(record.options)
+        base_url = gateway["base_url"] or record.base_url
+        factory = _factory(Rules(), {**gateway, "base_url": base_url}, 1)
+        rows = read_rows(record.source, _reading(options), format=options["format"])
+        async with factory:
+            return await settle_unknown(
+                journal, factory, rows, read_events(events), options["row_metadata"]
+            )
+
+    with Journal.open(files.journal) as journal:
+        return asyncio.run(look(journal))
+
+
+def _share_key(gateway: dict[str, str | None]) -> None:
+    """Leave a key from a file where workers of this machine read theirs."""
+    if gateway["api_key"] is not None:
+        os.environ[API_KEY_VARIABLE] = gateway["api_key"]
+
+
+def _factory(
+    rules: Rules, gateway: dict[str, str | None], concurrency: int
+) -> CheckoutSessionFactory:
+    limit = max(PoolLimits().limit, concurrency)
+    return CheckoutSessionFactory.from_env(
+        api_key=gateway["api_key"],
+        base_url=gateway["base_url"],
+        retry=rules.policy(),
+        pool=PoolLimits(limit=limit),
+    )
+
+
+def _reading(options: dict[str, Any]) -> Reading:
+    names = [field.name for field in attrs.fields(Reading)]
+    return Reading(**{name: options[name] for name in names})
+
+
+async def _write_letters(
+    files: Files, journal: Journal, reading: Reading, form: str | None
+) -> Path | None:
+    """Write the rows that came to nothing, if any, as input for another job."""
+    rows = read_rows(journal.record.source, reading, format=form)
+    letters = [letter async for letter in dead_letters(journal, rows)]
+    if not letters:
+        return None
+    form = form or guess_format(journal.record.source)
+    path = files.letters(form)
+    write_dead_letters(str(path), letters, format=form)
+    return path
+
+
+def _report(
+    files: Files, tally: Tally, counts: dict[State, int], letters: Path | None
+) -> None:
+    told = (
+        ("created", tally.created),
+        ("rejected", tally.rejected),
+        ("unknown", tally.unknown),
+        ("not sent", tally.not_sent),
+        ("done before", tally.skipped),
+        ("changed", len(tally.changed)),
+        ("invalid", tally.invalid),
+    )
+    words = ", ".join(f"{name} {count:,}" for name, count in told if count)
+    click.echo(f"{files.job}: {words or 'nothing to do'}", err=True)
+    for code, count in tally.codes.most_common():
+        click.echo(f"  {count:>9,} {code}", err=True)
+    if tally.changed:
+        listed = ", ".join(tally.changed[:_MOST_LISTED])
+        click.echo(f"Changed since they were sent, and left alone: {listed}", err=True)
+    if unknown := counts[State.UNKNOWN]:
+        click.echo(
+            f"Of {unknown:,} rows nobody knows whether they have a session: "
+            f"`convergegate bulk export {files.job}` lists them, "
+            f"`bulk settle {files.job} --events FILE` may find out.",
+            err=True,
+        )
+    if letters is not None:
+        click.echo(f"Rows without a session, as input again: {letters}", err=True)

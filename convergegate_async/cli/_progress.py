@@ -1,0 +1,105 @@
+"""How a job is watched: a bar on a terminal, a line every five seconds elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from convergegate_async.bulk import Outcome, Tally
+
+LINE_EVERY = 5.0  # seconds
+DRAW_EVERY = 0.1
+
+
+class Display:
+    """Shows how far a job is.
+
+    Args:
+        job: Its name.
+        total: The rows of its input.
+        tally: What is counted while it runs.
+        limit: The rate it may not exceed, in rows a second.
+    """
+
+    def __init__(
+        self, job: str, total: int, tally: "Tally", limit: float | None
+    ) -> None:
+        self._job = job
+        self._total = total
+        self._tally = tally
+        self._limit = "no limit" if limit is None else f"limit {limit:g}"
+        self._started = self._shown = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        if self._is_terminal:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                self._draw(), console=Console(stderr=True), auto_refresh=False
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._is_terminal:
+            self._live.update(self._draw(), refresh=True)
+            self._live.stop()
+
+    def note(self, outcome: "Outcome") -> None:
+        """Show that a row is over, if it is time to show anything."""
+        del outcome
+        now = time.monotonic()
+        if now - self._shown < (DRAW_EVERY if self._is_terminal else LINE_EVERY):
+            return
+        self._shown = now
+        if self._is_terminal:
+            self._live.update(self._draw(), refresh=True)
+        else:
+            click.echo(self._line(), err=True)
+
+    def _counts(self) -> str:
+        tally = self._tally
+        return (
+            f"created {tally.created:,}, rejected {tally.rejected:,}, "
+            f"unknown {tally.unknown:,}, not sent {tally.not_sent:,}"
+        )
+
+    def _pace(self) -> str:
+        seconds = time.monotonic() - self._started
+        rate = (self._tally.seen - self._tally.skipped) / max(seconds, 1e-9)
+        left = (self._total - self._tally.seen) / rate if rate else None
+        eta = "-:--" if left is None else f"{left // 60:.0f}:{left % 60:02.0f}"
+        return f"{rate:,.0f} rows/s ({self._limit}), {eta} left"
+
+    def _line(self) -> str:
+        done = f"{self._job}: {self._tally.seen:,}/{self._total:,} rows"
+        return f"{done}, {self._counts()}, {self._pace()}"
+
+    def _draw(self) -> "RenderableType":
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        tally = self._tally
+        codes = " · ".join(f"{n:,} {code}" for code, n in tally.codes.most_common(3))
+        grid = Table.grid()
+        grid.add_row(Text(f"{self._job}: {tally.seen:,}/{self._total:,} rows", "bold"))
+        grid.add_row(
+            ProgressBar(total=max(1, self._total), completed=tally.seen, width=60)
+        )
+        grid.add_row(Text(self._counts()))
+        grid.add_row(Text(self._pace(), "dim"))
+        grid.add_row(Text(codes, "red"))
+        return grid

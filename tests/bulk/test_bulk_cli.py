@@ -1,0 +1,340 @@
+"""``convergegate bulk`` as a user meets it: real processes, output and exit codes."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PROGRAM = (sys.executable, "-m", "convergegate_async")
+READING = ("--id-column", "order", "--map", "total=amount", "--amount-unit", "major")
+HEADER = (
+    "order,total,currency,customer_email,customer_firstname,customer_lastname,"
+    "customer_phone,success_url"
+)
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def line(number: int, **changes: str) -> str:
+    """Return a row of the input."""
+    row = {
+        "order": f"A-{number}",
+        "total": f"{number / 100:.2f}",
+        "currency": "pln",
+        "email": f"john.{number}@example.com",
+        "first": "Żaneta",
+        "last": "Doe",
+        "phone": "+48123456789",
+        "url": "https://shop.example/thanks",
+    }
+    return ",".join((row | changes).values())
+
+
+def text(rows: int, newline: str = "\n") -> str:
+    """Return an input of so many *rows*."""
+    return newline.join([HEADER, *[line(n) for n in range(1, rows + 1)]]) + newline
+
+
+def start_sandbox(*faults: str) -> "subprocess.Popen[str]":
+    """Start a gateway of one's own."""
+    arguments = [part for fault in faults for part in ("--fault", fault)]
+    return subprocess.Popen(  # noqa: S603 -- our own program
+        [*PROGRAM, "sandbox", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[dict[str, str]]:
+    """The environment of a running sandbox."""
+    with start_sandbox() as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        yield dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+        process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def bulk(tmp_path: Path, gateway: dict[str, str]) -> Run:
+    """Run a command of ``bulk`` in a folder of its own."""
+
+    def run(
+        *arguments: str, stdin: str = "", limit: int | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        def confine() -> None:
+            import resource  # noqa: PLC0415 -- there is none on Windows
+
+            if limit is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        return subprocess.run(  # noqa: S603 -- our own program
+            [*PROGRAM, "bulk", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **gateway, **environ},
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=25,
+            check=False,
+            preexec_fn=confine,
+        )
+
+    return run
+
+
+def states(bulk: Run, job: str) -> dict[str, object]:
+    """Return what ``status`` tells."""
+    told: dict[str, object] = json.loads(bulk("status", job, "--output", "json").stdout)
+    return told
+
+
+def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
+    """Run, status, verify and export tell the same story."""
+    (tmp_path / "orders.csv").write_text(text(50), encoding="utf-8")
+
+    done = bulk("run", "orders.csv", "--job", "april", *READING)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "april: created 50" in done.stderr
+    told = states(bulk, "april")
+    assert (told["rows"], told["created"], told["pending"]) == (50, 50, 0)
+    assert bulk("verify", "april").returncode == 0
+    results = list(csv.DictReader(io.StringIO(bulk("export", "april").stdout)))
+    assert [row["row_id"] for row in results] == [f"A-{n}" for n in range(1, 51)]
+    assert all(row["session_id"] and row["state"] == "done" for row in results)
+    assert not list(tmp_path.glob("*.failed.*"))
+
+
+def test_a_second_run_of_the_same_name_is_refused(bulk: Run, tmp_path: Path) -> None:
+    """The message says how to go on; nothing is sent."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *READING)
+
+    done = bulk("run", "orders.csv", "--job", "april", *READING)
+
+    assert done.returncode == 3
+    assert "convergegate bulk resume april" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda whole: "\ufeff" + whole, id="BOM"),
+        pytest.param(lambda whole: whole.replace("\n", "\r\n"), id="CRLF"),
+        pytest.param(lambda whole: whole.replace("Doe", "=Doe"), id="formula"),
+    ],
+)
+def test_what_spreadsheets_do_to_a_file_does_no_harm(
+    spoil: Callable[[str], str], bulk: Run, tmp_path: Path
+) -> None:
+    """H14: a mark at its start, other line ends, formulas: all are read as meant."""
+    (tmp_path / "orders.csv").write_bytes(spoil(text(5)).encode())
+    job = f"sheet-{len(spoil(text(5)))}"
+
+    # A job of its own each: others sent other rows under the same keys.
+    done = bulk("run", "orders.csv", "--job", job, *READING)
+
+    assert done.returncode == 0
+    assert states(bulk, job)["created"] == 5
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        pytest.param(line(3, currency="PLMX"), "column currency", id="currency"),
+        pytest.param(line(3, email="nobody"), "column customer_email", id="e-mail"),
+        pytest.param(line(3, total="49.999"), "column total", id="too-exact"),
+        pytest.param(line(2), "earlier row", id="duplicate"),
+        pytest.param("A-3,1.00,pln", "line 4", id="half-a-row"),
+        pytest.param(line(3, first="a\0b"), "line 4", id="NUL"),
+    ],
+)
+def test_a_bad_row_stops_everything_before_it_starts(
+    bad: str, words: str, bulk: Run, tmp_path: Path
+) -> None:
+    """H14: line, column and reason, exit code 1, no journal, and no value repeated."""
+    lines = [HEADER, line(1), line(2), bad]
+    (tmp_path / "orders.csv").write_text("\n".join(lines), encoding="utf-8")
+
+    done = bulk("run", "orders.csv", "--job", "april", *READING)
+
+    assert done.returncode == 1
+    assert "line 4" in done.stderr
+    assert words in done.stderr
+    assert "Nothing was sent" in done.stderr
+    assert not (tmp_path / "april.journal").exists()
+    assert not {"PLMX", "nobody", "49.999"} & set(done.stderr.split())
+
+
+def test_all_bad_rows_are_told_at_once(bulk: Run, tmp_path: Path) -> None:
+    """Nobody has to mend a file one error at a time."""
+    lines = [HEADER, *[line(n, currency="zz") for n in range(1, 8)]]
+    (tmp_path / "orders.csv").write_text("\n".join(lines), encoding="utf-8")
+
+    done = bulk("run", "orders.csv", "--job", "april", *READING)
+
+    assert [f"line {n}, column currency" in done.stderr for n in range(2, 9)] == (
+        [True] * 7
+    )
+
+
+def test_stdin_can_be_resumed(bulk: Run, tmp_path: Path) -> None:
+    """What came from stdin is kept beside the journal, for nobody else to read."""
+    done = bulk("run", "-", "--job", "piped", *READING, stdin=text(20))
+
+    again = bulk("resume", "piped")
+
+    assert (done.returncode, again.returncode) == (0, 0)
+    assert "done before 20" in again.stderr
+    assert (tmp_path / "piped.input").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_wrong_key_ends_the_job(bulk: Run, tmp_path: Path) -> None:
+    """H16: exit code 3 and what to check, within seconds."""
+    (tmp_path / "orders.csv").write_text(text(500), encoding="utf-8")
+
+    done = bulk(
+        "run",
+        *("orders.csv", "--job", "april", *READING),
+        CONVERGEGATE_API_KEY="sk_test_wrong",
+    )
+
+    assert done.returncode == 3
+    assert "CONVERGEGATE_API_KEY" in done.stderr
+    assert "sk_test_wrong" not in done.stderr
+
+
+def test_a_live_key_does_not_go_on_with_a_test_job(bulk: Run, tmp_path: Path) -> None:
+    """A journal belongs to one mode; the refusal names both."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *READING)
+
+    done = bulk("resume", "april", CONVERGEGATE_API_KEY="sk_live_x")
+
+    assert done.returncode == 3
+    assert "begun with a test key, and this is a live key" in done.stderr
+
+
+def test_a_full_disk_stops_the_job_before_the_next_send(
+    bulk: Run, tmp_path: Path
+) -> None:
+    """H6: no row is sent that is not in the journal first; later it goes on."""
+    (tmp_path / "orders.csv").write_text(text(3_000), encoding="utf-8")
+
+    full = bulk("run", "orders.csv", "--job", "april", *READING, limit=300_000)
+    rest = bulk("resume", "april")
+
+    assert full.returncode == 3
+    assert "Traceback" not in full.stderr
+    assert re.search("disk|full|I/O|write", full.stderr)
+    told = states(bulk, "april")
+    assert rest.returncode in (0, 5)
+    assert told["created"] + told["unknown"] == 3_000  # type: ignore[operator]  # numbers
+    assert bulk("verify", "april").returncode == 0
+
+
+def start(
+    tmp_path: Path, gateway: dict[str, str], *arguments: str
+) -> subprocess.Popen[str]:
+    """Start a command of ``bulk``."""
+    return subprocess.Popen(  # noqa: S603 -- our own program
+        [*PROGRAM, "bulk", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, **gateway},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_rows(tmp_path: Path) -> None:
+    """Wait until the job has begun."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        wal = tmp_path / "april.journal-wal"
+        if wal.exists() and wal.stat().st_size > 0:
+            time.sleep(0.5)
+            return
+        time.sleep(0.02)
+    raise AssertionError
+
+
+SLOW = ("--maximum-rps", "100")
+
+
+def test_ctrl_c_drains_and_says_how_to_go_on(
+    bulk: Run, tmp_path: Path, gateway: dict[str, str]
+) -> None:
+    """H3: exit code 130, nothing left under way, and the rest is done by `resume`."""
+    (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
+    arguments = ("run", "orders.csv", "--job", "april", *READING, *SLOW)
+    with start(tmp_path, gateway, *arguments) as process:
+        wait_for_rows(tmp_path)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=15)
+
+    between = states(bulk, "april")
+    rest = bulk("resume", "april")
+
+    assert process.returncode == 130
+    assert "convergegate bulk resume april" in told
+    assert between["under way"] == 0
+    assert 0 < between["created"] < 300  # type: ignore[operator]  # numbers
+    assert rest.returncode == 0
+    assert states(bulk, "april")["created"] == 300
+
+
+def test_two_resumers_do_not_work_on_one_job(
+    bulk: Run, tmp_path: Path, gateway: dict[str, str]
+) -> None:
+    """H9: the second is told that another process is at it, and sends nothing."""
+    (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
+    arguments = ("run", "orders.csv", "--job", "april", *READING, *SLOW)
+    with start(tmp_path, gateway, *arguments) as process:
+        wait_for_rows(tmp_path)
+        second = bulk("resume", "april")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+
+    assert second.returncode == 3
+    assert "another process" in second.stderr
+
+
+def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
+    """A lost worker's rows are sent again: without honoured keys that is refused."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+
+    done = bulk("run", "orders.csv", "--job", "april", *READING, "--dask", "local:2")
+
+    assert done.returncode == 2
+    assert "--keys-honoured" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "nobody"),
+        ("resume", "nobody"),
+        ("status", "../etc"),
+        ("run", "missing.csv", "--job", "x"),
+        ("run", "orders.xlsx", "--job", "x"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_told_in_a_sentence(arguments: tuple[str, ...], bulk: Run) -> None:
+    """No traceback, one line, exit code 3."""
+    done = bulk(*arguments)
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr

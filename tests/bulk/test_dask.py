@@ -1,0 +1,157 @@
+"""A job on Dask: a worker is killed in the middle, and every row is done once."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import attrs
+import chores
+import psutil
+import pytest
+from distributed import LocalCluster, Nanny, Scheduler
+
+from convergegate_async import CheckoutSessionRequest, ConfigurationError
+from convergegate_async._runners import DaskRunner, WorkersLostError
+from convergegate_async.bulk import (
+    Created,
+    Job,
+    Journal,
+    Row,
+    Rules,
+    State,
+    every_row,
+    new_record,
+)
+from convergegate_async.sandbox import Sandbox
+
+ROWS = 20_000
+WORKERS = 2
+
+
+def rows(order: CheckoutSessionRequest, count: int) -> Iterator[Row]:
+    """Yield rows that the sandbox's book can tell apart: by their amount."""
+    for number in range(1, count + 1):
+        yield Row(
+            position=number,
+            line=number,
+            row_id=f"order-{number}",
+            request=attrs.evolve(order, amount=number),
+            raw={},
+        )
+
+
+@pytest.fixture
+async def cluster(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[LocalCluster]:
+    """A cluster of the user's, whose workers have the API key in their environment."""
+    monkeypatch.setenv("CONVERGEGATE_API_KEY", sandbox.api_key)
+    async with LocalCluster(
+        n_workers=WORKERS,
+        threads_per_worker=1,
+        dashboard_address=None,
+        local_directory=str(tmp_path),
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        asynchronous=True,
+    ) as cluster:
+        yield cluster
+
+
+async def kill_one_at_work(cluster: LocalCluster, sandbox: Sandbox) -> None:
+    """SIGKILL a worker that talks to *sandbox* just now, so that its chunk is lost."""
+    port = int(sandbox.base_url.rpartition(":")[2])
+    while True:
+        for nanny in cluster.workers.values():
+            peers = psutil.Process(nanny.pid).net_connections("tcp")
+            if any(peer.raddr and peer.raddr.port == port for peer in peers):
+                os.kill(nanny.pid, signal.SIGKILL)
+                return
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
+    cluster: LocalCluster,
+    sandbox: Sandbox,
+    order: CheckoutSessionRequest,
+    tmp_path: Path,
+) -> None:
+    """20,000 rows, one SIGKILL among them: one session each, by the sandbox's book."""
+    rules = Rules(keys_honoured=True)
+    told: Counter[str | None] = Counter()
+
+    async with sandbox.factory(retry=rules.policy()) as checkout:
+        record = new_record(checkout, "april", keys_honoured=True)
+        with Journal.create(tmp_path / "april.journal", record) as journal:
+            job = Job(journal, checkout, rules)
+            runner = DaskRunner(cluster.scheduler_address)
+            killed = None
+            outcomes = job.run_on(runner, rows(order, ROWS), concurrency=16)
+            async for outcome in outcomes:
+                assert isinstance(outcome, Created)
+                told[outcome.idempotency_key] += 1
+                if told.total() == ROWS // 4:
+                    killed = asyncio.create_task(kill_one_at_work(cluster, sandbox))
+            assert killed is not None
+            await killed
+            counts, problems = await journal.counts(), await journal.check()
+            noted = [record.session_id async for record in every_row(journal)]
+
+    booked = sandbox.book.sessions.values()
+    assert sorted(session.request.amount for session in booked) == list(
+        range(1, ROWS + 1)
+    )
+    assert sorted(map(str, noted)) == sorted(session.id for session in booked)
+    assert len(told) == told.total() == job.tally.created == ROWS
+    assert counts[State.DONE] == ROWS
+    assert problems == []
+    # The lost chunk was under way indeed: some of its rows were sent twice.
+    assert any(request.replayed for request in sandbox.seen)
+
+
+@pytest.mark.slow
+async def test_a_lost_scheduler_is_told(tmp_path: Path) -> None:
+    """An error of our own, and not a cancellation that nobody asked for."""
+    scheduler = await Scheduler(
+        host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0"
+    )
+    worker = await Nanny(scheduler.address, nthreads=1, local_directory=str(tmp_path))
+
+    async def chunks() -> AsyncIterator[float]:
+        yield 60.0
+
+    async with (
+        DaskRunner(scheduler.address) as runner,
+        aclosing(runner.map(chores.sleep, chunks())) as results,
+    ):
+        minute = asyncio.ensure_future(anext(results))
+        await asyncio.sleep(0.2)
+        await worker.close(timeout=0.1)
+        await scheduler.close()
+        with pytest.raises(WorkersLostError, match="scheduler"):
+            await minute
+
+
+async def test_dask_needs_keys_that_are_honoured(
+    sandbox: Sandbox, order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """Without them nothing is started, noted or sent: a lost chunk could not be."""
+    rules = Rules()
+    before = psutil.Process().children()
+
+    async with sandbox.factory(retry=rules.policy()) as checkout:
+        record = new_record(checkout, "april")
+        with Journal.create(tmp_path / "april.journal", record) as journal:
+            job = Job(journal, checkout, rules)
+            outcomes = job.run_on(DaskRunner("local:2"), rows(order, 3))
+            with pytest.raises(ConfigurationError, match="keys_honoured"):
+                await anext(outcomes)
+            assert not any((await journal.counts()).values())
+
+    assert psutil.Process().children() == before
+    assert not sandbox.seen

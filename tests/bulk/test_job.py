@@ -1,0 +1,501 @@
+"""Durable jobs against the sandbox: what is sent, what never again, what is told."""
+
+import asyncio
+import csv
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convergegate_async import (
+    AuthenticationError,
+    CheckoutSessionFactory,
+    ConfigurationError,
+    RetryPolicy,
+)
+from convergegate_async.bulk import (
+    Job,
+    Journal,
+    JournalError,
+    OnUnknown,
+    Reading,
+    Rules,
+    State,
+    Tally,
+    dead_letters,
+    every_row,
+    new_record,
+    read_events,
+    read_rows,
+    result_of,
+    settle_unknown,
+)
+from convergegate_async.bulk._decisions import KEY_WINDOW, Decision
+from convergegate_async.bulk._journal import Intent, RowRecord, Settlement
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+
+COLUMNS = (
+    "id",
+    "amount",
+    "currency",
+    "customer_email",
+    "customer_firstname",
+    "customer_lastname",
+    "customer_phone",
+    "success_url",
+)
+NOW = 1_700_000_000.0
+
+
+def write_input(path: Path, rows: int, **changes: str) -> str:
+    """Write an input of so many *rows*; *changes* replace columns of the first."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for number in range(1, rows + 1):
+            row = {
+                "id": f"order-{number}",
+                "amount": str(number),
+                "currency": "pln",
+                "customer_email": f"john.{number}@example.com",
+                "customer_firstname": "John",
+                "customer_lastname": "Doe",
+                "customer_phone": "+48123456789",
+                "success_url": "https://shop.example/thanks",
+            }
+            writer.writerow(row | (changes if number == 1 else {}))
+    return str(path)
+
+
+async def run(
+    sandbox: Sandbox,
+    journal: Journal,
+    source: str,
+    rules: Rules | None = None,
+    reading: Reading | None = None,
+) -> Tally:
+    """Run the job once, over a factory of its own."""
+    rules = rules or Rules()
+    async with sandbox.factory(retry=rules.policy()) as checkout:
+        job = Job(journal, checkout, rules)
+        async for _ in job.run(read_rows(source, reading or Reading()), concurrency=8):
+            pass
+    return job.tally
+
+
+@pytest.fixture
+async def journal(tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[Journal]:
+    """The journal of a new job."""
+    record = new_record(sandbox.factory(), "april")
+    with Journal.create(tmp_path / "april.journal", record) as journal:
+        yield journal
+
+
+# -- decisions -----------------------------------------------------------------------
+
+
+def record(state: State, sent_at: float = NOW) -> RowRecord:
+    """Return what a journal knows of a row."""
+    return RowRecord(
+        row_id="order-1",
+        position=1,
+        fingerprint=bytes(16),
+        state=state,
+        attempts=1,
+        sent_at=sent_at,
+    )
+
+
+REPEAT = Rules(on_unknown=OnUnknown.REPEAT)
+HONOURED = Rules(keys_honoured=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "rules", "decision"),
+    [
+        (State.DONE, Rules(), Decision.SKIP),
+        (State.DONE, HONOURED, Decision.SKIP),
+        (State.FAILED, HONOURED, Decision.SKIP),
+        (State.FAILED, Rules(retries_failed=True), Decision.SEND),
+        (State.UNKNOWN, Rules(), Decision.SKIP),
+        (State.UNKNOWN, Rules(retries_failed=True), Decision.SKIP),
+        (State.UNKNOWN, REPEAT, Decision.SEND),
+        (State.UNKNOWN, HONOURED, Decision.SEND),
+        (State.SENT, Rules(), Decision.GIVE_UP),
+        (State.SENT, REPEAT, Decision.SEND),
+        (State.SENT, HONOURED, Decision.SEND),
+    ],
+)
+def test_what_becomes_of_a_row_that_was_met_before(
+    state: State, rules: Rules, decision: Decision
+) -> None:
+    """I3: only where a repeat is allowed is a row of unknown outcome sent again."""
+    assert rules.decide(record(state), bytes(16), NOW + 1) is decision
+
+
+@given(
+    state=st.sampled_from(State),
+    honoured=st.booleans(),
+    on_unknown=st.sampled_from(OnUnknown),
+    retries_failed=st.booleans(),
+    age=st.floats(-1e6, 1e6),
+)
+def test_a_changed_row_is_never_sent(
+    *,
+    state: State,
+    honoured: bool,
+    on_unknown: OnUnknown,
+    retries_failed: bool,
+    age: float,
+) -> None:
+    """H11: another row under a used id is a mistake, whatever the rules."""
+    rules = Rules(
+        on_unknown=on_unknown, keys_honoured=honoured, retries_failed=retries_failed
+    )
+
+    decision = rules.decide(record(state), b"x" * 16, NOW + age)
+
+    assert decision is Decision.CHANGED
+
+
+@pytest.mark.parametrize("age", [KEY_WINDOW, KEY_WINDOW * 30, -1.0])
+def test_a_key_is_not_trusted_for_ever(age: float) -> None:
+    """H21: after a day, or under a clock that went back, a sent row is given up."""
+    decision = HONOURED.decide(record(State.SENT), bytes(16), NOW + age)
+
+    assert decision is Decision.GIVE_UP
+
+
+# -- runs ----------------------------------------------------------------------------
+
+
+async def test_a_second_run_sends_nothing_again(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """What is settled is passed over, also when the input comes in another order."""
+    source = write_input(tmp_path / "orders.csv", 100)
+    first = await run(sandbox, journal, source)
+    head, *lines = (tmp_path / "orders.csv").read_text().splitlines()
+    (tmp_path / "orders.csv").write_text("\n".join([head, *reversed(lines)]))
+
+    second = await run(sandbox, journal, source)
+
+    assert (first.created, second.skipped, second.created) == (100, 100, 0)
+    assert len(sandbox.seen) == len(sandbox.book.sessions) == 100
+    assert await journal.check() == []
+
+
+async def test_every_row_keeps_its_key(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """I4: keys derive from job and row id, and are the same on every attempt."""
+    sandbox.faults.add(Fault(FaultKind.LOST, times=5))
+    source = write_input(tmp_path / "orders.csv", 20)
+
+    await run(sandbox, journal, source, HONOURED)
+
+    results = [result_of(row, "april") async for row in every_row(journal)]
+    assert {seen.idempotency_key for seen in sandbox.seen} == {
+        result["idempotency_key"] for result in results
+    }
+    assert len(sandbox.book.sessions) == 20
+    assert len(sandbox.seen) == 25
+
+
+async def test_an_unknown_row_is_listed_and_never_sent_again(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """Under `report` a lost answer is one request, in this run and in the next."""
+    sandbox.faults.add(Fault(FaultKind.LOST, times=3))
+    source = write_input(tmp_path / "orders.csv", 20)
+
+    first = await run(sandbox, journal, source)
+    second = await run(sandbox, journal, source)
+
+    assert (first.created, first.unknown, second.skipped) == (17, 3, 20)
+    assert len(sandbox.seen) == 20
+    states = Counter([row.state async for row in every_row(journal)])
+    assert states == {State.DONE: 17, State.UNKNOWN: 3}
+
+
+async def test_an_unknown_row_is_repeated_where_that_is_wanted(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """Under `repeat` the next run sends it again, under its first key."""
+    source = write_input(tmp_path / "orders.csv", 5)
+    sandbox.faults.add(Fault(FaultKind.LOST, times=5))
+    await run(sandbox, journal, source)
+
+    second = await run(sandbox, journal, source, REPEAT)
+
+    assert second.created == 5
+    assert len(sandbox.book.sessions) == 5
+
+
+async def test_a_row_on_its_way_when_the_job_died_is_given_up(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """A row that was intended and never settled may be at the gateway: unknown."""
+    source = write_input(tmp_path / "orders.csv", 3)
+    (first, *_) = list(read_rows(source, Reading()))
+    from convergegate_async.bulk._job import fingerprint  # noqa: PLC0415 -- one use
+
+    mark = fingerprint(first.request, journal.record.salt)  # type: ignore[union-attr]  # a good row
+    await journal.intend(
+        Intent(row_id="order-1", position=1, fingerprint=mark, sent_at=NOW)
+    )
+
+    tally = await run(sandbox, journal, source)
+
+    assert (tally.created, tally.unknown) == (2, 1)
+    assert len(sandbox.seen) == 2
+
+
+async def test_rejected_rows_can_be_retried_and_fed_again(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """They are dead letters with line, code and message; `retry-failed` sends them."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=400, times=2))
+    source = write_input(tmp_path / "orders.csv", 10)
+    first = await run(sandbox, journal, source)
+    rows = read_rows(source, Reading())
+    letters = [letter async for letter in dead_letters(journal, rows)]
+
+    second = await run(sandbox, journal, source, Rules(retries_failed=True))
+
+    assert (first.rejected, second.created) == (2, 2)
+    assert [letter.code for letter in letters] == ["InvalidRequestError"] * 2
+    assert all(letter.raw["id"] for letter in letters)
+    assert len(sandbox.book.sessions) == 10
+
+
+async def test_a_changed_row_is_told_and_left_alone(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """H11: another amount under the same id is `InputChanged`, and not sent."""
+    source = write_input(tmp_path / "orders.csv", 5)
+    await run(sandbox, journal, source)
+    write_input(tmp_path / "orders.csv", 5, amount="999")
+
+    second = await run(sandbox, journal, source)
+
+    assert second.changed == ["order-1"]
+    assert not second.is_complete
+    assert len(sandbox.seen) == 5
+
+
+async def test_what_was_not_sent_is_pending_again(
+    journal: Journal, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A gateway that is down leaves its rows to the next run."""
+    source = write_input(tmp_path / "orders.csv", 5)
+    base_url = sandbox.base_url
+    await sandbox.__aexit__(None, None, None)
+    policy = RetryPolicy(max_attempts=2, base_delay=0.001, repeat_unknown_create=False)
+    gone = CheckoutSessionFactory(sandbox.api_key, base_url, retry=policy)
+    async with gone as checkout:
+        job = Job(journal, checkout, Rules())
+        async for _ in job.run(read_rows(source, Reading()), concurrency=4):
+            pass
+    await sandbox.__aenter__()
+
+    assert job.tally.not_sent == 5
+    assert sum((await journal.counts()).values()) == 0
+
+
+async def test_a_wrong_key_stops_the_job_and_rejects_few(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """H16: at most *concurrency* + 3 requests are sent, and the error is raised."""
+    source = write_input(tmp_path / "orders.csv", 500)
+    rules = Rules()
+    wrong = CheckoutSessionFactory(
+        "sk_test_wrong", sandbox.base_url, retry=rules.policy()
+    )
+    path = tmp_path / "may.journal"
+    with Journal.create(path, new_record(wrong, "may")) as journal:
+        async with wrong as checkout:
+            job = Job(journal, checkout, rules)
+            with pytest.raises(AuthenticationError):
+                await _exhaust(job, source)
+
+    assert len(sandbox.seen) <= 8 + 3
+
+
+async def _exhaust(job: Job, source: str) -> None:
+    async for _ in job.run(read_rows(source, Reading()), concurrency=8):
+        pass
+
+
+async def test_stopping_drains(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """After `stop` nothing more is begun, and what is under way is settled."""
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.05))
+    source = write_input(tmp_path / "orders.csv", 500)
+    rules = Rules()
+    async with sandbox.factory(retry=rules.policy()) as checkout:
+        job = Job(journal, checkout, rules)
+        asyncio.get_running_loop().call_later(0.2, job.stop)
+        await _exhaust(job, source)
+
+    assert 0 < job.tally.created < 500
+    assert await journal.unsettled() == []
+    assert (await journal.counts())[State.DONE] == job.tally.created
+
+
+@pytest.mark.parametrize("by_completion", [False, True])
+async def test_more_rows_than_a_page_are_all_told_once(
+    *, by_completion: bool, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """An export of 25,000 rows holds each of them, in the order that was asked for."""
+    count = 25_000
+    with Journal.create(
+        tmp_path / "may.journal", new_record(sandbox.factory(), "may")
+    ) as journal:
+        for first in range(0, count, 1_000):
+            numbers = range(first + 1, first + 1_001)
+            await asyncio.gather(*[journal.intend(intent(n)) for n in numbers])
+            await asyncio.gather(*[journal.settle(done(n)) for n in reversed(numbers)])
+        told = [
+            row.position
+            async for row in every_row(journal, by_completion=by_completion)
+        ]
+
+    assert sorted(told) == list(range(1, count + 1))
+    assert (told == sorted(told)) is not by_completion
+
+
+def intent(number: int) -> Intent:
+    """Return the intent of a row."""
+    return Intent(
+        row_id=f"order-{number}", position=number, fingerprint=bytes(16), sent_at=NOW
+    )
+
+
+def done(number: int) -> Settlement:
+    """Return the good end of a row."""
+    return Settlement(
+        row_id=f"order-{number}", state=State.DONE, session_id=f"cs_{number}"
+    )
+
+
+# -- whose job it is -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "base_url", "words"),
+    [
+        ("sk_live_x", None, "test key, and this is a live key"),
+        ("sk_test_other", None, "another API key"),
+        (None, "http://127.0.0.1:9", "not at http://127.0.0.1:9"),
+    ],
+)
+async def test_a_job_belongs_to_one_gateway_key_and_mode(
+    key: str | None,
+    base_url: str | None,
+    words: str,
+    sandbox: Sandbox,
+    journal: Journal,
+) -> None:
+    """A test job is not gone on with by a live key, nor elsewhere."""
+    rules = Rules()
+    other = CheckoutSessionFactory(
+        key or sandbox.api_key, base_url or sandbox.base_url, retry=rules.policy()
+    )
+
+    with pytest.raises(JournalError, match=words):
+        Job(journal, other, rules)
+
+
+async def test_a_factory_that_would_repeat_is_refused(
+    sandbox: Sandbox, journal: Journal
+) -> None:
+    """I3: under `report` the factory, too, has to leave unknown rows alone."""
+    with pytest.raises(ConfigurationError, match=r"rules\.policy"):
+        Job(journal, sandbox.factory(), Rules())
+
+
+async def test_the_journal_holds_no_personal_data(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """I6: no e-mail, name, phone or key is in any of its files."""
+    source = write_input(tmp_path / "orders.csv", 20)
+    await run(sandbox, journal, source)
+
+    files = list(tmp_path.glob("april.journal*"))  # noqa: ASYNC240 -- a few small files
+    held = b"".join(path.read_bytes() for path in files)
+    words = ("john.", "John", "Doe", "123456789", sandbox.api_key)
+    assert [word for word in words if word.encode() in held] == []
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+
+
+# -- settling ------------------------------------------------------------------------
+
+
+def write_events(path: Path, sandbox: Sandbox) -> Path:
+    """Write what the gateway's webhooks told of every session, twice."""
+    events = [
+        {"id": f"evt_{id_}", "type": "session.created", "data": {"session_id": id_}}
+        for id_ in sandbox.book.sessions
+    ]
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in events * 2))
+    return path
+
+
+@pytest.mark.parametrize("row_metadata", ["row", None])
+async def test_unknown_rows_are_settled_by_their_webhooks(
+    row_metadata: str | None, sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """An event names the session; metadata, or a row that is unique, claims it."""
+    sandbox.faults.add(Fault(FaultKind.LOST, times=4))
+    source = write_input(tmp_path / "orders.csv", 10)
+    reading = Reading(row_metadata=row_metadata)
+    await run(sandbox, journal, source, reading=reading)
+    events = write_events(tmp_path / "events.jsonl", sandbox)
+
+    async with sandbox.factory() as checkout:
+        settled, left = await settle_unknown(
+            journal,
+            checkout,
+            read_rows(source, reading),
+            read_events(events),
+            row_metadata,
+        )
+
+    assert (settled, left) == (4, 0)
+    told = [row.session_id async for row in every_row(journal)]
+    assert sorted(told, key=str) == sorted(sandbox.book.sessions)
+
+
+async def test_rows_that_look_alike_are_left_unknown(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """H22: a session that two rows could have asked for settles neither."""
+    path = tmp_path / "orders.csv"
+    source = write_input(path, 1)
+    head, line = path.read_text().splitlines()
+    path.write_text("\n".join([head, line, line.replace("order-1", "order-2")]))
+    sandbox.faults.add(Fault(FaultKind.LOST, times=2))
+    await run(sandbox, journal, source)
+    events = write_events(tmp_path / "events.jsonl", sandbox)
+
+    async with sandbox.factory() as checkout:
+        settled, left = await settle_unknown(
+            journal, checkout, read_rows(source, Reading()), read_events(events)
+        )
+
+    assert (settled, left) == (0, 2)
+
+
+def test_a_file_that_holds_no_events_is_refused(tmp_path: Path) -> None:
+    """A line that is no webhook's body is named by its number, not shown."""
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"id": "evt_1", "data": {}}\n\nnot json\n')
+
+    with pytest.raises(ConfigurationError, match="line 3"):
+        list(read_events(path))

@@ -1,0 +1,38 @@
+"""A short run of ``benchmarks/kills.py``, judged by the sandbox's own book."""
+
+import random
+
+import pytest
+from killed_job import Window
+from kills import Kill, kill_jobs, plan
+
+from convergegate_async.bulk import State
+
+pytestmark = pytest.mark.timeout(120)
+
+ROWS = 1_000  # of one job
+
+
+@pytest.mark.parametrize("honoured", [True, False], ids=["honoured", "ignored"])
+async def test_no_row_is_lost_or_opened_twice(*, honoured: bool) -> None:
+    """I1 to I6 hold over ten random kills, and one in each of the crash windows."""
+    dice = random.Random(ROWS)  # noqa: S311 -- chance, not secrets
+
+    verdict = await kill_jobs(
+        plan(dice, moments=10, windows=1, rows=ROWS), rows=ROWS, honoured=honoured
+    )
+
+    assert verdict.violations == []
+    assert verdict.kills == {None: 10} | dict.fromkeys(Window, 1)
+    assert verdict.rows.total() == ROWS * verdict.jobs
+    assert verdict.rows[State.FAILED] == 0
+    assert (verdict.rows[State.UNKNOWN] == 0) is honoured
+
+
+async def test_the_judge_sees_what_is_opened_twice() -> None:
+    """A job that trusts keys, before a gateway that ignores them, is found out."""
+    kills = [Kill(Window.ANSWERED, passes=50)]
+
+    verdict = await kill_jobs(kills, rows=200, honoured=True, deceived=True)
+
+    assert any(told.startswith("I5: opened twice") for told in verdict.violations)

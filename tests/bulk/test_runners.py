@@ -1,0 +1,335 @@
+"""The runner protocol: the same facts for processes of this machine and for Dask."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeVar
+
+import chores
+import psutil
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convergegate_async import ConfigurationError
+from convergegate_async._runners import (
+    DaskRunner,
+    LocalRunner,
+    Runner,
+    WorkersLostError,
+)
+from convergegate_async._runners._window import in_window
+
+C = TypeVar("C")
+
+WORKERS = 2
+KINDS = ("local", "dask")
+
+# A cluster takes seconds to start: one of each kind serves all tests.
+shared = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(params=["local", "dask"], scope="module", loop_scope="module")
+async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
+    """A runner with two workers."""
+    runner: Runner = (
+        LocalRunner(WORKERS) if request.param == "local" else DaskRunner("local:2")
+    )
+    async with runner:
+        yield runner
+
+
+async def each(items: Iterable[C]) -> AsyncIterator[C]:
+    """Yield the items, as a generator of chunks does."""
+    for item in items:
+        yield item
+
+
+def helpers(parent: psutil.Process) -> list[psutil.Process]:
+    """Return the workers that *parent* started, and not Python's resource tracker."""
+    found = []
+    for process in parent.children(recursive=True):
+        try:
+            if any("spawn_main" in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:  # it has ended just now
+            continue
+    return found
+
+
+# -- the window ----------------------------------------------------------------------
+
+
+@given(delays=st.lists(st.integers(0, 5), max_size=20), most=st.integers(1, 5))
+def test_every_chunk_is_done_once_and_few_at_a_time(
+    delays: list[int], most: int
+) -> None:
+    """For any durations: all are done, never more than allowed, the source included."""
+    under_way, taken, told, peak = 0, 0, 0, 0
+
+    async def chunks() -> AsyncIterator[tuple[int, int]]:
+        nonlocal taken
+        for number, delay in enumerate(delays):
+            taken += 1
+            assert taken - told <= most
+            yield number, delay
+
+    async def do(chunk: tuple[int, int]) -> int:
+        nonlocal under_way, peak
+        under_way += 1
+        peak = max(peak, under_way)
+        for _ in range(chunk[1]):
+            await asyncio.sleep(0)
+        under_way -= 1
+        return chunk[0]
+
+    async def collect() -> list[int]:
+        nonlocal told
+        done = []
+        async for number in in_window(do, chunks(), lambda: most):
+            told += 1
+            done.append(number)
+        return done
+
+    assert sorted(asyncio.run(collect())) == list(range(len(delays)))
+    assert peak <= most
+
+
+# -- both runners --------------------------------------------------------------------
+
+
+@shared
+async def test_chunks_come_out_in_the_order_of_completion(runner: Runner) -> None:
+    """A slow chunk does not hold back a quick one that was taken after it."""
+    async with aclosing(runner.map(chores.sleep, each([0.5, 0.0]))) as results:
+        assert [result async for result in results] == [0.0, 0.5]
+
+
+@shared
+async def test_few_chunks_are_taken_ahead(runner: Runner) -> None:
+    """However many there are, two rounds of all workers are taken and not told."""
+    taken, told, most = 0, 0, 0
+
+    async def chunks() -> AsyncIterator[float]:
+        nonlocal taken, most
+        for _ in range(20):
+            taken += 1
+            most = max(most, taken - told)
+            yield 0.0
+
+    async with aclosing(runner.map(chores.sleep, chunks())) as results:
+        async for _ in results:
+            told += 1
+
+    assert runner.workers == WORKERS
+    assert told == 20
+    assert most == 2 * WORKERS
+
+
+@shared
+async def test_what_work_raises_is_raised_and_not_tried_again(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """An error in the work is the caller's business, after a single try."""
+    path = tmp_path / "notes"
+
+    with pytest.raises(LookupError, match="no such luck"):
+        async with aclosing(runner.map(chores.fail, each([path]))) as results:
+            await anext(results)
+
+    assert path.read_text().splitlines() == ["here"]
+
+
+@shared
+async def test_what_the_source_raises_is_raised(runner: Runner) -> None:
+    """An error in the chunks ends the run, and leaves the runner usable."""
+
+    async def chunks() -> AsyncIterator[float]:
+        yield 0.1
+        message = "the input has ended early"
+        raise EOFError(message)
+
+    with pytest.raises(EOFError):
+        async with aclosing(runner.map(chores.sleep, chunks())) as results:
+            await anext(results)
+    async with aclosing(runner.map(chores.sleep, each([0.0]))) as results:
+        assert [result async for result in results] == [0.0]
+
+
+@shared
+async def test_cancelling_leaves_nothing_under_way(runner: Runner) -> None:
+    """A cancelled caller is let go at once; no task of the run is left."""
+    before = asyncio.all_tasks()
+    begun = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[float]:
+        yield 0.3
+        begun.set()
+
+    async def follow() -> None:
+        async with aclosing(runner.map(chores.sleep, chunks())) as results:
+            await anext(results)
+
+    caller = asyncio.create_task(follow())
+    await begun.wait()
+    caller.cancel()
+    started = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+    assert time.monotonic() - started < 0.2
+    assert not any(
+        "in_window" in repr(task) or "do()" in repr(task)
+        for task in asyncio.all_tasks() - before
+    )
+
+
+@shared
+async def test_a_lost_worker_s_chunk_is_done_again(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of a chunk: it is done again, and the others are told."""
+    paths = [tmp_path / str(number) for number in range(4)]
+
+    async with aclosing(runner.map(chores.die_once, each(paths[:1]))) as results:
+        assert [result async for result in results] == [4]
+    for path in paths[1:]:
+        path.write_text("here\n")  # no first call any more: nobody dies
+    async with aclosing(runner.map(chores.die_once, each(paths[1:]))) as results:
+        assert [result async for result in results] == [3, 3, 3]
+
+
+# -- their lives ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        pytest.param(LocalRunner(1), id="local"),
+        pytest.param(DaskRunner("local:1"), id="dask", marks=pytest.mark.slow),
+    ],
+)
+async def test_a_chunk_that_kills_its_process_is_given_up(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """Three losses are borne; a fourth is an error, and not an endless loop."""
+    path = tmp_path / "notes"
+    before = helpers(psutil.Process())
+
+    async with runner:
+        results = runner.map(chores.die, each([path]))
+        with pytest.raises(WorkersLostError, match="once too often"):
+            await anext(results)
+
+    assert len(path.read_text().splitlines()) == 4
+    assert set(helpers(psutil.Process())) <= set(before)
+
+
+@pytest.mark.parametrize("runner", [LocalRunner(1), DaskRunner("local:1")], ids=KINDS)
+async def test_leaving_on_an_error_kills_what_is_under_way(runner: Runner) -> None:
+    """Nobody waits for a chunk of an hour, and no process outlives the runner."""
+    here = psutil.Process()
+    before = set(helpers(here))
+
+    async def leave() -> None:
+        async with runner, aclosing(runner.map(chores.sleep, each([3600.0]))) as hour:
+            async with asyncio.timeout(0.5):
+                await anext(hour)
+
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        await leave()
+
+    assert time.monotonic() - started < 15
+    assert set(helpers(here)) <= before
+
+
+async def test_local_dask_is_heard_on_loopback_only() -> None:
+    """Not a socket of the cluster can be reached from another machine."""
+    here = psutil.Process()
+    async with DaskRunner("local:1"):
+        sockets = [
+            connection.laddr.ip
+            for process in [here, *here.children(recursive=True)]
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+
+    assert sockets
+    assert set(sockets) <= {"127.0.0.1", "::1"}
+
+
+async def test_workers_take_the_environment_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the environment holds as the cluster starts, its workers can read."""
+    monkeypatch.setenv("CONVERGEGATE_API_KEY", "sk_test_workers")
+
+    async with DaskRunner("local:1") as runner:
+        names = each(["CONVERGEGATE_API_KEY"])
+        async with aclosing(runner.map(chores.environment, names)) as results:
+            assert [result async for result in results] == ["sk_test_workers"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "local", "local:", "local:0", "local:-1", "local:x", "host:8786", "tcp:host"],
+)
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    """Before anything is imported or started."""
+    with pytest.raises(ConfigurationError, match="tcp://host:port or local:WORKERS"):
+        DaskRunner(address)
+
+
+async def test_a_scheduler_that_does_not_answer_is_told() -> None:
+    """The address is named; the error is of the setup, not of the network."""
+    with pytest.raises(ConfigurationError, match=r"answers at tcp://127\.0\.0\.1:1"):
+        async with DaskRunner("tcp://127.0.0.1:1", patience=0.5):
+            pass
+
+
+async def test_dask_wants_to_be_entered() -> None:
+    """A map outside of `async with` has no cluster to go to."""
+    with pytest.raises(ConfigurationError, match="async with"):
+        DaskRunner("local:1").map(chores.sleep, each([0.0]))
+
+
+@pytest.mark.parametrize("runner_code", ["LocalRunner(1)", "DaskRunner('local:1')"])
+def test_workers_die_with_their_parent(runner_code: str) -> None:
+    """SIGKILL of the program that runs a job leaves no process of it behind."""
+    program = textwrap.dedent(f"""
+        import asyncio, chores
+        from convergegate_async._runners import DaskRunner, LocalRunner
+
+        async def chunks():
+            yield 0.0
+            yield 3600.0
+
+        async def main():
+            async with {runner_code} as runner:
+                async for _ in runner.map(chores.sleep, chunks()):
+                    print("ready", flush=True)
+
+        if __name__ == "__main__":
+            asyncio.run(main())
+    """)
+    with subprocess.Popen(  # noqa: S603 -- our own program
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(chores.__file__).parent)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        workers = helpers(psutil.Process(process.pid))
+        process.send_signal(signal.SIGKILL)
+
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive

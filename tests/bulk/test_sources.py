@@ -1,0 +1,825 @@
+"""Rows of files: what is read, what is refused, and in which words."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import tracemalloc
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import attrs
+import pytest
+from canaries import PERSONAL
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from convergegate_async import CheckoutSessionRequest
+from convergegate_async._core.money import exponent_of, spell_major
+from convergegate_async.bulk._files import escape_cell, unescape_cell
+from convergegate_async.bulk._sources import (
+    Problem,
+    Reading,
+    Row,
+    SourceError,
+    guess_format,
+    read_rows,
+    validate,
+)
+from convergegate_async.bulk._values import read_major, read_moment, read_words
+from convergegate_async.errors import InvalidFieldError
+
+GOOD: dict[str, object] = {
+    "id": "A-1",
+    "amount": "4999",
+    "currency": "pln",
+    "customer_email": "john@example.com",
+    "customer_firstname": "John",
+    "customer_lastname": "Doe",
+    "customer_phone": "+48123456789",
+    "success_url": "https://shop.example/thanks",
+}
+HEADER = ",".join(GOOD)
+LINE = ",".join(map(str, GOOD.values()))
+ORDER = CheckoutSessionRequest(
+    **{name: value for name, value in GOOD.items() if name not in {"id", "amount"}},  # type: ignore[arg-type]  # they are texts
+    amount=4999,
+)
+PLAIN = Reading()
+
+
+class Desk:
+    """A folder with one input in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, content: bytes | str, name: str = "orders.csv") -> str:
+        """Write the input, and return its path."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    def read(
+        self,
+        content: bytes | str,
+        reading: Reading = PLAIN,
+        name: str = "orders.csv",
+    ) -> list[Row | Problem]:
+        """Return all that is read of an input."""
+        return list(read_rows(self.put(content, name), reading))
+
+    def csv(
+        self, *rows: dict[str, object], reading: Reading = PLAIN
+    ) -> list[Row | Problem]:
+        """Return what is read of rows in CSV."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(k for r in rows for k in r)))
+        writer.writeheader()
+        writer.writerows(rows)
+        return self.read(text.getvalue(), reading)
+
+    def jsonl(self, *rows: object, reading: Reading = PLAIN) -> list[Row | Problem]:
+        """Return what is read of values in JSONL."""
+        return self.read("\n".join(map(json.dumps, rows)), reading, "orders.jsonl")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """One for all, so that properties can use it."""
+    return Desk(tmp_path_factory.mktemp("sources"))
+
+
+def told(found: list[Row | Problem]) -> list[str]:
+    """Return the problems in words, and the good rows by their id."""
+    return [str(item) if isinstance(item, Problem) else item.row_id for item in found]
+
+
+def only_row(found: list[Row | Problem]) -> Row:
+    """Return the row, which has to be good."""
+    (row,) = found
+    assert isinstance(row, Row), str(row)
+    return row
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+
+
+class TestProperties:
+    @given(TEXTS)
+    @example("=1+1")
+    @example("'=1+1")
+    @example("''@x")
+    @example("'")
+    def test_escaping_a_cell_loses_nothing(self, text: str) -> None:
+        """What is read is what was written, apostrophes of its own included."""
+        assert unescape_cell(escape_cell(text)) == text
+
+    @given(TEXTS)
+    @example("+48123456789")
+    @example("\r=x")
+    def test_no_escaped_cell_is_a_formula(self, text: str) -> None:
+        """A written cell never begins as a formula does."""
+        assert not escape_cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+    @given(st.lists(TEXTS, min_size=1, max_size=5))
+    def test_every_text_survives_a_cell(self, desk: Desk, texts: list[str]) -> None:
+        """Commas, quotes and line ends within quotes belong to the cell."""
+        rows = [GOOD | {"note": escape_cell(text)} for text in texts]
+
+        found = desk.csv(*rows, reading=Reading(columns={"note": ""}))
+
+        assert [item.raw["note"] for item in found] == texts
+
+    @given(st.binary(max_size=200), st.sampled_from(["a.csv", "a.jsonl"]))
+    def test_no_content_is_a_crash(self, desk: Desk, content: bytes, name: str) -> None:
+        """Whatever the bytes, there are problems or a SourceError."""
+        try:
+            found = desk.read(content, name=name)
+        except SourceError:
+            return
+        assert all(isinstance(item, Problem) for item in found)
+
+    @given(st.binary(max_size=100))
+    def test_no_line_is_a_crash(self, desk: Desk, content: bytes) -> None:
+        """Whatever stands among the rows, those before it are read."""
+        found = desk.read(f"{HEADER}\n{LINE}\n".encode() + content)
+
+        assert told(found)[0] == "A-1"
+
+    @given(st.integers(0, 2**53), st.sampled_from(["pln", "JPY", "kwd"]))
+    def test_major_units_are_exact(self, amount: int, currency: str) -> None:
+        """What people read is the minor units again, as a text or as a number."""
+        spelled = spell_major(amount, currency).replace("\u202f", "")
+
+        assert read_major("amount", spelled, currency) == amount
+        assert read_major("amount", Decimal(spelled), currency) == amount
+
+    @given(st.decimals(allow_nan=False), st.sampled_from(["pln", "jpy", "kwd"]))
+    @example(Decimal("49.999"), "pln")
+    @example(Decimal("1e999999"), "pln")
+    @example(Decimal("0.1") ** 40, "pln")
+    def test_no_decimal_is_rounded(self, value: Decimal, currency: str) -> None:
+        """A decimal is refused, or is exactly that many minor units."""
+        try:
+            amount = read_major("amount", value, currency)
+        except InvalidFieldError:
+            return
+        assert Decimal(amount).scaleb(-exponent_of(currency)) == value
+
+
+class TestCsv:
+    def test_a_row_is_a_request(self, desk: Desk) -> None:
+        """The row has its place, its id, its request, and itself as read."""
+        row = only_row(desk.read(f"{HEADER}\n{LINE}\n"))
+
+        assert row == Row(position=1, line=2, row_id="A-1", request=ORDER, raw=GOOD)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            pytest.param(f"\ufeff{HEADER}\n{LINE}\n", id="byte order mark"),
+            pytest.param(f"{HEADER}\r\n{LINE}\r\n", id="CRLF"),
+            pytest.param(f"{HEADER}\r{LINE}\r", id="CR"),
+            pytest.param(f"{HEADER}\n{LINE}", id="no end of line"),
+            pytest.param(f"{HEADER}\n\n\n{LINE}\n\n", id="blank lines"),
+            pytest.param(f"{HEADER},cg_code\n{LINE},DeclinedError\n", id="own column"),
+            pytest.param(f"{HEADER},locale\n{LINE},\n", id="empty cell"),
+        ],
+    )
+    def test_files_differ_and_mean_the_same(self, desk: Desk, content: str) -> None:
+        """Marks, line ends, blank lines and unset cells change no request."""
+        assert only_row(desk.read(content)).request == ORDER
+
+    def test_a_problem_tells_the_line_where_its_row_begins(self, desk: Desk) -> None:
+        """Line ends within quotes count as lines, and not as rows."""
+        first = LINE.replace("John", '"Jo\nhn"')
+        found = desk.read(f"{HEADER}\n{first}\n{LINE.replace('pln', 'zł')}\n")
+
+        assert told(found) == [
+            (
+                "line 2, column customer_firstname: must not hold control characters "
+                "or lone surrogates"
+            ),
+            "line 4, column currency: must be a three-letter ISO 4217 code",
+        ]
+        assert [item.position for item in found] == [1, 2]
+
+    def test_every_problem_of_a_row_is_told(self, desk: Desk) -> None:
+        """A row is corrected once, and not once for each problem."""
+        bad = {
+            **GOOD,
+            "id": " A-1",
+            "amount": "49.99",
+            "currency": "",
+            "customer_phone": "123",
+            "expires_at": "2026-12-24T18:00",
+            "metadata[note]": "x" * 501,
+        }
+
+        assert told(desk.csv(bad)) == [
+            (
+                "line 2, column id: must be 1 to 128 printable characters, with "
+                "no space around"
+            ),
+            "line 2, column amount: must be a whole number of minor units",
+            (
+                "line 2, column expires_at: must be epoch seconds, or ISO 8601 with a "
+                "time zone"
+            ),
+            "line 2, column currency: must be given",
+            (
+                "line 2, column customer_phone: must be a phone number in E.164 "
+                "(+48123456789)"
+            ),
+            "line 2, column metadata[note]: values must hold at most 500 characters",
+        ]
+
+    @pytest.mark.parametrize(
+        ("bad", "reason"),
+        [
+            pytest.param(
+                "A-0,4999,pln",
+                "line 2: must have 8 cells, as the header, and has 3",
+                id="half a row",
+            ),
+            pytest.param(
+                f"{LINE},more",
+                "line 2: must have 8 cells, as the header, and has 9",
+                id="too many cells",
+            ),
+            pytest.param(
+                LINE.replace("Doe", "D\0e"),
+                "line 2: is not UTF-8 text, or holds a NUL",
+                id="NUL",
+            ),
+            pytest.param(
+                LINE.encode().replace(b"Doe", b"\xb3"),
+                "line 2: is not UTF-8 text, or holds a NUL",
+                id="Latin-2",
+            ),
+            pytest.param(
+                LINE.replace("Doe", '"D"oe'),
+                "line 2: is not a row of CSV (',' expected after '\"')",
+                id="text after quotes",
+            ),
+            pytest.param(
+                LINE.replace("Doe", "D" * 2**21),
+                "line 2: is not a row of CSV (holds a line of more than 1,048,576 "
+                "characters)",
+                id="line without end",
+            ),
+            pytest.param(
+                LINE.replace("Doe", "D" * 200_000),
+                "line 2: is not a row of CSV (field larger than field limit (131072))",
+                id="cell without end",
+            ),
+        ],
+    )
+    def test_reading_goes_on_after_what_is_no_row(
+        self, desk: Desk, bad: str | bytes, reason: str
+    ) -> None:
+        """One broken row is one problem, and the next row is read."""
+        bad = bad if isinstance(bad, bytes) else bad.encode()
+        found = desk.read(f"{HEADER}\n".encode() + bad + f"\n{LINE}\n".encode())
+
+        assert told(found) == [reason, "A-1"]
+
+    @pytest.mark.parametrize(
+        "size", [pytest.param(3, id="to the end"), pytest.param(200_000, id="too long")]
+    )
+    def test_nobody_guesses_where_an_open_quote_ends(
+        self, desk: Desk, size: int
+    ) -> None:
+        """What stands behind it may be rows, or what a customer wrote."""
+        found = desk.read(f'{HEADER}\n{LINE}\n"A-2,{"x" * size}\n{LINE}\n')
+
+        assert told(found)[0] == "A-1"
+        assert len(found) == 2
+        assert told(found)[1].endswith("a quote open: nothing after it was read")
+
+    def test_formulas_are_text(self, desk: Desk) -> None:
+        """A formula in the input is a text like any other."""
+        row = only_row(desk.csv(GOOD | {"customer_lastname": "=HYPERLINK(1)"}))
+
+        assert row.request.customer_lastname == "=HYPERLINK(1)"
+
+    @pytest.mark.parametrize("cell", ["[1]", "{", '{"a": 1, "a": 2}', "order=1"])
+    def test_metadata_in_one_cell_is_an_object(self, desk: Desk, cell: str) -> None:
+        """A cell for all metadata holds a JSON object, and nothing like it."""
+        found = desk.csv(GOOD | {"metadata": cell})
+
+        assert told(found) == ["line 2, column metadata: must be an object of texts"]
+
+    def test_columns_are_mapped(self, desk: Desk) -> None:
+        """Columns have the user's names, may be left out, and may be metadata."""
+        reading = Reading(
+            id_column="Order",
+            columns={"Total": "amount", "Note": "metadata[note]", "Colour": ""},
+            amount_unit="major",
+            row_metadata="order",
+        )
+        cells = {k: v for k, v in GOOD.items() if k not in {"id", "amount"}}
+        extra = {"Order": "A-1", "Total": "49.99", "Note": "thanks", "Colour": "red"}
+
+        row = only_row(desk.csv({**cells, **extra}, reading=reading))
+
+        metadata = {"note": "thanks", "order": "A-1"}
+        assert row.request == attrs.evolve(ORDER, metadata=metadata)
+
+    def test_problems_name_the_users_columns(self, desk: Desk) -> None:
+        """A problem is in the column that the user sees."""
+        cells = {k: v for k, v in GOOD.items() if k != "amount"} | {"Total": "4 999"}
+
+        found = desk.csv(cells, reading=Reading(columns={"Total": "amount"}))
+
+        assert told(found) == [
+            "line 2, column Total: must be a whole number of minor units"
+        ]
+
+    @pytest.mark.parametrize(
+        ("header", "reading", "reason"),
+        [
+            pytest.param("", PLAIN, "the input has no header", id="empty"),
+            pytest.param(
+                LINE, PLAIN, "no column id (a header with commas)", id="no header"
+            ),
+            pytest.param(
+                HEADER.replace(",", ";"), PLAIN, "no column id", id="semicolons"
+            ),
+            pytest.param(
+                f"{HEADER},custmer_ip",
+                PLAIN,
+                "unknown columns: custmer_ip (map each",
+                id="typo",
+            ),
+            pytest.param(
+                ",".join([HEADER, *(f"x{n}" for n in range(30))]),
+                PLAIN,
+                "x18, x19 and 10 more (map each",
+                id="many",
+            ),
+            pytest.param(
+                HEADER.replace("amount,", ""),
+                PLAIN,
+                "no column for amount",
+                id="missing",
+            ),
+            pytest.param(f"{HEADER},id", PLAIN, "the header repeats id", id="repeated"),
+            pytest.param(
+                HEADER,
+                Reading(columns={"Total": "amount"}),
+                "the mapping names columns that are not there: Total",
+                id="mapped and absent",
+            ),
+            pytest.param(
+                f"{HEADER},Total",
+                Reading(columns={"Total": "amount"}),
+                "two columns are for amount",
+                id="two for one",
+            ),
+            pytest.param(
+                f"{HEADER},metadata[row]",
+                Reading(row_metadata="row"),
+                "two columns are for metadata[row]",
+                id="row id in the way",
+            ),
+            pytest.param(
+                f"{HEADER}\0", PLAIN, "the header is not UTF-8", id="not text"
+            ),
+        ],
+    )
+    def test_a_header_that_does_not_fit_is_refused(
+        self, desk: Desk, header: str, reading: Reading, reason: str
+    ) -> None:
+        """Columns that nobody understands are not dropped in silence."""
+        with pytest.raises(SourceError) as caught:
+            desk.read(f"{header}\n{LINE}\n" if header else "", reading)
+
+        assert reason in str(caught.value)
+        assert "john@example.com" not in str(caught.value)
+
+
+class TestJsonl:
+    def test_an_object_is_a_request(self, desk: Desk) -> None:
+        """Numbers are numbers, lists are lists, and metadata is an object."""
+        extra = {
+            "id": 7,
+            "amount": 4999,
+            "payment_method": ["blik"],
+            "expires_at": 2_000_000_000,
+            "locale": None,
+            "metadata": {"note": "", "none": None},
+            "metadata[order]": "A",
+        }
+
+        row = only_row(desk.jsonl(GOOD | extra))
+
+        assert row.row_id == "7"
+        assert row.request == attrs.evolve(
+            ORDER,
+            payment_method=("blik",),
+            expires_at=datetime.fromtimestamp(2_000_000_000, UTC),
+            metadata={"note": "", "order": "A"},
+        )
+
+    def test_a_fraction_is_read_as_it_is_spelled(self, desk: Desk) -> None:
+        """No float comes near money."""
+        line = json.dumps(GOOD | {"amount": "@"}).replace('"@"', "90071992547409.91")
+
+        found = desk.read(line, Reading(amount_unit="major"), "a.jsonl")
+
+        assert only_row(found).request.amount == 9_007_199_254_740_991
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            pytest.param("[1]", "is not a JSON object", id="list"),
+            pytest.param('{"id": 1, "id": 2}', "gives a name twice", id="twice"),
+            pytest.param('{"id": NaN}', "is not strict JSON in UTF-8", id="NaN"),
+            pytest.param('{"id": 1} {}', "is not strict JSON in UTF-8", id="trailing"),
+            pytest.param('{"id": "\\ud800"}', "is not strict JSON in UTF-8", id="lone"),
+            pytest.param(b'{"id": "\xff"}', "is not strict JSON in UTF-8", id="bytes"),
+            pytest.param('{"id": ', "is not strict JSON in UTF-8", id="half"),
+            pytest.param("[" * 100_000, "is not strict JSON in UTF-8", id="deep"),
+            pytest.param(
+                '{"id": 1e99999999999999999999}',
+                "is not strict JSON in UTF-8",
+                id="beyond",
+            ),
+            pytest.param(
+                " " * 2**21,
+                "holds a line of more than 1,048,576 characters",
+                id="long",
+            ),
+        ],
+    )
+    def test_reading_goes_on_after_what_is_no_object(
+        self, desk: Desk, line: str | bytes, reason: str
+    ) -> None:
+        """One broken line is one problem, and blank lines are none."""
+        line = line if isinstance(line, bytes) else line.encode()
+        good = json.dumps(GOOD | {"amount": 4999}).encode()
+        found = desk.read(b"\xef\xbb\xbf\n" + line + b"\n \r\n" + good, name="a.jsonl")
+
+        assert told(found) == [f"line 2: {reason}", "A-1"]
+
+    @pytest.mark.parametrize(
+        ("changes", "column", "reason"),
+        [
+            pytest.param(
+                {"amount": "4999"},
+                "amount",
+                "must be an int of minor units (no bool, float or str)",
+                id="text",
+            ),
+            pytest.param(
+                {"amount": 49.99},
+                "amount",
+                "must be an int of minor units (no bool, float or str)",
+                id="fraction",
+            ),
+            pytest.param(
+                {"custmer_ip": "x"},
+                "custmer_ip",
+                "is not a field of a request",
+                id="typo",
+            ),
+            pytest.param(
+                {"x" * 1_000: "x"},
+                f"{'x' * 60}…",
+                "is not a field of a request",
+                id="long name",
+            ),
+            pytest.param(
+                {"\x1b[2J": "x"},
+                r"'\x1b[2J'",
+                "is not a field of a request",
+                id="terminal",
+            ),
+            pytest.param(
+                {"id": True},
+                "id",
+                "must be 1 to 128 printable characters, with no space around",
+                id="bool id",
+            ),
+            pytest.param(
+                {"metadata": {"a": "b"}, "metadata[a]": "c"},
+                "metadata[a]",
+                "gives metadata[a] a second time",
+                id="twice",
+            ),
+            pytest.param(
+                {"metadata": [1]}, "metadata", "must be an object of texts", id="list"
+            ),
+            pytest.param(
+                {"metadata": {str(n): "" for n in range(51)}},
+                "metadata",
+                "must hold at most 50 keys",
+                id="many",
+            ),
+        ],
+    )
+    def test_a_value_that_does_not_fit_is_a_problem(
+        self, desk: Desk, changes: dict[str, object], column: str, reason: str
+    ) -> None:
+        """Kinds of values are not guessed."""
+        found = desk.jsonl(GOOD | {"amount": 4999} | changes)
+
+        assert told(found) == [f"line 1, column {column}: {reason}"]
+
+
+class TestParquet:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> str:
+        """A file of two rows."""
+        arrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        expires = datetime.fromtimestamp(2_000_000_000, UTC)
+        good = GOOD | {"amount": Decimal("49.99"), "expires_at": expires}
+        bad = good | {"id": "A-2", "currency": "zł"}
+        path = tmp_path / "orders.parquet"
+        parquet.write_table(arrow.Table.from_pylist([good, bad]), path)
+        return str(path)
+
+    def test_a_row_is_a_request(self, path: str) -> None:
+        """Decimals and times keep their types, and the line is the position."""
+        row, *problems = read_rows(path, Reading(amount_unit="major"))
+
+        assert isinstance(row, Row)
+        assert row.request.amount == 4999
+        assert row.request.expires_at == datetime.fromtimestamp(2_000_000_000, UTC)
+        assert told(problems) == [
+            "line 2, column amount: means nothing without a currency",
+            "line 2, column currency: must be a three-letter ISO 4217 code",
+        ]
+
+    def test_columns_are_checked(self, path: str) -> None:
+        """Its columns are a header."""
+        with pytest.raises(SourceError, match="the input has no column order"):
+            list(read_rows(path, Reading(id_column="order")))
+
+    def test_another_file_is_refused(self, desk: Desk) -> None:
+        """The suffix alone makes no Parquet."""
+        pytest.importorskip("pyarrow")
+
+        with pytest.raises(SourceError, match="cannot be read as Parquet"):
+            desk.read(HEADER, name="a.parquet")
+
+    def test_without_pyarrow_it_is_refused(self, desk: Desk) -> None:
+        """Where pyarrow is not installed, the refusal says what to install."""
+        program = (
+            "import sys; sys.modules['pyarrow'] = None\n"
+            "from convergegate_async.bulk._sources import *\n"
+            "try: next(read_rows(sys.argv[1], Reading()))\n"
+            "except SourceError as error: print(error)"
+        )
+        command = [sys.executable, "-c", program, desk.put("", "a.parquet")]
+
+        output = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 -- our own words
+
+        assert output.decode().strip() == "Parquet needs pyarrow: pip install pyarrow"
+
+
+class TestIds:
+    @pytest.mark.parametrize(
+        "row_id",
+        [
+            pytest.param("", id="empty"),
+            pytest.param("x" * 129, id="long"),
+            pytest.param("x" * 10_000, id="very long"),
+            pytest.param("A\t1", id="tab"),
+            pytest.param("A\0001", id="NUL"),
+            pytest.param(" A", id="space"),
+            pytest.param("A\u200b", id="invisible"),
+            pytest.param("A\u00a0", id="no-break space"),
+            pytest.param(None, id="null"),
+            pytest.param(1.5, id="fraction"),
+        ],
+    )
+    def test_an_id_that_nobody_can_name_is_refused(
+        self, desk: Desk, row_id: object
+    ) -> None:
+        """An id is what people can read, type and tell apart."""
+        (problem,) = desk.jsonl(GOOD | {"amount": 4999, "id": row_id})
+
+        assert isinstance(problem, Problem)
+        assert (problem.column, problem.row_id) == ("id", None)
+
+    def test_an_id_has_one_spelling(self, desk: Desk) -> None:
+        """An id that another system decomposed derives the same key."""
+        assert only_row(desk.csv(GOOD | {"id": "e\u0301"})).row_id == "\u00e9"
+
+    def test_ids_given_twice_are_found(self, desk: Desk) -> None:
+        """Look-alikes are one id, also where a row has other problems."""
+        ids = ["e\u0301", "A", "\u00e9", "A"]
+        rows = [GOOD | {"id": row_id} for row_id in ids]
+        rows[1] = rows[1] | {"amount": "", "currency": ""}
+
+        validation = validate(iter(desk.csv(*rows)))
+
+        assert validation.total == 4
+        assert list(map(str, validation.problems)) == [
+            "line 3, column amount: must be given",
+            "line 3, column currency: must be given",
+            "line 4: has the id of an earlier row",
+            "line 5: has the id of an earlier row",
+        ]
+
+
+class TestValidation:
+    @given(st.lists(st.sampled_from("abcdef"), max_size=12), st.integers(0, 12))
+    def test_what_is_not_kept_is_counted(
+        self, desk: Desk, ids: list[str], most: int
+    ) -> None:
+        """Kept and counted problems are all problems, and the first are kept."""
+        rows = [GOOD | {"id": row_id} for row_id in ids] or [GOOD]
+        found = desk.csv(*rows)
+
+        whole = validate(iter(found))
+        some = validate(iter(found), most=most)
+
+        assert len(whole.problems) == len(rows) - len({row["id"] for row in rows})
+        assert some.problems == whole.problems[:most]
+        assert len(some.problems) + some.more == len(whole.problems)
+
+    def test_memory_stays_flat(self, tmp_path: Path) -> None:
+        """Rows are read one by one, and an id costs some bytes."""
+        path = tmp_path / "orders.csv"
+        tail = LINE.removeprefix("A-1")
+        with path.open("w") as file:
+            file.write(f"{HEADER}\n")
+            file.writelines(f"A-{n}{tail}\n" for n in range(5_000))
+        tracemalloc.start()
+
+        validation = validate(read_rows(str(path), PLAIN))
+
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert validation.total == 5_000
+        assert peak < 2 * 2**20
+
+
+class TestTheFile:
+    @pytest.mark.parametrize(
+        ("path", "guess"),
+        [
+            ("-", "csv"),
+            ("a.CSV", "csv"),
+            ("a.jsonl", "jsonl"),
+            ("a.ndjson", "jsonl"),
+            ("b/a.parquet", "parquet"),
+        ],
+    )
+    def test_the_suffix_tells_the_format(self, path: str, guess: str) -> None:
+        """A user names the format only where the name of the file does not."""
+        assert guess_format(path) == guess
+
+    @pytest.mark.parametrize(
+        ("path", "kind", "reason"),
+        [
+            ("orders.xlsx", None, "cannot tell the format of orders.xlsx: name it"),
+            ("orders.csv", "xlsx", "must be one of csv, jsonl, parquet"),
+            ("nowhere/orders.csv", None, "No such file or directory"),
+            (".", "csv", "Is a directory"),
+            ("\0.csv", None, "cannot read"),
+        ],
+    )
+    def test_what_is_no_input_is_refused(
+        self, path: str, kind: str | None, reason: str
+    ) -> None:
+        """The refusal says what is wrong with the file as a whole."""
+        with pytest.raises(SourceError) as caught:
+            list(read_rows(path, PLAIN, format=kind))
+
+        assert reason in str(caught.value)
+
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_a_dash_is_stdin(self, kind: str) -> None:
+        """Rows come through a pipe, except in Parquet, which is read from its end."""
+        program = (
+            "import sys\n"
+            "from convergegate_async.bulk._sources import *\n"
+            "try: print(*[r.row_id for r in read_rows('-', Reading(), "
+            "format=sys.argv[1])])\n"
+            "except SourceError as error: print(error)\n"
+            "print(sys.stdin.closed)"
+        )
+        if kind == "parquet":
+            pytest.importorskip("pyarrow")
+
+        run = subprocess.run(  # noqa: S603 -- our own words
+            [sys.executable, "-c", program, kind],
+            input=f"{HEADER}\n{LINE}\n".encode(),
+            capture_output=True,
+            check=True,
+        )
+
+        answer, closed = run.stdout.decode().splitlines()
+        refusal = "Parquet is read from its end, and so not from a pipe"
+        assert answer == ("A-1" if kind == "csv" else refusal)
+        assert closed == "False"
+
+
+class TestReading:
+    def test_it_is_plain_data(self) -> None:
+        """A job remembers how its input is read."""
+        reading = Reading(columns={"Total": "amount"}, row_metadata="order")
+
+        told = json.loads(json.dumps(attrs.asdict(reading)))
+
+        assert Reading(**told) == reading
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            ({"columns": {"a": "amout"}}, "no request field is called amout"),
+            ({"columns": {"a": "metadata[]"}}, "no request field is called metadata[]"),
+            ({"row_metadata": "a]"}, "no request field is called metadata[a]]"),
+            ({"columns": {"a": "amount", "b": "amount"}}, "two columns are for amount"),
+            ({"amount_unit": "cents"}, "amount_unit must be minor or major"),
+        ],
+        ids=["typo", "no key", "bracket", "two for one", "unit"],
+    )
+    def test_what_cannot_be_meant_is_refused(
+        self, options: dict[str, object], reason: str
+    ) -> None:
+        """A mistake in the mapping shows before a file is opened."""
+        with pytest.raises(SourceError) as caught:
+            Reading(**options)  # type: ignore[arg-type]  # that is the point
+
+        assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "amount"),
+    [
+        ("49.99", "pln", 4999),
+        ("49.9", "PLN", 4990),
+        ("49", "pln", 4900),
+        (50, "pln", 5000),
+        ("49.990", "pln", 4999),
+        ("4999", "jpy", 4999),
+        ("1.234", "kwd", 1234),
+    ],
+)
+def test_major_units_follow_the_currency(
+    value: object, currency: str, amount: int
+) -> None:
+    """The currency says how many decimals there are."""
+    assert read_major("amount", value, currency) == amount
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["49,99", "1 000", "49.", ".5", "-1", "+1", "1e2", "", "49.999", "٤٩", 49.99, True],
+)
+def test_other_spellings_of_money_are_refused(value: object) -> None:
+    """Commas, signs, exponents, foreign digits and floats are not guessed."""
+    with pytest.raises(InvalidFieldError):
+        read_major("amount", value, "pln")
+
+
+@pytest.mark.parametrize(
+    "cell", ["blik card", "blik|card", " blik | card ", "blik||card"]
+)
+def test_words_stand_apart_by_spaces_or_bars(cell: str) -> None:
+    """A cell may hold several payment methods."""
+    assert read_words(cell) == ("blik", "card")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["1766595600", 1766595600, "2025-12-24T18:00+01:00", "2025-12-24T17:00:00Z"],
+    ids=["cell", "number", "offset", "Z"],
+)
+def test_times_are_epoch_seconds_or_iso(cell: object) -> None:
+    """All of them are the same moment."""
+    assert read_moment("expires_at", cell) == datetime(2025, 12, 24, 17, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("cell", ["tomorrow", "2025-12-24", "999999999999", -1])
+def test_other_times_are_refused(cell: object) -> None:
+    """A time without a zone is not a moment."""
+    with pytest.raises(InvalidFieldError):
+        read_moment("expires_at", cell)
+
+
+def test_nothing_tells_personal_data(desk: Desk) -> None:
+    """Rows and problems say where the data is, and not what it is."""
+    email, first, last, phone, note = PERSONAL
+    cells = GOOD | {
+        "customer_email": email,
+        "customer_firstname": first,
+        "customer_lastname": last,
+        "customer_phone": phone,
+        "metadata[note]": note,
+    }
+    broken = cells | {"amount": email, "currency": last, "success_url": phone}
+
+    found = desk.csv(cells, broken)
+
+    shown = [*map(str, found), *map(repr, found), repr(validate(iter(found)))]
+    assert not [word for word in PERSONAL for text in shown if word in text]

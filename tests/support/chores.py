@@ -1,0 +1,44 @@
+"""Work for runners: small functions that other processes can import."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def sleep(seconds: float) -> float:
+    """Take so long, and return how long."""
+    time.sleep(seconds)
+    return seconds
+
+
+def note(path: Path) -> int:
+    """Add a line to the file at *path*; return how many it has now."""
+    with path.open("a") as file:
+        file.write("here\n")
+    return len(path.read_text().splitlines())
+
+
+def fail(path: Path) -> None:
+    """Leave a note, and raise."""
+    note(path)
+    message = "no such luck"
+    raise LookupError(message)
+
+
+def die_once(path: Path) -> int:
+    """Kill this process at the first call; return the number of calls at the next."""
+    if note(path) == 1:
+        die(path)
+    return note(path)
+
+
+def die(path: Path) -> None:
+    """Kill this process."""
+    note(path)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def environment(name: str) -> str | None:
+    """Return what this process' environment says of *name*."""
+    return os.environ.get(name)
