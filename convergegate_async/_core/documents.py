@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TypeAlias
@@ -22,11 +23,16 @@ def decode_json(body: bytes) -> object:
             every float.
     """
     try:
-        return _decode(body)
+        return _decoder()(body)
     except RecursionError:
         pass
     message = "nested too deep"
     raise ValueError(message)
+
+
+@cache
+def _decoder() -> Decoder:
+    return fast_decoder() or decode_plainly
 
 
 def decode_plainly(body: bytes) -> object:
@@ -96,4 +102,3 @@ def _finite(number: str) -> float:
 
 
 _JSON = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-_decode = fast_decoder() or decode_plainly

@@ -77,6 +77,11 @@ class Gate:
         """Return the seconds until the next row may look."""
         return max(0.0, self._opens_at - now) if self.is_closed else 0.0
 
+    def pass_through(self, now: float) -> None:
+        """Let a row go; while closed, the next one has to wait again."""
+        if self.is_closed:
+            self._opens_at = now + self._interval
+
     def note(self, outcome: Outcome, now: float) -> None:
         """Learn from a row."""
         self._unsent = self._unsent + 1 if isinstance(outcome, NotSent) else 0
@@ -117,7 +122,8 @@ class Pace:
         return max(0.0, self._paused_until - now, self.gate.wait(now))
 
     def reserve(self, now: float) -> float:
-        """Take the next start that the rate allows; return the seconds until it."""
+        """Take the next start that gate and rate allow; return the seconds until it."""
+        self.gate.pass_through(now)
         start = max(now, self._next_start)
         self._next_start = start + self._interval
         return start - now

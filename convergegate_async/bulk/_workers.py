@@ -140,7 +140,11 @@ class Workers(Generic[T]):
         self._pace.hear(finding, self._now())
 
     def _learn(self, outcome: Outcome) -> None:
+        was_closed = self._pace.gate.is_closed
         self._pace.note(outcome, self._now())
+        if was_closed and not self._pace.gate.is_closed:
+            self._rouse.set()  # whoever waits for the next probe
+            self._rouse.clear()
         self._take_on_hands()
         error = outcome.error if isinstance(outcome, Rejected) else None
         forbidden = isinstance(error, PermissionDeniedError)

@@ -191,6 +191,7 @@ class CheckoutSessionFactory:
             ConfigurationError: The factory was opened before.
         """
         await self._caller.life.open()
+        self._caller.warm_up()
         return self
 
     async def aclose(self, drain: float = 10.0) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Generic, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
-from tenacity import AsyncRetrying, RetryCallState
 
+from convergegate_async._core.documents import decode_json
 from convergegate_async._core.messages import (
     HttpRequest,
     HttpResponse,
@@ -41,6 +42,9 @@ from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._life import Life
 from ._world import World
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 A = TypeVar("A", bound=Answer)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
@@ -137,6 +141,14 @@ class Caller:
         self._budget = RetryBudget(policy)
         self.listeners: list[Callable[[Finding], None]] = []
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def warm_up(self) -> None:
+        """Load what the first call or the first failure would have to wait for.
+
+        It is not loaded with the package: programs that only import it start sooner.
+        """
+        import_module("tenacity")
+        decode_json(b"{}")
 
     async def run(self, operation: Operation[A], timeout: float | None) -> A:
         """Make the call that *operation* describes.
@@ -267,6 +279,8 @@ class Caller:
         tenacity is entered only here, after a first failure, with an instance of its
         own per call; it is handed that failure first, so that its counts are right.
         """
+        from tenacity import AsyncRetrying  # noqa: PLC0415 -- ready since `warm_up`
+
         known = [call.findings[-1]]
 
         async def attempt() -> A:
@@ -275,7 +289,7 @@ class Caller:
                 raise _AttemptFailedError(result)
             return result
 
-        def goes_again(state: RetryCallState) -> bool:
+        def goes_again(state: "RetryCallState") -> bool:
             # Anything but our own failure, cancellation above all, passes through.
             error = state.outcome.exception() if state.outcome is not None else None
             return isinstance(error, _AttemptFailedError) and self._goes_again(

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from itertools import pairwise
 
 import attrs
@@ -26,6 +26,7 @@ from convergegate_async.bulk import (
     Unknown,
     create_many,
 )
+from convergegate_async.factory import World
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 CONCURRENCY = 16
@@ -279,3 +280,47 @@ async def test_limits_that_cannot_be_kept_are_refused(
                 pass
 
     assert list(sandbox.seen) == []
+
+
+async def test_a_gateway_that_was_away_gets_one_row_at_a_time(
+    order: CheckoutSessionRequest,
+) -> None:
+    """While nothing can be sent rows are held back; the first answer frees them all."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float, waker: asyncio.Event) -> None:
+        # Long waits are those of the gate: noted, and cut short.
+        if seconds >= 1:
+            waited.append(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, 0.05)):
+                await waker.wait()
+
+    world = World(sleep=sleep, clock=Clock(waited))
+    async with Sandbox() as sandbox:
+        port = int(sandbox.base_url.rpartition(":")[2])
+        checkout = sandbox.factory(retry=RetryPolicy(max_attempts=1), world=world)
+    nouns: Counter[type] = Counter()
+    async with checkout:
+        outcomes = create_many(checkout, orders(order, 60), concurrency=CONCURRENCY)
+        async for outcome in outcomes:
+            nouns[type(outcome)] += 1
+            if nouns.total() == 24:  # twenty closed the gate; some more were under way
+                sandbox = Sandbox(port=port)
+                await sandbox.__aenter__()
+    await sandbox.__aexit__(None, None, None)
+
+    assert nouns.total() == 60
+    assert nouns[Created] >= 20
+    assert waited != []
+
+
+class Clock:
+    """Real time, and what was waited for in a shorter time."""
+
+    def __init__(self, waited: list[float]) -> None:
+        self._waited = waited
+
+    def __call__(self) -> float:
+        """Return seconds that only go forward."""
+        return time.monotonic() + sum(self._waited)

@@ -178,6 +178,19 @@ def test_a_closed_gate_lets_one_row_look_ever_more_rarely() -> None:
     assert waits == [5, 10, 20, 40, LAST_PROBE, LAST_PROBE]
 
 
+def test_of_many_hands_that_wait_one_goes_to_look() -> None:
+    """Rows that were taken before the gate closed do not all probe at once."""
+    pace = Pace(64)
+    for _ in range(UNSENT_IN_A_ROW):
+        pace.note(UNSENT, 0.0)
+
+    first = pace.wait(FIRST_PROBE)
+    pace.reserve(FIRST_PROBE)
+    second = pace.wait(FIRST_PROBE)
+
+    assert (first, second) == (0.0, FIRST_PROBE)
+
+
 def test_an_answer_opens_the_gate() -> None:
     """The first row that gets through ends the waiting for all."""
     gate = Gate()
