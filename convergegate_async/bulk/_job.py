@@ -4,7 +4,14 @@ import asyncio
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from hashlib import blake2b
 from itertools import islice
@@ -16,7 +23,7 @@ from convergegate_async import __version__
 from convergegate_async._core.codec import encode_form
 from convergegate_async._core.keys import derive_key
 from convergegate_async._runners import Runner
-from convergegate_async.errors import ConfigurationError
+from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSessionRequest
 
@@ -34,7 +41,7 @@ from ._journal import (
 )
 from ._many import attempt
 from ._outcomes import Created, NotSent, Outcome, Rejected, outcome_of
-from ._sources import Problem, Row
+from ._sources import Problem, Row, Seen
 from ._workers import Workers, check_limits
 
 LOOKS_AHEAD = 256  # rows whose fate is looked up together
@@ -137,7 +144,7 @@ class Job:
     def __init__(
         self, journal: Journal, factory: CheckoutSessionFactory, rules: Rules
     ) -> None:
-        _require_same_home(journal.record, factory)
+        require_same_home(journal.record, factory)
         if factory.policy.repeat_unknown_create and not rules.repeats:
             message = (
                 "rows of unknown outcome are not to be repeated: build the factory "
@@ -177,6 +184,8 @@ class Job:
             concurrency=concurrency,
             maximum_rps=maximum_rps,
         )
+        if self._is_stopped:
+            self._workers.stop()
         outcomes = self._workers.outcomes()
         try:
             async for outcome in outcomes:
@@ -263,23 +272,35 @@ class Job:
             self._workers.stop()
 
     async def _tasks(self, rows: Iterable[Row | Problem]) -> AsyncIterator[_Task]:
+        met = Seen()
         for chunk in _in_chunks(rows):
             good = [row for row in chunk if isinstance(row, Row)]
-            self.tally.invalid += len(chunk) - len(good)
+            self.tally.invalid += _broken(chunk)
             known = await self._journal.lookup([row.row_id for row in good])
             for row in good:
-                mark = fingerprint(row.request, self._journal.record.salt)
-                record = known.get(row.row_id)
-                match self._rules.decide(record, mark, self._factory.world.now()):
-                    case Decision.SEND:
-                        yield _Task(row, mark)
-                    case Decision.SKIP:
-                        self.tally.skipped += 1
-                    case Decision.CHANGED:
-                        self.tally.changed.append(row.row_id)
-                    case Decision.GIVE_UP:
-                        await self._journal.settle(_given_up(row.row_id))
-                        self.tally.unknown += 1
+                if self._is_stopped:
+                    return
+                if met.before(row.row_id):
+                    self.tally.invalid += 1  # of two rows under one id one is sent
+                    continue
+                task = await self._judge(row, known.get(row.row_id))
+                if task is not None:
+                    yield task
+
+    async def _judge(self, row: Row, record: RowRecord | None) -> _Task | None:
+        """Return what is to be done with a row, if anything is; count it if not."""
+        mark = fingerprint(row.request, self._journal.record.salt)
+        match self._rules.decide(record, mark, self._factory.world.now()):
+            case Decision.SEND:
+                return _Task(row, mark)
+            case Decision.SKIP:
+                self.tally.skipped += 1
+            case Decision.CHANGED:
+                self.tally.changed.append(row.row_id)
+            case Decision.GIVE_UP:
+                await self._journal.settle(_given_up(row.row_id))
+                self.tally.unknown += 1
+        return None
 
     async def _send(self, task: _Task) -> Outcome:
         await self._intend(task)
@@ -301,8 +322,11 @@ class Job:
 
     def _write(self, row_id: str, outcome: Outcome) -> Awaitable[None]:
         """Have it written what became of a row; durable when it is awaited."""
-        if isinstance(outcome, NotSent):
-            return asyncio.ensure_future(self._journal.forget(row_id))
+        wrong_key = isinstance(outcome, Rejected) and isinstance(
+            outcome.error, AuthenticationError
+        )
+        if wrong_key or isinstance(outcome, NotSent):
+            return self._journal.forget(row_id)  # it is pending again
         return self._journal.settle(_settlement(row_id, outcome))
 
     def _key(self, row_id: str) -> str:
@@ -325,6 +349,11 @@ async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task
     while count and (item := await anext(items, None)) is not None:
         yield item
         count -= 1
+
+
+def _broken(chunk: Sequence[Row | Problem]) -> int:
+    """Count the rows that something is wrong with: each may have several problems."""
+    return len({one.position for one in chunk if isinstance(one, Problem)})
 
 
 def _in_chunks(rows: Iterable[Row | Problem]) -> Iterator[list[Row | Problem]]:
@@ -358,7 +387,7 @@ def _given_up(row_id: str) -> Settlement:
     )
 
 
-def _require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> None:
+def require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> None:
     problem = None
     if record.live is not factory.is_live:
         modes = ("a test", "a live")
@@ -369,7 +398,10 @@ def _require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> No
     elif record.base_url != factory.base_url:
         problem = f"was begun at {record.base_url}, not at {factory.base_url}"
     elif record.key_fingerprint != factory.fingerprint(record.salt):
-        problem = "was begun with another API key"
+        problem = (
+            "was begun with another API key; if that one was wrong, remove the journal "
+            "and run the job anew"
+        )
     if problem is not None:
         message = f"the job {record.job} {problem}"
         raise JournalError(message)
@@ -410,21 +442,30 @@ def result_of(record: RowRecord, job: str) -> dict[str, Any]:
 async def dead_letters(
     journal: Journal, rows: Iterable[Row | Problem]
 ) -> AsyncIterator[Letter]:
-    """Yield the rows of the input that came to no session, with the reason."""
+    """Yield each row of the input that came to no session, with the reason."""
+    last = 0
     for chunk in _in_chunks(rows):
         ids = [row.row_id for row in chunk if isinstance(row, Row)]
         known = await journal.lookup(ids)
         for row in chunk:
-            if isinstance(row, Problem):
-                yield Letter(
+            letter = None
+            if isinstance(row, Problem) and row.position != last:
+                letter = Letter(
                     line=row.line, code="Invalid", message=row.reason, raw=row.raw
                 )
-                continue
-            record = known.get(row.row_id)
-            if record is not None and record.state is State.FAILED:
-                yield Letter(
-                    line=row.line,
-                    code=record.code or "",
-                    message=record.message or "",
-                    raw=row.raw,
-                )
+            elif isinstance(row, Row):
+                letter = _letter_about(row, known.get(row.row_id))
+            last = row.position
+            if letter is not None:
+                yield letter
+
+
+def _letter_about(row: Row, record: RowRecord | None) -> Letter | None:
+    if record is None or record.state is not State.FAILED:
+        return None
+    return Letter(
+        line=row.line,
+        code=record.code or "",
+        message=record.message or "",
+        raw=row.raw,
+    )

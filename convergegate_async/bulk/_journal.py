@@ -139,7 +139,7 @@ class Journal:
         """
         return self._order(partial(self._ledger.settle, outcome))
 
-    async def forget(self, row_id: str) -> None:
+    def forget(self, row_id: str) -> Awaitable[None]:
         """Withdraw the last intent of a row, as provably nothing of it was sent.
 
         A new row is pending again. One that had been `FAILED` is that again, and one
@@ -148,7 +148,7 @@ class Journal:
         Raises:
             JournalError: The row is not `SENT`, or the journal is broken.
         """
-        await self._order(partial(self._ledger.forget, row_id))
+        return self._order(partial(self._ledger.forget, row_id))
 
     async def lookup(self, row_ids: Sequence[str]) -> dict[str, RowRecord]:
         """Return those of the rows that are not pending, by their ids."""

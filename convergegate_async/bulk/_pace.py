@@ -67,6 +67,7 @@ class Gate:
         self._recent: deque[bool] = deque(maxlen=LOOKS_BACK)
         self._interval = 0.0
         self._opens_at = float("-inf")
+        self._is_probing = False
 
     @property
     def is_closed(self) -> bool:
@@ -75,17 +76,21 @@ class Gate:
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next row may look."""
-        return max(0.0, self._opens_at - now) if self.is_closed else 0.0
+        if not self.is_closed:
+            return 0.0
+        return LAST_PROBE if self._is_probing else max(0.0, self._opens_at - now)
 
-    def pass_through(self, now: float) -> None:
-        """Let a row go; while closed, the next one has to wait again."""
-        if self.is_closed:
-            self._opens_at = now + self._interval
+    def pass_through(self) -> None:
+        """Let a row go; while closed it is the only one."""
+        self._is_probing = self.is_closed
 
     def note(self, outcome: Outcome, now: float) -> None:
         """Learn from a row."""
         self._unsent = self._unsent + 1 if isinstance(outcome, NotSent) else 0
         self._recent.append(isinstance(outcome, Unknown))
+        if self.is_closed and not self._is_probing:
+            return  # it was under way when the gate closed, and proves nothing new
+        self._is_probing = False
         if self.is_closed and isinstance(outcome, Created | Rejected):
             self._interval = 0.0
             self._recent.clear()
@@ -122,8 +127,7 @@ class Pace:
         return max(0.0, self._paused_until - now, self.gate.wait(now))
 
     def reserve(self, now: float) -> float:
-        """Take the next start that gate and rate allow; return the seconds until it."""
-        self.gate.pass_through(now)
+        """Take the next start that the rate allows; return the seconds until it."""
         start = max(now, self._next_start)
         self._next_start = start + self._interval
         return start - now

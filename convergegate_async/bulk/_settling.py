@@ -11,10 +11,11 @@ from pathlib import Path
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
-from convergegate_async.errors import ApiError, ConfigurationError
+from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
+from ._job import require_same_home
 from ._journal import Journal, Settlement, State
 from ._sources import Problem, Row
 
@@ -32,7 +33,7 @@ def read_events(path: Path) -> Iterator[str]:
         ConfigurationError: A line is anything else.
     """
     seen: set[str] = set()
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -73,11 +74,19 @@ async def settle_unknown(
         rows: The input, in which the unknown rows are looked up.
         session_ids: Sessions that events told of.
         row_metadata: The name under which sessions carry their row's id, if they do.
+            Without it a row is known by its customer, amount, addresses and metadata.
 
     Returns:
         How many rows were settled, and how many are still unknown.
+
+    Raises:
+        JournalError: The journal belongs to another gateway, key, or mode.
+        CallError: A session cannot be looked at.
     """
-    unknown = {row.row_id for row in await journal.rows([State.UNKNOWN], limit=_ALL)}
+    require_same_home(journal.record, factory)
+    # Nobody else works on the job: what was under way is as unknown as the rest.
+    doubtful = [State.UNKNOWN, State.SENT]
+    unknown = {row.row_id for row in await journal.rows(doubtful, limit=_ALL)}
     known = {row.session_id for row in await journal.rows([State.DONE], limit=_ALL)}
     asked = {
         row.row_id: row
@@ -90,7 +99,7 @@ async def settle_unknown(
             continue
         try:
             session = await factory.retrieve(session_id)
-        except ApiError:
+        except NotFoundError:
             continue  # another merchant's, or gone
         owners = _owners(session, asked, row_metadata)
         if len(owners) == 1:
@@ -115,9 +124,9 @@ def _owners(
     session: CheckoutSession, rows: Mapping[str, Row], row_metadata: str | None
 ) -> list[str]:
     """Return the ids of the rows that could have asked for *session*."""
-    if row_metadata is not None and row_metadata in session.metadata:
-        row_id = session.metadata[row_metadata]
-        return [row_id] if row_id in rows else []
+    if row_metadata is not None:
+        row_id = session.metadata.get(row_metadata, "")
+        rows = {row_id: rows[row_id]} if row_id in rows else {}
     return [
         row_id
         for row_id, row in rows.items()

@@ -177,7 +177,7 @@ def validate(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
         most: How many problems to keep; the others are only counted.
     """
     problems: list[Problem] = []
-    seen = _Seen()
+    seen = Seen()
     found = total = position = 0
     for row in rows:
         told = [row] if isinstance(row, Problem) else []
@@ -202,7 +202,7 @@ def _repeated(row: Row | Problem) -> Problem:
     )
 
 
-class _Seen:
+class Seen:
     """Remembers texts in some nine bytes each, where a `set` takes eighty.
 
     Two texts are taken for one with a chance of 1 in 370,000 for 10^7 of them, and

@@ -76,6 +76,8 @@ class Workers(Generic[T]):
         with self._factory.listening(self._hear):
             try:
                 self._take_on_hands()
+                if not self._hands:  # it was stopped before
+                    self._done.put_nowait(None)
                 while (outcome := await self._done.get()) is not None:
                     yield outcome
             finally:
@@ -122,16 +124,25 @@ class Workers(Generic[T]):
             except StopAsyncIteration:
                 self._is_over = True
                 return
-        while not self._is_stopped and (seconds := self._pace.wait(self._now())) > 0:
-            await self._world.sleep(min(seconds, _MOST_SLEEP), self._rouse)
-        if (seconds := self._pace.reserve(self._now())) > 0:
-            await self._world.sleep(seconds, self._rouse)
+        await self._wait_for_turn()
         if self._is_stopped:
             return
+        self._pace.gate.pass_through()
         outcome = await self._work(item)
         if outcome is not None:
             self._learn(outcome)
             await self._done.put(outcome)
+
+    async def _wait_for_turn(self) -> None:
+        is_reserved = False
+        while not self._is_stopped:
+            seconds = self._pace.wait(self._now())
+            if seconds <= 0 and is_reserved:
+                return
+            if seconds <= 0:
+                seconds, is_reserved = self._pace.reserve(self._now()), True
+            if seconds > 0:
+                await self._world.sleep(min(seconds, _MOST_SLEEP), self._rouse)
 
     def _now(self) -> float:
         return self._world.clock()

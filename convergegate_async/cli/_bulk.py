@@ -117,8 +117,13 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     path = source
     if source == "-":
         path, options["format"] = files.spool(), options["format"] or "csv"
-    if not options.pop("skip_validation"):
-        _validate(path, reading, options["format"])
+    is_valid = options.pop("skip_validation") or _is_valid(
+        path, reading, options["format"]
+    )
+    if not is_valid:
+        if source == "-":
+            Path(path).unlink()
+        raise SystemExit(1)
     raise SystemExit(_jobs.begin(files, path, reading, gateway, **options))
 
 
@@ -126,12 +131,24 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
 @_job
 @click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
 @_gateway
-def resume(job: str, directory: Path, dask: str | None, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+@click.option(
+    "--on-unknown",
+    type=click.Choice(["report", "repeat"]),
+    help="Otherwise than the job was begun with.",
+)
+def resume(
+    job: str,
+    directory: Path,
+    dask: str | None,
+    on_unknown: str | None,
+    **options: Any,  # noqa: ANN401 -- click has read them
+) -> None:
     """Go on with a job that was interrupted or killed."""
     from . import _jobs
 
     files = _jobs.Files(job, directory)
-    raise SystemExit(_jobs.go_on(files, _open_gateway(options), dask=dask))
+    gateway = _open_gateway(options)
+    raise SystemExit(_jobs.go_on(files, gateway, on_unknown=on_unknown, dask=dask))
 
 
 @bulk.command("retry-failed")
@@ -159,14 +176,14 @@ def status(job: str, directory: Path, output: str) -> None:
         click.echo(json.dumps(told))
         return
     for name, value in told.items():
-        click.echo(f"{name:<10} {value if value is not None else 'not known'}")
+        click.echo(f"{name:<12} {value if value is not None else 'not known'}")
 
 
 @bulk.command()
 @_job
 @_directory
 def verify(job: str, directory: Path) -> None:
-    """Check that a job's journal is sound and that no row is lost."""
+    """Check that a job's journal is sound."""
     from . import _jobs
 
     problems = _jobs.verify(_jobs.Files(job, directory))
@@ -230,7 +247,11 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
             columns = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             columns = {"": ""}
-        if not all(type(field) is str for field in columns.values()) or "" in columns:
+        if (
+            type(columns) is not dict
+            or "" in columns
+            or not all(type(field) is str for field in columns.values())
+        ):
             message = f"{path} must hold a JSON object of column: field"
             raise ConfigurationError(message)
     for text in maps:
@@ -242,8 +263,8 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     return columns
 
 
-def _validate(path: str, reading: "Reading", form: str | None) -> None:
-    """Tell all that is wrong with the input, and leave with 1 if anything is."""
+def _is_valid(path: str, reading: "Reading", form: str | None) -> bool:
+    """Tell all that is wrong with the input, and whether anything is."""
     from convergegate_async.bulk import read_rows, validate
 
     found = validate(read_rows(path, reading, format=form), most=MOST_PROBLEMS)
@@ -254,4 +275,4 @@ def _validate(path: str, reading: "Reading", form: str | None) -> None:
     if found.problems:
         wrong = len(found.problems) + found.more
         click.echo(f"Nothing was sent: {wrong:,} problems in {path}.", err=True)
-        raise SystemExit(1)
+    return not found.problems

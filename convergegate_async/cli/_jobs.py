@@ -7,10 +7,13 @@ import re
 import shutil
 import signal
 import sys
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from enum import IntEnum
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import click
@@ -21,6 +24,7 @@ from convergegate_async.bulk import (
     Job,
     Journal,
     OnUnknown,
+    Outcome,
     Reading,
     Rules,
     State,
@@ -42,6 +46,8 @@ from ._progress import Display
 
 if TYPE_CHECKING:
     from convergegate_async._runners import Runner
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_LISTED = 20
@@ -91,10 +97,21 @@ class Files:
             raise ConfigurationError(message)
 
     def spool(self) -> str:
-        """Keep stdin in a file, so that the job can be resumed; return its path."""
+        """Keep stdin in a file, so that the job can be resumed; return its path.
+
+        Raises:
+            ConfigurationError: There is such a file.
+        """
         path = self.directory / f"{self.job}.input"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except FileExistsError:
+            descriptor = -1
+        if descriptor < 0:
+            message = f"{path} exists: move it, or choose another name for the job"
+            raise ConfigurationError(message)
+        with os.fdopen(descriptor, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         return str(path)
 
@@ -111,8 +128,12 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
     **settings: Any,  # noqa: ANN401 -- click has read them
 ) -> Ending:
     """Run a new job; return what is left to do."""
-    if dask is not None:
-        _share_key(gateway)
+    form = settings["format"] or guess_format(source)
+    if Path(source).resolve() == files.letters(form).resolve():
+        message = f"{source} would be written over: choose another name for the job"
+        raise ConfigurationError(message)
+    next(read_rows(source, reading, format=form), None)  # or it cannot be read at all
+    runner = None if dask is None else _runner(dask, gateway)
     rules = Rules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
     options = {**attrs.asdict(reading), **settings, "on_unknown": on_unknown}
     factory = _factory(rules, gateway, settings["concurrency"])
@@ -124,7 +145,7 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
         options=options,
     )
     with Journal.create(files.journal, record) as journal:
-        return asyncio.run(_run(files, journal, rules, factory, dask))
+        return _run(files, journal, rules, factory, runner)
 
 
 def go_on(
@@ -132,69 +153,93 @@ def go_on(
     gateway: dict[str, str | None],
     *,
     retries_failed: bool = False,
+    on_unknown: str | None = None,
     dask: str | None = None,
 ) -> Ending:
     """Run a job again; return what is left to do."""
-    if dask is not None:
-        _share_key(gateway)
+    runner = None if dask is None else _runner(dask, gateway)
     with Journal.open(files.journal) as journal:
         record = journal.record
         options = json.loads(record.options)
         rules = Rules(
-            on_unknown=OnUnknown(options["on_unknown"]),
+            on_unknown=OnUnknown(on_unknown or options["on_unknown"]),
             keys_honoured=record.keys_honoured,
             retries_failed=retries_failed,
         )
         gateway = {**gateway, "base_url": gateway["base_url"] or record.base_url}
         factory = _factory(rules, gateway, options["concurrency"])
-        return asyncio.run(_run(files, journal, rules, factory, dask))
+        return _run(files, journal, rules, factory, runner)
 
 
-async def _run(
+def _run(
     files: Files,
     journal: Journal,
     rules: Rules,
     factory: CheckoutSessionFactory,
-    dask: str | None,
+    runner: "Runner | None",
 ) -> Ending:
+    """Run the job once, tell what came of it, and return what is left to do."""
     options = json.loads(journal.record.options)
-    reading, source = _reading(options), journal.record.source
-    total = journal.record.total
-    if total is None:
-        total = sum(1 for _ in read_rows(source, reading, format=options["format"]))
-        await journal.set_total(total)
-    async with factory:
-        job = Job(journal, factory, rules)
-        rows = read_rows(source, reading, format=options["format"])
-        limits = {name: options[name] for name in ("concurrency", "maximum_rps")}
-        outcomes = (
-            job.run(rows, **limits)
-            if dask is None
-            else job.run_on(_runner(dask), rows, **limits)
-        )
-        with Display(files.job, total, job.tally, options["maximum_rps"]) as display:
-            interrupted = await _watch(job, outcomes, display)
-    letters = await _write_letters(files, journal, reading, options["format"])
-    counts = await journal.counts()
-    _report(files, job.tally, counts, letters)
+    reading = _reading(options)
+    with asyncio.Runner() as loop:
+        tally, interrupted = loop.run(_send(files, journal, rules, factory, runner))
+        counts = loop.run(journal.counts())
+    letters = _write_letters(files, journal, reading, options["format"])
+    _report(files, tally, counts, letters)
     if interrupted:
         click.echo(
             f"Saved; go on with `convergegate bulk resume {files.job}`.", err=True
         )
         return Ending.INTERRUPTED
-    if job.tally.not_sent or counts[State.UNKNOWN]:
+    if tally.not_sent or counts[State.UNKNOWN]:
         return Ending.UNKNOWN
-    is_whole = job.tally.is_complete and not counts[State.FAILED]
+    is_whole = tally.is_complete and not counts[State.FAILED]
     return Ending.DONE if is_whole else Ending.REJECTED
 
 
-def _runner(address: str) -> "Runner":
+async def _send(
+    files: Files,
+    journal: Journal,
+    rules: Rules,
+    factory: CheckoutSessionFactory,
+    runner: "Runner | None",
+) -> tuple[Tally, bool]:
+    """Send what is to be sent; return what was counted, and whether it was cut."""
+    options = json.loads(journal.record.options)
+    reading, source, form = _reading(options), journal.record.source, options["format"]
+    total = journal.record.total
+    if total is None:
+        last = deque(read_rows(source, reading, format=form), maxlen=1)
+        total = last[0].position if last else 0
+        await journal.set_total(total)
+    async with factory:
+        job = Job(journal, factory, rules)
+        rows = read_rows(source, reading, format=form)
+        limits = {name: options[name] for name in ("concurrency", "maximum_rps")}
+        outcomes = (
+            job.run(rows, **limits)
+            if runner is None
+            else job.run_on(runner, rows, **limits)
+        )
+        with Display(files.job, total, job.tally, options["maximum_rps"]) as display:
+            ticking = asyncio.create_task(display.tick())
+            try:
+                interrupted = await _watch(job, outcomes)
+            finally:
+                ticking.cancel()
+    return job.tally, interrupted
+
+
+def _runner(address: str, gateway: dict[str, str | None]) -> "Runner":
     from convergegate_async._runners import DaskRunner
 
+    if gateway["api_key"] is not None:
+        # Workers of this machine read the key where this process could have.
+        os.environ[API_KEY_VARIABLE] = gateway["api_key"]
     return DaskRunner(address)
 
 
-async def _watch(job: Job, outcomes: Any, display: Display) -> bool:  # noqa: ANN401 -- an async generator of outcomes
+async def _watch(job: Job, outcomes: AsyncIterator[Outcome]) -> bool:
     """Follow the job; Ctrl-C drains it, a second one cuts it. Tell whether it came."""
     interrupts = 0
     task = asyncio.current_task()
@@ -213,8 +258,8 @@ async def _watch(job: Job, outcomes: Any, display: Display) -> bool:  # noqa: AN
         with suppress(NotImplementedError):  # Windows: Ctrl-C ends the run itself
             loop.add_signal_handler(number, interrupt)
     try:
-        async for outcome in outcomes:
-            display.note(outcome)
+        async for _ in outcomes:
+            pass  # the tally has counted it
     except asyncio.CancelledError:
         if not interrupts or task is None:
             raise
@@ -237,7 +282,7 @@ def status(files: Files) -> dict[str, Any]:
             "created": counts.get(State.DONE, 0),
             "rejected": counts.get(State.FAILED, 0),
             "unknown": counts.get(State.UNKNOWN, 0),
-            "under way": counts.get(State.SENT, 0),
+            "interrupted": counts.get(State.SENT, 0),
             "pending": None if total is None else total - settled,
         }
 
@@ -261,17 +306,26 @@ def verify(files: Files) -> list[str]:
 
 def export(files: Files, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name
     """Write what became of each row; return how many were written."""
+    with Journal.open(files.journal) as journal, asyncio.Runner() as loop:
+        rows = every_row(journal, by_completion=order == "completion")
+        job = journal.record.job
+        results = (result_of(record, job) for record in _drawn(loop, rows))
+        try:
+            return write_results(output, results, format=format)
+        except OSError as error:
+            reason = error.strerror
+    message = f"{output} cannot be written: {reason}"
+    raise ConfigurationError(message)
 
-    async def collect(journal: Journal) -> int:
-        by_completion = order == "completion"
-        results = [
-            result_of(record, journal.record.job)
-            async for record in every_row(journal, by_completion=by_completion)
-        ]
-        return write_results(output, results, format=format)
 
-    with Journal.open(files.journal) as journal:
-        return asyncio.run(collect(journal))
+def _drawn(loop: asyncio.Runner, items: AsyncIterator[T]) -> Iterator[T]:
+    """Yield *items* where nobody can await."""
+    while (item := loop.run(_next(items))) is not None:
+        yield item
+
+
+async def _next(items: AsyncIterator[T]) -> T | None:
+    return await anext(items, None)
 
 
 def settle(
@@ -294,12 +348,6 @@ def settle(
         return asyncio.run(look(journal))
 
 
-def _share_key(gateway: dict[str, str | None]) -> None:
-    """Leave a key from a file where workers of this machine read theirs."""
-    if gateway["api_key"] is not None:
-        os.environ[API_KEY_VARIABLE] = gateway["api_key"]
-
-
 def _factory(
     rules: Rules, gateway: dict[str, str | None], concurrency: int
 ) -> CheckoutSessionFactory:
@@ -317,17 +365,20 @@ def _reading(options: dict[str, Any]) -> Reading:
     return Reading(**{name: options[name] for name in names})
 
 
-async def _write_letters(
+def _write_letters(
     files: Files, journal: Journal, reading: Reading, form: str | None
 ) -> Path | None:
     """Write the rows that came to nothing, if any, as input for another job."""
-    rows = read_rows(journal.record.source, reading, format=form)
-    letters = [letter async for letter in dead_letters(journal, rows)]
-    if not letters:
-        return None
     form = form or guess_format(journal.record.source)
     path = files.letters(form)
-    write_dead_letters(str(path), letters, format=form)
+    rows = read_rows(journal.record.source, reading, format=form)
+    with asyncio.Runner() as loop:
+        letters = _drawn(loop, dead_letters(journal, rows))
+        first = next(letters, None)
+        if first is None:
+            path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
+            return None
+        write_dead_letters(str(path), chain([first], letters), format=form)
     return path
 
 

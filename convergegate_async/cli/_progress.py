@@ -1,5 +1,6 @@
 """How a job is watched: a bar on a terminal, a line every five seconds elsewhere."""
 
+import asyncio
 import sys
 import time
 from types import TracebackType
@@ -10,10 +11,10 @@ import click
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from convergegate_async.bulk import Outcome, Tally
+    from convergegate_async.bulk import Tally
 
 LINE_EVERY = 5.0  # seconds
-DRAW_EVERY = 0.1
+DRAW_EVERY = 0.2
 
 
 class Display:
@@ -33,7 +34,7 @@ class Display:
         self._total = total
         self._tally = tally
         self._limit = "no limit" if limit is None else f"limit {limit:g}"
-        self._started = self._shown = time.monotonic()
+        self._started = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Self:
@@ -57,17 +58,14 @@ class Display:
             self._live.update(self._draw(), refresh=True)
             self._live.stop()
 
-    def note(self, outcome: "Outcome") -> None:
-        """Show that a row is over, if it is time to show anything."""
-        del outcome
-        now = time.monotonic()
-        if now - self._shown < (DRAW_EVERY if self._is_terminal else LINE_EVERY):
-            return
-        self._shown = now
-        if self._is_terminal:
-            self._live.update(self._draw(), refresh=True)
-        else:
-            click.echo(self._line(), err=True)
+    async def tick(self) -> None:
+        """Show how far the job is, again and again."""
+        while True:
+            await asyncio.sleep(DRAW_EVERY if self._is_terminal else LINE_EVERY)
+            if self._is_terminal:
+                self._live.update(self._draw(), refresh=True)
+            else:
+                click.echo(self._line(), err=True)
 
     def _counts(self) -> str:
         tally = self._tally
@@ -77,10 +75,11 @@ class Display:
         )
 
     def _pace(self) -> str:
-        seconds = time.monotonic() - self._started
-        rate = (self._tally.seen - self._tally.skipped) / max(seconds, 1e-9)
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        rate = (self._tally.seen - self._tally.skipped) / elapsed
         left = (self._total - self._tally.seen) / rate if rate else None
-        eta = "-:--" if left is None else f"{left // 60:.0f}:{left % 60:02.0f}"
+        minutes, seconds = divmod(round(left or 0), 60)
+        eta = "-:--" if left is None else f"{minutes}:{seconds:02}"
         return f"{rate:,.0f} rows/s ({self._limit}), {eta} left"
 
     def _line(self) -> str:

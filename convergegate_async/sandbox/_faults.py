@@ -76,7 +76,9 @@ class Fault:
 
     kind: FaultKind = attrs.field(converter=FaultKind)
     status: int = 503
-    retry_after: str | None = None
+    retry_after: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(str)
+    )
     work_done: bool = False
     seconds: float = 0.05
     operation: str | None = None

@@ -288,7 +288,7 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
 
     assert process.returncode == 130
     assert "convergegate bulk resume april" in told
-    assert between["under way"] == 0
+    assert between["interrupted"] == 0
     assert 0 < between["created"] < 300  # type: ignore[operator]  # numbers
     assert rest.returncode == 0
     assert states(bulk, "april")["created"] == 300
@@ -338,3 +338,34 @@ def test_a_mistake_is_told_in_a_sentence(arguments: tuple[str, ...], bulk: Run) 
     assert done.returncode == 3
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_letters_of_an_earlier_run_do_not_outlive_it(bulk: Run, tmp_path: Path) -> None:
+    """Once all rows have a session there is no file that would open them again."""
+    (tmp_path / "april.failed.csv").write_text("of an earlier run")
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+
+    bulk("run", "orders.csv", "--job", "april", *READING)
+
+    assert not (tmp_path / "april.failed.csv").exists()
+
+
+def test_an_input_is_not_written_over(bulk: Run, tmp_path: Path) -> None:
+    """A job whose letters would replace its input is refused by name."""
+    (tmp_path / "april.failed.csv").write_text(text(3), encoding="utf-8")
+
+    done = bulk("run", "april.failed.csv", "--job", "april", *READING)
+
+    assert done.returncode == 3
+    assert "would be written over" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(bulk: Run, tmp_path: Path) -> None:
+    """An export into a folder that is not there ends in a sentence."""
+    (tmp_path / "orders.csv").write_text(text(1), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *READING)
+
+    done = bulk("export", "april", "--output", "nowhere/results.csv")
+
+    assert done.returncode == 3
+    assert "nowhere/results.csv cannot be written" in done.stderr

@@ -499,3 +499,67 @@ def test_a_file_that_holds_no_events_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="line 3"):
         list(read_events(path))
+
+
+# -- what a careless hand may do -----------------------------------------------------
+
+
+async def test_a_row_id_given_twice_is_sent_once(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """H13: without validation, too, of rows under one id only the first is sent."""
+    path = tmp_path / "orders.csv"
+    source = write_input(path, 300)
+    first = path.read_text().splitlines()[1]
+    path.write_text(path.read_text() + f"{first}\n{first}\n")
+
+    tally = await run(sandbox, journal, source)
+
+    assert (tally.created, tally.invalid) == (300, 2)
+    assert len(sandbox.seen) == 300
+
+
+async def test_a_wrong_key_leaves_its_rows_pending(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A row that was refused for the key's sake was not refused for its own."""
+    source = write_input(tmp_path / "orders.csv", 50)
+    rules = Rules()
+    wrong = CheckoutSessionFactory(
+        "sk_test_wrong", sandbox.base_url, retry=rules.policy()
+    )
+    with Journal.create(tmp_path / "may.journal", new_record(wrong, "may")) as journal:
+        async with wrong as checkout:
+            with pytest.raises(AuthenticationError):
+                await _exhaust(Job(journal, checkout, rules), source)
+        counts = await journal.counts()
+
+    assert sum(counts.values()) == 0
+
+
+async def test_settling_asks_with_the_job_s_own_key_only(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """Another key is refused, before it could say that nothing was found."""
+    source = write_input(tmp_path / "orders.csv", 1)
+    other = CheckoutSessionFactory("sk_test_wrong", sandbox.base_url)
+
+    async with other as checkout:
+        with pytest.raises(JournalError, match="another API key"):
+            await settle_unknown(
+                journal, checkout, read_rows(source, Reading()), ["cs_1"]
+            )
+
+
+async def test_a_job_that_was_stopped_does_not_begin(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """A stop that came before the run is not lost."""
+    source = write_input(tmp_path / "orders.csv", 5)
+    rules = Rules()
+    async with sandbox.factory(retry=rules.policy()) as checkout:
+        job = Job(journal, checkout, rules)
+        job.stop()
+        await _exhaust(job, source)
+
+    assert list(sandbox.seen) == []

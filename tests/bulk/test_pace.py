@@ -172,6 +172,7 @@ def test_a_closed_gate_lets_one_row_look_ever_more_rarely() -> None:
     for _ in range(6):
         waits.append(pace.wait(now))
         now += pace.wait(now)
+        pace.gate.pass_through()
         pace.note(UNSENT, now)
 
     assert pace.hands == 1
@@ -185,16 +186,27 @@ def test_of_many_hands_that_wait_one_goes_to_look() -> None:
         pace.note(UNSENT, 0.0)
 
     first = pace.wait(FIRST_PROBE)
-    pace.reserve(FIRST_PROBE)
+    pace.gate.pass_through()
     second = pace.wait(FIRST_PROBE)
 
-    assert (first, second) == (0.0, FIRST_PROBE)
+    assert (first, second) == (0.0, LAST_PROBE)
+
+
+def test_stragglers_prove_nothing() -> None:
+    """Rows that were under way when the gate closed neither open it nor delay it."""
+    gate = Gate()
+    drive(gate, [UNSENT] * UNSENT_IN_A_ROW)
+
+    drive(gate, [UNSENT] * 30 + [CREATED])
+
+    assert (gate.is_closed, gate.wait(0.0)) == (True, FIRST_PROBE)
 
 
 def test_an_answer_opens_the_gate() -> None:
     """The first row that gets through ends the waiting for all."""
     gate = Gate()
     drive(gate, [UNSENT] * UNSENT_IN_A_ROW)
+    gate.pass_through()
 
     drive(gate, [CREATED])
 
