@@ -5,6 +5,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Iterable,
@@ -165,7 +166,7 @@ class Job:
         *,
         concurrency: int = 32,
         maximum_rps: float | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """Send what is to be sent, and yield each outcome once it is durable.
 
         Rows are taken one by one; what was settled before is passed over.
@@ -186,14 +187,13 @@ class Job:
         )
         if self._is_stopped:
             self._workers.stop()
-        outcomes = self._workers.outcomes()
         try:
-            async for outcome in outcomes:
-                await self._writing.pop(outcome.index)
-                self.tally.count(outcome)
-                yield outcome
+            async with aclosing(self._workers.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    await self._writing.pop(outcome.index)
+                    self.tally.count(outcome)
+                    yield outcome
         finally:
-            await outcomes.aclose()  # type: ignore[attr-defined]  # a generator has it
             # What nobody waited to hear is durable all the same.
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
 
@@ -204,7 +204,7 @@ class Job:
         *,
         concurrency: int = 32,
         maximum_rps: float | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """Do the same with the hands of *runner*, a chunk of rows at a time.
 
         A runner does a lost worker's chunk again, so keys must be honoured. The rate is

@@ -1,6 +1,13 @@
 """Sessions for many requests, from memory to memory."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+)
+from contextlib import aclosing
 
 from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
@@ -17,7 +24,7 @@ async def create_many(
     concurrency: int = 32,
     maximum_rps: float | None = None,
     key: Callable[[CheckoutSessionRequest], str] | None = None,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """Open a session for each request, and yield outcomes in the order of completion.
 
     Memory stays flat however many there are: a request is taken when a hand is free. A
@@ -57,12 +64,9 @@ async def create_many(
         concurrency=concurrency,
         maximum_rps=maximum_rps,
     )
-    outcomes = workers.outcomes()
-    try:
+    async with aclosing(workers.outcomes()) as outcomes:
         async for outcome in outcomes:
             yield outcome
-    finally:
-        await outcomes.aclose()  # type: ignore[attr-defined]  # a generator has it
 
 
 async def attempt(

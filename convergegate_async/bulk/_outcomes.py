@@ -15,49 +15,45 @@ from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
 
 @attrs.frozen(kw_only=True)
-class Created:
-    """The session exists.
+class _Row:
+    """What every outcome tells.
 
     Attributes:
         index: The place of the request among the requests, from 0.
         request: What was asked.
         idempotency_key: The key that every attempt carried.
-        session: What was opened.
     """
 
     index: int
     request: CheckoutSessionRequest = attrs.field(repr=False)
     idempotency_key: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Created(_Row):
+    """The session exists."""
+
     session: CheckoutSession
 
 
 @attrs.frozen(kw_only=True)
-class Rejected:
+class Rejected(_Row):
     """There is no session: the gateway said no, or the request was refused unsent."""
 
-    index: int
-    request: CheckoutSessionRequest = attrs.field(repr=False)
-    idempotency_key: str | None
     error: ApiError | InvalidFieldError
 
 
 @attrs.frozen(kw_only=True)
-class NotSent:
+class NotSent(_Row):
     """There is no session: provably nothing reached the gateway."""
 
-    index: int
-    request: CheckoutSessionRequest = attrs.field(repr=False)
-    idempotency_key: str | None
     error: NotSentError
 
 
 @attrs.frozen(kw_only=True)
-class Unknown:
+class Unknown(_Row):
     """There may be a session, whose id nobody knows."""
 
-    index: int
-    request: CheckoutSessionRequest = attrs.field(repr=False)
-    idempotency_key: str | None
     error: OutcomeUnknownError
 
 

@@ -5,7 +5,7 @@ on as the pace allows, and go when it asks for fewer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 from convergegate_async._core.verdicts import Finding
@@ -64,7 +64,7 @@ class Workers(Generic[T]):
         self._forbidden = 0
         self._rouse = asyncio.Event()
 
-    async def outcomes(self) -> AsyncIterator[Outcome]:
+    async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         """Yield what became of each item.
 
         Raises:

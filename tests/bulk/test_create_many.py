@@ -200,7 +200,7 @@ async def test_breaking_out_leaves_nothing_running(
     """After ``aclosing`` no task of the job is left, and no further request is sent."""
     async with sandbox.factory() as checkout:
         before = {task for task in asyncio.all_tasks() if "_lend_a_hand" in repr(task)}
-        async with aclosing(create_many(checkout, orders(order, 10_000))) as outcomes:  # type: ignore[type-var]  # a generator has aclose
+        async with aclosing(create_many(checkout, orders(order, 10_000))) as outcomes:
             async for _ in outcomes:
                 break
         after = {task for task in asyncio.all_tasks() if "_lend_a_hand" in repr(task)}
