@@ -2,20 +2,15 @@
 
 from ._decisions import OnUnknown, Rules
 from ._exports import Letter, write_dead_letters, write_results
-from ._job import Job, Tally, dead_letters, every_row, new_record, result_of
+from ._job import Job, new_record
 from ._journal import Journal, JournalError, State
 from ._many import create_many
 from ._outcomes import Created, NotSent, Outcome, Rejected, Unknown
+from ._reports import dead_letters, every_row, result_of
 from ._settling import read_events, settle_unknown
-from ._sources import (
-    Problem,
-    Reading,
-    Row,
-    SourceError,
-    guess_format,
-    read_rows,
-    validate,
-)
+from ._sources import Problem, Reading, Row, SourceError, guess_format, read_rows
+from ._tally import Tally
+from ._validation import validate
 
 __all__ = [
     "Created",

@@ -3,20 +3,16 @@
 import asyncio
 import json
 import secrets
-from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import aclosing
 from hashlib import blake2b
-from itertools import islice
-from typing import Any
 
 import attrs
 
@@ -30,7 +26,6 @@ from convergegate_async.models import CheckoutSessionRequest
 
 from ._chunks import Chunk, ChunkRow, work_on
 from ._decisions import Decision, Rules
-from ._exports import Letter
 from ._journal import (
     Intent,
     JobRecord,
@@ -42,62 +37,15 @@ from ._journal import (
 )
 from ._many import attempt
 from ._outcomes import Created, NotSent, Outcome, Rejected, outcome_of
-from ._sources import Problem, Row, Seen
+from ._reports import in_chunks
+from ._sources import Problem, Row
+from ._tally import Tally
+from ._validation import Seen
 from ._workers import Workers, check_limits
 
-LOOKS_AHEAD = 256  # rows whose fate is looked up together
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0
-_PAGE = 10_000  # rows
 _MOST_SHOWN = 200  # characters
-
-
-@attrs.define(kw_only=True)
-class Tally:
-    """How far a run has come, in rows.
-
-    Attributes:
-        skipped: Settled by an earlier run.
-        not_sent: Still pending: nothing of them reached the gateway.
-        unknown: Their outcome is not known; those given up from an earlier run, too.
-        changed: Another row stood under their id when it was used: not sent.
-        invalid: Refused before sending.
-        codes: How often each class of error was met.
-    """
-
-    created: int = 0
-    rejected: int = 0
-    not_sent: int = 0
-    unknown: int = 0
-    skipped: int = 0
-    changed: list[str] = attrs.field(factory=list)
-    invalid: int = 0
-    codes: Counter[str] = attrs.field(factory=Counter)
-
-    @property
-    def seen(self) -> int:
-        """Count the rows that were dealt with."""
-        settled = self.created + self.rejected + self.not_sent + self.unknown
-        return settled + self.skipped + len(self.changed) + self.invalid
-
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether no row of the input is left to be sent."""
-        return not (self.not_sent or self.changed or self.invalid)
-
-    def count(self, outcome: Outcome) -> None:
-        """Count a row that was sent, or was to be."""
-        match outcome:
-            case Created():
-                self.created += 1
-                return
-            case Rejected():
-                self.rejected += 1
-            case NotSent():
-                self.not_sent += 1
-            case _:
-                self.unknown += 1
-        self.codes[type(outcome.error).__name__] += 1
 
 
 def new_record(
@@ -273,7 +221,7 @@ class Job:
 
     async def _tasks(self, rows: Iterable[Row | Problem]) -> AsyncIterator[_Task]:
         met = Seen()
-        for chunk in _in_chunks(rows):
+        for chunk in in_chunks(rows):
             good = [row for row in chunk if isinstance(row, Row)]
             self.tally.invalid += _broken(chunk)
             known = await self._journal.lookup([row.row_id for row in good])
@@ -356,12 +304,6 @@ def _broken(chunk: Sequence[Row | Problem]) -> int:
     return len({one.position for one in chunk if isinstance(one, Problem)})
 
 
-def _in_chunks(rows: Iterable[Row | Problem]) -> Iterator[list[Row | Problem]]:
-    source = iter(rows)
-    while chunk := list(islice(source, LOOKS_AHEAD)):
-        yield chunk
-
-
 def _settlement(row_id: str, outcome: Outcome) -> Settlement:
     if isinstance(outcome, Created):
         session = outcome.session
@@ -388,6 +330,11 @@ def _given_up(row_id: str) -> Settlement:
 
 
 def require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> None:
+    """Refuse to go on with a job elsewhere, or under another key.
+
+    Raises:
+        JournalError: With what the job was begun with.
+    """
     problem = None
     if record.live is not factory.is_live:
         modes = ("a test", "a live")
@@ -405,67 +352,3 @@ def require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> Non
     if problem is not None:
         message = f"the job {record.job} {problem}"
         raise JournalError(message)
-
-
-# -- what the journal tells ----------------------------------------------------------
-
-
-async def every_row(
-    journal: Journal, *, by_completion: bool = False
-) -> AsyncIterator[RowRecord]:
-    """Yield all rows that were ever sent, a page at a time."""
-    after = 0
-    while page := await journal.rows(
-        by_completion=by_completion, after=after, limit=_PAGE
-    ):
-        for record in page:
-            yield record
-        after = page[-1].position
-
-
-def result_of(record: RowRecord, job: str) -> dict[str, Any]:
-    """Return the line of the results file."""
-    return {
-        "position": record.position,
-        "row_id": record.row_id,
-        "state": str(record.state),
-        "session_id": record.session_id,
-        "url": record.url,
-        "idempotency_key": derive_key(job, record.row_id),
-        "attempts": record.attempts,
-        "http_status": record.http_status,
-        "code": record.code,
-        "message": record.message,
-    }
-
-
-async def dead_letters(
-    journal: Journal, rows: Iterable[Row | Problem]
-) -> AsyncIterator[Letter]:
-    """Yield each row of the input that came to no session, with the reason."""
-    last = 0
-    for chunk in _in_chunks(rows):
-        ids = [row.row_id for row in chunk if isinstance(row, Row)]
-        known = await journal.lookup(ids)
-        for row in chunk:
-            letter = None
-            if isinstance(row, Problem) and row.position != last:
-                letter = Letter(
-                    line=row.line, code="Invalid", message=row.reason, raw=row.raw
-                )
-            elif isinstance(row, Row):
-                letter = _letter_about(row, known.get(row.row_id))
-            last = row.position
-            if letter is not None:
-                yield letter
-
-
-def _letter_about(row: Row, record: RowRecord | None) -> Letter | None:
-    if record is None or record.state is not State.FAILED:
-        return None
-    return Letter(
-        line=row.line,
-        code=record.code or "",
-        message=record.message or "",
-        raw=row.raw,
-    )

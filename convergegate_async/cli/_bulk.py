@@ -101,6 +101,7 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     from convergegate_async.bulk import Reading
 
     from . import _jobs
+    from ._job_files import Files
 
     reading = Reading(
         id_column=options.pop("id_column"),
@@ -111,7 +112,7 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     if options["dask"] and not options["keys_honoured"]:
         message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
         raise click.UsageError(message)
-    files = _jobs.Files(job, options.pop("directory"))
+    files = Files(job, options.pop("directory"))
     files.require_new()
     gateway = _open_gateway(options)
     path = source
@@ -145,8 +146,9 @@ def resume(
 ) -> None:
     """Go on with a job that was interrupted or killed."""
     from . import _jobs
+    from ._job_files import Files
 
-    files = _jobs.Files(job, directory)
+    files = Files(job, directory)
     gateway = _open_gateway(options)
     raise SystemExit(_jobs.go_on(files, gateway, on_unknown=on_unknown, dask=dask))
 
@@ -157,8 +159,9 @@ def resume(
 def retry_failed(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Send the rows again that the gateway rejected."""
     from . import _jobs
+    from ._job_files import Files
 
-    files = _jobs.Files(job, directory)
+    files = Files(job, directory)
     gateway = _open_gateway(options)
     raise SystemExit(_jobs.go_on(files, gateway, retries_failed=True))
 
@@ -170,8 +173,9 @@ def retry_failed(job: str, directory: Path, **options: Any) -> None:  # noqa: AN
 def status(job: str, directory: Path, output: str) -> None:
     """Show how far a job has come."""
     from . import _jobs
+    from ._job_files import Files
 
-    told = _jobs.status(_jobs.Files(job, directory))
+    told = _jobs.status(Files(job, directory))
     if output == "json":
         click.echo(json.dumps(told))
         return
@@ -185,8 +189,9 @@ def status(job: str, directory: Path, output: str) -> None:
 def verify(job: str, directory: Path) -> None:
     """Check that a job's journal is sound."""
     from . import _jobs
+    from ._job_files import Files
 
-    problems = _jobs.verify(_jobs.Files(job, directory))
+    problems = _jobs.verify(Files(job, directory))
     for problem in problems:
         click.echo(problem)
     if problems:
@@ -210,8 +215,9 @@ def verify(job: str, directory: Path) -> None:
 def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Write what became of each row."""
     from . import _jobs
+    from ._job_files import Files
 
-    rows = _jobs.export(_jobs.Files(job, directory), **options)
+    rows = _jobs.export(Files(job, directory), **options)
     click.echo(f"{rows:,} rows written.", err=True)
 
 
@@ -227,8 +233,9 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
 def settle(job: str, directory: Path, events: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Find the sessions of unknown rows by the webhooks that announced them."""
     from . import _jobs
+    from ._job_files import Files
 
-    files = _jobs.Files(job, directory)
+    files = Files(job, directory)
     settled, left = _jobs.settle(files, _open_gateway(options), events)
     click.echo(f"{settled:,} rows settled, {left:,} still unknown.", err=True)
     if left:

@@ -3,13 +3,8 @@
 import asyncio
 import json
 import os
-import re
-import shutil
-import signal
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from enum import IntEnum
 from itertools import chain
 from pathlib import Path
@@ -42,14 +37,15 @@ from convergegate_async.bulk import (
 )
 from convergegate_async.errors import ConfigurationError
 
+from ._job_files import Files
 from ._progress import Display
+from ._until import on_interrupt
 
 if TYPE_CHECKING:
     from convergegate_async._runners import Runner
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_LISTED = 20
 
 
@@ -60,60 +56,6 @@ class Ending(IntEnum):
     REJECTED = 4
     UNKNOWN = 5  # or not sent
     INTERRUPTED = 130
-
-
-@attrs.frozen
-class Files:
-    """Where a job keeps what it knows: all in one folder, under one name."""
-
-    job: str
-    directory: Path
-
-    def __attrs_post_init__(self) -> None:
-        if not _NAME.fullmatch(self.job):
-            message = "a job's name is 1 to 64 letters, digits or any of . _ -"
-            raise ConfigurationError(message)
-
-    @property
-    def journal(self) -> Path:
-        """What became of each row."""
-        return self.directory / f"{self.job}.journal"
-
-    def letters(self, form: str) -> Path:
-        """Return where rejected rows go, as input for another job."""
-        return self.directory / f"{self.job}.failed.{form}"
-
-    def require_new(self) -> None:
-        """Refuse a name that was used.
-
-        Raises:
-            ConfigurationError: There is a job of that name.
-        """
-        if self.journal.exists():
-            message = (
-                f"there is a job {self.job} already: go on with "
-                f"`convergegate bulk resume {self.job}`, or choose another name"
-            )
-            raise ConfigurationError(message)
-
-    def spool(self) -> str:
-        """Keep stdin in a file, so that the job can be resumed; return its path.
-
-        Raises:
-            ConfigurationError: There is such a file.
-        """
-        path = self.directory / f"{self.job}.input"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            descriptor = os.open(path, flags, 0o600)
-        except FileExistsError:
-            descriptor = -1
-        if descriptor < 0:
-            message = f"{path} exists: move it, or choose another name for the job"
-            raise ConfigurationError(message)
-        with os.fdopen(descriptor, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        return str(path)
 
 
 def begin(  # noqa: PLR0913 -- each is an option of the command
@@ -253,10 +195,7 @@ async def _watch(job: Job, outcomes: AsyncIterator[Outcome]) -> bool:
         elif task is not None:
             task.cancel()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl-C ends the run itself
-            loop.add_signal_handler(number, interrupt)
+    on_interrupt(interrupt)
     try:
         async for _ in outcomes:
             pass  # the tally has counted it

@@ -11,10 +11,18 @@ def run_until_interrupted(serve: Callable[[asyncio.Event], Awaitable[None]]) -> 
 
     async def run() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows: Ctrl-C ends the run itself
-                loop.add_signal_handler(number, stop.set)
+        on_interrupt(stop.set)
         await serve(stop)
 
     asyncio.run(run())
+
+
+def on_interrupt(react: Callable[[], None]) -> None:
+    """Have *react* called, on the running loop, on each Ctrl-C or SIGTERM.
+
+    Windows' loops take no signal handlers: there Ctrl-C ends the run itself.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, react)

@@ -1,4 +1,7 @@
-"""CheckoutSessionFactory: the object that users hold, one short method per endpoint."""
+"""CheckoutSessionFactory: the object that users hold, one short method per endpoint.
+
+It is long by what its docstrings tell users, who read them in their editor.
+"""
 
 import os
 import ssl as tls

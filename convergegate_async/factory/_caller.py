@@ -9,13 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from convergegate_async._core.documents import decode_json
 from convergegate_async._core.messages import (
-    HttpRequest,
     HttpResponse,
     build_request,
     parse_response,
@@ -23,7 +22,6 @@ from convergegate_async._core.messages import (
 from convergegate_async._core.operations import Operation
 from convergegate_async._core.retry import (
     RetryBudget,
-    conclude,
     look_pause,
     may_repeat,
     next_pause,
@@ -32,14 +30,14 @@ from convergegate_async._core.settings import Settings
 from convergegate_async._core.verdicts import Failure, Finding, Verdict, judge_failure
 from convergegate_async._transport import Transport
 from convergegate_async.errors import (
-    CallError,
     InvalidFieldError,
     OutcomeUnknownError,
     WaitTimeoutError,
 )
-from convergegate_async.models import Answer, CallInfo, CheckoutSession, SessionStatus
+from convergegate_async.models import Answer, CheckoutSession, SessionStatus
 from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
+from ._call import Call
 from ._life import Life
 from ._world import World
 
@@ -61,63 +59,6 @@ class _AttemptFailedError(Exception):
     def __init__(self, finding: Finding) -> None:
         super().__init__()
         self.finding = finding
-
-
-class _Call(Generic[A_co]):
-    """One call under way: what was asked, until when, and what was found so far."""
-
-    __slots__ = (
-        "deadline",
-        "findings",
-        "operation",
-        "pause",
-        "request",
-        "session",
-        "started",
-        "tries",
-    )
-
-    def __init__(
-        self,
-        operation: Operation[A_co],
-        request: HttpRequest,
-        started: float,
-        deadline: float,
-    ) -> None:
-        self.operation = operation
-        self.request = request
-        self.started = started
-        self.deadline = deadline
-        self.findings: list[Finding] = []
-        self.tries = 0
-        self.pause = 0.0
-        self.session: CheckoutSession | None = None
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Tell whether the gateway may have seen any of it."""
-        return self.tries > len(self.findings) or any(
-            finding.verdict is not Verdict.NOT_SENT for finding in self.findings
-        )
-
-    @property
-    def unknown_attempts(self) -> int:
-        """Count the attempts that may have been done."""
-        unknown = [one for one in self.findings if one.verdict is Verdict.UNKNOWN]
-        return len(unknown)
-
-    def account(self, now: float) -> CallInfo:
-        """Return what an answer or an error tells of the call so far."""
-        return CallInfo(
-            idempotency_key=self.operation.idempotency_key,
-            attempts=self.tries,
-            unknown_attempts=self.unknown_attempts,
-            elapsed=now - self.started,
-        )
-
-    def error(self, now: float) -> CallError:
-        """Return the error that speaks for all attempts."""
-        return conclude(self.operation, self.findings, self.account(now), self.session)
 
 
 class Caller:
@@ -222,7 +163,7 @@ class Caller:
 
     # -- what a call is made of --------------------------------------------------------
 
-    def _enter(self, operation: Operation[A], timeout: float | None) -> _Call[A]:
+    def _enter(self, operation: Operation[A], timeout: float | None) -> Call[A]:
         self.life.require_open()
         if timeout is not None and not is_duration(timeout):
             field, reason = "timeout", "must be a finite number of seconds above 0"
@@ -232,11 +173,11 @@ class Caller:
         self.life.enter(call)
         return call
 
-    def _new_call(self, operation: Operation[A], deadline: float) -> _Call[A]:
+    def _new_call(self, operation: Operation[A], deadline: float) -> Call[A]:
         request = build_request(operation, self.settings)
-        return _Call(operation, request, self.world.clock(), deadline)
+        return Call(operation, request, self.world.clock(), deadline)
 
-    async def _send(self, call: _Call[A]) -> A | Finding:
+    async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
         result = await self._attempt(call)
         if isinstance(result, Finding):
@@ -245,7 +186,7 @@ class Caller:
             self._budget.earn()
         return result
 
-    async def _attempt(self, call: _Call[A]) -> A | Finding:
+    async def _attempt(self, call: Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
         call.tries += 1
         patience = min(self._timeouts.attempt, call.deadline - self.world.clock())
@@ -273,7 +214,7 @@ class Caller:
             _logger.debug("%s, attempt %d: %s", call.operation.name, call.tries, told)
         return result
 
-    async def _repeat(self, call: _Call[A]) -> A | Finding:
+    async def _repeat(self, call: Call[A]) -> A | Finding:
         """Send again until it succeeds or must not, or cannot, be sent again.
 
         tenacity is entered only here, after a first failure, with an instance of its
@@ -306,7 +247,7 @@ class Caller:
             return await retrying(attempt)
         return call.findings[-1]
 
-    def _goes_again(self, call: _Call[Answer], finding: Finding) -> bool:
+    def _goes_again(self, call: Call[Answer], finding: Finding) -> bool:
         """Decide, take a repeat out of the budget, and leave word of the pause."""
         operation = call.operation
         if self.life.cut or not may_repeat(finding, operation.repeat, self.policy):
@@ -331,7 +272,7 @@ class Caller:
             )
         return True
 
-    async def _settle(self, call: _Call[A], finding: Finding) -> A | Finding:
+    async def _settle(self, call: Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
         look = call.operation.look
         if look is None or self.policy.max_attempts == 1:
@@ -350,7 +291,7 @@ class Caller:
         return self._retold(final, call)  # type: ignore[return-value]  # what is followed answers with a session
 
     async def _follow(
-        self, call: _Call[CheckoutSession]
+        self, call: Call[CheckoutSession]
     ) -> CheckoutSession | Finding | None:
         """Look until the session is final; `None` if that was not in time."""
         session_id = str(call.operation.expected["id"])
@@ -381,7 +322,7 @@ class Caller:
                 await self.world.sleep(max(0.0, pause), waker)
         return None
 
-    def _retold(self, session: CheckoutSession, call: _Call[Answer]) -> CheckoutSession:
+    def _retold(self, session: CheckoutSession, call: Call[Answer]) -> CheckoutSession:
         """Return *session* as the answer to *call*, and not only to its last look."""
         told = attrs.evolve(
             call.account(self.world.clock()),

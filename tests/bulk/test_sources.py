@@ -26,8 +26,8 @@ from convergegate_async.bulk._sources import (
     SourceError,
     guess_format,
     read_rows,
-    validate,
 )
+from convergegate_async.bulk._validation import validate
 from convergegate_async.bulk._values import read_major, read_moment, read_words
 from convergegate_async.errors import InvalidFieldError
 

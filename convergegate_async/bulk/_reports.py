@@ -1,0 +1,82 @@
+"""What a journal and its input tell together: results, and rows without a session."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from convergegate_async._core.keys import derive_key
+
+from ._exports import Letter
+from ._journal import Journal, RowRecord, State
+from ._sources import Problem, Row
+
+LOOKS_AHEAD = 256  # rows whose fate is looked up together
+_PAGE = 10_000  # rows
+
+
+def in_chunks(rows: Iterable[Row | Problem]) -> Iterator[list[Row | Problem]]:
+    """Yield *rows*, as many together as are looked up together."""
+    source = iter(rows)
+    while chunk := list(islice(source, LOOKS_AHEAD)):
+        yield chunk
+
+
+async def every_row(
+    journal: Journal, *, by_completion: bool = False
+) -> AsyncIterator[RowRecord]:
+    """Yield all rows that were ever sent, a page at a time."""
+    after = 0
+    while page := await journal.rows(
+        by_completion=by_completion, after=after, limit=_PAGE
+    ):
+        for record in page:
+            yield record
+        after = page[-1].position
+
+
+def result_of(record: RowRecord, job: str) -> dict[str, Any]:
+    """Return the line of the results file."""
+    return {
+        "position": record.position,
+        "row_id": record.row_id,
+        "state": str(record.state),
+        "session_id": record.session_id,
+        "url": record.url,
+        "idempotency_key": derive_key(job, record.row_id),
+        "attempts": record.attempts,
+        "http_status": record.http_status,
+        "code": record.code,
+        "message": record.message,
+    }
+
+
+async def dead_letters(
+    journal: Journal, rows: Iterable[Row | Problem]
+) -> AsyncIterator[Letter]:
+    """Yield each row of the input that came to no session, with the reason."""
+    last = 0
+    for chunk in in_chunks(rows):
+        ids = [row.row_id for row in chunk if isinstance(row, Row)]
+        known = await journal.lookup(ids)
+        for row in chunk:
+            letter = None
+            if isinstance(row, Problem) and row.position != last:
+                letter = Letter(
+                    line=row.line, code="Invalid", message=row.reason, raw=row.raw
+                )
+            elif isinstance(row, Row):
+                letter = _letter_about(row, known.get(row.row_id))
+            last = row.position
+            if letter is not None:
+                yield letter
+
+
+def _letter_about(row: Row, record: RowRecord | None) -> Letter | None:
+    if record is None or record.state is not State.FAILED:
+        return None
+    return Letter(
+        line=row.line,
+        code=record.code or "",
+        message=record.message or "",
+        raw=row.raw,
+    )

@@ -1,0 +1,55 @@
+"""How far a run of a job has come."""
+
+from collections import Counter
+
+import attrs
+
+from ._outcomes import Created, NotSent, Outcome, Rejected
+
+
+@attrs.define(kw_only=True)
+class Tally:
+    """How far a run has come, in rows.
+
+    Attributes:
+        skipped: Settled by an earlier run.
+        not_sent: Still pending: nothing of them reached the gateway.
+        unknown: Their outcome is not known; those given up from an earlier run, too.
+        changed: Another row stood under their id when it was used: not sent.
+        invalid: Refused before sending.
+        codes: How often each class of error was met.
+    """
+
+    created: int = 0
+    rejected: int = 0
+    not_sent: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    changed: list[str] = attrs.field(factory=list)
+    invalid: int = 0
+    codes: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def seen(self) -> int:
+        """Count the rows that were dealt with."""
+        settled = self.created + self.rejected + self.not_sent + self.unknown
+        return settled + self.skipped + len(self.changed) + self.invalid
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether no row of the input is left to be sent."""
+        return not (self.not_sent or self.changed or self.invalid)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a row that was sent, or was to be."""
+        match outcome:
+            case Created():
+                self.created += 1
+                return
+            case Rejected():
+                self.rejected += 1
+            case NotSent():
+                self.not_sent += 1
+            case _:
+                self.unknown += 1
+        self.codes[type(outcome.error).__name__] += 1

@@ -1,0 +1,77 @@
+"""All that is wrong with an input, told before the first row is sent."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable
+
+import attrs
+
+from ._sources import Problem, Row
+
+
+@attrs.frozen(kw_only=True)
+class Validation:
+    """What is wrong with an input.
+
+    Attributes:
+        total: How many rows it has, good and bad.
+        problems: The first problems, in the order of the rows.
+        more: How many there are besides.
+    """
+
+    total: int
+    problems: tuple[Problem, ...]
+    more: int
+
+
+def validate(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
+    """Read all *rows*, and tell what is wrong with them, ids given twice included.
+
+    Args:
+        rows: What `read_rows` gives.
+        most: How many problems to keep; the others are only counted.
+    """
+    problems: list[Problem] = []
+    seen = Seen()
+    found = total = position = 0
+    for row in rows:
+        told = [row] if isinstance(row, Problem) else []
+        if row.position != position:  # the problems of a row follow each other
+            position = row.position
+            total += 1
+            if row.row_id is not None and seen.before(row.row_id):
+                told.append(_repeated(row))
+        found += len(told)
+        problems += told[: most - len(problems)]
+    return Validation(total=total, problems=tuple(problems), more=found - len(problems))
+
+
+def _repeated(row: Row | Problem) -> Problem:
+    return Problem(
+        position=row.position,
+        line=row.line,
+        row_id=row.row_id,
+        column=None,
+        reason="has the id of an earlier row",
+        raw=row.raw,
+    )
+
+
+class Seen:
+    """Remembers texts in some nine bytes each, where a `set` takes eighty.
+
+    Two texts are taken for one with a chance of 1 in 370,000 for 10^7 of them, and
+    with other ones in the next process.
+    """
+
+    def __init__(self) -> None:
+        self._shelves: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+
+    def before(self, text: str) -> bool:
+        """Tell whether *text* was seen before; now it was."""
+        mark = hash(text)
+        shelf = self._shelves[mark % 2**16]
+        if mark in shelf:
+            return True
+        shelf.append(mark)
+        return False

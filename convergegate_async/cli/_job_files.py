@@ -1,0 +1,67 @@
+"""Where a job keeps its files."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@attrs.frozen
+class Files:
+    """Where a job keeps what it knows: all in one folder, under one name."""
+
+    job: str
+    directory: Path
+
+    def __attrs_post_init__(self) -> None:
+        if not _NAME.fullmatch(self.job):
+            message = "a job's name is 1 to 64 letters, digits or any of . _ -"
+            raise ConfigurationError(message)
+
+    @property
+    def journal(self) -> Path:
+        """What became of each row."""
+        return self.directory / f"{self.job}.journal"
+
+    def letters(self, form: str) -> Path:
+        """Return where rejected rows go, as input for another job."""
+        return self.directory / f"{self.job}.failed.{form}"
+
+    def require_new(self) -> None:
+        """Refuse a name that was used.
+
+        Raises:
+            ConfigurationError: There is a job of that name.
+        """
+        if self.journal.exists():
+            message = (
+                f"there is a job {self.job} already: go on with "
+                f"`convergegate bulk resume {self.job}`, or choose another name"
+            )
+            raise ConfigurationError(message)
+
+    def spool(self) -> str:
+        """Keep stdin in a file, so that the job can be resumed; return its path.
+
+        Raises:
+            ConfigurationError: There is such a file.
+        """
+        path = self.directory / f"{self.job}.input"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except FileExistsError:
+            descriptor = -1
+        if descriptor < 0:
+            message = f"{path} exists: move it, or choose another name for the job"
+            raise ConfigurationError(message)
+        with os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return str(path)

@@ -1,0 +1,69 @@
+"""One call under way."""
+
+from typing import Generic, TypeVar
+
+from convergegate_async._core.messages import HttpRequest
+from convergegate_async._core.operations import Operation
+from convergegate_async._core.retry import conclude
+from convergegate_async._core.verdicts import Finding, Verdict
+from convergegate_async.errors import CallError
+from convergegate_async.models import Answer, CallInfo, CheckoutSession
+
+A_co = TypeVar("A_co", bound=Answer, covariant=True)
+
+
+class Call(Generic[A_co]):
+    """One call under way: what was asked, until when, and what was found so far."""
+
+    __slots__ = (
+        "deadline",
+        "findings",
+        "operation",
+        "pause",
+        "request",
+        "session",
+        "started",
+        "tries",
+    )
+
+    def __init__(
+        self,
+        operation: Operation[A_co],
+        request: HttpRequest,
+        started: float,
+        deadline: float,
+    ) -> None:
+        self.operation = operation
+        self.request = request
+        self.started = started
+        self.deadline = deadline
+        self.findings: list[Finding] = []
+        self.tries = 0
+        self.pause = 0.0
+        self.session: CheckoutSession | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether the gateway may have seen any of it."""
+        return self.tries > len(self.findings) or any(
+            finding.verdict is not Verdict.NOT_SENT for finding in self.findings
+        )
+
+    @property
+    def unknown_attempts(self) -> int:
+        """Count the attempts that may have been done."""
+        unknown = [one for one in self.findings if one.verdict is Verdict.UNKNOWN]
+        return len(unknown)
+
+    def account(self, now: float) -> CallInfo:
+        """Return what an answer or an error tells of the call so far."""
+        return CallInfo(
+            idempotency_key=self.operation.idempotency_key,
+            attempts=self.tries,
+            unknown_attempts=self.unknown_attempts,
+            elapsed=now - self.started,
+        )
+
+    def error(self, now: float) -> CallError:
+        """Return the error that speaks for all attempts."""
+        return conclude(self.operation, self.findings, self.account(now), self.session)
