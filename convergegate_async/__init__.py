@@ -7,6 +7,8 @@ is not needed.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     from ._core.keys import derive_key
     from .errors import (
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
     )
     from .policy import PoolLimits, RetryPolicy, Timeouts
     from .webhooks import WebhookReceiver, WebhookVerifier, confirm, sign
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "_core.keys": ("derive_key",),

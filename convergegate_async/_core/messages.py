@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 import attrs
 
-from convergegate_async import __version__
+from convergegate_async._version import __version__
 from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure

@@ -16,10 +16,10 @@ from hashlib import blake2b
 
 import attrs
 
-from convergegate_async import __version__
 from convergegate_async._core.codec import encode_form
 from convergegate_async._core.keys import derive_key
 from convergegate_async._runners import Runner
+from convergegate_async._version import __version__
 from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSessionRequest

@@ -9,7 +9,8 @@ import sys
 
 import click
 
-from convergegate_async import __version__, errors
+from convergegate_async import errors
+from convergegate_async._version import __version__
 
 from . import _bulk, _demo, _payments, _sandbox, _sessions, _webhooks
 
