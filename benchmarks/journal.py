@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import attrs
 from calls import table
 
-from convergegate_async.bulk._journal import (
+from convergegate_async.bulk.journal.journal import (
     Intent,
     JobRecord,
     Journal,

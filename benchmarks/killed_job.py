@@ -19,7 +19,7 @@ import attrs
 
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async.bulk import Job, Journal, Reading, Rules, new_record, read_rows
-from convergegate_async.bulk._records import Intent, Settlement
+from convergegate_async.bulk.journal.records import Intent, Settlement
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

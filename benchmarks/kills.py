@@ -26,7 +26,7 @@ from killed_job import BEGUN, JOB, READING, Window
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
-from convergegate_async.bulk._records import RowRecord
+from convergegate_async.bulk.journal.records import RowRecord
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
 
 KEY = "sk_test_CANARYkey"

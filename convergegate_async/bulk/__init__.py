@@ -1,16 +1,16 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
-from ._decisions import OnUnknown, Rules
-from ._exports import Letter, write_dead_letters, write_results
-from ._job import Job, new_record
-from ._journal import Journal, JournalError, State
-from ._many import create_many
-from ._outcomes import Created, NotSent, Outcome, Rejected, Unknown
-from ._reports import dead_letters, every_row, result_of
-from ._settling import read_events, settle_unknown
-from ._sources import Problem, Reading, Row, SourceError, guess_format, read_rows
-from ._tally import Tally
-from ._validation import validate
+from .jobs.job import Job, new_record
+from .jobs.progress import Tally
+from .jobs.reconcile import read_events, settle_unknown
+from .jobs.reports import dead_letters, every_row, result_of
+from .jobs.rules import OnUnknown, Rules
+from .journal.journal import Journal, JournalError, State
+from .sending.create_many import create_many
+from .sending.outcomes import Created, NotSent, Outcome, Rejected, Unknown
+from .tables.rows import Problem, Reading, Row, SourceError, guess_format, read_rows
+from .tables.validation import validate
+from .tables.writers import Letter, write_dead_letters, write_results
 
 __all__ = [
     "Created",

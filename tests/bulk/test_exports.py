@@ -17,8 +17,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergegate_async import ConfigurationError
-from convergegate_async.bulk._exports import Letter, write_dead_letters, write_results
-from convergegate_async.bulk._sources import Reading, Row, read_rows
+from convergegate_async.bulk.tables.rows import Reading, Row, read_rows
+from convergegate_async.bulk.tables.writers import (
+    Letter,
+    write_dead_letters,
+    write_results,
+)
 
 GOOD: dict[str, object] = {
     "id": "A-1",
@@ -248,7 +252,7 @@ class TestResults:
         """Results go through a pipe in every format, and stdout stays open."""
         program = (
             "import sys\n"
-            "from convergegate_async.bulk._exports import write_results\n"
+            "from convergegate_async.bulk.tables.writers import write_results\n"
             "write_results('-', [{'id': 'A'}], format=sys.argv[1])\n"
             "print('end')"
         )

@@ -34,8 +34,8 @@ from convergegate_async.bulk import (
     result_of,
     settle_unknown,
 )
-from convergegate_async.bulk._decisions import KEY_WINDOW, Decision
-from convergegate_async.bulk._journal import Intent, RowRecord, Settlement
+from convergegate_async.bulk.jobs.rules import KEY_WINDOW, Decision
+from convergegate_async.bulk.journal.journal import Intent, RowRecord, Settlement
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 COLUMNS = (
@@ -242,7 +242,7 @@ async def test_a_row_on_its_way_when_the_job_died_is_given_up(
     """A row that was intended and never settled may be at the gateway: unknown."""
     source = write_input(tmp_path / "orders.csv", 3)
     (first, *_) = list(read_rows(source, Reading()))
-    from convergegate_async.bulk._job import fingerprint  # noqa: PLC0415 -- one use
+    from convergegate_async.bulk.jobs.job import fingerprint  # noqa: PLC0415 -- one use
 
     mark = fingerprint(first.request, journal.record.salt)  # type: ignore[union-attr]  # a good row
     await journal.intend(

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergegate_async.bulk._journal import (
+from convergegate_async.bulk.journal.database import Ledger
+from convergegate_async.bulk.journal.journal import (
     Intent,
     JobRecord,
     Journal,
@@ -27,7 +28,6 @@ from convergegate_async.bulk._journal import (
     Settlement,
     State,
 )
-from convergegate_async.bulk._ledger import Ledger
 
 RECORD = JobRecord(
     job="april",
@@ -401,7 +401,7 @@ def test_damage_is_a_journal_error_or_nothing(
 WORKER = """
     import asyncio, sys
     from pathlib import Path
-    from convergegate_async.bulk._journal import *
+    from convergegate_async.bulk.journal.journal import *
 
     async def work(journal, numbers):
         for number in numbers:
@@ -482,7 +482,7 @@ def test_a_journal_outlives_its_event_loop(path: Path) -> None:
 STARVED = """
     import asyncio, resource, sys
     from pathlib import Path
-    from convergegate_async.bulk._journal import *
+    from convergegate_async.bulk.journal.journal import *
 
     async def main():
         journal = Journal.open(Path(sys.argv[1]))
@@ -654,7 +654,7 @@ def test_a_journal_is_opened_once(path: Path) -> None:
 HOLDER = """
     import signal, sys
     from pathlib import Path
-    from convergegate_async.bulk._journal import Journal
+    from convergegate_async.bulk.journal.journal import Journal
 
     journal = Journal.open(Path(sys.argv[1]))
     print("open", flush=True)

@@ -13,8 +13,8 @@ from convergegate_async import (
 )
 from convergegate_async._core.verdicts import Finding, Ground, Verdict
 from convergegate_async.bulk import Outcome
-from convergegate_async.bulk._outcomes import outcome_of
-from convergegate_async.bulk._pace import (
+from convergegate_async.bulk.sending.outcomes import outcome_of
+from convergegate_async.bulk.sending.pace import (
     FIRST_PROBE,
     FIRST_WINDOW,
     LAST_PROBE,

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async._core.money import exponent_of, spell_major
-from convergegate_async.bulk._files import escape_cell, unescape_cell
-from convergegate_async.bulk._sources import (
+from convergegate_async.bulk.tables.fields import read_major, read_moment, read_words
+from convergegate_async.bulk.tables.formats import escape_cell, unescape_cell
+from convergegate_async.bulk.tables.rows import (
     Problem,
     Reading,
     Row,
@@ -27,8 +28,7 @@ from convergegate_async.bulk._sources import (
     guess_format,
     read_rows,
 )
-from convergegate_async.bulk._validation import validate
-from convergegate_async.bulk._values import read_major, read_moment, read_words
+from convergegate_async.bulk.tables.validation import validate
 from convergegate_async.errors import InvalidFieldError
 
 GOOD: dict[str, object] = {
@@ -572,7 +572,7 @@ class TestParquet:
         """Where pyarrow is not installed, the refusal says what to install."""
         program = (
             "import sys; sys.modules['pyarrow'] = None\n"
-            "from convergegate_async.bulk._sources import *\n"
+            "from convergegate_async.bulk.tables.rows import *\n"
             "try: next(read_rows(sys.argv[1], Reading()))\n"
             "except SourceError as error: print(error)"
         )
@@ -701,7 +701,7 @@ class TestTheFile:
         """Rows come through a pipe, except in Parquet, which is read from its end."""
         program = (
             "import sys\n"
-            "from convergegate_async.bulk._sources import *\n"
+            "from convergegate_async.bulk.tables.rows import *\n"
             "try: print(*[r.row_id for r in read_rows('-', Reading(), "
             "format=sys.argv[1])])\n"
             "except SourceError as error: print(error)\n"

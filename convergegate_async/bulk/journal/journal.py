@@ -17,8 +17,8 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
-from ._ledger import Ledger
-from ._records import (
+from .database import Ledger
+from .records import (
     Intent,
     JobRecord,
     JournalError,

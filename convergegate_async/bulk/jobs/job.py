@@ -20,13 +20,7 @@ from convergegate_async._core.codec import encode_form
 from convergegate_async._core.keys import derive_key
 from convergegate_async._runners import Runner
 from convergegate_async._version import __version__
-from convergegate_async.errors import AuthenticationError, ConfigurationError
-from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.models import CheckoutSessionRequest
-
-from ._chunks import Chunk, ChunkRow, work_on
-from ._decisions import Decision, Rules
-from ._journal import (
+from convergegate_async.bulk.journal.journal import (
     Intent,
     JobRecord,
     Journal,
@@ -35,13 +29,25 @@ from ._journal import (
     Settlement,
     State,
 )
-from ._many import attempt
-from ._outcomes import Created, NotSent, Outcome, Rejected, outcome_of
-from ._reports import in_chunks
-from ._sources import Problem, Row
-from ._tally import Tally
-from ._validation import Seen
-from ._workers import Workers, check_limits
+from convergegate_async.bulk.sending.create_many import attempt
+from convergegate_async.bulk.sending.outcomes import (
+    Created,
+    NotSent,
+    Outcome,
+    Rejected,
+    outcome_of,
+)
+from convergegate_async.bulk.sending.workers import Workers, check_limits
+from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.validation import Seen
+from convergegate_async.errors import AuthenticationError, ConfigurationError
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.models import CheckoutSessionRequest
+
+from .chunks import Chunk, ChunkRow, work_on
+from .progress import Tally
+from .reports import in_chunks
+from .rules import Decision, Rules
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0

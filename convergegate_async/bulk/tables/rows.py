@@ -14,15 +14,7 @@ import attrs
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
 
-from ._files import (
-    OWN_PREFIX,
-    Record,
-    SourceError,
-    choose_format,
-    guess_format,
-    read_records,
-)
-from ._values import (
+from .fields import (
     FIELDS,
     REQUIRED,
     broken_rules,
@@ -31,6 +23,14 @@ from ._values import (
     read_minor,
     read_moment,
     read_words,
+)
+from .formats import (
+    OWN_PREFIX,
+    Record,
+    SourceError,
+    choose_format,
+    guess_format,
+    read_records,
 )
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections import deque
 
 from convergegate_async._core.verdicts import Finding, Ground, Kind
 
-from ._outcomes import Created, NotSent, Outcome, Rejected, Unknown
+from .outcomes import Created, NotSent, Outcome, Rejected, Unknown
 
 FIRST_WINDOW = 8
 SHRINKS_BY = 0.9

@@ -5,9 +5,8 @@ from enum import Enum, StrEnum, auto
 
 import attrs
 
+from convergegate_async.bulk.journal.journal import RowRecord, State
 from convergegate_async.policy import RetryPolicy
-
-from ._journal import RowRecord, State
 
 KEY_WINDOW = 24 * 3600.0
 """Seconds that a gateway is trusted to remember a key (reliability 1.6)."""

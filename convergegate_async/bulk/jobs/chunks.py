@@ -7,14 +7,14 @@ import asyncio
 
 import attrs
 
+from convergegate_async.bulk.sending.create_many import create_many
+from convergegate_async.bulk.sending.outcomes import Outcome
 from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.policy import PoolLimits
 
-from ._decisions import Rules
-from ._many import create_many
-from ._outcomes import Outcome
+from .rules import Rules
 
 
 @attrs.frozen(kw_only=True)

@@ -5,10 +5,9 @@ from itertools import islice
 from typing import Any
 
 from convergegate_async._core.keys import derive_key
-
-from ._exports import Letter
-from ._journal import Journal, RowRecord, State
-from ._sources import Problem, Row
+from convergegate_async.bulk.journal.journal import Journal, RowRecord, State
+from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.writers import Letter
 
 LOOKS_AHEAD = 256  # rows whose fate is looked up together
 _PAGE = 10_000  # rows

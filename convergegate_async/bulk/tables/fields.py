@@ -16,7 +16,7 @@ from convergegate_async._core.money import exponent_of
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
 
-from ._files import decode_object
+from .formats import decode_object
 
 FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import attrs
 
-from ._outcomes import Created, NotSent, Outcome, Rejected
+from convergegate_async.bulk.sending.outcomes import Created, NotSent, Outcome, Rejected
 
 
 @attrs.define(kw_only=True)

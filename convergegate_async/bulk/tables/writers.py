@@ -21,7 +21,7 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-from ._files import Format, choose_format, escape_cell, import_parquet
+from .formats import Format, choose_format, escape_cell, import_parquet
 
 Table: TypeAlias = Iterable[Mapping[str, object]]
 Batch: TypeAlias = list[Mapping[str, object]]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from ._sources import Problem, Row
+from .rows import Problem, Row
 
 
 @attrs.frozen(kw_only=True)

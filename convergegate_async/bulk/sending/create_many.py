@@ -13,8 +13,8 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
-from ._outcomes import Outcome, outcome_of
-from ._workers import Workers
+from .outcomes import Outcome, outcome_of
+from .workers import Workers
 
 
 async def create_many(

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import attrs
 
-from ._records import (
+from .records import (
     Intent,
     JobRecord,
     RowRecord,

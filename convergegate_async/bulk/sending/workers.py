@@ -16,8 +16,8 @@ from convergegate_async.errors import (
 )
 from convergegate_async.factory import CheckoutSessionFactory
 
-from ._outcomes import Outcome, Rejected
-from ._pace import Pace
+from .outcomes import Outcome, Rejected
+from .pace import Pace
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
+from convergegate_async.bulk.journal.journal import Journal, Settlement, State
+from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
-from ._job import require_same_home
-from ._journal import Journal, Settlement, State
-from ._sources import Problem, Row
+from .job import require_same_home
 
 _MUST_MATCH = ("customer_email", "amount_subtotal")
 _ALL = 2**31  # rows

@@ -1,0 +1,1 @@
+"""Durable jobs: rows from tables, sent, and kept in a journal."""

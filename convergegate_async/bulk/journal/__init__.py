@@ -1,0 +1,1 @@
+"""What became of each row, durably. Knows SQLite, and no file of rows."""

@@ -1,0 +1,1 @@
+"""Files of rows: read, checked, written. Knows files, and no job."""
