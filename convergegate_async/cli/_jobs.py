@@ -42,7 +42,7 @@ from ._progress import Display
 from ._until import on_interrupt
 
 if TYPE_CHECKING:
-    from convergegate_async._runners import Runner
+    from convergegate_async.runners import Runner
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ async def _send(
 
 
 def _runner(address: str, gateway: dict[str, str | None]) -> "Runner":
-    from convergegate_async._runners import DaskRunner
+    from convergegate_async.runners import DaskRunner
 
     if gateway["api_key"] is not None:
         # Workers of this machine read the key where this process could have.

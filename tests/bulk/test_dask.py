@@ -15,7 +15,6 @@ import pytest
 from distributed import LocalCluster, Nanny, Scheduler
 
 from convergegate_async import CheckoutSessionRequest, ConfigurationError
-from convergegate_async._runners import DaskRunner, WorkersLostError
 from convergegate_async.bulk import (
     Created,
     Job,
@@ -26,6 +25,7 @@ from convergegate_async.bulk import (
     every_row,
     new_record,
 )
+from convergegate_async.runners import DaskRunner, WorkersLostError
 from convergegate_async.sandbox import Sandbox
 
 ROWS = 20_000

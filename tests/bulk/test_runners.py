@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergegate_async import ConfigurationError
-from convergegate_async._runners import (
+from convergegate_async.runners import (
     DaskRunner,
     LocalRunner,
     Runner,
     WorkersLostError,
 )
-from convergegate_async._runners._window import in_window
+from convergegate_async.runners._bounded import in_window
 
 C = TypeVar("C")
 
@@ -306,7 +306,7 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
     """SIGKILL of the program that runs a job leaves no process of it behind."""
     program = textwrap.dedent(f"""
         import asyncio, chores
-        from convergegate_async._runners import DaskRunner, LocalRunner
+        from convergegate_async.runners import DaskRunner, LocalRunner
 
         async def chunks():
             yield 0.0

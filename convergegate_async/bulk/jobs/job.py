@@ -18,7 +18,6 @@ import attrs
 
 from convergegate_async._core.codec import encode_form
 from convergegate_async._core.keys import derive_key
-from convergegate_async._runners import Runner
 from convergegate_async._version import __version__
 from convergegate_async.bulk.journal.journal import (
     Intent,
@@ -43,6 +42,7 @@ from convergegate_async.bulk.tables.validation import Seen
 from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSessionRequest
+from convergegate_async.runners import Runner
 
 from .chunks import Chunk, ChunkRow, work_on
 from .progress import Tally

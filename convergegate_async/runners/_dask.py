@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from convergegate_async.errors import ConfigurationError
 
+from ._bounded import in_window
 from ._protocol import MOST_LOSSES, WorkersLostError
-from ._window import in_window
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster

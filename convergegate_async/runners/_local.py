@@ -11,8 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self, TypeVar
 
+from ._bounded import in_window
 from ._protocol import MOST_LOSSES, WorkersLostError
-from ._window import in_window
 
 C = TypeVar("C")
 R = TypeVar("R")
