@@ -26,7 +26,7 @@ from stub import BODY
 from convergegate_async import CheckoutSession, CheckoutSessionFactory
 from convergegate_async._core.codec import encode_form, structure
 from convergegate_async._core.documents import decode_json
-from convergegate_async._core.keys import fresh_key
+from convergegate_async._core.idempotency import fresh_key
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.operations import create_checkout_session
 from convergegate_async.factory._caller import Caller

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from ._core.keys import derive_key
+    from ._core.idempotency import derive_key
     from .errors import (
         ApiError,
         AuthenticationError,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .webhooks import WebhookReceiver, WebhookVerifier, confirm, sign
 
 _HOMES = {
-    "_core.keys": ("derive_key",),
+    "_core.idempotency": ("derive_key",),
     "errors": (
         "ApiError",
         "AuthenticationError",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 import attrs
 
 from convergegate_async._core.echo import ECHO_FIELDS
-from convergegate_async._core.keys import fresh_key
+from convergegate_async._core.idempotency import fresh_key
 from convergegate_async._core.operations import (
     create_checkout_session,
     create_refund,
@@ -42,7 +42,7 @@ from convergegate_async.models import (
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 from ._caller import Caller
-from ._world import World
+from ._runtime import World
 
 if TYPE_CHECKING:
     from aiohttp import BaseConnector

@@ -38,8 +38,8 @@ from convergegate_async.models import Answer, CheckoutSession, SessionStatus
 from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._call import Call
-from ._life import Life
-from ._world import World
+from ._lifecycle import Life
+from ._runtime import World
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

@@ -17,7 +17,7 @@ from hashlib import blake2b
 import attrs
 
 from convergegate_async._core.codec import encode_form
-from convergegate_async._core.keys import derive_key
+from convergegate_async._core.idempotency import derive_key
 from convergegate_async._version import __version__
 from convergegate_async.bulk.journal.journal import (
     Intent,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from convergegate_async._core.keys import derive_key
+from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal, RowRecord, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import Letter

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergegate_async import InvalidFieldError, derive_key
-from convergegate_async._core.keys import fresh_key
+from convergegate_async._core.idempotency import fresh_key
 from convergegate_async.models import rules
 
 PRINTABLE = st.text(
