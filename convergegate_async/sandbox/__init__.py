@@ -5,10 +5,11 @@ marked so in the code.
 """
 
 from ._book import CODES, BookedRefund, BookedSession, CodeFate
-from ._courier import Delivery
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
 from ._listener import Heard, WebhookListener, post_webhook
-from ._server import Sandbox, SeenRequest
+from ._seen import SeenRequest
+from ._server import Sandbox
+from ._webhook_sender import Delivery
 
 __all__ = [
     "CODES",

@@ -16,13 +16,14 @@ from aiohttp import web
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
+from ._api import Desk, Reply, refusal
 from ._book import Book
-from ._courier import Courier, Delivery
-from ._desk import Desk, Reply, refusal
 from ._faults import Fault, FaultKind, FaultPlan
-from ._site import Site
+from ._seen import SeenRequest
 from ._store import Store
+from ._webhook_sender import Courier, Delivery
 from ._wire import answer, break_answer, listen
+from .site.routes import Site
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _LONGEST_NAP = 3_600.0  # seconds
@@ -38,27 +39,6 @@ class _Ask:
     id: str
     body: bytes
     key: str | None
-
-
-@attrs.define(kw_only=True)
-class SeenRequest:
-    """A request as it arrived, and what became of it.
-
-    Attributes:
-        operation: The name of the factory's method, or ``other`` for an unknown path.
-        status: What was answered; `None` if nothing was.
-        replayed: It was answered from memory, under its idempotency key.
-        fault: What went wrong on purpose.
-    """
-
-    operation: str
-    method: str
-    path: str
-    idempotency_key: str | None
-    body: bytes = attrs.field(repr=False)
-    status: int | None = None
-    replayed: bool = False
-    fault: FaultKind | None = None
 
 
 class Sandbox:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 
-from ._desk import Reply
+from ._api import Reply
 from ._faults import Fault, FaultKind
 
 _HOST = "127.0.0.1"

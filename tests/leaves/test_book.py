@@ -18,8 +18,8 @@ from convergegate_async import (
     SessionStatus,
 )
 from convergegate_async.sandbox import CODES, BookedSession
+from convergegate_async.sandbox._api import Desk
 from convergegate_async.sandbox._book import Book
-from convergegate_async.sandbox._desk import Desk
 
 NOW = 1_700_000_000.0
 DAY = 24 * 3600

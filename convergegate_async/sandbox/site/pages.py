@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from convergegate_async._core.money import spell_major
 from convergegate_async.models import SessionStatus
-
-from ._book import CODES, BookedSession
-from ._faults import FaultKind
+from convergegate_async.sandbox._book import CODES, BookedSession
+from convergegate_async.sandbox._faults import FaultKind
 
 if TYPE_CHECKING:
-    from ._courier import Delivery
-    from ._server import SeenRequest
+    from convergegate_async.sandbox._seen import SeenRequest
+    from convergegate_async.sandbox._webhook_sender import Delivery
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #5c6877; --line: #d9dee5;

@@ -25,7 +25,7 @@ from convergegate_async import (
     WebhookEvent,
 )
 from convergegate_async.sandbox import BookedSession, Fault, FaultKind, Sandbox
-from convergegate_async.sandbox._courier import retry_pause
+from convergegate_async.sandbox._webhook_sender import retry_pause
 from convergegate_async.webhooks import WebhookVerifier
 
 NOW = 1_700_000_000.0

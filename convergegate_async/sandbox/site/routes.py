@@ -7,14 +7,14 @@ from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import SessionStatus, rules
+from convergegate_async.sandbox._api import Desk
+from convergegate_async.sandbox._book import BookedSession
+from convergegate_async.sandbox._faults import read_fault
 
-from . import _pages
-from ._book import BookedSession
-from ._desk import Desk
-from ._faults import read_fault
+from . import pages
 
 if TYPE_CHECKING:
-    from ._server import Sandbox
+    from convergegate_async.sandbox._server import Sandbox
 
 _SHOWN = 50  # rows of a table
 _HEADERS = {
@@ -51,31 +51,31 @@ class Site:
         session = self._find(request)
         language = _language(request, session)
         if session is None:
-            return _html(_pages.unknown_page(language), status=404)
+            return _html(pages.unknown_page(language), status=404)
         if session.status is SessionStatus.PENDING and "again" not in request.query:
-            return _html(_pages.waiting_page(session, language))
+            return _html(pages.waiting_page(session, language))
         if session.status is SessionStatus.COMPLETED:
-            return _html(_pages.paid_page(session, language))
+            return _html(pages.paid_page(session, language))
         if session.status is SessionStatus.EXPIRED:
-            return _html(_pages.expired_page(session, language))
-        return _html(_pages.pay_page(session, language))
+            return _html(pages.expired_page(session, language))
+        return _html(pages.pay_page(session, language))
 
     async def _take_code(self, request: web.Request) -> web.Response:
         self._require_own_page(request)
         session = self._find(request)
         language = _language(request, session)
         if session is None:
-            return _html(_pages.unknown_page(language), status=404)
+            return _html(pages.unknown_page(language), status=404)
         code = str((await request.post()).get("blik_code", "")).replace(" ", "")
         if not session.is_final:
             if not rules.is_blik_code(code):
-                page = _pages.pay_page(session, language, "malformed")
+                page = pages.pay_page(session, language, "malformed")
                 return _html(page, status=400)
             refused = self._desk.take_code(session, code)
             if refused is not None:
                 error = refused.document["error"]
                 problem = error["decline_code"] if isinstance(error, dict) else None
-                page = _pages.pay_page(session, language, problem)
+                page = pages.pay_page(session, language, problem)
                 return _html(page, status=refused.status)
             self._sandbox.advance(0)
         return _see(f"/pay/{session.id}")
@@ -87,7 +87,7 @@ class Site:
 
     async def _status(self, _: web.Request) -> web.Response:
         sandbox, book = self._sandbox, self._desk.book
-        page = _pages.status_page(
+        page = pages.status_page(
             sessions=itertools.islice(reversed(book.sessions.values()), _SHOWN),
             seen=itertools.islice(reversed(sandbox.seen), _SHOWN),
             deliveries=itertools.islice(reversed(sandbox.deliveries), _SHOWN),
@@ -130,7 +130,7 @@ class Site:
 
 def _language(request: web.Request, session: BookedSession | None) -> str:
     locale = session.request.locale if session is not None else None
-    return _pages.language_of(locale, request.headers.get("Accept-Language", ""))
+    return pages.language_of(locale, request.headers.get("Accept-Language", ""))
 
 
 def _html(text: str, status: int = 200) -> web.Response:

@@ -1,0 +1,1 @@
+"""The sandbox for people: the pay page and the status page."""
