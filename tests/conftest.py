@@ -8,9 +8,19 @@ from typing import Any
 import aiohttp
 import aioresponses.core
 import pytest
+from hypothesis import HealthCheck, settings
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Sandbox
+
+# A property fails on a fact, never because the machine is busy.
+settings.register_profile(
+    "patient",
+    parent=settings(),  # what CI or the command line chose
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("patient")
 
 BRIDGE_NEEDED = (
     "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters
@@ -18,7 +28,7 @@ BRIDGE_NEEDED = (
 
 if BRIDGE_NEEDED:
     # aioresponses 0.7.9 does not pass the argument that aiohttp 3.14 asks for. The
-    # canary in shell/test_aioresponses.py tells when this can go.
+    # canary in factory/test_aioresponses.py tells when this can go.
     class _BridgedResponse(aiohttp.ClientResponse):
         def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- handed through
             options.setdefault("stream_writer", SimpleNamespace(output_size=0))
