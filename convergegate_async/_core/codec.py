@@ -154,13 +154,13 @@ def read_fields(
     """Return the fields of *noun* that *raw* tells, and the names of the unreadable."""
     values: dict[str, Any] = {}
     misread: list[str] = []
-    told = raw.get
+    get = raw.get
     read_plain_fields, others = _PLANS[noun]
-    read_plain_fields(told, values, misread)
+    read_plain_fields(get, values, misread)
     for name, other, kind, hook in others:
-        value = told(name)
+        value = get(name)
         if other is not None and (value is None or value == ""):
-            value = told(other)
+            value = get(other)
         if value is None or value == "":
             continue
         try:
@@ -168,7 +168,7 @@ def read_fields(
         except (TypeError, ValueError):
             misread.append(name)
             continue
-        if other is not None and told(other, value) not in (value, None, ""):
+        if other is not None and get(other, value) not in (value, None, ""):
             misread.append(name)
     return values, tuple(misread)
 
@@ -201,10 +201,10 @@ def _compile(fields: Mapping[str, type[object]]) -> Reader:
 
     Most fields are plain, and a loop over them takes three times as long.
     """
-    lines = ["def read(told, values, misread):"]
+    lines = ["def read(get, values, misread):"]
     for name, kind in fields.items():
         lines += [
-            f"    value = told({name!r})",
+            f"    value = get({name!r})",
             f"    if type(value) is {kind.__name__}:",
             f"        {'if value: ' if kind is str else ''}values[{name!r}] = value",
             "    elif value is not None and value != '':",

@@ -73,17 +73,17 @@ def repeats_a_name(body: bytes, document: Mapping[str, object]) -> bool:
     names = len(document) + (len(metadata) if type(metadata) is dict else 0)
     if body.count(b'":') == names and b'" :' not in body:
         return False
-    told: list[str] = []
+    outermost: list[str] = []
 
     def note(pairs: list[tuple[str, object]]) -> None:
         # The outermost object is finished last.
-        told[:] = [name for name, _ in pairs]
+        outermost[:] = [name for name, _ in pairs]
 
     try:
         json.loads(body, object_pairs_hook=note)
     except RecursionError:
         return True  # who can tell
-    return any(told.count(name) > 1 for name in _VITAL_NAMES)
+    return any(outermost.count(name) > 1 for name in _VITAL_NAMES)
 
 
 _VITAL_NAMES = ("id", "status", "amount", "amount_total", "amount_sub_total")

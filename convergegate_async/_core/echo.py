@@ -28,26 +28,27 @@ def differing_fields(
     """Return the names of *fields* in which *answer* repeats something else."""
     names: list[str] = []
     for name, sent in expected.items():
-        told = getattr(answer, name)
-        if sent == told or sent is None or told is None:
+        reported = getattr(answer, name)
+        if sent == reported or sent is None or reported is None:
             continue
-        if name in fields and _differs(name, sent, told):
+        if name in fields and _differs(name, sent, reported):
             names.append(name)
     return tuple(names)
 
 
-def _differs(name: str, sent: object, told: object) -> bool:
-    match sent, told:
+def _differs(name: str, sent: object, reported: object) -> bool:
+    match sent, reported:
         case Mapping(), Mapping():
             return any(
-                told[key] not in ("", sent[key]) for key in sent.keys() & told.keys()
+                reported[key] not in ("", sent[key])
+                for key in sent.keys() & reported.keys()
             )
         case str(), str() if name in {"customer_email", "currency"}:
-            return sent.casefold() != told.casefold()
+            return sent.casefold() != reported.casefold()
         case str(), str() if name.endswith("_url"):
-            return _address(sent) != _address(told)
+            return _address(sent) != _address(reported)
         case _:
-            return sent != told
+            return sent != reported
 
 
 def _address(url: str) -> object:

@@ -96,8 +96,8 @@ def parse_response(
         now: The time, in epoch seconds, where the response has no date of its own.
     """
     verdict, ground = judge_status(response.status, writes=operation.writes)
-    told = response.headers.get
-    request_id = told("request-id") or told("x-request-id")
+    header = response.headers.get
+    request_id = header("request-id") or header("x-request-id")
     if verdict is Verdict.DONE:
         call = CallInfo(
             idempotency_key=call.idempotency_key,

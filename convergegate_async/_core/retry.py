@@ -138,7 +138,7 @@ def conclude(
     """Return the error that speaks for the whole call, all its attempts together.
 
     `NotSentError` only if every attempt was not sent, `ApiError` only if none ended
-    unknown, else `OutcomeUnknownError` with what the last answer told (DESIGN 4).
+    unknown, else `OutcomeUnknownError` with what the last answer said (DESIGN 4).
     """
     last = findings[-1]
     about: dict[str, Any] = {
@@ -150,7 +150,7 @@ def conclude(
     if all(finding.verdict is Verdict.NOT_SENT for finding in findings):
         return NotSentError(reason=last.reason, **about)
     answers = [finding for finding in findings if finding.http_status is not None]
-    told = _told(answers[-1]) if answers else {}
+    reported = _reported(answers[-1]) if answers else {}
     doubtful = [finding for finding in findings if finding.verdict is Verdict.UNKNOWN]
     if not doubtful and operation.own_key and answers[-1].ground is Ground.CONFLICT:
         # The first attempt under this key may have been an earlier call's.
@@ -164,7 +164,7 @@ def conclude(
             phase=doubtful[-1].phase,
             session=session,
             **about,
-            **told,
+            **reported,
         )
     answer = answers[-1]
     return _refusal(answer)(
@@ -172,11 +172,11 @@ def conclude(
         decline_code=answer.decline_code,
         charge_id=answer.charge_id,
         **about,
-        **told,
+        **reported,
     )
 
 
-def _told(answer: Finding) -> dict[str, Any]:
+def _reported(answer: Finding) -> dict[str, Any]:
     names = ("http_status", "request_id", "retry_after", "type", "message", "param")
     return {name: getattr(answer, name) for name in names}
 

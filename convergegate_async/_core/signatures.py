@@ -116,7 +116,7 @@ def read_event(body: bytes) -> WebhookEvent | WebhookError:
     data = raw.get("data")
     if not isinstance(data, dict):
         data = {}
-    told = {
+    fields = {
         "id": raw.get("id"),
         "type": raw.get("type"),
         "version": raw.get("version"),
@@ -125,7 +125,7 @@ def read_event(body: bytes) -> WebhookEvent | WebhookError:
         "refund_id": data.get("refund_id"),
         "status": data.get("status"),
     }
-    values, _ = read_fields(WebhookEvent, told)
+    values, _ = read_fields(WebhookEvent, fields)
     if not values.get("id") or not values.get("type"):
         return BadPayloadError("the event has no id or no type")
     return WebhookEvent(**values, raw=raw)

@@ -175,11 +175,11 @@ def status(job: str, directory: Path, output: str) -> None:
     from . import _jobs
     from ._job_files import Files
 
-    told = _jobs.status(Files(job, directory))
+    summary = _jobs.status(Files(job, directory))
     if output == "json":
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(summary))
         return
-    for name, value in told.items():
+    for name, value in summary.items():
         click.echo(f"{name:<12} {value if value is not None else 'not known'}")
 
 

@@ -45,9 +45,9 @@ async def _demo() -> None:
         """Wait for an event of *kind*; others come before it."""
         async with asyncio.timeout(10):
             while True:
-                told = await heard.get()
-                if told.event is not None and told.event.type == kind:
-                    return told
+                delivery = await heard.get()
+                if delivery.event is not None and delivery.event.type == kind:
+                    return delivery
 
     lost_once = Fault(FaultKind.LOST, operation="create", times=1)
     async with (
@@ -87,10 +87,13 @@ async def _demo() -> None:
 
         await checkout.pay(session.id, "123456")
         step("pay: the customer's BLIK code was taken")
-        told = await hear(EventType.SESSION_COMPLETED)
-        if told.event is not None:
-            session = await confirm(told.event, checkout)  # type: ignore[assignment]  # an event of a session
-        step(f"webhook: session.completed, signed and verified, answered {told.status}")
+        delivery = await hear(EventType.SESSION_COMPLETED)
+        if delivery.event is not None:
+            session = await confirm(delivery.event, checkout)  # type: ignore[assignment]  # an event of a session
+        step(
+            "webhook: session.completed, signed and verified, "
+            f"answered {delivery.status}"
+        )
         step(f"confirm: asked again, the gateway says {session.status}")
 
         refund = await checkout.refund(RefundRequest(session_id=session.id, amount=400))

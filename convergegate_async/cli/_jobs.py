@@ -324,7 +324,7 @@ def _write_letters(
 def _report(
     files: Files, tally: Tally, counts: dict[State, int], letters: Path | None
 ) -> None:
-    told = (
+    counted = (
         ("created", tally.created),
         ("rejected", tally.rejected),
         ("unknown", tally.unknown),
@@ -333,7 +333,7 @@ def _report(
         ("changed", len(tally.changed)),
         ("invalid", tally.invalid),
     )
-    words = ", ".join(f"{name} {count:,}" for name, count in told if count)
+    words = ", ".join(f"{name} {count:,}" for name, count in counted if count)
     click.echo(f"{files.job}: {words or 'nothing to do'}", err=True)
     for code, count in tally.codes.most_common():
         click.echo(f"  {count:>9,} {code}", err=True)

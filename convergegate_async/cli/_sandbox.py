@@ -38,7 +38,7 @@ def sandbox(
     """Run a gateway of your own on 127.0.0.1, until Ctrl-C.
 
     The two lines on stdout set the environment of the other commands; every request is
-    told on stderr.
+    logged on stderr.
     """
     from convergegate_async.sandbox import Sandbox, read_fault
 

@@ -154,7 +154,7 @@ class Caller:
                 session=call.session,
                 phase="status",
             )
-        return self._retold(result, call)
+        return self._as_answer_to(result, call)
 
     def wake(self, session_id: str) -> None:
         """Let whoever waits for the session look at once."""
@@ -210,8 +210,10 @@ class Caller:
                 everything = result.mistrusted > 1
                 self._transport.distrust(outcome, everything=everything)
         if _logger.isEnabledFor(logging.DEBUG):
-            told = result.reason if isinstance(result, Finding) else "done"
-            _logger.debug("%s, attempt %d: %s", call.operation.name, call.tries, told)
+            conclusion = result.reason if isinstance(result, Finding) else "done"
+            _logger.debug(
+                "%s, attempt %d: %s", call.operation.name, call.tries, conclusion
+            )
         return result
 
     async def _repeat(self, call: Call[A]) -> A | Finding:
@@ -288,7 +290,7 @@ class Caller:
         call.session = looking.session
         if final is None or isinstance(final, Finding):
             return finding
-        return self._retold(final, call)  # type: ignore[return-value]  # what is followed answers with a session
+        return self._as_answer_to(final, call)  # type: ignore[return-value]  # what is followed answers with a session
 
     async def _follow(
         self, call: Call[CheckoutSession]
@@ -322,15 +324,17 @@ class Caller:
                 await self.world.sleep(max(0.0, pause), waker)
         return None
 
-    def _retold(self, session: CheckoutSession, call: Call[Answer]) -> CheckoutSession:
+    def _as_answer_to(
+        self, session: CheckoutSession, call: Call[Answer]
+    ) -> CheckoutSession:
         """Return *session* as the answer to *call*, and not only to its last look."""
-        told = attrs.evolve(
+        call_info = attrs.evolve(
             call.account(self.world.clock()),
             http_status=session.call.http_status,
             request_id=session.call.request_id,
             misread=session.call.misread,
         )
-        return attrs.evolve(session, call=told)
+        return attrs.evolve(session, call=call_info)
 
     @contextmanager
     def _waker(self, session_id: str | None = None) -> Iterator[asyncio.Event]:

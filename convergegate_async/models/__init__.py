@@ -1,4 +1,4 @@
-"""The gateway's nouns: what one asks for, what one is told, and the words for it."""
+"""The gateway's nouns: what is asked, what is answered, and the words for it."""
 
 from .answers import Answer, CallInfo, CheckoutSession, Refund, WebhookEvent
 from .requests import CheckoutSessionRequest, RefundRequest

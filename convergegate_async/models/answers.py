@@ -47,7 +47,7 @@ class CallInfo:
 
 @attrs.frozen(kw_only=True)
 class CheckoutSession:
-    """A checkout session as the gateway last told it.
+    """A checkout session as the gateway last described it.
 
     Attributes:
         amount_total: In minor units, after discounts and fees.
@@ -95,7 +95,7 @@ class CheckoutSession:
 
 @attrs.frozen(kw_only=True)
 class Refund:
-    """A refund as the gateway last told it.
+    """A refund as the gateway last described it.
 
     Attributes:
         amount: What is paid back, in minor units.
@@ -128,7 +128,7 @@ Answer: TypeAlias = CheckoutSession | Refund
 
 @attrs.frozen(kw_only=True)
 class WebhookEvent:
-    """What a webhook told. Confirm it by `retrieve` before acting on it.
+    """What a webhook says. Confirm it by `retrieve` before acting on it.
 
     Attributes:
         id: The event's own id; the same event may be delivered several times.

@@ -37,7 +37,7 @@ class WebhookListener:
 
     Args:
         verifier: Tells the gateway's deliveries from others.
-        hear: Is told every delivery.
+        hear: Called with every delivery.
         port: Where to listen on 127.0.0.1; any free port if 0. Entering it raises
             `ConfigurationError` if it is taken.
     """

@@ -57,7 +57,7 @@ class Sandbox:
         faults: What goes wrong.
         seed: Of the faults' dice and of all ids.
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
-        watch: Is told every request once it is over.
+        watch: Called with every request once it is over.
         db: A SQLite file to keep the book in; in memory only if `None`.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Verify a delivery, sign one, and confirm at the gateway what it told."""
+"""Verify a delivery, sign one, and confirm at the gateway what it says."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -95,10 +95,10 @@ class WebhookVerifier:
     def _judge(
         self, body: bytes, headers: object, now: float
     ) -> WebhookEvent | WebhookError:
-        told = signatures.read_headers(headers)
-        if isinstance(told, WebhookError):
-            return told
-        timestamp, signature = told
+        signed = signatures.read_headers(headers)
+        if isinstance(signed, WebhookError):
+            return signed
+        timestamp, signature = signed
         keys = [key.reveal() for key in self._keys]
         refusal = signatures.check_signature(
             keys, timestamp, signature, body, self._sign
@@ -142,11 +142,11 @@ def sign(
     if type(timestamp) is not int:
         message = "the timestamp must be an int"
         raise TypeError(message)
-    told = str(timestamp).encode()
+    stamp = str(timestamp).encode()
     key = signatures.derive_webhook_key(hidden.reveal(), key_derivation)
-    signature = _SIGNS[signature_encoding](key, told, body)
+    signature = _SIGNS[signature_encoding](key, stamp, body)
     return {
-        signatures.TIMESTAMP_HEADER: told.decode(),
+        signatures.TIMESTAMP_HEADER: stamp.decode(),
         signatures.SIGNATURE_HEADER: signature.decode(),
     }
 

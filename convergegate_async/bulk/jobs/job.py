@@ -179,7 +179,10 @@ class Job:
             async with aclosing(runner.map(work_on, chunks)) as results:
                 async for result in results:
                     await asyncio.gather(
-                        *[self._write(*told) for told in result.outcomes]
+                        *[
+                            self._write(row_id, outcome)
+                            for row_id, outcome in result.outcomes
+                        ]
                     )
                     for _, outcome in result.outcomes:
                         self.tally.count(outcome)

@@ -72,7 +72,7 @@ async def settle_unknown(
         journal: What is known of the rows.
         factory: Open, to retrieve the sessions.
         rows: The input, in which the unknown rows are looked up.
-        session_ids: Sessions that events told of.
+        session_ids: Sessions that events named.
         row_metadata: The name under which sessions carry their row's id, if they do.
             Without it a row is known by its customer, amount, addresses and metadata.
 

@@ -287,9 +287,9 @@ class Ledger:
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""
         query = self._connection.execute
-        told = [text for (text,) in query("PRAGMA integrity_check")]
-        if told != ["ok"]:
-            return told
+        findings = [text for (text,) in query("PRAGMA integrity_check")]
+        if findings != ["ok"]:
+            return findings
         wrong = []
         for fault, condition in _FAULTS.items():
             sql = f"SELECT count(*) FROM rows WHERE {condition}"  # noqa: S608 -- our own

@@ -1,6 +1,6 @@
 """Tables in files: CSV, JSONL and Parquet as records, one at a time.
 
-What is no record is told as one with a *fault*, and reading goes on.
+What cannot be read becomes a record with a *fault*, and reading goes on.
 
 A cell that a spreadsheet would run as a formula is written behind an apostrophe, and
 read without it. Apostrophes that were there before count, so every text survives.

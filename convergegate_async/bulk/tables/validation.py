@@ -1,4 +1,4 @@
-"""All that is wrong with an input, told before the first row is sent."""
+"""All that is wrong with an input, found before the first row is sent."""
 
 from array import array
 from collections import defaultdict
@@ -35,14 +35,14 @@ def validate(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
     seen = Seen()
     found = total = position = 0
     for row in rows:
-        told = [row] if isinstance(row, Problem) else []
+        wrongs = [row] if isinstance(row, Problem) else []
         if row.position != position:  # the problems of a row follow each other
             position = row.position
             total += 1
             if row.row_id is not None and seen.before(row.row_id):
-                told.append(_repeated(row))
-        found += len(told)
-        problems += told[: most - len(problems)]
+                wrongs.append(_repeated(row))
+        found += len(wrongs)
+        problems += wrongs[: most - len(problems)]
     return Validation(total=total, problems=tuple(problems), more=found - len(problems))
 
 

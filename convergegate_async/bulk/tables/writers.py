@@ -85,13 +85,15 @@ def write_dead_letters(path: str, letters: Iterable[Letter], *, format: str) -> 
 
 
 def _spell_letter(letter: Letter) -> dict[str, object]:
-    told = {
+    columns = {
         "cg_line": letter.line,
         "cg_code": letter.code,
         "cg_message": letter.message,
     }
     # They come last, also where the row was a dead letter before.
-    return {name: letter.raw[name] for name in letter.raw if name not in told} | told
+    return {
+        name: letter.raw[name] for name in letter.raw if name not in columns
+    } | columns
 
 
 @contextmanager
