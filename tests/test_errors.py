@@ -276,13 +276,13 @@ def test_a_refused_field_is_a_value_error() -> None:
     assert isinstance(error, ValueError)
 
 
-def test_a_call_error_knows_nothing_that_it_was_not_told() -> None:
+def test_a_call_error_knows_nothing_that_it_was_not_given() -> None:
     """What does not apply is `None`, not an empty or invented value."""
     error = ApiError(operation="pay")
 
-    told = {name for name, value in vars(error).items() if value is not None}
+    given = {name for name, value in vars(error).items() if value is not None}
 
-    assert told == {"operation", "reason", "attempts", "elapsed"}
+    assert given == {"operation", "reason", "attempts", "elapsed"}
 
 
 @pytest.mark.parametrize("status", [400, 413])

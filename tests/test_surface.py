@@ -32,7 +32,7 @@ def test_the_lazy_table_names_what_type_checkers_see() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A typo is told as such."""
+    """A typo is reported as such."""
     with pytest.raises(AttributeError, match="CheckoutSesion"):
         _ = convergegate_async.CheckoutSesion  # type: ignore[attr-defined]  # the typo is the point
 

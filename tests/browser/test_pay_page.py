@@ -136,7 +136,7 @@ async def test_the_keyboard_is_enough(
 async def test_a_refused_code_can_be_followed_by_another(
     browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
 ) -> None:
-    """A refused code is told, and the session can still be paid."""
+    """A refused code is shown as such, and the session can still be paid."""
 
     def story() -> None:
         browser.get(str(session.url))

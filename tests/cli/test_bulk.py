@@ -95,8 +95,10 @@ def bulk(tmp_path: Path, gateway: dict[str, str]) -> Run:
 
 def states(bulk: Run, job: str) -> dict[str, object]:
     """Return what ``status`` tells."""
-    told: dict[str, object] = json.loads(bulk("status", job, "--output", "json").stdout)
-    return told
+    status: dict[str, object] = json.loads(
+        bulk("status", job, "--output", "json").stdout
+    )
+    return status
 
 
 def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
@@ -107,8 +109,8 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (0, "")
     assert "april: created 50" in done.stderr
-    told = states(bulk, "april")
-    assert (told["rows"], told["created"], told["pending"]) == (50, 50, 0)
+    status = states(bulk, "april")
+    assert (status["rows"], status["created"], status["pending"]) == (50, 50, 0)
     assert bulk("verify", "april").returncode == 0
     results = list(csv.DictReader(io.StringIO(bulk("export", "april").stdout)))
     assert [row["row_id"] for row in results] == [f"A-{n}" for n in range(1, 51)]
@@ -177,7 +179,7 @@ def test_a_bad_row_stops_everything_before_it_starts(
     assert not {"PLMX", "nobody", "49.999"} & set(done.stderr.split())
 
 
-def test_all_bad_rows_are_told_at_once(bulk: Run, tmp_path: Path) -> None:
+def test_all_bad_rows_are_reported_at_once(bulk: Run, tmp_path: Path) -> None:
     """Nobody has to mend a file one error at a time."""
     lines = [HEADER, *[line(n, currency="zz") for n in range(1, 8)]]
     (tmp_path / "orders.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -238,9 +240,9 @@ def test_a_full_disk_stops_the_job_before_the_next_send(
     assert full.returncode == 3
     assert "Traceback" not in full.stderr
     assert re.search("disk|full|I/O|write", full.stderr)
-    told = states(bulk, "april")
+    status = states(bulk, "april")
     assert rest.returncode in (0, 5)
-    assert told["created"] + told["unknown"] == 3_000  # type: ignore[operator]  # numbers
+    assert status["created"] + status["unknown"] == 3_000  # type: ignore[operator]  # numbers
     assert bulk("verify", "april").returncode == 0
 
 
@@ -281,13 +283,13 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
     with start(tmp_path, gateway, *arguments) as process:
         wait_for_rows(tmp_path)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=15)
+        _, stderr = process.communicate(timeout=15)
 
     between = states(bulk, "april")
     rest = bulk("resume", "april")
 
     assert process.returncode == 130
-    assert "convergegate bulk resume april" in told
+    assert "convergegate bulk resume april" in stderr
     assert between["interrupted"] == 0
     assert 0 < between["created"] < 300  # type: ignore[operator]  # numbers
     assert rest.returncode == 0
@@ -297,7 +299,7 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
 def test_two_resumers_do_not_work_on_one_job(
     bulk: Run, tmp_path: Path, gateway: dict[str, str]
 ) -> None:
-    """H9: the second is told that another process is at it, and sends nothing."""
+    """H9: the second hears that another process is at it, and sends nothing."""
     (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
     arguments = ("run", "orders.csv", "--job", "april", *READING, *SLOW)
     with start(tmp_path, gateway, *arguments) as process:
@@ -331,7 +333,9 @@ def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_mistake_is_told_in_a_sentence(arguments: tuple[str, ...], bulk: Run) -> None:
+def test_a_mistake_is_explained_in_a_sentence(
+    arguments: tuple[str, ...], bulk: Run
+) -> None:
     """No traceback, one line, exit code 3."""
     done = bulk(*arguments)
 

@@ -68,9 +68,9 @@ def gateway() -> Iterator[dict[str, str]]:
         lines = [process.stdout.readline() for _ in range(2)]
         yield dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert "Stopped after" in told
+    assert "Stopped after" in stderr
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "advice"),
     [
         (("get", "nobody"), 4, "no such checkout session"),
         (("get", "a/b"), 2, "session_id"),
@@ -167,14 +167,14 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
 )
-def test_bad_input_is_told(
-    arguments: tuple[str, ...], code: int, told: str, gateway: dict[str, str]
+def test_bad_input_is_reported(
+    arguments: tuple[str, ...], code: int, advice: str, gateway: dict[str, str]
 ) -> None:
     """A mistake is one clear error on stderr and its exit code; stdout stays empty."""
     done = run(*arguments, **gateway)
 
     assert done.returncode == code, done.stderr
-    assert told in done.stderr
+    assert advice in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
 
@@ -187,7 +187,7 @@ def test_a_missing_key_is_named() -> None:
     assert "CONVERGEGATE_API_KEY" in done.stderr
 
 
-def test_an_unreadable_key_file_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_key_file_is_reported(tmp_path: Path) -> None:
     """A key file of bytes that are no text is a configuration error."""
     file = tmp_path / "key"
     file.write_bytes(b"\xff\xfe")
@@ -199,7 +199,7 @@ def test_an_unreadable_key_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_lost_answer_is_noted() -> None:
-    """A repeat after a loss is told on stderr, with its key."""
+    """A repeat after a loss is noted on stderr, with its key."""
     with subprocess.Popen(  # noqa: S603 -- our own program
         [*PROGRAM, "sandbox", "--fault", "lost:times=1"],
         stdout=subprocess.PIPE,
@@ -212,12 +212,12 @@ def test_a_lost_answer_is_noted() -> None:
         environ = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
         done = run("create", *ORDER, "--idempotency-key", "order-17", **environ)
         process.terminate()
-        _, told = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=10)
 
     assert done.returncode == 0
     assert "1 of 2 attempts" in done.stderr
-    assert "fault: lost" in told
-    assert "replayed" in told
+    assert "fault: lost" in stderr
+    assert "replayed" in stderr
 
 
 def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
@@ -242,7 +242,7 @@ def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "code", "told"),
+    ("arguments", "stdin", "code", "advice"),
     [
         (("pay", "{id}"), "12345\n", 2, "six digits"),
         (("pay", "{id}"), "200000\n", 4, "the payment was refused"),
@@ -254,11 +254,11 @@ def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_a_payment_that_fails_is_told(
+def test_a_payment_that_fails_is_reported(
     arguments: tuple[str, ...],
     stdin: str,
     code: int,
-    told: str,
+    advice: str,
     gateway: dict[str, str],
 ) -> None:
     """A refused, unpaid or hasty command says so, and never the code."""
@@ -268,7 +268,7 @@ def test_a_payment_that_fails_is_told(
     done = run(*words, stdin=stdin, **gateway)
 
     assert done.returncode == code, done.stderr
-    assert told in done.stderr
+    assert advice in done.stderr
     assert not stdin or stdin.strip() not in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -313,7 +313,7 @@ def test_a_delivery_can_be_verified_by_hand(tmp_path: Path) -> None:
     assert (old.returncode, "not from these minutes" in old.stderr) == (4, True)
 
 
-def test_a_webhook_to_nowhere_is_told() -> None:
+def test_a_webhook_to_nowhere_is_reported() -> None:
     """`send` tells an address that does not answer by its exit code."""
     done = run(
         *("webhooks", "send", "http://127.0.0.1:1/"), CONVERGEGATE_API_KEY="sk_test_x"
@@ -342,7 +342,7 @@ def test_exit_codes_tell_what_to_do(error: ConvergeGateError, code: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("operation", "told"),
+    ("operation", "advice"),
     [
         ("create", "only with --idempotency-key order-17"),
         ("pay", "Do not pay again: the session is open"),
@@ -350,7 +350,7 @@ def test_exit_codes_tell_what_to_do(error: ConvergeGateError, code: int) -> None
     ],
 )
 def test_the_advice_on_an_unknown_outcome_fits_the_call(
-    operation: str, told: str
+    operation: str, advice: str
 ) -> None:
     """Only a `create` may be repeated under its key; money is looked after first."""
     error = OutcomeUnknownError(
@@ -359,7 +359,7 @@ def test_the_advice_on_an_unknown_outcome_fits_the_call(
         session=CheckoutSession(id="s1", status="open", amount_refunded=5),
     )
 
-    assert told in str(advice_on(error))
+    assert advice in str(advice_on(error))
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,13 @@ class Shop:
     ) -> tuple[bytes, list[tuple[str, str]]]:
         """Return the body of an event, of *size* bytes at least, and its headers."""
         now = int(time.time())
-        told = {
+        event = {
             "id": event_id,
             "type": "session.completed",
             "created_at": now,
             "data": {"session_id": "AW-kLcRRC5P8U68CYe0kVA", "status": "completed"},
         }
-        body = json.dumps(told).encode().ljust(size)
+        body = json.dumps(event).encode().ljust(size)
         headers = sign(body, secret=self._sandbox.api_key, timestamp=now)
         return body, list(headers.items())
 

@@ -57,28 +57,28 @@ def test_a_request_of_no_lifespan_says_so() -> None:
 
 
 async def test_a_factory_that_cannot_be_built_stops_the_start() -> None:
-    """The server is told so, in the words of the error."""
-    told: list[Mapping[str, object]] = []
+    """The server hears of it, in the words of the error."""
+    sent: list[Mapping[str, object]] = []
     app = lifespan(lambda: CheckoutSessionFactory.from_env({}))(get_asgi_application())
 
     async def receive() -> Mapping[str, object]:
         return {"type": "lifespan.startup"}
 
     async def send(message: Mapping[str, object]) -> None:
-        told.append(message)
+        sent.append(message)
 
     with pytest.raises(ConfigurationError):
         await app({"type": "lifespan"}, receive, send)
 
-    (message,) = told
+    (message,) = sent
     assert message["type"] == "lifespan.startup.failed"
     assert "CONVERGEGATE_API_KEY" in str(message["message"])
 
 
-async def test_a_close_that_fails_is_told(sandbox: Sandbox) -> None:
+async def test_a_close_that_fails_is_reported(sandbox: Sandbox) -> None:
     """The server hears of an error at shutdown, and of no completion."""
     messages = iter(["lifespan.startup", "lifespan.shutdown"])
-    told: list[object] = []
+    sent: list[object] = []
     app = lifespan(lambda: Jammed(sandbox.api_key, sandbox.base_url))(
         get_asgi_application()
     )
@@ -87,9 +87,9 @@ async def test_a_close_that_fails_is_told(sandbox: Sandbox) -> None:
         return {"type": next(messages)}
 
     async def send(message: Mapping[str, object]) -> None:
-        told.append(message["type"])
+        sent.append(message["type"])
 
     with pytest.raises(OSError, match="jammed"):
         await app({"type": "lifespan"}, receive, send)
 
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]

@@ -353,7 +353,7 @@ def test_a_field_is_read_exactly_or_named_as_misread(
     name: str,
     value: object,
 ) -> None:
-    """Nothing is converted: another type leaves the field empty and is told of."""
+    """Nothing is converted: another type leaves the field empty and misread."""
     default = DEFAULTS.get(name)
 
     read = structure(answer, {"id": "s1", spelling: value}, CALL)
@@ -390,7 +390,7 @@ def test_only_an_answer_with_a_usable_id_is_an_answer(raw_id: object) -> None:
 
 @given(st.dictionaries(st.sampled_from([*SESSION, *ALIASES, "new"]), JSON))
 def test_the_answer_is_kept_as_received(fields: dict[str, object]) -> None:
-    """Nothing that the gateway told is lost, unknown fields included."""
+    """Nothing that the gateway sent is lost, unknown fields included."""
     raw = {"id": "s1", **fields}
 
     read = structure(CheckoutSession, raw, CALL)
@@ -444,7 +444,7 @@ class TestTwoSpellings:
 
         assert (getattr(read, field.name), read.call.misread) == (field.read, ())
 
-    def test_unequal_spellings_are_told_of(self, field: TwoSpellings) -> None:
+    def test_unequal_spellings_are_named_as_misread(self, field: TwoSpellings) -> None:
         """Where the two spellings disagree, the field is named as misread."""
         read = session(**{field.name: field.value, field.alias: field.other})
 

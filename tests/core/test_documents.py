@@ -197,7 +197,7 @@ def test_what_is_not_strict_json_is_refused(decode: Decoder, body: bytes) -> Non
         pytest.param(b'{"id": "a", "amount": 1, "amount_total": 1}', False, id="none"),
     ],
 )
-def test_a_vital_name_told_twice_is_noticed(*, body: bytes, twice: bool) -> None:
+def test_a_vital_name_given_twice_is_noticed(*, body: bytes, twice: bool) -> None:
     """Of an answer with two ids nobody knows which one is meant."""
     document = json.loads(body)
 
@@ -208,7 +208,7 @@ def test_a_vital_name_told_twice_is_noticed(*, body: bytes, twice: bool) -> None
 
 @given(depth=st.integers(900, 5_000))
 def test_no_depth_fails_the_search_for_names(depth: int) -> None:
-    """Where it cannot be told whether a name comes twice, it is taken to."""
+    """Where nobody can tell whether a name comes twice, it is taken to."""
     nested = b"[" * depth + b'{"id": 1}' + b"]" * depth
     body = b'{"id": "a", "refunds": ' + nested + b"}"
 

@@ -45,9 +45,9 @@ OTHER_REFUND: dict[str, object] = {
 }
 
 
-def session(told: Mapping[str, object]) -> CheckoutSession:
+def session(reported: Mapping[str, object]) -> CheckoutSession:
     """Build the answer that tells *told*."""
-    return CheckoutSession(**{"id": "s1", **told})  # type: ignore[arg-type]  # the names vary
+    return CheckoutSession(**{"id": "s1", **reported})  # type: ignore[arg-type]  # the names vary
 
 
 # -- which fields differ ------------------------------------------------------------
@@ -56,9 +56,9 @@ def session(told: Mapping[str, object]) -> CheckoutSession:
 @given(NAMES)
 def test_exactly_the_fields_that_differ_are_named(others: set[str]) -> None:
     """Every field is compared on its own, whatever the rest of the answer says."""
-    told = {name: (OTHER if name in others else SENT)[name] for name in SENT}
+    reported = {name: (OTHER if name in others else SENT)[name] for name in SENT}
 
-    names = differing_fields(SENT, session(told), ECHO_FIELDS)
+    names = differing_fields(SENT, session(reported), ECHO_FIELDS)
 
     assert set(names) == others
 
@@ -76,9 +76,11 @@ def test_only_the_chosen_fields_are_compared(chosen: set[str]) -> None:
 @given(NAMES)
 def test_what_the_answer_leaves_out_is_no_difference(missing: set[str]) -> None:
     """The gateway's own samples miss fields, so silence proves nothing."""
-    told = {name: value for name, value in SENT.items() if name not in missing - {"id"}}
+    reported = {
+        name: value for name, value in SENT.items() if name not in missing - {"id"}
+    }
 
-    names = differing_fields(SENT, session(told), ECHO_FIELDS)
+    names = differing_fields(SENT, session(reported), ECHO_FIELDS)
 
     assert names == ()
 
@@ -87,9 +89,9 @@ def test_what_the_answer_leaves_out_is_no_difference(missing: set[str]) -> None:
 def test_what_was_not_sent_is_no_difference(unsent: set[str]) -> None:
     """What the gateway fills in by itself is not ours to compare."""
     sent = {name: None if name in unsent else value for name, value in SENT.items()}
-    told = {name: (OTHER if name in unsent else SENT)[name] for name in SENT}
+    reported = {name: (OTHER if name in unsent else SENT)[name] for name in SENT}
 
-    names = differing_fields(sent, session(told), ECHO_FIELDS)
+    names = differing_fields(sent, session(reported), ECHO_FIELDS)
 
     assert names == ()
 
@@ -97,28 +99,28 @@ def test_what_was_not_sent_is_no_difference(unsent: set[str]) -> None:
 @given(st.sets(st.sampled_from(list(REFUND))))
 def test_exactly_the_fields_of_a_refund_that_differ_are_named(others: set[str]) -> None:
     """What a refund repeats of the request is compared as strictly."""
-    told: dict[str, Any] = {
+    reported: dict[str, Any] = {
         name: (OTHER_REFUND if name in others else REFUND)[name] for name in REFUND
     }
 
-    names = differing_fields(REFUND, Refund(id="r1", **told), ECHO_FIELDS)
+    names = differing_fields(REFUND, Refund(id="r1", **reported), ECHO_FIELDS)
 
     assert set(names) == others
 
 
 @given(
     sent=st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz")),
-    told=st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz")),
+    reported=st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz")),
 )
 def test_metadata_differs_only_in_a_key_that_came_back(
-    sent: dict[str, str], told: dict[str, str]
+    sent: dict[str, str], reported: dict[str, str]
 ) -> None:
     """A key that is missing, or that the gateway added, is no difference."""
     names = differing_fields(
-        {"metadata": sent}, session({"metadata": told}), ECHO_FIELDS
+        {"metadata": sent}, session({"metadata": reported}), ECHO_FIELDS
     )
 
-    changed = any(told[key] != sent[key] for key in sent if key in told)
+    changed = any(reported[key] != sent[key] for key in sent if key in reported)
     assert names == (("metadata",) if changed else ())
 
 
@@ -126,7 +128,7 @@ def test_metadata_differs_only_in_a_key_that_came_back(
 
 
 @pytest.mark.parametrize(
-    ("field", "sent", "told", "differs"),
+    ("field", "sent", "reported", "differs"),
     [
         ("customer_email", "John@Example.com", "john@example.COM", False),
         ("customer_email", "stra\u00dfe@example.com", "STRASSE@example.com", False),
@@ -161,10 +163,10 @@ def test_metadata_differs_only_in_a_key_that_came_back(
     ids=ascii,
 )
 def test_only_another_meaning_is_a_difference(
-    field: str, sent: object, told: object, *, differs: bool
+    field: str, sent: object, reported: object, *, differs: bool
 ) -> None:
     """Letter case and an empty path count only where they change what is meant."""
-    names = differing_fields({field: sent}, session({field: told}), ECHO_FIELDS)
+    names = differing_fields({field: sent}, session({field: reported}), ECHO_FIELDS)
 
     assert names == ((field,) if differs else ())
 

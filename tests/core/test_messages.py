@@ -314,7 +314,7 @@ def test_a_misread_field_does_not_lose_the_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "names"),
+    ("fields", "names"),
     [
         ({"customer_email": "jane@example.com"}, ["customer_email"]),
         ({"amount_sub_total": 1}, ["amount_subtotal"]),
@@ -327,10 +327,10 @@ def test_a_misread_field_does_not_lose_the_session() -> None:
     ids=["email", "subtotal", "metadata", "two"],
 )
 def test_an_answer_to_another_request_is_not_believed(
-    told: dict[str, object], names: list[str]
+    fields: dict[str, object], names: list[str]
 ) -> None:
     """A difference in what is repeated is Unknown, counted, and never repeated."""
-    finding = unreadable(create(), {"id": "s1", **told})
+    finding = unreadable(create(), {"id": "s1", **fields})
 
     assert finding == Finding(
         verdict=Verdict.UNKNOWN,
@@ -351,7 +351,7 @@ def test_an_answer_about_another_session_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dropped", "told"),
+    ("dropped", "reported"),
     [
         ("id", "s2"),
         ("customer_email", "jane@example.com"),
@@ -361,10 +361,12 @@ def test_an_answer_about_another_session_is_not_believed() -> None:
         ("metadata", {"order": "A-18"}),
     ],
 )
-def test_a_field_can_be_taken_out_of_the_echo_check(dropped: str, told: object) -> None:
+def test_a_field_can_be_taken_out_of_the_echo_check(
+    dropped: str, reported: object
+) -> None:
     """A gateway that rewrites a field is lived with by dropping just that field."""
     settings = attrs.evolve(SETTINGS, echo_fields=frozenset({*ECHO_FIELDS} - {dropped}))
-    body = json.dumps({"id": "s1", dropped: told}).encode()
+    body = json.dumps({"id": "s1", dropped: reported}).encode()
 
     result = parse_response(
         LOOK if dropped == "id" else create(),
@@ -424,8 +426,8 @@ def test_only_texts_are_taken_out_of_an_error(error: dict[str, object]) -> None:
     """Whatever stands where a text belongs, it is left out."""
     finding = refused({"error": error})
 
-    told = {word for word in WORDS if getattr(finding, word) is not None}
-    assert told == {
+    given = {word for word in WORDS if getattr(finding, word) is not None}
+    assert given == {
         word for word, value in error.items() if value and type(value) is str
     }
 
@@ -463,7 +465,7 @@ def test_a_refusal_is_no_sign_of_mixed_up_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "words"),
     [
         pytest.param(
             {
@@ -505,12 +507,12 @@ def test_a_refusal_is_no_sign_of_mixed_up_answers() -> None:
     ],
 )
 def test_an_error_is_understood_as_far_as_it_goes(
-    body: object, told: tuple[str | None, ...]
+    body: object, words: tuple[str | None, ...]
 ) -> None:
     """Every form of envelope gives what it has, and a broken one gives nothing."""
     finding = refused(body)
 
-    assert tuple(getattr(finding, word) for word in WORDS) == told
+    assert tuple(getattr(finding, word) for word in WORDS) == words
 
 
 @pytest.mark.parametrize(
@@ -574,9 +576,9 @@ def test_a_short_name_is_found_between_marks(name: str) -> None:
 def test_no_e_mail_address_is_shown(local: str, word: str) -> None:
     """An address that the gateway repeats, in any letter case, is not handed on."""
     request = attrs.evolve(ORDER, customer_email=f"{local}@example.com")
-    told = f"{local}@EXAMPLE.com".swapcase()
+    echoed = f"{local}@EXAMPLE.com".swapcase()
 
-    finding = refused({"error": {word: f"unknown: {told}."}}, request)
+    finding = refused({"error": {word: f"unknown: {echoed}."}}, request)
 
     shown = f"{getattr(finding, word)} {finding.reason}"
     assert f"{local}@example.com".casefold() not in shown.casefold()

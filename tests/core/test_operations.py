@@ -129,7 +129,7 @@ def test_an_unusable_key_is_refused(order: CheckoutSessionRequest, key: object) 
     assert caught.value.field == "idempotency_key"
 
 
-def test_a_session_that_expires_too_soon_is_told_so() -> None:
+def test_a_session_that_expires_too_soon_is_refused() -> None:
     """The refusal names the field and the margin."""
     request = expiring(NOW + LIFETIME - 1)
 

@@ -55,7 +55,7 @@ def answered(
     status: int,
     *,
     writes: bool = True,
-    **told: Any,  # noqa: ANN401 -- handed through
+    **details: Any,  # noqa: ANN401 -- handed through
 ) -> Finding:
     """Build the finding of an attempt that was answered with *status*."""
     verdict, ground = judge_status(status, writes=writes)
@@ -66,7 +66,7 @@ def answered(
         phase="status",
         http_status=status,
     )
-    return attrs.evolve(finding, **told)
+    return attrs.evolve(finding, **details)
 
 
 UNSENT = Finding(
@@ -528,7 +528,7 @@ def test_every_error_carries_the_last_answer(
     *, findings: list[Finding], own_key: bool
 ) -> None:
     """What can be quoted to the provider is what came back last."""
-    told = [
+    numbered = [
         attrs.evolve(
             finding, request_id=f"req_{number}", retry_after=float(number), param="p"
         )
@@ -537,9 +537,9 @@ def test_every_error_carries_the_last_answer(
         for number, finding in enumerate(findings)
     ]
 
-    error = conclude(operation(own_key=own_key), told, CALL)
+    error = conclude(operation(own_key=own_key), numbered, CALL)
 
-    last = ([UNSENT] + [finding for finding in told if finding.http_status])[-1]
+    last = ([UNSENT] + [finding for finding in numbered if finding.http_status])[-1]
     assert (error.http_status, error.request_id, error.retry_after, error.param) == (
         last.http_status,
         last.request_id,
@@ -660,7 +660,7 @@ def test_a_decline_code_refines_what_the_status_leaves_open(
     assert type(error) is kind
 
 
-def test_a_refusal_carries_all_that_the_gateway_told() -> None:
+def test_a_refusal_carries_all_that_the_gateway_said() -> None:
     """Type, message, parameter, decline code and charge are there to look at."""
     refused = answered(
         402,

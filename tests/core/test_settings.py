@@ -72,7 +72,7 @@ REFUSED_KEYS = {
 @pytest.mark.parametrize(
     ("key", "problem"), REFUSED_KEYS.values(), ids=REFUSED_KEYS.keys()
 )
-def test_a_refused_key_is_told_its_rule(key: object, problem: str) -> None:
+def test_a_refused_key_is_shown_its_rule(key: object, problem: str) -> None:
     """A key that cannot be right is refused with the rule that it breaks."""
     with pytest.raises(ConfigurationError) as caught:
         read(key=key)

@@ -80,14 +80,14 @@ def read(document: object) -> WebhookEvent | WebhookError:
 # -- the signature --------------------------------------------------------------------
 
 
-@given(secret=SECRETS, timestamp=TIMESTAMPS, body=BODIES, told=st.data())
+@given(secret=SECRETS, timestamp=TIMESTAMPS, body=BODIES, data=st.data())
 def test_only_the_right_signature_is_accepted(
-    secret: str, timestamp: bytes, body: bytes, told: st.DataObject
+    secret: str, timestamp: bytes, body: bytes, data: st.DataObject
 ) -> None:
     """What is no hex of the right HMAC, in lower or upper case, does not pass."""
     key = sha256(secret.encode()).digest()
     right = expected_hex(key, timestamp + body)
-    candidate = told.draw(
+    candidate = data.draw(
         st.sampled_from([right, right.upper(), right + b" ", right[:-1], right + b"0"])
         | st.integers(0, 63).map(lambda n: right[:n] + b"0" + right[n + 1 :])
         | st.from_regex(rb"[0-9a-f]{64}", fullmatch=True)
@@ -341,7 +341,7 @@ def test_the_independent_vector_is_reproduced(
         pytest.param(sign_base64, b"3" * 64, id="base64-is-hex"),
     ],
 )
-def test_a_signature_in_another_shape_is_told(sign: Sign, signature: bytes) -> None:
+def test_a_signature_in_another_shape_is_reported(sign: Sign, signature: bytes) -> None:
     """A malformed signature is told from a wrong one: it shows a wrong encoding."""
     refusal = check_signature([KEY], NOW, signature, B1, sign)
 
@@ -361,27 +361,27 @@ def test_a_signature_in_another_shape_is_told(sign: Sign, signature: bytes) -> N
 @example(dict)
 def test_any_headers_are_read_or_refused(headers: object) -> None:
     """No mapping, no list and no junk makes the reading of headers fail otherwise."""
-    told = read_headers(headers)
+    result = read_headers(headers)
 
-    match told:
+    match result:
         case (bytes(), bytes()):
             pass
         case _:
-            assert isinstance(told, BadSignatureError)
+            assert isinstance(result, BadSignatureError)
 
 
 SHAPES: dict[str, Callable[[Mapping[str, str]], object]] = {
     "dict": dict,
-    "bytes": lambda told: {k.encode(): v.encode("latin-1") for k, v in told.items()},
-    "lists": lambda told: {name: [value] for name, value in told.items()},
-    "tuples": lambda told: {name: (value,) for name, value in told.items()},
-    "pairs": lambda told: list(told.items()),
-    "byte-pairs": lambda told: [
-        (k.encode(), v.encode("latin-1")) for k, v in told.items()
+    "bytes": lambda pairs: {k.encode(): v.encode("latin-1") for k, v in pairs.items()},
+    "lists": lambda pairs: {name: [value] for name, value in pairs.items()},
+    "tuples": lambda pairs: {name: (value,) for name, value in pairs.items()},
+    "pairs": lambda pairs: list(pairs.items()),
+    "byte-pairs": lambda pairs: [
+        (k.encode(), v.encode("latin-1")) for k, v in pairs.items()
     ],
-    "iterator": lambda told: iter(told.items()),
-    "twice-the-same": lambda told: [*told.items(), *told.items()],
-    "ci-multidict": lambda told: CIMultiDictProxy(CIMultiDict(told)),
+    "iterator": lambda pairs: iter(pairs.items()),
+    "twice-the-same": lambda pairs: [*pairs.items(), *pairs.items()],
+    "ci-multidict": lambda pairs: CIMultiDictProxy(CIMultiDict(pairs)),
 }
 
 
@@ -400,9 +400,9 @@ def test_headers_are_read_in_any_shape(
 ) -> None:
     """Whatever holds them, both values come out as the bytes that were on the wire."""
     others = {"Host": "shop.example", "Authorization": "as long as ours"}
-    told = {**others, names[1]: values[1], names[0]: values[0]}
+    pairs = {**others, names[1]: values[1], names[0]: values[0]}
 
-    found = read_headers(shape(told))
+    found = read_headers(shape(pairs))
 
     assert found == tuple(value.encode("latin-1") for value in values)
 
@@ -560,7 +560,7 @@ def test_a_new_word_stays_a_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         pytest.param({"created_at": "2018-08-14"}, id="created_at"),
         pytest.param({"created_at": 10**20}, id="created_at-beyond"),
@@ -572,9 +572,9 @@ def test_a_new_word_stays_a_text() -> None:
         pytest.param({"data": {"session_id": ""}}, id="empty"),
     ],
 )
-def test_what_cannot_be_read_is_left_out(told: dict[str, object]) -> None:
+def test_what_cannot_be_read_is_left_out(fields: dict[str, object]) -> None:
     """An event with a field of the wrong type is an event without that field."""
-    event = read({"id": "e1", "type": "session.created", **told})
+    event = read({"id": "e1", "type": "session.created", **fields})
 
     assert event == WebhookEvent(id="e1", type=EventType.SESSION_CREATED)
 

@@ -117,7 +117,7 @@ def test_only_what_provably_was_not_sent_is_called_so(
     sent=st.sampled_from([True, False, None]),
     phase=st.sampled_from(["sent", "head", "body"]),
 )
-def test_the_phase_is_told_of_an_unknown_outcome_only(
+def test_only_an_unknown_outcome_has_a_phase(
     kind: Kind, sent: bool | None, phase: str
 ) -> None:
     """How far an attempt came matters where it may have been done, and nowhere else."""
@@ -144,7 +144,7 @@ def test_every_broken_connection_has_its_judgement(
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_every_broken_connection_is_told_in_plain_words(kind: Kind) -> None:
+def test_every_broken_connection_is_described_in_plain_words(kind: Kind) -> None:
     """The reason is part of a sentence: words, no code, no full stop."""
     finding = judge_failure(Failure(kind=kind, sent=True))
 

@@ -54,7 +54,7 @@ WRONG_CODES = [
 ]
 
 
-def told(status: str | None, session_id: str = ID) -> HttpResponse:
+def shows(status: str | None, session_id: str = ID) -> HttpResponse:
     """Return an answer with a session that stands at *status*."""
     document = {"id": session_id, "status": status}
     return HttpResponse(status=200, body=json.dumps(document).encode())
@@ -142,7 +142,7 @@ async def test_the_code_is_the_body_of_a_post() -> None:
 
     async def handler(exchange: Exchange) -> None:
         await exchange.read_request()
-        await exchange.write(http(told("completed").body))
+        await exchange.write(http(shows("completed").body))
 
     async with (
         RawServer(handler) as server,
@@ -207,7 +207,7 @@ async def test_what_the_gateway_has_not_seen_is_sent_again(
     first: HttpResponse | Failure,
 ) -> None:
     """`pay` is repeated where no work was begun: NotSent and 429."""
-    transport = ScriptedTransport(first, first, told("completed"))
+    transport = ScriptedTransport(first, first, shows("completed"))
     async with scripted_factory(transport) as checkout:
         session = await checkout.pay(ID, CODE)
 
@@ -246,14 +246,14 @@ async def test_a_refusal_is_final(status: int, kind: type[CallError]) -> None:
             for status in (302, 408, 499, 500, 502, 503, 504, 520)
         ],
         pytest.param(HttpResponse(status=200, body=b"<html>"), id="unreadable"),
-        pytest.param(told("completed", "another"), id="another-session"),
+        pytest.param(shows("completed", "another"), id="another-session"),
     ],
 )
 async def test_what_may_have_been_done_is_looked_at_instead(
     first: HttpResponse | Failure,
 ) -> None:
     """After an unknown outcome the code is not sent again; a look settles it."""
-    transport = ScriptedTransport(first, told("completed"))
+    transport = ScriptedTransport(first, shows("completed"))
     async with scripted_factory(transport) as checkout:
         session = await checkout.pay(ID, CODE)
 
@@ -266,7 +266,7 @@ async def test_what_may_have_been_done_is_looked_at_instead(
 
 async def test_a_loss_after_a_repeat_ends_the_repeats() -> None:
     """Once an attempt may have been done, no further one is made."""
-    transport = ScriptedTransport(REFUSED, answered(429), LOST, told("completed"))
+    transport = ScriptedTransport(REFUSED, answered(429), LOST, shows("completed"))
     async with scripted_factory(transport, retry=RetryPolicy(max_attempts=9)) as pos:
         session = await pos.pay(ID, CODE)
 
@@ -300,8 +300,8 @@ async def test_a_lasting_429_is_a_refusal() -> None:
 
 @pytest.mark.parametrize("status", ["completed", "expired"])
 async def test_a_final_session_settles_a_lost_payment(status: str) -> None:
-    """`completed` and `expired` are answers, told with the payment's account."""
-    transport = ScriptedTransport(LOST, told("open"), told("pending"), told(status))
+    """`completed` and `expired` are answers, and carry the payment's account."""
+    transport = ScriptedTransport(LOST, shows("open"), shows("pending"), shows(status))
     still = StillWorld()
     async with scripted_factory(transport, still) as checkout:
         session = await checkout.pay(ID, CODE)
@@ -315,7 +315,7 @@ async def test_a_final_session_settles_a_lost_payment(status: str) -> None:
 async def test_settling_looks_past_what_may_pass() -> None:
     """A look that fails for now is made again."""
     transport = ScriptedTransport(
-        LOST, *[answered(503)] * 3, *[LOST] * 3, answered(429), told("completed")
+        LOST, *[answered(503)] * 3, *[LOST] * 3, answered(429), shows("completed")
     )
     async with scripted_factory(transport) as checkout:
         session = await checkout.pay(ID, CODE)
@@ -328,7 +328,7 @@ async def test_settling_looks_past_what_may_pass() -> None:
 async def test_a_lost_payment_that_stays_open_is_unknown(status: str | None) -> None:
     """What is not final proves nothing: the error has the session, at the deadline."""
     still = StillWorld()
-    transport = LastingTransport(LOST, told(status))
+    transport = LastingTransport(LOST, shows(status))
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.pay(ID, CODE, timeout=12)
@@ -356,7 +356,7 @@ async def test_a_look_that_is_refused_leaves_it_unknown(status: int) -> None:
 
 async def test_another_session_s_answer_settles_nothing() -> None:
     """A look that shows another session is not believed."""
-    transport = ScriptedTransport(LOST, told("completed", "another"))
+    transport = ScriptedTransport(LOST, shows("completed", "another"))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.pay(ID, CODE)
@@ -366,7 +366,7 @@ async def test_another_session_s_answer_settles_nothing() -> None:
 
 @pytest.mark.parametrize("status", [500, 503])
 async def test_one_attempt_settles_nothing(status: int) -> None:
-    """With `max_attempts` of 1 an unknown outcome is told without a look."""
+    """With `max_attempts` of 1 an unknown outcome is raised without a look."""
     for first in (LOST, answered(status)):
         transport = ScriptedTransport(first)
         async with scripted_factory(
@@ -445,7 +445,7 @@ async def test_closing_ends_the_settling() -> None:
         await interrupt.wait()
 
     closed = Failure(kind=Kind.CLOSED, sent=False)
-    transport = ScriptedTransport(LOST, told("open"), closed)
+    transport = ScriptedTransport(LOST, shows("open"), closed)
     checkout = await scripted_factory(
         transport, world=StillWorld().world(sleep=sleep)
     ).open()
@@ -466,7 +466,7 @@ async def test_closing_ends_the_settling() -> None:
 async def test_a_cancelled_payment_surfaces_at_once_and_is_warned_of(
     order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A cancelled `pay` is told as a cancellation; its task and its slot are free."""
+    """A cancelled `pay` ends as a cancellation; its task and its slot are free."""
     before = asyncio.all_tasks()
     async with Sandbox() as sandbox, sandbox.factory() as checkout:
         session_id = await opened(checkout, order)
@@ -497,7 +497,7 @@ async def test_a_payment_cancelled_while_settling_makes_no_further_look() -> Non
         pausing.set()
         await interrupt.wait()
 
-    transport = ScriptedTransport(LOST, told("open"))
+    transport = ScriptedTransport(LOST, shows("open"))
     async with scripted_factory(
         transport, world=StillWorld().world(sleep=sleep)
     ) as checkout:

@@ -51,7 +51,7 @@ def refunded(**fields: object) -> HttpResponse:
     return HttpResponse(status=200, body=json.dumps(document).encode())
 
 
-def told(session_id: str = ID) -> HttpResponse:
+def shows(session_id: str = ID) -> HttpResponse:
     """Return an answer with a session of which 1000 was paid back."""
     document = {"id": session_id, "status": "completed", "amount_refunded": 1000}
     return HttpResponse(status=200, body=json.dumps(document).encode())
@@ -228,7 +228,7 @@ async def test_what_was_not_paid_is_not_paid_back(
 async def test_a_refund_can_fail_later(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """A failed refund is told by `retrieve_refund`, and its money is there again."""
+    """A failed refund is shown by `retrieve_refund`, and its money is there again."""
     async with sandbox.factory() as checkout:
         session_id = await paid(checkout, order)
         refund = await checkout.refund(RefundRequest(session_id=session_id, amount=666))
@@ -246,7 +246,7 @@ async def test_a_refund_can_fail_later(
 
 async def test_a_lost_refund_is_not_sent_again() -> None:
     """Without honoured keys one POST is made; the session is read once and attached."""
-    transport = ScriptedTransport(LOST, told())
+    transport = ScriptedTransport(LOST, shows())
     async with scripted_factory(transport) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.refund(PART, idempotency_key="r-1")
@@ -264,7 +264,7 @@ async def test_a_lost_refund_is_not_sent_again() -> None:
 @pytest.mark.parametrize("status", [302, 408, 499, 500, 502, 503, 504, 520])
 async def test_a_status_that_proves_nothing_is_not_repeated(status: int) -> None:
     """A status that may come after the work leaves a refund unknown."""
-    transport = ScriptedTransport(answered(status), told())
+    transport = ScriptedTransport(answered(status), shows())
     async with scripted_factory(transport) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.refund(PART)
@@ -280,7 +280,7 @@ async def test_a_status_that_proves_nothing_is_not_repeated(status: int) -> None
         pytest.param([answered(404)], id="404"),
         pytest.param([answered(503)] * 3, id="503"),
         pytest.param([LOST] * 3, id="lost"),
-        pytest.param([told("another")], id="another-session"),
+        pytest.param([shows("another")], id="another-session"),
     ],
 )
 async def test_a_look_that_fails_leaves_no_session(
@@ -330,7 +330,7 @@ async def test_a_gateway_that_cannot_be_reached_was_sent_nothing() -> None:
 
 async def test_a_refusal_after_a_loss_is_not_believed() -> None:
     """With a lost attempt before it, a 400 does not prove that nothing was done."""
-    transport = ScriptedTransport(LOST, answered(400), told())
+    transport = ScriptedTransport(LOST, answered(400), shows())
     async with scripted_factory(transport, retry=HONOURED) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.refund(PART)
@@ -344,7 +344,7 @@ async def test_a_refusal_after_a_loss_is_not_believed() -> None:
 async def test_a_broken_answer_is_unknown_and_in_time(
     kind: FaultKind, sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """Whatever breaks, one POST arrives, and the session read afterwards is told."""
+    """Whatever breaks, one POST arrives; the error has the session read afterwards."""
     async with sandbox.factory(timeouts=Timeouts(total=5, attempt=0.3)) as checkout:
         session_id = await paid(checkout, order)
         request = RefundRequest(session_id=session_id, amount=1000)
@@ -417,7 +417,7 @@ async def test_under_an_honoured_key_money_moves_once(
 
 async def test_a_lasting_loss_is_unknown_with_the_session() -> None:
     """At the end of all attempts the session is read once and attached."""
-    transport = ScriptedTransport(*[LOST] * 3, told())
+    transport = ScriptedTransport(*[LOST] * 3, shows())
     async with scripted_factory(transport, retry=HONOURED) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.refund(PART)
@@ -441,7 +441,7 @@ async def test_a_conflict_is_repeated_after_a_second() -> None:
     assert (refund.call.attempts, refund.call.unknown_attempts) == (2, 0)
 
 
-async def test_a_lasting_conflict_is_told() -> None:
+async def test_a_lasting_conflict_is_reported() -> None:
     """Under a key that nobody else can have, a 409 means: not done."""
     transport = ScriptedTransport(*[answered(409)] * 3)
     async with scripted_factory(transport) as checkout:
@@ -456,7 +456,7 @@ async def test_a_lasting_conflict_is_told() -> None:
 async def test_a_lasting_conflict_under_the_caller_s_key_is_unknown() -> None:
     """A key of the caller's may be at work in an earlier call."""
     still = StillWorld()
-    transport = ScriptedTransport(*[answered(409)] * 3, told())
+    transport = ScriptedTransport(*[answered(409)] * 3, shows())
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.refund(PART, idempotency_key=derive_key("refund", "7"))
@@ -470,7 +470,7 @@ async def test_a_lasting_conflict_under_the_caller_s_key_is_unknown() -> None:
 
 async def test_a_conflict_after_a_loss_is_unknown() -> None:
     """A 409 may be about the attempt that was lost."""
-    transport = ScriptedTransport(LOST, answered(409), answered(409), told())
+    transport = ScriptedTransport(LOST, answered(409), answered(409), shows())
     async with scripted_factory(transport, retry=HONOURED) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.refund(PART)
@@ -559,7 +559,7 @@ async def test_an_answer_to_another_refund_is_not_believed(
     field: str, value: object
 ) -> None:
     """A 2xx that repeats something else is unknown, and never sent again."""
-    transport = ScriptedTransport(refunded(**{field: value}), told())
+    transport = ScriptedTransport(refunded(**{field: value}), shows())
     request = attrs.evolve(PART, reason="duplicated", metadata={"ticket": "7"})
     async with scripted_factory(transport, retry=HONOURED) as checkout:
         with pytest.raises(OutcomeUnknownError, match=field) as caught:

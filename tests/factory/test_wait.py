@@ -44,7 +44,7 @@ GRACE = 0.25  # seconds that a call may outlast its deadline
 CLOSED = Failure(kind=Kind.CLOSED, sent=False)
 
 
-def told(status: str | None, session_id: str = ID) -> HttpResponse:
+def shows(status: str | None, session_id: str = ID) -> HttpResponse:
     """Return an answer with a session that stands at *status*."""
     document = {"id": session_id, "status": status}
     return HttpResponse(status=200, body=json.dumps(document).encode())
@@ -97,7 +97,7 @@ class ShownTransport(ScriptedTransport):
         self, request: HttpRequest, patience: float
     ) -> HttpResponse | Failure:
         """Answer about the session in the address."""
-        self.script.append(told(self.status, request.url.rpartition("/")[2]))
+        self.script.append(shows(self.status, request.url.rpartition("/")[2]))
         return await super().send(request, patience)
 
 
@@ -149,7 +149,7 @@ async def settle() -> None:
 @pytest.mark.parametrize("status", ["completed", "expired"])
 async def test_a_final_session_is_returned_at_once(status: str) -> None:
     """`completed` and `expired` end a wait without a pause."""
-    still, transport = StillWorld(), ScriptedTransport(told(status))
+    still, transport = StillWorld(), ScriptedTransport(shows(status))
     async with scripted_factory(transport, still) as checkout:
         session = await checkout.wait(ID)
 
@@ -162,7 +162,7 @@ async def test_a_final_session_is_returned_at_once(status: str) -> None:
 @pytest.mark.parametrize("status", ["open", "pending", "brand_new", "", None])
 async def test_any_other_word_is_not_final(status: str | None) -> None:
     """`pending`, a missing status and a word of tomorrow are waited through."""
-    transport = ScriptedTransport(told(status), told(status), told("completed"))
+    transport = ScriptedTransport(shows(status), shows(status), shows("completed"))
     async with scripted_factory(transport) as checkout:
         session = await checkout.wait(ID)
 
@@ -185,7 +185,7 @@ async def test_any_other_word_is_not_final(status: str | None) -> None:
 )
 async def test_what_may_pass_is_looked_past(trouble: HttpResponse | Failure) -> None:
     """More failures in a row than one call's attempts do not end a wait."""
-    transport = ScriptedTransport(told("open"), *[trouble] * 7, told("completed"))
+    transport = ScriptedTransport(shows("open"), *[trouble] * 7, shows("completed"))
     async with scripted_factory(transport) as checkout:
         session = await checkout.wait(ID)
 
@@ -207,7 +207,7 @@ async def test_a_refusal_is_raised_at_once(
     looks: int, status: int, kind: type[CallError]
 ) -> None:
     """A session that cannot be looked at ends the wait, however long it went well."""
-    transport = ScriptedTransport(*[told("open")] * looks, answered(status))
+    transport = ScriptedTransport(*[shows("open")] * looks, answered(status))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(kind) as caught:
             await checkout.wait(ID)
@@ -219,7 +219,7 @@ async def test_a_refusal_is_raised_at_once(
 
 async def test_a_refusal_after_trouble_still_ends_the_wait() -> None:
     """A 404 is raised at once also where an earlier look was lost."""
-    transport = ScriptedTransport(LOST, told("open"), LOST, answered(404))
+    transport = ScriptedTransport(LOST, shows("open"), LOST, answered(404))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(CallError) as caught:
             await checkout.wait(ID)
@@ -231,7 +231,7 @@ async def test_a_refusal_after_trouble_still_ends_the_wait() -> None:
 
 async def test_another_session_s_answer_is_not_believed() -> None:
     """A completed session with another id does not end a wait as completed."""
-    transport = ScriptedTransport(told("completed", "another"))
+    transport = ScriptedTransport(shows("completed", "another"))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(OutcomeUnknownError, match="id differ") as caught:
             await checkout.wait(ID)
@@ -243,7 +243,7 @@ async def test_another_session_s_answer_is_not_believed() -> None:
 async def test_a_wait_is_accounted_for_as_a_whole() -> None:
     """The answer tells how long the wait took, its pauses and its looks together."""
     still = StillWorld()
-    transport = ScriptedTransport(told("open"), told("open"), told("completed"))
+    transport = ScriptedTransport(shows("open"), shows("open"), shows("completed"))
     async with scripted_factory(transport, still) as checkout:
         session = await checkout.wait(ID)
 
@@ -274,7 +274,7 @@ async def test_a_closed_factory_does_not_wait() -> None:
 
 async def test_a_wait_that_runs_out_tells_what_it_saw() -> None:
     """`WaitTimeoutError` is a builtin `TimeoutError` with the session last seen."""
-    transport = LastingTransport(told("open"), told("pending"))
+    transport = LastingTransport(shows("open"), shows("pending"))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(WaitTimeoutError, match="time ran out") as caught:
             await checkout.wait(ID, timeout=8)
@@ -290,7 +290,7 @@ async def test_a_wait_that_runs_out_tells_what_it_saw() -> None:
 
 async def test_every_look_is_an_attempt() -> None:
     """The error of a wait that ran out counts its tries, those with answers too."""
-    transport = LastingTransport(told("open"))
+    transport = LastingTransport(shows("open"))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(WaitTimeoutError) as caught:
             await checkout.wait(ID, timeout=8)
@@ -300,7 +300,7 @@ async def test_every_look_is_an_attempt() -> None:
 
 async def test_the_session_last_seen_outlives_later_trouble() -> None:
     """Failing looks at the end do not hide what was seen before."""
-    transport = LastingTransport(told("pending"), answered(503))
+    transport = LastingTransport(shows("pending"), answered(503))
     async with scripted_factory(transport) as checkout:
         with pytest.raises(WaitTimeoutError) as caught:
             await checkout.wait(ID, timeout=8)
@@ -327,7 +327,7 @@ async def test_none_means_the_policy_s_total(
 ) -> None:
     """`None` stands for `Timeouts.total`, as in every call."""
     async with scripted_factory(
-        LastingTransport(told("open")), timeouts=Timeouts(total=7, attempt=2)
+        LastingTransport(shows("open")), timeouts=Timeouts(total=7, attempt=2)
     ) as checkout:
         with pytest.raises(WaitTimeoutError) as caught:
             await checkout.wait(ID, timeout=timeout)
@@ -337,7 +337,7 @@ async def test_none_means_the_policy_s_total(
 
 async def test_a_customer_gets_two_minutes() -> None:
     """Without a timeout a wait lasts 120 seconds."""
-    async with scripted_factory(LastingTransport(told("open"))) as checkout:
+    async with scripted_factory(LastingTransport(shows("open"))) as checkout:
         with pytest.raises(WaitTimeoutError) as caught:
             await checkout.wait(ID)
 
@@ -359,7 +359,7 @@ async def test_a_timeout_has_to_be_a_duration(timeout: float) -> None:
 async def test_slow_looks_take_their_time_from_the_deadline(seconds: float) -> None:
     """However long each look takes, the wait ends by its deadline."""
     still = StillWorld()
-    transport = SlowTransport(still, seconds, told("open"))
+    transport = SlowTransport(still, seconds, shows("open"))
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(WaitTimeoutError) as caught:
             await checkout.wait(ID, timeout=5)
@@ -406,7 +406,7 @@ async def test_pauses_grow_within_their_bounds(spread: float) -> None:
     """The pauses between looks never shrink, from a quarter second to five."""
     still = StillWorld()
     world = attrs.evolve(still.world(), spread=lambda: spread)
-    transport = ScriptedTransport(*[told("open")] * 24, told("completed"))
+    transport = ScriptedTransport(*[shows("open")] * 24, shows("completed"))
     async with scripted_factory(transport, still, world=world) as checkout:
         await checkout.wait(ID, timeout=600)
 
@@ -421,7 +421,7 @@ async def test_a_failed_look_makes_the_pauses_grow_too() -> None:
     """A gateway in trouble is not asked more often than a sound one."""
     still = StillWorld()
     once = RetryPolicy(max_attempts=1)
-    transport = ScriptedTransport(*[answered(503)] * 6, told("completed"))
+    transport = ScriptedTransport(*[answered(503)] * 6, shows("completed"))
     async with scripted_factory(transport, still, retry=once) as checkout:
         await checkout.wait(ID)
 
@@ -434,7 +434,7 @@ async def test_a_failed_look_makes_the_pauses_grow_too() -> None:
 
 async def test_news_of_the_session_ends_the_pause() -> None:
     """`notify` makes the next look at once."""
-    sleeper, transport = Sleeper(), ScriptedTransport(told("open"), told("completed"))
+    sleeper, transport = Sleeper(), ScriptedTransport(shows("open"), shows("completed"))
     async with scripted_factory(transport, world=sleeper.world()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
@@ -448,7 +448,7 @@ async def test_news_of_the_session_ends_the_pause() -> None:
 @pytest.mark.parametrize("other", ["another", ID[:-1], None])
 async def test_news_of_another_session_does_not(other: str | None) -> None:
     """An event about something else leaves the pause alone."""
-    sleeper, transport = Sleeper(), ScriptedTransport(told("open"), told("completed"))
+    sleeper, transport = Sleeper(), ScriptedTransport(shows("open"), shows("completed"))
     async with scripted_factory(transport, world=sleeper.world()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
@@ -464,7 +464,7 @@ async def test_news_of_another_session_does_not(other: str | None) -> None:
 async def test_news_does_not_count_as_an_answer() -> None:
     """An event is a reason to look, and the look decides."""
     sleeper = Sleeper()
-    transport = ScriptedTransport(told("open"), told("pending"), told("completed"))
+    transport = ScriptedTransport(shows("open"), shows("pending"), shows("completed"))
     async with scripted_factory(transport, world=sleeper.world()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
@@ -481,7 +481,7 @@ async def test_news_does_not_count_as_an_answer() -> None:
 
 async def test_news_during_a_look_is_not_lost() -> None:
     """An event that overtakes the answer to a look makes another look at once."""
-    sleeper, transport = Sleeper(), HeldTransport(told("open"), told("completed"))
+    sleeper, transport = Sleeper(), HeldTransport(shows("open"), shows("completed"))
     async with scripted_factory(transport, world=sleeper.world()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await transport.asked.wait()
@@ -550,7 +550,7 @@ async def test_news_ends_a_real_pause(
 async def test_closing_the_factory_ends_a_pause() -> None:
     """A wait that sleeps when the factory closes ends at once, with what it saw."""
     sleeper = Sleeper()
-    transport = ScriptedTransport(told("pending"), CLOSED)
+    transport = ScriptedTransport(shows("pending"), CLOSED)
     checkout = await scripted_factory(transport, world=sleeper.world()).open()
     waiting = asyncio.create_task(checkout.wait(ID))
     await sleeper.asleep.wait()
@@ -605,7 +605,7 @@ async def test_closing_gives_a_wait_its_drain(
 async def test_cancelling_a_pause_surfaces_at_once() -> None:
     """A cancelled wait makes no further look, and is woken by nothing any more."""
     before = asyncio.all_tasks()
-    sleeper, transport = Sleeper(), ScriptedTransport(told("open"))
+    sleeper, transport = Sleeper(), ScriptedTransport(shows("open"))
     async with scripted_factory(transport, world=sleeper.world()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
@@ -650,7 +650,7 @@ async def test_a_timeout_around_a_wait_stays_a_timeout() -> None:
     """`asyncio.timeout` cuts a wait short as it does any other coroutine."""
     sleeper = Sleeper()
     async with scripted_factory(
-        ScriptedTransport(told("open")), world=sleeper.world()
+        ScriptedTransport(shows("open")), world=sleeper.world()
     ) as checkout:
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.05):

@@ -301,7 +301,7 @@ PROXIES: dict[str, tuple[Handler, Callable[[Observed, str], None]]] = {
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", PROXIES)
 async def test_a_proxy_of_one_s_own(fault: str, operation: str) -> None:
-    """It is asked once, told nothing but the way, and believed if it refuses."""
+    """It is asked once, given nothing but the way, and believed if it refuses."""
     script, expect = PROXIES[fault]
     ends = authority.trusted()
     async with RawServer(script) as proxy:
@@ -336,7 +336,7 @@ async def use_in_thread(checkout: CheckoutSessionFactory, operation: str) -> Non
 
 
 async def use_in_fork(checkout: CheckoutSessionFactory, operation: str) -> None:
-    """Call in a forked child; what it is told comes back through a pipe."""
+    """Call in a forked child; what it is answered comes back through a pipe."""
     async with checkout:
         inlet, outlet = os.pipe()
         with warnings.catch_warnings():
@@ -351,8 +351,8 @@ async def use_in_fork(checkout: CheckoutSessionFactory, operation: str) -> None:
             os._exit(0)
         os.close(outlet)
         await asyncio.to_thread(os.waitpid, child, 0)
-        with os.fdopen(inlet) as told:
-            kind, _, message = told.read().partition(": ")
+        with os.fdopen(inlet) as answer:
+            kind, _, message = answer.read().partition(": ")
     if kind == "ConfigurationError":
         raise ConfigurationError(message)
     raise AssertionError(kind)

@@ -406,7 +406,7 @@ async def test_swapped_answers_retire_every_connection(swapped: str) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids="D22-{}".format)
 async def test_a_call_can_be_cancelled_at_every_step(operation: str) -> None:
-    """Whenever the loop gets its turn: cancelled at once, told truly, nothing left."""
+    """Whenever the loop gets its turn: cancelled at once, truly reported, none left."""
     before = asyncio.all_tasks()
     for steps in itertools.count():
         if await _cancel_after(steps, operation):

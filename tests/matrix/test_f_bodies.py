@@ -136,7 +136,7 @@ def expect_misread(*names: str) -> Expectation:
     return expect
 
 
-def expect_told(**fields: object) -> Expectation:
+def expect_reported(**fields: object) -> Expectation:
     """The answer came and holds *fields*; what it has no name for is in its `raw`."""
 
     def expect(observed: Observed, operation: str) -> None:
@@ -153,7 +153,7 @@ def expect_told(**fields: object) -> Expectation:
 
 def expect_spelled(observed: Observed, operation: str) -> None:
     """Either spelling of a field is read into its one name."""
-    expect_told()(observed, operation)
+    expect_reported()(observed, operation)
     if isinstance(observed.result, CheckoutSession):
         assert observed.result.amount_subtotal == 4999
         assert observed.result.payment_method == ("blik",)
@@ -207,7 +207,7 @@ BODIES: dict[str, tuple[bytes, Expectation]] = {
     "F6-lone-surrogate": (b'{"id": %b, "locale": "\\ud800"}' % ID, expect_unreadable),
     "F6-utf-8": (
         b'{"id": %b, "locale": "%b"}' % (ID, "żółć".encode()),
-        expect_told(locale="żółć"),
+        expect_reported(locale="żółć"),
     ),
     "F7-missing": (b'{"status": "open"}', expect_nameless),
     "F7-null": (tells(id=None), expect_nameless),
@@ -230,15 +230,15 @@ BODIES: dict[str, tuple[bytes, Expectation]] = {
         tells(amount_total=True, amount=True),
         expect_misread("amount_total", "amount"),
     ),
-    "F8-absent": (tells(), expect_told(amount_total=None, amount=None)),
-    "F9-new-field": (tells(colour="red"), expect_told(colour="red")),
-    "F9-new-status": (tells(status="frozen"), expect_told(status="frozen")),
+    "F8-absent": (tells(), expect_reported(amount_total=None, amount=None)),
+    "F9-new-field": (tells(colour="red"), expect_reported(colour="red")),
+    "F9-new-status": (tells(status="frozen"), expect_reported(status="frozen")),
     "F10-metadata-list": (tells(metadata=["a"]), expect_misread("metadata")),
-    "F10-metadata-null": (tells(metadata=None), expect_told(metadata={})),
-    "F10-metadata-missing": (tells(), expect_told(metadata={})),
+    "F10-metadata-null": (tells(metadata=None), expect_reported(metadata={})),
+    "F10-metadata-missing": (tells(), expect_reported(metadata={})),
     "F10-metadata-foreign-key": (
         tells(metadata={"theirs": "x"}),
-        expect_told(metadata={"theirs": "x"}),
+        expect_reported(metadata={"theirs": "x"}),
     ),
     "F10-metadata-of-another": (
         tells(metadata={"note": "another"}),
@@ -265,7 +265,7 @@ BODIES: dict[str, tuple[bytes, Expectation]] = {
     ),
     "F10-spelled-neither-way": (
         tells(),
-        expect_told(expires_at=None, amount_subtotal=None),
+        expect_reported(expires_at=None, amount_subtotal=None),
     ),
     "F10-both-and-unequal": (
         tells(
@@ -278,10 +278,13 @@ BODIES: dict[str, tuple[bytes, Expectation]] = {
         ),
         expect_misread("expires_at", "amount_subtotal", "payment_method"),
     ),
-    "F11-http": (tells(url="http://a.example"), expect_told(url="http://a.example")),
-    "F11-javascript": (tells(url="javascript:1"), expect_told(url="javascript:1")),
-    "F11-another-host": (tells(url="//b.example"), expect_told(url="//b.example")),
-    "F11-10-kB": (tells(url=LONG_URL), expect_told(url=LONG_URL)),
+    "F11-http": (
+        tells(url="http://a.example"),
+        expect_reported(url="http://a.example"),
+    ),
+    "F11-javascript": (tells(url="javascript:1"), expect_reported(url="javascript:1")),
+    "F11-another-host": (tells(url="//b.example"), expect_reported(url="//b.example")),
+    "F11-10-kB": (tells(url=LONG_URL), expect_reported(url=LONG_URL)),
     "F13-1-MiB": (SESSION.ljust(BODY_LIMIT), expect_done),
     "F13-1-MiB-and-a-byte": (SESSION.ljust(BODY_LIMIT + 1), expect_too_large),
     "F14-error-in-a-200": (b'{"error": {"message": "no"}}', expect_nameless),

@@ -278,12 +278,12 @@ async def _pauses(step: float) -> tuple[list[float], list[float]]:
     still = StillWorld()
     wall = iter([SENT_AT, *[SENT_AT + step] * 20])
     world = attrs.evolve(still.world(), now=lambda: next(wall))
-    told = answered(
+    throttled = answered(
         503,
         retry_after=formatdate(SENT_AT + 3, usegmt=True),
         date=formatdate(SENT_AT, usegmt=True),
     )
-    script = ScriptedTransport(answered(503), told, answered(503))
+    script = ScriptedTransport(answered(503), throttled, answered(503))
     async with scripted_factory(script, world=world) as checkout:
         with pytest.raises(ServerError):
             await checkout.retrieve(SESSION_ID, timeout=8)

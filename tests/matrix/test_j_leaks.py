@@ -8,6 +8,7 @@ import pickle
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from urllib.parse import parse_qs
 
 import attrs
@@ -107,8 +108,8 @@ def quoting(status: str, *, everywhere: bool = False) -> Handler:
     async def fault(exchange: Exchange) -> None:
         head, _, body = (await exchange.read_request()).partition(b"\r\n\r\n")
         form = parse_qs(body.decode())
-        told = [KEY, ENCODED, *(value for values in form.values() for value in values)]
-        quoted = " ".join(told)
+        secrets = [KEY, ENCODED, *chain.from_iterable(form.values())]
+        quoted = " ".join(secrets)
         error = {
             "type": "invalid_request_error",
             "message": f"cannot do {quoted}",
@@ -182,9 +183,9 @@ async def test_a_call_that_is_not_sent_tells_nothing(
         async with CheckoutSessionFactory(KEY, nobody, retry=policy) as checkout:
             with pytest.raises(NotSentError) as caught:
                 await call(checkout, operation, timeout=5)
-        told = log.getvalue() + channels(caught.value)
+        text = log.getvalue() + channels(caught.value)
 
-    assert sung(told) == []
+    assert sung(text) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -204,10 +205,10 @@ async def test_a_cancellation_tells_nothing(fault: str, operation: str) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
-        told = traceback.TracebackException.from_exception(
+        shown = traceback.TracebackException.from_exception(
             caught.value, capture_locals=True
         )
-        text = "\n".join(told.format())
+        text = "\n".join(shown.format())
 
     assert f"checkout.{operation}(" in text
     assert "aiohttp/client.py" not in text
@@ -241,7 +242,7 @@ async def test_the_loggers_are_heard_and_tell_nothing(
     loop.set_debug(True)
     loop.slow_callback_duration = 0
     policy = RetryPolicy(base_delay=0.001)
-    told = ""
+    text = ""
     with listening() as log:
         faults = [Fault(FaultKind.STALL, times=1), Fault(FaultKind.STATUS, times=3)]
         async with Sandbox(api_key=KEY, faults=faults) as sandbox:
@@ -250,15 +251,15 @@ async def test_the_loggers_are_heard_and_tell_nothing(
             ) as checkout:
                 for _ in range(3):
                     with suppress(CallError):
-                        told += repr(await call(checkout, operation, timeout=0.3))
+                        text += repr(await call(checkout, operation, timeout=0.3))
             logging.getLogger("aiohttp.client").debug("aiohttp is heard")
-        told += log.getvalue()
+        text += log.getvalue()
     loop.set_debug(False)  # or closing the loop would be logged as well
 
-    assert f"{operation}, attempt 1: " in told
-    assert "Executing <" in told
-    assert "aiohttp is heard" in told
-    assert sung(told) == []
+    assert f"{operation}, attempt 1: " in text
+    assert "Executing <" in text
+    assert "aiohttp is heard" in text
+    assert sung(text) == []
 
 
 # -- what is refused before the wire -------------------------------------------------
@@ -267,8 +268,8 @@ async def test_the_loggers_are_heard_and_tell_nothing(
 def _without_this_frame(error: BaseException) -> str:
     """Return the traceback with locals, below the frame of the test."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
-    told = traceback.TracebackException(type(error), error, inner, capture_locals=True)
-    return "\n".join(told.format())
+    shown = traceback.TracebackException(type(error), error, inner, capture_locals=True)
+    return "\n".join(shown.format())
 
 
 @pytest.mark.parametrize(
@@ -459,11 +460,11 @@ def test_no_command_takes_a_secret_as_an_argument(words: tuple[str, ...]) -> Non
     options = {spelling for param in command.params for spelling in param.opts}
 
     environ = {"CONVERGEGATE_API_KEY": KEY, "CONVERGEGATE_BASE_URL": AWAY}
-    told = CliRunner(env=environ).invoke(program, [*words, "--help"])
+    done = CliRunner(env=environ).invoke(program, [*words, "--help"])
 
-    assert told.exit_code == 0
+    assert done.exit_code == 0
     assert options & SECRET_OPTIONS == set()
-    assert sung(told.output) == []
+    assert sung(done.output) == []
 
 
 ORDER = (
@@ -495,11 +496,11 @@ def test_an_error_of_a_command_tells_nothing(
         "CONVERGEGATE_BASE_URL": "http://127.0.0.1:9",
     }
 
-    told = CliRunner(env=environ).invoke(program, arguments, input=typed)
+    done = CliRunner(env=environ).invoke(program, arguments, input=typed)
 
-    assert told.exit_code == code
-    assert "Error: " in told.stderr
-    assert sung(told.output) == []
+    assert done.exit_code == code
+    assert "Error: " in done.stderr
+    assert sung(done.output) == []
 
 
 @pytest.mark.parametrize("option", ["J7-api-key"])
@@ -507,10 +508,10 @@ def test_a_key_given_as_an_option_is_not_echoed(option: str) -> None:
     """Whoever tries it is told that there is no such option, without the value."""
     del option
 
-    told = CliRunner().invoke(program, ["get", SESSION_ID, f"--api-key={KEY}"])
+    done = CliRunner().invoke(program, ["get", SESSION_ID, f"--api-key={KEY}"])
 
-    assert told.exit_code == 2
-    assert sung(told.output) == []
+    assert done.exit_code == 2
+    assert sung(done.output) == []
 
 
 # -- redirects -----------------------------------------------------------------------

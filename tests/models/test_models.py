@@ -688,11 +688,11 @@ def test_the_repr_of_an_answer_holds_no_personal_data(
 
 @pytest.mark.parametrize("answer", SHOWN, ids=[kind.__name__ for kind in SHOWN])
 def test_an_answer_does_not_change(answer: type[Any]) -> None:
-    """An answer is what the gateway told at one moment."""
-    told = answer(**{"id": "s1"} | ({"type": "t"} if answer is WebhookEvent else {}))
+    """An answer is what the gateway said at one moment."""
+    noun = answer(**{"id": "s1"} | ({"type": "t"} if answer is WebhookEvent else {}))
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        told.id = "s2"
+        noun.id = "s2"
 
 
 def test_the_same_session_is_equal_however_it_was_asked_for() -> None:
@@ -759,16 +759,16 @@ def test_our_words_are_the_gateways(words: type[StrEnum], documented: set[str]) 
 
 def test_a_refused_value_is_in_no_frame_but_the_constructor_s() -> None:
     """The rules' frames, which saw the value, are not in the traceback."""
-    told = None
+    shown = None
     try:
         request_with(customer_email="canary canary@example.com")
     except InvalidFieldError as error:
-        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
 
-    assert told is not None
-    frames = {frame.name for frame in told.stack if "canary" in str(frame.locals)}
+    assert shown is not None
+    frames = {frame.name for frame in shown.stack if "canary" in str(frame.locals)}
     assert frames & {"_keep_the_rules", "__attrs_post_init__", "email", "text"} == set()
-    assert told.__context__ is None
+    assert shown.__context__ is None
 
 
 # -- at a glance ----------------------------------------------------------------------

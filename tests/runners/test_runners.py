@@ -72,13 +72,13 @@ def test_every_chunk_is_done_once_and_few_at_a_time(
     delays: list[int], most: int
 ) -> None:
     """For any durations: all are done, never more than allowed, the source included."""
-    under_way, taken, told, peak = 0, 0, 0, 0
+    under_way, taken, yielded, peak = 0, 0, 0, 0
 
     async def chunks() -> AsyncIterator[tuple[int, int]]:
         nonlocal taken
         for number, delay in enumerate(delays):
             taken += 1
-            assert taken - told <= most
+            assert taken - yielded <= most
             yield number, delay
 
     async def do(chunk: tuple[int, int]) -> int:
@@ -91,10 +91,10 @@ def test_every_chunk_is_done_once_and_few_at_a_time(
         return chunk[0]
 
     async def collect() -> list[int]:
-        nonlocal told
+        nonlocal yielded
         done = []
         async for number in in_window(do, chunks(), lambda: most):
-            told += 1
+            yielded += 1
             done.append(number)
         return done
 
@@ -114,22 +114,22 @@ async def test_chunks_come_out_in_the_order_of_completion(runner: Runner) -> Non
 
 @shared
 async def test_few_chunks_are_taken_ahead(runner: Runner) -> None:
-    """However many there are, two rounds of all workers are taken and not told."""
-    taken, told, most = 0, 0, 0
+    """However many there are, two rounds of all workers are taken ahead."""
+    taken, yielded, most = 0, 0, 0
 
     async def chunks() -> AsyncIterator[float]:
         nonlocal taken, most
         for _ in range(20):
             taken += 1
-            most = max(most, taken - told)
+            most = max(most, taken - yielded)
             yield 0.0
 
     async with aclosing(runner.map(chores.sleep, chunks())) as results:
         async for _ in results:
-            told += 1
+            yielded += 1
 
     assert runner.workers == WORKERS
-    assert told == 20
+    assert yielded == 20
     assert most == 2 * WORKERS
 
 
@@ -195,7 +195,7 @@ async def test_cancelling_leaves_nothing_under_way(runner: Runner) -> None:
 async def test_a_lost_worker_s_chunk_is_done_again(
     runner: Runner, tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle of a chunk: it is done again, and the others are told."""
+    """SIGKILL in the middle of a chunk: it is done again, and the others go on."""
     paths = [tmp_path / str(number) for number in range(4)]
 
     async with aclosing(runner.map(chores.die_once, each(paths[:1]))) as results:
@@ -288,7 +288,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
         DaskRunner(address)
 
 
-async def test_a_scheduler_that_does_not_answer_is_told() -> None:
+async def test_a_scheduler_that_does_not_answer_is_reported() -> None:
     """The address is named; the error is of the setup, not of the network."""
     with pytest.raises(ConfigurationError, match=r"answers at tcp://127\.0\.0\.1:1"):
         async with DaskRunner("tcp://127.0.0.1:1", patience=0.5):

@@ -76,7 +76,7 @@ class Shelf:
         self.clock.time += seconds
         self.book.tick()
 
-    def told(self) -> list[str]:
+    def events(self) -> list[str]:
         """Return the types of all events that nobody has taken, in order."""
         return [str(event.type) for event in self.book.outbox]
 
@@ -123,7 +123,7 @@ def test_a_paid_session_does_not_expire(shelf: Shelf) -> None:
     shelf.pass_time(10 * DAY)
 
     assert session.status is SessionStatus.COMPLETED
-    assert shelf.told() == ["session.created", "session.completed"]
+    assert shelf.events() == ["session.created", "session.completed"]
 
 
 def test_looking_shows_what_is_due(shelf: Shelf) -> None:
@@ -178,7 +178,7 @@ def test_another_code_overtakes_a_confirmation(shelf: Shelf) -> None:
     shelf.pass_time(10)
 
     assert (session.status, session.payments) == (SessionStatus.COMPLETED, 1)
-    assert shelf.told().count("session.completed") == 1
+    assert shelf.events().count("session.completed") == 1
 
 
 @pytest.mark.parametrize("code", ["200000", "400000"])
@@ -190,7 +190,7 @@ def test_a_refused_code_changes_nothing(code: str, shelf: Shelf) -> None:
 
     assert status == 402
     assert (session.status, session.payments) == (SessionStatus.OPEN, 0)
-    assert shelf.told() == ["session.created"]
+    assert shelf.events() == ["session.created"]
 
 
 @pytest.mark.parametrize("step", [0.5, 1.0, 3.0, 10.0])
@@ -206,7 +206,7 @@ def test_a_confirmation_after_the_end_comes_too_late(step: float, shelf: Shelf) 
     assert (session.status, session.payments) == (SessionStatus.EXPIRED, 0)
 
 
-def test_the_next_due_is_told(shelf: Shelf) -> None:
+def test_the_next_due_is_known(shelf: Shelf) -> None:
     """The book knows when something will happen, so that nobody has to poll it."""
     empty = shelf.book.next_due()
     session = shelf.open()
@@ -299,8 +299,8 @@ def test_a_refund_is_spelled_as_the_sample(shelf: Shelf) -> None:
 # -- events ---------------------------------------------------------------------------
 
 
-def test_all_six_events_are_told_in_order(shelf: Shelf) -> None:
-    """Every change of a session or a refund is told once, as it happens."""
+def test_all_six_events_come_in_order(shelf: Shelf) -> None:
+    """Every change of a session or a refund is an event once, as it happens."""
     session, other = shelf.open(), shelf.open()
     shelf.pay(session, "123456")
     shelf.refund(session, 1)
@@ -308,8 +308,8 @@ def test_all_six_events_are_told_in_order(shelf: Shelf) -> None:
     shelf.refund(session, 666)
     shelf.pass_time(DAY)
 
-    told = [(str(event.type), event.session_id) for event in shelf.book.outbox]
-    assert told == [
+    events = [(str(event.type), event.session_id) for event in shelf.book.outbox]
+    assert events == [
         ("session.created", session.id),
         ("session.created", other.id),
         ("session.completed", session.id),
@@ -319,7 +319,7 @@ def test_all_six_events_are_told_in_order(shelf: Shelf) -> None:
         ("refund.failed", session.id),
         ("session.expired", other.id),
     ]
-    assert {kind for kind, _ in told} == set(EventType)
+    assert {kind for kind, _ in events} == set(EventType)
     assert len({event.id for event in shelf.book.outbox}) == 8
 
 
@@ -342,14 +342,14 @@ def test_an_event_tells_what_it_is_about(shelf: Shelf) -> None:
     }
 
 
-def test_who_gave_no_address_is_told_nothing(shelf: Shelf) -> None:
+def test_who_gave_no_address_gets_no_event(shelf: Shelf) -> None:
     """Without a *notification_url* there are no events."""
     session = shelf.open(notification_url=None)
     shelf.pay(session, "123456")
     shelf.refund(session)
     shelf.pass_time(DAY)
 
-    assert shelf.told() == []
+    assert shelf.events() == []
 
 
 # -- kept elsewhere, and forgotten ----------------------------------------------------
@@ -373,7 +373,11 @@ def test_what_is_due_comes_back_with_a_session(shelf: Shelf) -> None:
     assert confirmed == (SessionStatus.COMPLETED, 1)
     assert settled is RefundStatus.SUCCEEDED
     assert expiring.status is SessionStatus.EXPIRED
-    assert other.told() == ["refund.succeeded", "session.completed", "session.expired"]
+    assert other.events() == [
+        "refund.succeeded",
+        "session.completed",
+        "session.expired",
+    ]
 
 
 def test_what_is_over_does_not_come_back(shelf: Shelf) -> None:
@@ -391,7 +395,7 @@ def test_what_is_over_does_not_come_back(shelf: Shelf) -> None:
     assert paid.status is SessionStatus.COMPLETED
     assert expired.status is SessionStatus.EXPIRED
     assert other.book.find_session(paid.id) is paid
-    assert other.told() == []
+    assert other.events() == []
 
 
 def test_a_session_that_expired_meanwhile_is_expired_at_once(shelf: Shelf) -> None:
@@ -419,7 +423,7 @@ def test_everything_is_forgotten(shelf: Shelf) -> None:
     assert shelf.book.find_session(session.id) is None
     assert shelf.book.find_refund(session.refunds[0].id) is None
     assert shelf.book.answers == {}
-    assert shelf.told() == []
+    assert shelf.events() == []
     assert shelf.book.next_due() is None
 
 
@@ -478,7 +482,7 @@ def test_whatever_is_done_the_books_are_right(
 
 
 @given(deeds=st.lists(ACTS, max_size=25))
-def test_whatever_is_done_it_is_told_once(deeds: Sequence[Act]) -> None:
+def test_whatever_is_done_is_one_event(deeds: Sequence[Act]) -> None:
     """The events tell each change once: one start, one end at most, every refund."""
     shelf = Shelf()
     session = shelf.open(amount=3000)
@@ -486,15 +490,15 @@ def test_whatever_is_done_it_is_told_once(deeds: Sequence[Act]) -> None:
         act(shelf, session, deed)
     shelf.pass_time(10)
 
-    told = shelf.told()
+    events = shelf.events()
     ended = {"session.completed", "session.expired"}
     statuses = [refund.status for refund in session.refunds]
-    assert told[0] == "session.created"
-    assert told.count("session.created") == 1
-    assert sum(kind in ended for kind in told) == session.is_final
-    assert told.count("refund.created") == len(statuses)
-    assert told.count("refund.succeeded") == statuses.count(RefundStatus.SUCCEEDED)
-    assert told.count("refund.failed") == statuses.count(RefundStatus.FAILED)
+    assert events[0] == "session.created"
+    assert events.count("session.created") == 1
+    assert sum(kind in ended for kind in events) == session.is_final
+    assert events.count("refund.created") == len(statuses)
+    assert events.count("refund.succeeded") == statuses.count(RefundStatus.SUCCEEDED)
+    assert events.count("refund.failed") == statuses.count(RefundStatus.FAILED)
 
 
 @example(age=DAY - 1, deeds=[("pay", "012345")], pieces=[1.0, 1.0])
@@ -516,7 +520,7 @@ def test_it_does_not_matter_how_often_anybody_looks(
             act(shelf, session, deed)
         for step in steps:
             shelf.pass_time(step)
-        ends.append((session.status, session.payments, shelf.told()))
+        ends.append((session.status, session.payments, shelf.events()))
 
     assert ends[0] == ends[1]
 

@@ -46,9 +46,9 @@ class Reader(HTMLParser):
     def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
         """Return the attributes of every *tag* that has the *wanted* ones."""
         return [
-            told
-            for name, told in self.elements
-            if name == tag and wanted.items() <= told.items()
+            attributes
+            for name, attributes in self.elements
+            if name == tag and wanted.items() <= attributes.items()
         ]
 
 
@@ -173,7 +173,7 @@ async def test_the_page_speaks_the_customer_s_language(
     page = await browser.get(place(session), accept_language=accepted)
 
     pay, amount = {"pl": ("Zapłać", "49,99 zł"), "en": ("Pay", "49.99 PLN")}[language]
-    assert [told["lang"] for told in page.read.all("html")] == [language]
+    assert [attributes["lang"] for attributes in page.read.all("html")] == [language]
     assert f"{pay} {amount}" in page.read.text
 
 
@@ -443,7 +443,7 @@ async def test_an_expired_session_says_so(
 async def test_an_unknown_session_says_so(
     path: str, accepted: str, words: str, browser: Browser
 ) -> None:
-    """Who has a wrong address is told, in the language of the browser."""
+    """Who has a wrong address is told so, in the language of the browser."""
     page = await browser.get(path, accept_language=accepted)
 
     assert page.status == 404
@@ -486,7 +486,7 @@ async def test_no_word_of_a_customer_becomes_markup(
 
     for page in pages:
         tags = {tag for tag, _ in page.read.elements}
-        names = {name for _, told in page.read.elements for name in told}
+        names = {name for _, attributes in page.read.elements for name in attributes}
         assert "<script" not in page.text.lower()
         assert not {"script", "b", "iframe", "img"} & tags
         assert not [name for name in names if name.startswith("on")]

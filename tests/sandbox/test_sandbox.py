@@ -235,7 +235,7 @@ async def test_a_taken_port_is_named(sandbox: Sandbox) -> None:
 
 
 def test_a_sandbox_that_does_not_run_has_no_address() -> None:
-    """Asking too early is told."""
+    """Asking too early is refused with the reason."""
     with pytest.raises(ConfigurationError, match="not running"):
         Sandbox().factory()
 

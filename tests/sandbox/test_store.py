@@ -65,7 +65,7 @@ async def test_forgetting_empties_the_file(
 async def test_a_file_of_another_kind_is_refused(
     content: bytes, tmp_path: Path
 ) -> None:
-    """What is no SQLite file is left as it is, and told."""
+    """What is no SQLite file is left as it is, and refused."""
     file = tmp_path / "book.db"
     file.write_bytes(content)
 
@@ -88,7 +88,7 @@ async def test_no_code_is_kept(order: CheckoutSessionRequest, tmp_path: Path) ->
 
 
 async def test_a_book_has_one_keeper(tmp_path: Path) -> None:
-    """A second sandbox on the same file is told, and the first one goes on."""
+    """A second sandbox on the same file is refused, and the first one goes on."""
     file = tmp_path / "book.db"
     async with Sandbox(db=file) as sandbox:
         with pytest.raises(ConfigurationError, match="locked"):
@@ -98,7 +98,7 @@ async def test_a_book_has_one_keeper(tmp_path: Path) -> None:
 
 
 async def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:
-    """A table of the same name with other contents is told, not stumbled over."""
+    """A table of the same name with other contents is refused, not stumbled over."""
     file = tmp_path / "book.db"
     other = sqlite3.connect(file)
     other.execute("CREATE TABLE sessions (id TEXT PRIMARY KEY, kept TEXT)")

@@ -355,7 +355,7 @@ async def test_a_shop_that_is_down_is_tried_again(till: Till) -> None:
     assert (delivery.attempt, delivery.note) == (2, "")
 
 
-async def test_a_shop_that_comes_back_is_told_what_it_missed(till: Till) -> None:
+async def test_a_shop_that_comes_back_gets_what_it_missed(till: Till) -> None:
     """What was refused for hours is delivered at the next try, still well signed."""
     till.shop.answers = [503] * 8
     till.open()

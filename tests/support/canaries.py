@@ -37,8 +37,8 @@ def canary_order() -> CheckoutSessionRequest:
 
 def channels(error: BaseException) -> str:
     """Return all that an error tracker could see of *error*, locals included."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    texts = [*told.format(), pickle.dumps(error).decode("latin-1")]
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    texts = [*shown.format(), pickle.dumps(error).decode("latin-1")]
     for link in (error, error.__cause__, error.__context__):
         texts += [str(link), repr(link), repr(getattr(link, "args", ()))]
         texts += [repr(getattr(link, "__notes__", ()))]

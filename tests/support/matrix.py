@@ -131,13 +131,13 @@ async def observe(
                 healer.healthy = True
                 if tls is None and at is None:
                     await _fill_the_pool(checkout, healer)
-            told = log.getvalue()
+            text = log.getvalue()
     if isinstance(result, CallError):
-        told += channels(result)
+        text += channels(result)
     verb = b"GET" if operation == "retrieve" else b"POST"
     own = [request for request in wire if request.startswith(verb)]
     observed = Observed(result, own, len(wire) - len(own), connections, elapsed)
-    assert sung(told) == []
+    assert sung(text) == []
     assert elapsed <= DEADLINE + GRACE
     has_key = operation in ("create", "refund")
     assert len(observed.keys) == (1 if has_key and own else 0)

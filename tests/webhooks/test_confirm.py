@@ -23,9 +23,9 @@ from convergegate_async.sandbox import Sandbox
 from convergegate_async.webhooks import confirm
 
 
-def event(**told: Any) -> WebhookEvent:  # noqa: ANN401 -- handed through
+def event(**fields: Any) -> WebhookEvent:  # noqa: ANN401 -- handed through
     """Return a verified event."""
-    return WebhookEvent(id="evt_1", type="session.completed", **told)
+    return WebhookEvent(id="evt_1", type="session.completed", **fields)
 
 
 def answer(**document: object) -> HttpResponse:
@@ -34,30 +34,30 @@ def answer(**document: object) -> HttpResponse:
 
 
 async def confirmed(
-    told: WebhookEvent, *script: HttpResponse | Failure
+    delivered: WebhookEvent, *script: HttpResponse | Failure
 ) -> tuple[CheckoutSession | Refund, list[str]]:
     """Confirm over *script*, and return the answer with what was asked."""
     transport = ScriptedTransport(*script)
     async with scripted_factory(transport) as checkout:
-        found = await confirm(told, checkout)
+        found = await confirm(delivered, checkout)
     return found, [f"{sent.method} {sent.url}" for sent in transport.sent]
 
 
 async def refuted(
-    told: WebhookEvent, *script: HttpResponse | Failure
+    delivered: WebhookEvent, *script: HttpResponse | Failure
 ) -> tuple[ConvergeGateError, int]:
     """Confirm over *script* in vain; return the error, and how often was asked."""
     transport = ScriptedTransport(*script)
     async with scripted_factory(transport) as checkout:
         with pytest.raises(ConvergeGateError) as caught:
-            await confirm(told, checkout)
+            await confirm(delivered, checkout)
     return caught.value, len(transport.sent)
 
 
 async def test_the_gateway_is_believed_and_not_the_event(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """A session that was completed meanwhile is told as completed."""
+    """A session that was completed meanwhile is returned as completed."""
     async with sandbox.factory() as checkout:
         session = await checkout.create(order)
         sandbox.book.sessions[session.id].status = SessionStatus.COMPLETED
@@ -89,9 +89,9 @@ async def test_an_event_about_a_session_asks_for_the_session() -> None:
 
 async def test_an_event_about_a_refund_asks_for_the_refund() -> None:
     """The refund is read, and the session is left alone."""
-    told = event(session_id="s1", refund_id="r1")
+    delivered = event(session_id="s1", refund_id="r1")
 
-    found, asked = await confirmed(told, answer(id="r1", session_id="s1"))
+    found, asked = await confirmed(delivered, answer(id="r1", session_id="s1"))
 
     assert found == Refund(id="r1", session_id="s1")
     assert asked == ["GET https://gateway.example/v1/refunds/r1"]
@@ -105,7 +105,7 @@ async def test_an_event_about_a_refund_asks_for_the_refund() -> None:
         pytest.param(None, {"id": "r1"}, id="neither-tells"),
     ],
 )
-async def test_what_is_not_told_is_no_contradiction(
+async def test_what_is_missing_is_no_contradiction(
     session_id: str | None, document: dict[str, object]
 ) -> None:
     """A refund is confirmed if its session is missing on either side."""
@@ -119,9 +119,9 @@ async def test_what_is_not_told_is_no_contradiction(
 
 async def test_a_refund_of_another_session_is_refused() -> None:
     """An event that joins a refund with a session that it is not of is not trusted."""
-    told = event(session_id="s1", refund_id="r1")
+    delivered = event(session_id="s1", refund_id="r1")
 
-    error, _ = await refuted(told, answer(id="r1", session_id="s2"))
+    error, _ = await refuted(delivered, answer(id="r1", session_id="s2"))
 
     assert type(error) is BadPayloadError
 
@@ -145,17 +145,17 @@ async def test_an_id_that_cannot_be_one_is_not_sent(name: str, identifier: str) 
 
 
 @pytest.mark.parametrize(
-    ("told", "document"),
+    ("fields", "document"),
     [
         pytest.param({"session_id": "s1"}, {"id": "s2"}, id="session"),
         pytest.param({"refund_id": "r1"}, {"id": "r2"}, id="refund"),
     ],
 )
 async def test_the_answer_has_to_be_about_the_same(
-    told: dict[str, str], document: dict[str, object]
+    fields: dict[str, str], document: dict[str, object]
 ) -> None:
     """An answer about something else confirms nothing."""
-    error, _ = await refuted(event(**told), answer(**document))
+    error, _ = await refuted(event(**fields), answer(**document))
 
     assert isinstance(error, OutcomeUnknownError)
     assert error.phase == "echo"
@@ -170,7 +170,7 @@ async def test_the_answer_has_to_be_about_the_same(
         pytest.param([LOST] * 3, OutcomeUnknownError, id="lost"),
     ],
 )
-async def test_a_gateway_that_cannot_be_asked_is_told(
+async def test_a_gateway_that_cannot_be_asked_is_reported(
     name: str, script: list[HttpResponse | Failure], kind: type[CallError]
 ) -> None:
     """The error of the read comes out as it is, so that the delivery can be refused."""

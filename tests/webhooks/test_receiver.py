@@ -178,7 +178,7 @@ async def test_no_answer_is_given_while_the_handler_runs(
     assert (await receiving).status == 200
 
 
-async def test_the_handler_is_told_where_to_confirm(
+async def test_the_handler_gets_the_factory_to_confirm_by(
     checkout: CheckoutSessionFactory,
 ) -> None:
     """The handler is handed the factory that the delivery came with."""
@@ -496,7 +496,7 @@ async def test_a_stale_event_that_is_not_confirmed_is_not_handled(
     assert claims.asked == []
 
 
-async def test_a_stale_event_that_is_not_confirmed_is_told(
+async def test_a_stale_event_that_is_not_confirmed_is_reported(
     checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log names the event, as nobody else may ever hear of it."""
@@ -557,7 +557,7 @@ async def test_a_claim_that_failed_is_not_given_back(
     assert len(shop.seen) == 1
 
 
-async def test_a_release_that_fails_is_told(
+async def test_a_release_that_fails_is_reported(
     checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The delivery is answered all the same, and the log holds kinds of errors only."""

@@ -42,10 +42,10 @@ def headers_of(
     body: bytes, timestamp: int | str = NOW, secret: str = S
 ) -> dict[str, str]:
     """Return the headers of a delivery that is validly signed."""
-    told = str(timestamp)
+    stamp = str(timestamp)
     return {
-        "Sec-Timestamp": told,
-        "Sec-Signature": signature_of(told.encode("latin-1"), body, secret),
+        "Sec-Timestamp": stamp,
+        "Sec-Signature": signature_of(stamp.encode("latin-1"), body, secret),
     }
 
 
@@ -76,9 +76,9 @@ def frames_of_ours(error: BaseException) -> str:
     ):
         inner = inner.tb_next
     assert inner is not None
-    told = traceback.TracebackException(type(error), error, inner, capture_locals=True)
+    shown = traceback.TracebackException(type(error), error, inner, capture_locals=True)
     chain = [error, error.__cause__, error.__context__]
-    return "\n".join([*told.format(), *(repr((e, vars(e))) for e in chain if e)])
+    return "\n".join([*shown.format(), *(repr((e, vars(e))) for e in chain if e)])
 
 
 # -- totality -------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_the_first_check_that_fails_speaks(
     assert reason in error.reason
 
 
-def test_a_parsed_body_is_told_before_all_else() -> None:
+def test_a_parsed_body_is_refused_before_all_else() -> None:
     """The commonest mistake of an integration is not hidden by a missing header."""
     with pytest.raises(TypeError, match="raw bytes"):
         verify({"id": "evt_1"}, {})
@@ -527,7 +527,7 @@ def test_a_delivery_outside_of_the_tolerance_is_stale(offset: int, unit: int) ->
     )
 
 
-def test_a_stale_event_keeps_what_it_told() -> None:
+def test_a_stale_event_keeps_what_it_says() -> None:
     """The event of a `StaleWebhookError` is the whole event, with its raw form."""
     with pytest.raises(StaleWebhookError) as caught:
         verify(B1, headers_of(B1), NOW + 301)
@@ -606,7 +606,7 @@ def test_raw_bytes_come_in_any_kind(body: bytes | bytearray | memoryview) -> Non
     ],
 )
 def test_what_is_not_raw_bytes_is_a_type_error(body: object) -> None:
-    """A body that was parsed or decoded is a mistake of the program, told as such."""
+    """A body that was parsed or decoded is a mistake of the program and named so."""
     with pytest.raises(TypeError) as caught:
         verify(body, headers_of(B1))
 
@@ -694,7 +694,7 @@ def test_a_secret_that_was_taken_out_is_refused() -> None:
     ],
 )
 def test_secrets_that_cannot_be_right_are_refused(secrets: Any) -> None:  # noqa: ANN401 -- wrong types are the point
-    """A variable that was not set, or read with its newline, is told at the start."""
+    """A variable that was not set, or read with its newline, is refused at once."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookVerifier(secrets)
 
@@ -776,10 +776,10 @@ def test_a_refusal_shows_neither_secret_nor_key_nor_signature(
 ) -> None:
     """Traceback locals hold nothing with which a delivery could be forged."""
     key = sha256(S.encode())
-    told = headers.get("Sec-Timestamp", str(NOW)).encode()
-    forged = signature_of(told, body) not in headers.values()
+    stamp = headers.get("Sec-Timestamp", str(NOW)).encode()
+    forged = signature_of(stamp, body) not in headers.values()
     canaries = [S, key.hexdigest(), repr(key.digest())[2:-1]]
-    canaries += [signature_of(told, body)] if forged else []
+    canaries += [signature_of(stamp, body)] if forged else []
 
     shown = frames_of_ours(refused(body, headers))
 

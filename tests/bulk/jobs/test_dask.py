@@ -83,7 +83,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
 ) -> None:
     """20,000 rows, one SIGKILL among them: one session each, by the sandbox's book."""
     rules = Rules(keys_honoured=True)
-    told: Counter[str | None] = Counter()
+    seen: Counter[str | None] = Counter()
 
     async with sandbox.factory(retry=rules.policy()) as checkout:
         record = new_record(checkout, "april", keys_honoured=True)
@@ -94,8 +94,8 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
             outcomes = job.run_on(runner, rows(order, ROWS), concurrency=16)
             async for outcome in outcomes:
                 assert isinstance(outcome, Created)
-                told[outcome.idempotency_key] += 1
-                if told.total() == ROWS // 4:
+                seen[outcome.idempotency_key] += 1
+                if seen.total() == ROWS // 4:
                     killed = asyncio.create_task(kill_one_at_work(cluster, sandbox))
             assert killed is not None
             await killed
@@ -107,7 +107,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
         range(1, ROWS + 1)
     )
     assert sorted(map(str, noted)) == sorted(session.id for session in booked)
-    assert len(told) == told.total() == job.tally.created == ROWS
+    assert len(seen) == seen.total() == job.tally.created == ROWS
     assert counts[State.DONE] == ROWS
     assert problems == []
     # The lost chunk was under way indeed: some of its rows were sent twice.
@@ -115,7 +115,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
 
 
 @pytest.mark.slow
-async def test_a_lost_scheduler_is_told(tmp_path: Path) -> None:
+async def test_a_lost_scheduler_is_reported(tmp_path: Path) -> None:
     """An error of our own, and not a cancellation that nobody asked for."""
     scheduler = await Scheduler(
         host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0"

@@ -1,4 +1,4 @@
-"""Durable jobs against the sandbox: what is sent, what never again, what is told."""
+"""Durable jobs against the sandbox: what is sent, what never again, and the report."""
 
 import asyncio
 import csv
@@ -273,7 +273,7 @@ async def test_rejected_rows_can_be_retried_and_fed_again(
     assert len(sandbox.book.sessions) == 10
 
 
-async def test_a_changed_row_is_told_and_left_alone(
+async def test_a_changed_row_is_reported_and_left_alone(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
     """H11: another amount under the same id is `InputChanged`, and not sent."""
@@ -349,7 +349,7 @@ async def test_stopping_drains(
 
 
 @pytest.mark.parametrize("by_completion", [False, True])
-async def test_more_rows_than_a_page_are_all_told_once(
+async def test_more_rows_than_a_page_are_all_listed_once(
     *, by_completion: bool, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """An export of 25,000 rows holds each of them, in the order that was asked for."""
@@ -361,13 +361,13 @@ async def test_more_rows_than_a_page_are_all_told_once(
             numbers = range(first + 1, first + 1_001)
             await asyncio.gather(*[journal.intend(intent(n)) for n in numbers])
             await asyncio.gather(*[journal.settle(done(n)) for n in reversed(numbers)])
-        told = [
+        positions = [
             row.position
             async for row in every_row(journal, by_completion=by_completion)
         ]
 
-    assert sorted(told) == list(range(1, count + 1))
-    assert (told == sorted(told)) is not by_completion
+    assert sorted(positions) == list(range(1, count + 1))
+    assert (positions == sorted(positions)) is not by_completion
 
 
 def intent(number: int) -> Intent:
@@ -438,7 +438,7 @@ async def test_the_journal_holds_no_personal_data(
 
 
 def write_events(path: Path, sandbox: Sandbox) -> Path:
-    """Write what the gateway's webhooks told of every session, twice."""
+    """Write what the gateway's webhooks said of every session, twice."""
     events = [
         {"id": f"evt_{id_}", "type": "session.created", "data": {"session_id": id_}}
         for id_ in sandbox.book.sessions
@@ -468,8 +468,8 @@ async def test_unknown_rows_are_settled_by_their_webhooks(
         )
 
     assert (settled, left) == (4, 0)
-    told = [row.session_id async for row in every_row(journal)]
-    assert sorted(told, key=str) == sorted(sandbox.book.sessions)
+    session_ids = [row.session_id async for row in every_row(journal)]
+    assert sorted(session_ids, key=str) == sorted(sandbox.book.sessions)
 
 
 async def test_rows_that_look_alike_are_left_unknown(

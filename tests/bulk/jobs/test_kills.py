@@ -35,4 +35,6 @@ async def test_the_judge_sees_what_is_opened_twice() -> None:
 
     verdict = await kill_jobs(kills, rows=200, honoured=True, deceived=True)
 
-    assert any(told.startswith("I5: opened twice") for told in verdict.violations)
+    assert any(
+        violation.startswith("I5: opened twice") for violation in verdict.violations
+    )

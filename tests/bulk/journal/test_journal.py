@@ -248,18 +248,18 @@ def test_a_journal_knows_what_a_dict_would(
     async def live(path: Path) -> None:
         model = Model()
         journal = Journal.create(path, RECORD)
-        told: list[asyncio.Task[bool]] = []
+        answers: list[asyncio.Task[bool]] = []
         wanted: list[bool] = []
         for step in history:
             if step is None:
-                assert await asyncio.gather(*told) == wanted
+                assert await asyncio.gather(*answers) == wanted
                 journal.close()
                 journal = Journal.open(path)
             else:
                 wanted.append(expected(model, step))
-                told.append(asyncio.create_task(refused(journal, step)))
+                answers.append(asyncio.create_task(refused(journal, step)))
         with journal:
-            assert await asyncio.gather(*told) == wanted
+            assert await asyncio.gather(*answers) == wanted
             await compare(journal, model)
 
     async def compare(journal: Journal, model: Model) -> None:
@@ -435,21 +435,21 @@ def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
 async def test_what_was_durable_survives_kill_9(path: Path) -> None:
     """Each row that a killed process said was sent or done is so afterwards."""
     Journal.create(path, RECORD).close()
-    told: list[list[str]] = []
+    reported: list[list[str]] = []
     for lines in (50, 400):
         with start(WORKER, path) as worker:
             assert worker.stdout is not None
-            told += [worker.stdout.readline().split() for _ in range(lines)]
+            reported += [worker.stdout.readline().split() for _ in range(lines)]
             worker.send_signal(signal.SIGKILL)
             # The last line may be half a line.
-            told += [line.split() for line in worker.stdout if line.endswith("\n")]
+            reported += [line.split() for line in worker.stdout if line.endswith("\n")]
 
     with Journal.open(path) as journal:
         rows = {row.row_id: row for row in await journal.rows(limit=1_000_000)}
         assert await journal.check() == []
 
-    assert {row_id for _, row_id in told} <= rows.keys()
-    done = {row_id for state, row_id in told if state == "done"}
+    assert {row_id for _, row_id in reported} <= rows.keys()
+    done = {row_id for state, row_id in reported if state == "done"}
     assert {rows[row_id].state for row_id in done} == {State.DONE}
 
 
@@ -530,12 +530,12 @@ async def test_a_full_disk_is_named(path: Path) -> None:
     [(pages,)] = connection.execute("PRAGMA page_count")
     connection.execute(f"PRAGMA max_page_count = {pages}").close()
     with Journal(Ledger(path, connection)) as journal:
-        told = await asyncio.gather(
+        errors = await asyncio.gather(
             *[journal.intend(an_intent(n)) for n in range(1, 1_000)],
             return_exceptions=True,
         )
 
-    assert {str(error) for error in told} == {
+    assert {str(error) for error in errors} == {
         f"journal {path}: the disk is full; make room, then resume"
     }
 
@@ -759,7 +759,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("words", "sql"), DAMAGES.items(), ids=DAMAGES)
-async def test_a_broken_rule_is_told(path: Path, words: str, sql: str) -> None:
+async def test_a_broken_rule_is_reported(path: Path, words: str, sql: str) -> None:
     """What cannot be is found, counted and named; all the rest is sound."""
     with Journal.create(path, RECORD) as journal:
         await fill(journal, 9)
@@ -771,8 +771,8 @@ async def test_a_broken_rule_is_told(path: Path, words: str, sql: str) -> None:
         assert await journal.check() == [f"rows that {words}"]
 
 
-async def test_a_damaged_file_is_told(path: Path, image: bytes) -> None:
-    """What SQLite finds wrong with the file is told, and the rules are not tried."""
+async def test_a_damaged_file_is_reported(path: Path, image: bytes) -> None:
+    """What SQLite finds wrong is reported, and the rules are not tried."""
     lay(path, image.replace(b"order-100", b"order-555"))  # in both trees
 
     with Journal.open(path) as journal:
@@ -782,7 +782,7 @@ async def test_a_damaged_file_is_told(path: Path, image: bytes) -> None:
     assert not any(line.startswith("rows that") for line in wrong)
 
 
-async def test_an_unreadable_page_is_told(path: Path, image: bytes) -> None:
+async def test_an_unreadable_page_is_reported(path: Path, image: bytes) -> None:
     """Where SQLite cannot read on, that is the error."""
     page = image.index(b"order-100") // 4096 * 4096
     lay(path, image[:page] + bytes(4096) + image[page + 4096 :])

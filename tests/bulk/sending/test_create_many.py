@@ -54,7 +54,7 @@ async def asynchronous(
 async def test_each_request_becomes_one_session(
     source: type, sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """500 requests, 500 sessions, each told once with its own index and request."""
+    """500 requests, 500 sessions, each yielded once with its own index and request."""
     async with sandbox.factory() as checkout:
         made = [
             outcome
@@ -73,20 +73,20 @@ async def test_no_more_are_under_way_than_asked_for(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
     """Neither on the wire nor taken from the input are there more than hands."""
-    taken, told, most = 0, 0, 0
+    taken, yielded, most = 0, 0, 0
 
     def counted() -> Iterator[CheckoutSessionRequest]:
         nonlocal taken, most
         for one in orders(order, 300):
             taken += 1
-            most = max(most, taken - told)
+            most = max(most, taken - yielded)
             yield one
 
     async with sandbox.factory() as checkout:
         async for _ in create_many(checkout, counted(), concurrency=CONCURRENCY):
-            told += 1
+            yielded += 1
 
-    # As many on the wire as hands, as many more waiting to be told.
+    # As many on the wire as hands, as many more waiting to be yielded.
     assert most <= 2 * CONCURRENCY + 1
 
 
@@ -235,25 +235,25 @@ async def test_cancelling_leaves_nothing_running(
 async def test_an_input_that_breaks_ends_the_job_cleanly(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """H15: what was taken is told, then the input's own error is raised."""
+    """H15: what was taken is yielded, then the input's own error is raised."""
 
     def broken() -> Iterator[CheckoutSessionRequest]:
         yield from orders(order, 20)
         message = "the cursor was closed"
         raise OSError(message)
 
-    told = 0
+    yielded = 0
 
     async def count(checkout: CheckoutSessionFactory) -> None:
-        nonlocal told
+        nonlocal yielded
         async for _ in create_many(checkout, broken(), concurrency=4):
-            told += 1
+            yielded += 1
 
     async with sandbox.factory() as checkout:
         with pytest.raises(OSError, match="the cursor was closed"):
             await count(checkout)
 
-    assert told == len(sandbox.book.sessions) == 20
+    assert yielded == len(sandbox.book.sessions) == 20
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return Desk(tmp_path_factory.mktemp("sources"))
 
 
-def told(found: list[Row | Problem]) -> list[str]:
+def summary(found: list[Row | Problem]) -> list[str]:
     """Return the problems in words, and the good rows by their id."""
     return [str(item) if isinstance(item, Problem) else item.row_id for item in found]
 
@@ -147,7 +147,7 @@ class TestProperties:
         """Whatever stands among the rows, those before it are read."""
         found = desk.read(f"{HEADER}\n{LINE}\n".encode() + content)
 
-        assert told(found)[0] == "A-1"
+        assert summary(found)[0] == "A-1"
 
     @given(st.integers(0, 2**53), st.sampled_from(["pln", "JPY", "kwd"]))
     def test_major_units_are_exact(self, amount: int, currency: str) -> None:
@@ -198,7 +198,7 @@ class TestCsv:
         first = LINE.replace("John", '"Jo\nhn"')
         found = desk.read(f"{HEADER}\n{first}\n{LINE.replace('pln', 'zł')}\n")
 
-        assert told(found) == [
+        assert summary(found) == [
             (
                 "line 2, column customer_firstname: must not hold control characters "
                 "or lone surrogates"
@@ -207,7 +207,7 @@ class TestCsv:
         ]
         assert [item.position for item in found] == [1, 2]
 
-    def test_every_problem_of_a_row_is_told(self, desk: Desk) -> None:
+    def test_every_problem_of_a_row_is_reported(self, desk: Desk) -> None:
         """A row is corrected once, and not once for each problem."""
         bad = {
             **GOOD,
@@ -219,7 +219,7 @@ class TestCsv:
             "metadata[note]": "x" * 501,
         }
 
-        assert told(desk.csv(bad)) == [
+        assert summary(desk.csv(bad)) == [
             (
                 "line 2, column id: must be 1 to 128 printable characters, with "
                 "no space around"
@@ -285,7 +285,7 @@ class TestCsv:
         bad = bad if isinstance(bad, bytes) else bad.encode()
         found = desk.read(f"{HEADER}\n".encode() + bad + f"\n{LINE}\n".encode())
 
-        assert told(found) == [reason, "A-1"]
+        assert summary(found) == [reason, "A-1"]
 
     @pytest.mark.parametrize(
         "size", [pytest.param(3, id="to the end"), pytest.param(200_000, id="too long")]
@@ -296,9 +296,9 @@ class TestCsv:
         """What stands behind it may be rows, or what a customer wrote."""
         found = desk.read(f'{HEADER}\n{LINE}\n"A-2,{"x" * size}\n{LINE}\n')
 
-        assert told(found)[0] == "A-1"
+        assert summary(found)[0] == "A-1"
         assert len(found) == 2
-        assert told(found)[1].endswith("a quote open: nothing after it was read")
+        assert summary(found)[1].endswith("a quote open: nothing after it was read")
 
     def test_formulas_are_text(self, desk: Desk) -> None:
         """A formula in the input is a text like any other."""
@@ -311,7 +311,7 @@ class TestCsv:
         """A cell for all metadata holds a JSON object, and nothing like it."""
         found = desk.csv(GOOD | {"metadata": cell})
 
-        assert told(found) == ["line 2, column metadata: must be an object of texts"]
+        assert summary(found) == ["line 2, column metadata: must be an object of texts"]
 
     def test_columns_are_mapped(self, desk: Desk) -> None:
         """Columns have the user's names, may be left out, and may be metadata."""
@@ -335,7 +335,7 @@ class TestCsv:
 
         found = desk.csv(cells, reading=Reading(columns={"Total": "amount"}))
 
-        assert told(found) == [
+        assert summary(found) == [
             "line 2, column Total: must be a whole number of minor units"
         ]
 
@@ -464,7 +464,7 @@ class TestJsonl:
         good = json.dumps(GOOD | {"amount": 4999}).encode()
         found = desk.read(b"\xef\xbb\xbf\n" + line + b"\n \r\n" + good, name="a.jsonl")
 
-        assert told(found) == [f"line 2: {reason}", "A-1"]
+        assert summary(found) == [f"line 2: {reason}", "A-1"]
 
     @pytest.mark.parametrize(
         ("changes", "column", "reason"),
@@ -528,7 +528,7 @@ class TestJsonl:
         """Kinds of values are not guessed."""
         found = desk.jsonl(GOOD | {"amount": 4999} | changes)
 
-        assert told(found) == [f"line 1, column {column}: {reason}"]
+        assert summary(found) == [f"line 1, column {column}: {reason}"]
 
 
 class TestParquet:
@@ -551,7 +551,7 @@ class TestParquet:
         assert isinstance(row, Row)
         assert row.request.amount == 4999
         assert row.request.expires_at == datetime.fromtimestamp(2_000_000_000, UTC)
-        assert told(problems) == [
+        assert summary(problems) == [
             "line 2, column amount: means nothing without a currency",
             "line 2, column currency: must be a three-letter ISO 4217 code",
         ]
@@ -728,9 +728,9 @@ class TestReading:
         """A job remembers how its input is read."""
         reading = Reading(columns={"Total": "amount"}, row_metadata="order")
 
-        told = json.loads(json.dumps(attrs.asdict(reading)))
+        plain = json.loads(json.dumps(attrs.asdict(reading)))
 
-        assert Reading(**told) == reading
+        assert Reading(**plain) == reading
 
     @pytest.mark.parametrize(
         ("options", "reason"),
