@@ -22,10 +22,10 @@ from convergegate_async import CheckoutSessionFactory
 from convergegate_async.bulk import (
     Job,
     Journal,
-    Outcome,
     Problem,
     Reading,
     Row,
+    RowOutcome,
     Rules,
     create_many,
     new_record,
@@ -59,7 +59,7 @@ async def create_alone(checkout: CheckoutSessionFactory, calls: int) -> None:
             workers.create_task(work())
 
 
-async def exhaust(outcomes: AsyncIterator[Outcome]) -> None:
+async def exhaust(outcomes: AsyncIterator[RowOutcome]) -> None:
     """Let a job run to its end."""
     async for _ in outcomes:
         pass

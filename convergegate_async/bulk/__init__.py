@@ -7,7 +7,7 @@ from .jobs.reports import dead_letters, every_row, result_of
 from .jobs.rules import OnUnknown, Rules
 from .journal.journal import Journal, JournalError, State
 from .sending.create_many import create_many
-from .sending.outcomes import Created, NotSent, Outcome, Rejected, Unknown
+from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .tables.rows import Problem, Reading, Row, SourceError, guess_format, read_rows
 from .tables.validation import validate
 from .tables.writers import Letter, write_dead_letters, write_results
@@ -20,11 +20,11 @@ __all__ = [
     "Letter",
     "NotSent",
     "OnUnknown",
-    "Outcome",
     "Problem",
     "Reading",
     "Rejected",
     "Row",
+    "RowOutcome",
     "Rules",
     "SourceError",
     "State",

@@ -19,8 +19,8 @@ from convergegate_async.bulk import (
     Job,
     Journal,
     OnUnknown,
-    Outcome,
     Reading,
+    RowOutcome,
     Rules,
     State,
     Tally,
@@ -181,7 +181,7 @@ def _runner(address: str, gateway: dict[str, str | None]) -> "Runner":
     return DaskRunner(address)
 
 
-async def _watch(job: Job, outcomes: AsyncIterator[Outcome]) -> bool:
+async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
     """Follow the job; Ctrl-C drains it, a second one cuts it. Tell whether it came."""
     interrupts = 0
     task = asyncio.current_task()

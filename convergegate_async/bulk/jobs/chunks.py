@@ -8,7 +8,7 @@ import asyncio
 import attrs
 
 from convergegate_async.bulk.sending.create_many import create_many
-from convergegate_async.bulk.sending.outcomes import Outcome
+from convergegate_async.bulk.sending.outcomes import RowOutcome
 from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSessionRequest
@@ -43,7 +43,7 @@ class Chunk:
 class ChunkResult:
     """What became of a chunk: of some of its rows only, if *error* ended it."""
 
-    outcomes: tuple[tuple[str, Outcome], ...] = attrs.field(repr=False)
+    outcomes: tuple[tuple[str, RowOutcome], ...] = attrs.field(repr=False)
     error: CallError | None = None
 
 
@@ -58,7 +58,7 @@ def work_on(chunk: Chunk) -> ChunkResult:
 
 async def _work_on(chunk: Chunk) -> ChunkResult:
     keys = {id(row.request): row.key for row in chunk.rows}
-    outcomes: list[tuple[str, Outcome]] = []
+    outcomes: list[tuple[str, RowOutcome]] = []
     error = None
     factory = CheckoutSessionFactory.from_env(
         base_url=chunk.base_url,

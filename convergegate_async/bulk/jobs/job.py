@@ -32,8 +32,8 @@ from convergegate_async.bulk.sending.create_many import attempt
 from convergegate_async.bulk.sending.outcomes import (
     Created,
     NotSent,
-    Outcome,
     Rejected,
+    RowOutcome,
     outcome_of,
 )
 from convergegate_async.bulk.sending.workers import Workers, check_limits
@@ -120,7 +120,7 @@ class Job:
         *,
         concurrency: int = 32,
         maximum_rps: float | None = None,
-    ) -> AsyncGenerator[Outcome, None]:
+    ) -> AsyncGenerator[RowOutcome, None]:
         """Send what is to be sent, and yield each outcome once it is durable.
 
         Rows are taken one by one; what was settled before is passed over.
@@ -158,7 +158,7 @@ class Job:
         *,
         concurrency: int = 32,
         maximum_rps: float | None = None,
-    ) -> AsyncGenerator[Outcome, None]:
+    ) -> AsyncGenerator[RowOutcome, None]:
         """Do the same with the hands of *runner*, a chunk of rows at a time.
 
         A runner does a lost worker's chunk again, so keys must be honoured. The rate is
@@ -259,7 +259,7 @@ class Job:
                 self.tally.unknown += 1
         return None
 
-    async def _send(self, task: _Task) -> Outcome:
+    async def _send(self, task: _Task) -> RowOutcome:
         await self._intend(task)
         row, key = task.row, self._key(task.row.row_id)
         result = await attempt(self._factory, row.request, key)
@@ -277,7 +277,7 @@ class Job:
         )
         await self._journal.intend(intent)
 
-    def _write(self, row_id: str, outcome: Outcome) -> Awaitable[None]:
+    def _write(self, row_id: str, outcome: RowOutcome) -> Awaitable[None]:
         """Have it written what became of a row; durable when it is awaited."""
         wrong_key = isinstance(outcome, Rejected) and isinstance(
             outcome.error, AuthenticationError
@@ -313,7 +313,7 @@ def _broken(chunk: Sequence[Row | Problem]) -> int:
     return len({one.position for one in chunk if isinstance(one, Problem)})
 
 
-def _settlement(row_id: str, outcome: Outcome) -> Settlement:
+def _settlement(row_id: str, outcome: RowOutcome) -> Settlement:
     if isinstance(outcome, Created):
         session = outcome.session
         return Settlement(

@@ -4,7 +4,12 @@ from collections import Counter
 
 import attrs
 
-from convergegate_async.bulk.sending.outcomes import Created, NotSent, Outcome, Rejected
+from convergegate_async.bulk.sending.outcomes import (
+    Created,
+    NotSent,
+    Rejected,
+    RowOutcome,
+)
 
 
 @attrs.define(kw_only=True)
@@ -40,7 +45,7 @@ class Tally:
         """Tell whether no row of the input is left to be sent."""
         return not (self.not_sent or self.changed or self.invalid)
 
-    def count(self, outcome: Outcome) -> None:
+    def count(self, outcome: RowOutcome) -> None:
         """Count a row that was sent, or was to be."""
         match outcome:
             case Created():

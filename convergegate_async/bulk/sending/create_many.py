@@ -13,7 +13,7 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
-from .outcomes import Outcome, outcome_of
+from .outcomes import RowOutcome, outcome_of
 from .workers import Workers
 
 
@@ -24,7 +24,7 @@ async def create_many(
     concurrency: int = 32,
     maximum_rps: float | None = None,
     key: Callable[[CheckoutSessionRequest], str] | None = None,
-) -> AsyncGenerator[Outcome, None]:
+) -> AsyncGenerator[RowOutcome, None]:
     """Open a session for each request, and yield outcomes in the order of completion.
 
     Memory stays flat however many there are: a request is taken when a hand is free. A
@@ -50,7 +50,7 @@ async def create_many(
         PermissionDeniedError: Three requests in a row were forbidden.
     """
 
-    async def work(item: tuple[int, CheckoutSessionRequest]) -> Outcome:
+    async def work(item: tuple[int, CheckoutSessionRequest]) -> RowOutcome:
         index, request = item
         own_key = None if key is None else key(request)
         return outcome_of(

@@ -57,7 +57,7 @@ class Unknown(_Row):
     error: OutcomeUnknownError
 
 
-Outcome: TypeAlias = Created | Rejected | NotSent | Unknown
+RowOutcome: TypeAlias = Created | Rejected | NotSent | Unknown
 
 
 def outcome_of(
@@ -65,7 +65,7 @@ def outcome_of(
     request: CheckoutSessionRequest,
     key: str | None,
     result: CheckoutSession | CallError | InvalidFieldError,
-) -> Outcome:
+) -> RowOutcome:
     """Return the noun for what a `create` answered or raised."""
     match result:
         case CheckoutSession():

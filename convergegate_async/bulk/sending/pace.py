@@ -8,7 +8,7 @@ from collections import deque
 
 from convergegate_async._core.verdicts import Finding, Ground, Kind
 
-from .outcomes import Created, NotSent, Outcome, Rejected, Unknown
+from .outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 
 FIRST_WINDOW = 8
 SHRINKS_BY = 0.9
@@ -84,7 +84,7 @@ class Gate:
         """Let a row go; while closed it is the only one."""
         self._is_probing = self.is_closed
 
-    def note(self, outcome: Outcome, now: float) -> None:
+    def note(self, outcome: RowOutcome, now: float) -> None:
         """Learn from a row."""
         self._unsent = self._unsent + 1 if isinstance(outcome, NotSent) else 0
         self._recent.append(isinstance(outcome, Unknown))
@@ -143,7 +143,7 @@ class Pace:
         ):
             self.window.shrink(now)
 
-    def note(self, outcome: Outcome, now: float) -> None:
+    def note(self, outcome: RowOutcome, now: float) -> None:
         """Learn from a row that is over."""
         self.gate.note(outcome, now)
         if isinstance(outcome, Created):

@@ -16,7 +16,7 @@ from convergegate_async.errors import (
 )
 from convergegate_async.factory import CheckoutSessionFactory
 
-from .outcomes import Outcome, Rejected
+from .outcomes import Rejected, RowOutcome
 from .pace import Pace
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Workers(Generic[T]):
         self,
         factory: CheckoutSessionFactory,
         items: AsyncIterator[T],
-        work: Callable[[T], Awaitable[Outcome | None]],
+        work: Callable[[T], Awaitable[RowOutcome | None]],
         *,
         concurrency: int,
         maximum_rps: float | None = None,
@@ -56,7 +56,7 @@ class Workers(Generic[T]):
         self._world = factory.world
         self._pace = Pace(concurrency, maximum_rps)
         self._taking = asyncio.Lock()
-        self._done: asyncio.Queue[Outcome | None] = asyncio.Queue(concurrency)
+        self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(concurrency)
         self._hands: set[asyncio.Task[None]] = set()
         self._is_over = False  # no item is taken any more
         self._is_stopped = False  # nor is one begun that was taken
@@ -64,7 +64,7 @@ class Workers(Generic[T]):
         self._forbidden = 0
         self._rouse = asyncio.Event()
 
-    async def outcomes(self) -> AsyncGenerator[Outcome, None]:
+    async def outcomes(self) -> AsyncGenerator[RowOutcome, None]:
         """Yield what became of each item.
 
         Raises:
@@ -150,7 +150,7 @@ class Workers(Generic[T]):
     def _hear(self, finding: Finding) -> None:
         self._pace.hear(finding, self._now())
 
-    def _learn(self, outcome: Outcome) -> None:
+    def _learn(self, outcome: RowOutcome) -> None:
         was_closed = self._pace.gate.is_closed
         self._pace.note(outcome, self._now())
         if was_closed and not self._pace.gate.is_closed:

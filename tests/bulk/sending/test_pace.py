@@ -12,7 +12,7 @@ from convergegate_async import (
     OutcomeUnknownError,
 )
 from convergegate_async._core.verdicts import Finding, Ground, Verdict
-from convergegate_async.bulk import Outcome
+from convergegate_async.bulk import RowOutcome
 from convergegate_async.bulk.sending.outcomes import outcome_of
 from convergegate_async.bulk.sending.pace import (
     FIRST_PROBE,
@@ -136,7 +136,7 @@ def test_starts_never_come_faster_than_the_rate(rate: float, gaps: list[float]) 
     assert all(later - start >= 1 / rate - 1e-9 for start, later in pairwise(starts))
 
 
-def drive(gate: Gate, outcomes: list[Outcome], now: float = 0.0) -> None:
+def drive(gate: Gate, outcomes: list[RowOutcome], now: float = 0.0) -> None:
     """Let *gate* learn of *outcomes*."""
     for outcome in outcomes:
         gate.note(outcome, now)
