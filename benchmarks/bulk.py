@@ -24,9 +24,9 @@ from convergegate_async.bulk import (
     Journal,
     Problem,
     Reading,
+    ResumeRules,
     Row,
     RowOutcome,
-    Rules,
     create_many,
     new_record,
     read_rows,
@@ -85,7 +85,7 @@ async def timed(work: Awaitable[None], calls: int) -> float:
 
 async def compare(base_url: str, *, rounds: int, calls: int) -> None:
     """Print a line for each way, and how memory grew."""
-    rules = Rules()
+    rules = ResumeRules()
     rates: dict[str, list[float]] = {"create": [], "create_many": [], "job": []}
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,14 @@ import aiohttp
 import attrs
 
 from convergegate_async import CheckoutSessionFactory
-from convergegate_async.bulk import Job, Journal, Reading, Rules, new_record, read_rows
+from convergegate_async.bulk import (
+    Job,
+    Journal,
+    Reading,
+    ResumeRules,
+    new_record,
+    read_rows,
+)
 from convergegate_async.bulk.journal.records import Intent, Settlement
 
 if TYPE_CHECKING:
@@ -103,7 +110,7 @@ def trapped_connector(trap: Trap) -> aiohttp.TCPConnector:
 
 
 def open_journal(
-    path: Path, factory: CheckoutSessionFactory, rules: Rules, trap: Trap
+    path: Path, factory: CheckoutSessionFactory, rules: ResumeRules, trap: Trap
 ) -> TrappedJournal:
     """Open the journal; make it first, if no earlier life came so far."""
     if path.exists():
@@ -115,7 +122,7 @@ def open_journal(
     return journal
 
 
-async def work(orders: str, path: Path, rules: Rules, trap: Trap) -> None:
+async def work(orders: str, path: Path, rules: ResumeRules, trap: Trap) -> None:
     """Begin the job, or go on with it, to the end."""
     policy = attrs.evolve(rules.policy(), base_delay=0.01)  # the gateway is near
     async with (
@@ -139,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     window = None if options.window is None else Window[options.window]
     print(BEGUN, flush=True)
-    rules = Rules(keys_honoured=options.keys_honoured)
+    rules = ResumeRules(keys_honoured=options.keys_honoured)
     trap = Trap(window, options.passes)
     asyncio.run(work(options.orders, options.journal, rules, trap))
 

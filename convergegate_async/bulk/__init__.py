@@ -4,7 +4,7 @@ from .jobs.job import Job, new_record
 from .jobs.progress import Tally
 from .jobs.reconcile import read_events, settle_unknown
 from .jobs.reports import dead_letters, every_row, result_of
-from .jobs.rules import OnUnknown, Rules
+from .jobs.rules import OnUnknown, ResumeRules
 from .journal.journal import Journal, JournalError, State
 from .sending.create_many import create_many
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
@@ -23,9 +23,9 @@ __all__ = [
     "Problem",
     "Reading",
     "Rejected",
+    "ResumeRules",
     "Row",
     "RowOutcome",
-    "Rules",
     "SourceError",
     "State",
     "Tally",

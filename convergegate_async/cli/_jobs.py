@@ -20,8 +20,8 @@ from convergegate_async.bulk import (
     Journal,
     OnUnknown,
     Reading,
+    ResumeRules,
     RowOutcome,
-    Rules,
     State,
     Tally,
     dead_letters,
@@ -76,7 +76,7 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
         raise ConfigurationError(message)
     next(read_rows(source, reading, format=form), None)  # or it cannot be read at all
     runner = None if dask is None else _runner(dask, gateway)
-    rules = Rules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
+    rules = ResumeRules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
     options = {**attrs.asdict(reading), **settings, "on_unknown": on_unknown}
     factory = _factory(rules, gateway, settings["concurrency"])
     record = new_record(
@@ -103,7 +103,7 @@ def go_on(
     with Journal.open(files.journal) as journal:
         record = journal.record
         options = json.loads(record.options)
-        rules = Rules(
+        rules = ResumeRules(
             on_unknown=OnUnknown(on_unknown or options["on_unknown"]),
             keys_honoured=record.keys_honoured,
             retries_failed=retries_failed,
@@ -116,7 +116,7 @@ def go_on(
 def _run(
     files: Files,
     journal: Journal,
-    rules: Rules,
+    rules: ResumeRules,
     factory: CheckoutSessionFactory,
     runner: "Runner | None",
 ) -> Ending:
@@ -142,7 +142,7 @@ def _run(
 async def _send(
     files: Files,
     journal: Journal,
-    rules: Rules,
+    rules: ResumeRules,
     factory: CheckoutSessionFactory,
     runner: "Runner | None",
 ) -> tuple[Tally, bool]:
@@ -276,7 +276,7 @@ def settle(
         record = journal.record
         options = json.loads(record.options)
         base_url = gateway["base_url"] or record.base_url
-        factory = _factory(Rules(), {**gateway, "base_url": base_url}, 1)
+        factory = _factory(ResumeRules(), {**gateway, "base_url": base_url}, 1)
         rows = read_rows(record.source, _reading(options), format=options["format"])
         async with factory:
             return await settle_unknown(
@@ -288,7 +288,7 @@ def settle(
 
 
 def _factory(
-    rules: Rules, gateway: dict[str, str | None], concurrency: int
+    rules: ResumeRules, gateway: dict[str, str | None], concurrency: int
 ) -> CheckoutSessionFactory:
     limit = max(PoolLimits().limit, concurrency)
     return CheckoutSessionFactory.from_env(

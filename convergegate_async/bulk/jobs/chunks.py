@@ -14,7 +14,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.policy import PoolLimits
 
-from .rules import Rules
+from .rules import ResumeRules
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +33,7 @@ class Chunk:
     base_url: str
     salt: bytes = attrs.field(repr=False)
     key_fingerprint: str = attrs.field(repr=False)
-    rules: Rules
+    rules: ResumeRules
     rows: tuple[ChunkRow, ...] = attrs.field(repr=False)
     concurrency: int
     maximum_rps: float | None

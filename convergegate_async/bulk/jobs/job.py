@@ -47,7 +47,7 @@ from convergegate_async.runners import Runner
 from .chunks import Chunk, ChunkRow, work_on
 from .progress import Tally
 from .reports import in_chunks
-from .rules import Decision, Rules
+from .rules import Decision, ResumeRules
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0
@@ -97,7 +97,7 @@ class Job:
     """
 
     def __init__(
-        self, journal: Journal, factory: CheckoutSessionFactory, rules: Rules
+        self, journal: Journal, factory: CheckoutSessionFactory, rules: ResumeRules
     ) -> None:
         require_same_home(journal.record, factory)
         if factory.policy.repeat_unknown_create and not rules.repeats:

@@ -29,7 +29,7 @@ class Decision(Enum):
 
 
 @attrs.frozen(kw_only=True)
-class Rules:
+class ResumeRules:
     """What a job may do with rows that it met before.
 
     Attributes:

@@ -19,8 +19,8 @@ from convergegate_async.bulk import (
     Created,
     Job,
     Journal,
+    ResumeRules,
     Row,
-    Rules,
     State,
     every_row,
     new_record,
@@ -82,7 +82,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     tmp_path: Path,
 ) -> None:
     """20,000 rows, one SIGKILL among them: one session each, by the sandbox's book."""
-    rules = Rules(keys_honoured=True)
+    rules = ResumeRules(keys_honoured=True)
     seen: Counter[str | None] = Counter()
 
     async with sandbox.factory(retry=rules.policy()) as checkout:
@@ -141,7 +141,7 @@ async def test_dask_needs_keys_that_are_honoured(
     sandbox: Sandbox, order: CheckoutSessionRequest, tmp_path: Path
 ) -> None:
     """Without them nothing is started, noted or sent: a lost chunk could not be."""
-    rules = Rules()
+    rules = ResumeRules()
     before = psutil.Process().children()
 
     async with sandbox.factory(retry=rules.policy()) as checkout:

@@ -23,7 +23,7 @@ from convergegate_async.bulk import (
     JournalError,
     OnUnknown,
     Reading,
-    Rules,
+    ResumeRules,
     State,
     Tally,
     dead_letters,
@@ -75,11 +75,11 @@ async def run(
     sandbox: Sandbox,
     journal: Journal,
     source: str,
-    rules: Rules | None = None,
+    rules: ResumeRules | None = None,
     reading: Reading | None = None,
 ) -> Tally:
     """Run the job once, over a factory of its own."""
-    rules = rules or Rules()
+    rules = rules or ResumeRules()
     async with sandbox.factory(retry=rules.policy()) as checkout:
         job = Job(journal, checkout, rules)
         async for _ in job.run(read_rows(source, reading or Reading()), concurrency=8):
@@ -110,28 +110,28 @@ def record(state: State, sent_at: float = NOW) -> RowRecord:
     )
 
 
-REPEAT = Rules(on_unknown=OnUnknown.REPEAT)
-HONOURED = Rules(keys_honoured=True)
+REPEAT = ResumeRules(on_unknown=OnUnknown.REPEAT)
+HONOURED = ResumeRules(keys_honoured=True)
 
 
 @pytest.mark.parametrize(
     ("state", "rules", "decision"),
     [
-        (State.DONE, Rules(), Decision.SKIP),
+        (State.DONE, ResumeRules(), Decision.SKIP),
         (State.DONE, HONOURED, Decision.SKIP),
         (State.FAILED, HONOURED, Decision.SKIP),
-        (State.FAILED, Rules(retries_failed=True), Decision.SEND),
-        (State.UNKNOWN, Rules(), Decision.SKIP),
-        (State.UNKNOWN, Rules(retries_failed=True), Decision.SKIP),
+        (State.FAILED, ResumeRules(retries_failed=True), Decision.SEND),
+        (State.UNKNOWN, ResumeRules(), Decision.SKIP),
+        (State.UNKNOWN, ResumeRules(retries_failed=True), Decision.SKIP),
         (State.UNKNOWN, REPEAT, Decision.SEND),
         (State.UNKNOWN, HONOURED, Decision.SEND),
-        (State.SENT, Rules(), Decision.GIVE_UP),
+        (State.SENT, ResumeRules(), Decision.GIVE_UP),
         (State.SENT, REPEAT, Decision.SEND),
         (State.SENT, HONOURED, Decision.SEND),
     ],
 )
 def test_what_becomes_of_a_row_that_was_met_before(
-    state: State, rules: Rules, decision: Decision
+    state: State, rules: ResumeRules, decision: Decision
 ) -> None:
     """I3: only where a repeat is allowed is a row of unknown outcome sent again."""
     assert rules.decide(record(state), bytes(16), NOW + 1) is decision
@@ -153,7 +153,7 @@ def test_a_changed_row_is_never_sent(
     age: float,
 ) -> None:
     """H11: another row under a used id is a mistake, whatever the rules."""
-    rules = Rules(
+    rules = ResumeRules(
         on_unknown=on_unknown, keys_honoured=honoured, retries_failed=retries_failed
     )
 
@@ -265,7 +265,7 @@ async def test_rejected_rows_can_be_retried_and_fed_again(
     rows = read_rows(source, Reading())
     letters = [letter async for letter in dead_letters(journal, rows)]
 
-    second = await run(sandbox, journal, source, Rules(retries_failed=True))
+    second = await run(sandbox, journal, source, ResumeRules(retries_failed=True))
 
     assert (first.rejected, second.created) == (2, 2)
     assert [letter.code for letter in letters] == ["InvalidRequestError"] * 2
@@ -298,7 +298,7 @@ async def test_what_was_not_sent_is_pending_again(
     policy = RetryPolicy(max_attempts=2, base_delay=0.001, repeat_unknown_create=False)
     gone = CheckoutSessionFactory(sandbox.api_key, base_url, retry=policy)
     async with gone as checkout:
-        job = Job(journal, checkout, Rules())
+        job = Job(journal, checkout, ResumeRules())
         async for _ in job.run(read_rows(source, Reading()), concurrency=4):
             pass
     await sandbox.__aenter__()
@@ -312,7 +312,7 @@ async def test_a_wrong_key_stops_the_job_and_rejects_few(
 ) -> None:
     """H16: at most *concurrency* + 3 requests are sent, and the error is raised."""
     source = write_input(tmp_path / "orders.csv", 500)
-    rules = Rules()
+    rules = ResumeRules()
     wrong = CheckoutSessionFactory(
         "sk_test_wrong", sandbox.base_url, retry=rules.policy()
     )
@@ -337,7 +337,7 @@ async def test_stopping_drains(
     """After `stop` nothing more is begun, and what is under way is settled."""
     sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.05))
     source = write_input(tmp_path / "orders.csv", 500)
-    rules = Rules()
+    rules = ResumeRules()
     async with sandbox.factory(retry=rules.policy()) as checkout:
         job = Job(journal, checkout, rules)
         asyncio.get_running_loop().call_later(0.2, job.stop)
@@ -403,7 +403,7 @@ async def test_a_job_belongs_to_one_gateway_key_and_mode(
     journal: Journal,
 ) -> None:
     """A test job is not gone on with by a live key, nor elsewhere."""
-    rules = Rules()
+    rules = ResumeRules()
     other = CheckoutSessionFactory(
         key or sandbox.api_key, base_url or sandbox.base_url, retry=rules.policy()
     )
@@ -417,7 +417,7 @@ async def test_a_factory_that_would_repeat_is_refused(
 ) -> None:
     """I3: under `report` the factory, too, has to leave unknown rows alone."""
     with pytest.raises(ConfigurationError, match=r"rules\.policy"):
-        Job(journal, sandbox.factory(), Rules())
+        Job(journal, sandbox.factory(), ResumeRules())
 
 
 async def test_the_journal_holds_no_personal_data(
@@ -524,7 +524,7 @@ async def test_a_wrong_key_leaves_its_rows_pending(
 ) -> None:
     """A row that was refused for the key's sake was not refused for its own."""
     source = write_input(tmp_path / "orders.csv", 50)
-    rules = Rules()
+    rules = ResumeRules()
     wrong = CheckoutSessionFactory(
         "sk_test_wrong", sandbox.base_url, retry=rules.policy()
     )
@@ -556,7 +556,7 @@ async def test_a_job_that_was_stopped_does_not_begin(
 ) -> None:
     """A stop that came before the run is not lost."""
     source = write_input(tmp_path / "orders.csv", 5)
-    rules = Rules()
+    rules = ResumeRules()
     async with sandbox.factory(retry=rules.policy()) as checkout:
         job = Job(journal, checkout, rules)
         job.stop()
