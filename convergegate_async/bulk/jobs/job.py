@@ -28,7 +28,7 @@ from convergegate_async.bulk.journal.journal import (
     Settlement,
     State,
 )
-from convergegate_async.bulk.sending.create_many import attempt
+from convergegate_async.bulk.sending.create_many import create_or_error
 from convergegate_async.bulk.sending.outcomes import (
     Created,
     NotSent,
@@ -262,7 +262,7 @@ class Job:
     async def _send(self, task: _Task) -> RowOutcome:
         await self._intend(task)
         row, key = task.row, self._key(task.row.row_id)
-        result = await attempt(self._factory, row.request, key)
+        result = await create_or_error(self._factory, row.request, key)
         outcome = outcome_of(row.position - 1, row.request, key, result)
         # The hand is free for the next row while this one is made durable.
         self._writing[outcome.index] = self._write(row.row_id, outcome)

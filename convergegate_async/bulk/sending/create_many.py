@@ -54,7 +54,7 @@ async def create_many(
         index, request = item
         own_key = None if key is None else key(request)
         return outcome_of(
-            index, request, own_key, await attempt(factory, request, own_key)
+            index, request, own_key, await create_or_error(factory, request, own_key)
         )
 
     workers = Workers(
@@ -69,7 +69,7 @@ async def create_many(
             yield outcome
 
 
-async def attempt(
+async def create_or_error(
     factory: CheckoutSessionFactory, request: CheckoutSessionRequest, key: str | None
 ) -> CheckoutSession | CallError | InvalidFieldError:
     """Return what `create` answered, or raised about this one request."""
