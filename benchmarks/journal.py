@@ -1,6 +1,6 @@
 """How fast rows become durable, how small they stay, and how soon a job goes on.
 
-Tasks intend and settle rows with no HTTP in between; the last rows stay under way.
+Tasks intend and complete rows with no HTTP in between; the last rows stay under way.
 Then the journal is opened anew and asked for those.
 Goals: 20,000 rows a second; 160 bytes a row; what was under way found in 1 s.
 """
@@ -25,7 +25,7 @@ from convergegate_async.bulk.journal.journal import (
     Intent,
     JobRecord,
     Journal,
-    Settlement,
+    RowResult,
     State,
 )
 
@@ -65,7 +65,7 @@ class Taken:
 
 
 async def write(journal: Journal, rows: int, tasks: int) -> None:
-    """Intend and settle so many rows, but for the last: one of each task."""
+    """Intend and complete so many rows, but for the last: one of each task."""
     positions = iter(range(1, rows + 1))
 
     async def work() -> None:
@@ -75,8 +75,8 @@ async def write(journal: Journal, rows: int, tasks: int) -> None:
             await journal.intend(intent)
             if position <= rows - tasks:
                 link = LINK + session_id
-                await journal.settle(
-                    Settlement(row_id, State.DONE, session_id, link, http_status=200)
+                await journal.complete(
+                    RowResult(row_id, State.DONE, session_id, link, http_status=200)
                 )
 
     async with asyncio.TaskGroup() as group:
@@ -107,7 +107,7 @@ async def measure(path: Path, rows: int, tasks: int) -> Taken:
         watch.cancel()
     scan = time.perf_counter()
     with Journal.open(path) as journal:
-        under_way = await journal.unsettled()
+        under_way = await journal.under_way()
         scan = time.perf_counter() - scan
         if len(under_way) != tasks or await journal.check():
             message = "the journal is not what was written"

@@ -26,7 +26,7 @@ from convergegate_async.bulk import (
     new_record,
     read_rows,
 )
-from convergegate_async.bulk.journal.records import Intent, Settlement
+from convergegate_async.bulk.journal.records import Intent, RowResult
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -74,10 +74,10 @@ class TrappedJournal(Journal):
         await super().intend(row)
         self.trap.step_on(Window.INTENDED)
 
-    def settle(self, outcome: Settlement) -> Awaitable[None]:
+    def complete(self, outcome: RowResult) -> Awaitable[None]:
         """Have a trap before it, after it was asked, and after it is durable."""
         self.trap.step_on(Window.ANSWERED)
-        written = super().settle(outcome)
+        written = super().complete(outcome)
         self.trap.step_on(Window.ENQUEUED)
         return self._committed(written)
 

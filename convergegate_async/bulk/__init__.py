@@ -2,7 +2,7 @@
 
 from .jobs.job import Job, new_record
 from .jobs.progress import Tally
-from .jobs.reconcile import read_events, settle_unknown
+from .jobs.reconcile import reconcile, session_ids_in
 from .jobs.reports import dead_letters, every_row, result_of
 from .jobs.rules import OnUnknown, ResumeRules
 from .journal.journal import Journal, JournalError, State
@@ -35,10 +35,10 @@ __all__ = [
     "every_row",
     "guess_format",
     "new_record",
-    "read_events",
     "read_rows",
+    "reconcile",
     "result_of",
-    "settle_unknown",
+    "session_ids_in",
     "validate",
     "write_dead_letters",
     "write_results",

@@ -230,14 +230,16 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
     help="Webhook bodies, one JSON object a line.",
 )
 @_gateway
-def settle(job: str, directory: Path, events: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+def reconcile(job: str, directory: Path, events: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Find the sessions of unknown rows by the webhooks that announced them."""
     from . import _jobs
     from ._job_files import Files
 
     files = Files(job, directory)
-    settled, left = _jobs.settle(files, _open_gateway(options), events)
-    click.echo(f"{settled:,} rows settled, {left:,} still unknown.", err=True)
+    reconciled, left = _jobs.reconcile_with_events(
+        files, _open_gateway(options), events
+    )
+    click.echo(f"{reconciled:,} rows reconciled, {left:,} still unknown.", err=True)
     if left:
         raise SystemExit(5)
 

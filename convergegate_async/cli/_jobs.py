@@ -28,10 +28,10 @@ from convergegate_async.bulk import (
     every_row,
     guess_format,
     new_record,
-    read_events,
     read_rows,
+    reconcile,
     result_of,
-    settle_unknown,
+    session_ids_in,
     write_dead_letters,
     write_results,
 )
@@ -212,7 +212,7 @@ def status(files: Files) -> dict[str, Any]:
     async def look(journal: Journal) -> dict[str, Any]:
         counts = await journal.counts()
         total = journal.record.total
-        settled = sum(counts.values())
+        met = sum(counts.values())
         return {
             "job": journal.record.job,
             "gateway": journal.record.base_url,
@@ -222,7 +222,7 @@ def status(files: Files) -> dict[str, Any]:
             "rejected": counts.get(State.FAILED, 0),
             "unknown": counts.get(State.UNKNOWN, 0),
             "interrupted": counts.get(State.SENT, 0),
-            "pending": None if total is None else total - settled,
+            "pending": None if total is None else total - met,
         }
 
     with Journal.open(files.journal) as journal:
@@ -267,10 +267,10 @@ async def _next(items: AsyncIterator[T]) -> T | None:
     return await anext(items, None)
 
 
-def settle(
+def reconcile_with_events(
     files: Files, gateway: dict[str, str | None], events: Path
 ) -> tuple[int, int]:
-    """Settle unknown rows; return how many were, and how many are left."""
+    """Reconcile unknown rows with webhooks; return how many were, and are not."""
 
     async def look(journal: Journal) -> tuple[int, int]:
         record = journal.record
@@ -279,8 +279,8 @@ def settle(
         factory = _factory(ResumeRules(), {**gateway, "base_url": base_url}, 1)
         rows = read_rows(record.source, _reading(options), format=options["format"])
         async with factory:
-            return await settle_unknown(
-                journal, factory, rows, read_events(events), options["row_metadata"]
+            return await reconcile(
+                journal, factory, rows, session_ids_in(events), options["row_metadata"]
             )
 
     with Journal.open(files.journal) as journal:
@@ -344,7 +344,7 @@ def _report(
         click.echo(
             f"Of {unknown:,} rows nobody knows whether they have a session: "
             f"`convergegate bulk export {files.job}` lists them, "
-            f"`bulk settle {files.job} --events FILE` may find out.",
+            f"`bulk reconcile {files.job} --events FILE` may find out.",
             err=True,
         )
     if letters is not None:

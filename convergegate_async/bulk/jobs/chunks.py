@@ -1,4 +1,4 @@
-"""Rows that are sent elsewhere: a chunk there, its settlements back.
+"""Rows that are sent elsewhere: a chunk there, its outcomes back.
 
 The key is not in a chunk: whoever works on it reads the key from its environment.
 """

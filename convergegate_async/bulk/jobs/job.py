@@ -25,7 +25,7 @@ from convergegate_async.bulk.journal.journal import (
     Journal,
     JournalError,
     RowRecord,
-    Settlement,
+    RowResult,
     State,
 )
 from convergegate_async.bulk.sending.create_many import create_or_error
@@ -123,7 +123,7 @@ class Job:
     ) -> AsyncGenerator[RowOutcome, None]:
         """Send what is to be sent, and yield each outcome once it is durable.
 
-        Rows are taken one by one; what was settled before is passed over.
+        Rows are taken one by one; what was completed before is passed over.
 
         Raises:
             AuthenticationError: The key is wrong.
@@ -255,7 +255,7 @@ class Job:
             case Decision.CHANGED:
                 self.tally.changed.append(row.row_id)
             case Decision.GIVE_UP:
-                await self._journal.settle(_given_up(row.row_id))
+                await self._journal.complete(_given_up(row.row_id))
                 self.tally.unknown += 1
         return None
 
@@ -284,7 +284,7 @@ class Job:
         )
         if wrong_key or isinstance(outcome, NotSent):
             return self._journal.forget(row_id)  # it is pending again
-        return self._journal.settle(_settlement(row_id, outcome))
+        return self._journal.complete(_row_result(row_id, outcome))
 
     def _key(self, row_id: str) -> str:
         return derive_key(self._journal.record.job, row_id)
@@ -313,14 +313,14 @@ def _broken(chunk: Sequence[Row | Problem]) -> int:
     return len({one.position for one in chunk if isinstance(one, Problem)})
 
 
-def _settlement(row_id: str, outcome: RowOutcome) -> Settlement:
+def _row_result(row_id: str, outcome: RowOutcome) -> RowResult:
     if isinstance(outcome, Created):
         session = outcome.session
-        return Settlement(
+        return RowResult(
             row_id=row_id, state=State.DONE, session_id=session.id, url=session.url
         )
     error = outcome.error
-    return Settlement(
+    return RowResult(
         row_id=row_id,
         state=State.FAILED if isinstance(outcome, Rejected) else State.UNKNOWN,
         http_status=getattr(error, "http_status", None),
@@ -329,8 +329,8 @@ def _settlement(row_id: str, outcome: RowOutcome) -> Settlement:
     )
 
 
-def _given_up(row_id: str) -> Settlement:
-    return Settlement(
+def _given_up(row_id: str) -> RowResult:
+    return RowResult(
         row_id=row_id,
         state=State.UNKNOWN,
         code="Interrupted",

@@ -17,7 +17,7 @@ class Tally:
     """How far a run has come, in rows.
 
     Attributes:
-        skipped: Settled by an earlier run.
+        skipped: Completed by an earlier run.
         not_sent: Still pending: nothing of them reached the gateway.
         unknown: Their outcome is not known; those given up from an earlier run, too.
         changed: Another row stood under their id when it was used: not sent.
@@ -37,8 +37,8 @@ class Tally:
     @property
     def seen(self) -> int:
         """Count the rows that were dealt with."""
-        settled = self.created + self.rejected + self.not_sent + self.unknown
-        return settled + self.skipped + len(self.changed) + self.invalid
+        completed = self.created + self.rejected + self.not_sent + self.unknown
+        return completed + self.skipped + len(self.changed) + self.invalid
 
     @property
     def is_complete(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
-from convergegate_async.bulk.journal.journal import Journal, Settlement, State
+from convergegate_async.bulk.journal.journal import Journal, RowResult, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory
@@ -23,7 +23,7 @@ _MUST_MATCH = ("customer_email", "amount_subtotal")
 _ALL = 2**31  # rows
 
 
-def read_events(path: Path) -> Iterator[str]:
+def session_ids_in(path: Path) -> Iterator[str]:
     """Yield the session ids that a file of webhook bodies names, each once.
 
     Args:
@@ -59,14 +59,14 @@ def _session_id(line: str) -> str | None:
     return session_id if isinstance(session_id, str) else ""
 
 
-async def settle_unknown(
+async def reconcile(
     journal: Journal,
     factory: CheckoutSessionFactory,
     rows: Iterable[Row | Problem],
     session_ids: Iterable[str],
     row_metadata: str | None = None,
 ) -> tuple[int, int]:
-    """Settle the unknown rows whose session is beyond doubt.
+    """Give the unknown rows their sessions, where those are beyond doubt.
 
     Args:
         journal: What is known of the rows.
@@ -77,7 +77,7 @@ async def settle_unknown(
             Without it a row is known by its customer, amount, addresses and metadata.
 
     Returns:
-        How many rows were settled, and how many are still unknown.
+        How many rows were reconciled, and how many are still unknown.
 
     Raises:
         JournalError: The journal belongs to another gateway, key, or mode.
@@ -104,20 +104,20 @@ async def settle_unknown(
         owners = _owners(session, asked, row_metadata)
         if len(owners) == 1:
             found[owners[0]].append(session)
-    settled = 0
+    reconciled = 0
     for row_id, sessions in found.items():
         if len(sessions) == 1:
             (session,) = sessions
-            await journal.settle(
-                Settlement(
+            await journal.complete(
+                RowResult(
                     row_id=row_id,
                     state=State.DONE,
                     session_id=session.id,
                     url=session.url,
                 )
             )
-            settled += 1
-    return settled, len(unknown) - settled
+            reconciled += 1
+    return reconciled, len(unknown) - reconciled
 
 
 def _owners(

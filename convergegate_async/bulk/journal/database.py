@@ -23,7 +23,7 @@ from .records import (
     Intent,
     JobRecord,
     RowRecord,
-    Settlement,
+    RowResult,
     State,
     reason_of,
     refusal,
@@ -56,7 +56,7 @@ CREATE TABLE rows (
   attempts INTEGER NOT NULL,
   sent_at REAL NOT NULL,
   before TEXT,         -- the state that a withdrawn intent falls back to, if any
-  completed INTEGER,   -- rising in order of settlement
+  completed INTEGER,   -- rising in order of completion
   session_id TEXT,
   url,                 -- the link; or the number of its head, if the session id follows
   http_status INTEGER,
@@ -67,7 +67,7 @@ CREATE TABLE heads (
   number INTEGER PRIMARY KEY,
   head TEXT NOT NULL UNIQUE
 );
-CREATE INDEX unsettled ON rows (position) WHERE state = 'sent';
+CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
 CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
 """
 
@@ -98,7 +98,7 @@ UPDATE rows SET state = 'sent', attempts = attempts + 1,
   before = ?, fingerprint = ?, sent_at = ?
 WHERE row_id = ?
 """
-_SETTLE = """
+_COMPLETE = """
 UPDATE rows SET state = ?, completed = ?,
   session_id = ?, url = ?, http_status = ?, code = ?, message = ?
 WHERE row_id = ? AND state IN ('sent', 'unknown')
@@ -115,7 +115,7 @@ _FAULTS = {
     "were never attempted": "attempts < 1",
     "have a broken fingerprint": "length(fingerprint) <> 16",
     "are done without a session id": "state = 'done' AND session_id IS NULL",
-    "are settled at no time": "state <> 'sent' AND completed IS NULL",
+    "were completed at no time": "state <> 'sent' AND completed IS NULL",
     "have a link that is lost": (
         "typeof(url) = 'integer' AND url NOT IN (SELECT number FROM heads)"
     ),
@@ -228,25 +228,27 @@ class Ledger:
             raise refusal(self.path, reason)
         self._changes(_INTEND_AGAIN, before, row.fingerprint, since, row.row_id)
 
-    def settle(self, outcome: Settlement) -> None:
+    def complete(self, result: RowResult) -> None:
         """Write what became of a row.
 
         Raises:
             JournalError: The row is neither `SENT` nor `UNKNOWN`.
         """
         changed = self._changes(
-            _SETTLE,
-            outcome.state,
+            _COMPLETE,
+            result.state,
             self._next(),
-            outcome.session_id,
-            self._spelled(outcome.url, outcome.session_id),
-            outcome.http_status,
-            outcome.code,
-            outcome.message,
-            outcome.row_id,
+            result.session_id,
+            self._spelled(result.url, result.session_id),
+            result.http_status,
+            result.code,
+            result.message,
+            result.row_id,
         )
         if not changed:
-            raise refusal(self.path, "a row was settled that is not under way")
+            raise refusal(
+                self.path, "a result was given of a row that is not under way"
+            )
 
     def forget(self, row_id: str) -> None:
         """Withdraw the last intent of a row.
@@ -267,7 +269,7 @@ class Ledger:
             for row in self._select(_BY_ID, row_id)
         }
 
-    def unsettled(self) -> list[RowRecord]:
+    def under_way(self) -> list[RowRecord]:
         """Return the rows that are `SENT`, by position."""
         return list(self._select(_UNSETTLED))
 

@@ -23,7 +23,7 @@ from .records import (
     JobRecord,
     JournalError,
     RowRecord,
-    Settlement,
+    RowResult,
     State,
     reason_of,
     refusal,
@@ -35,7 +35,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "RowRecord",
-    "Settlement",
+    "RowResult",
     "State",
 ]
 
@@ -127,7 +127,7 @@ class Journal:
         """
         await self._order(partial(self._ledger.intend, row))
 
-    def settle(self, outcome: Settlement) -> Awaitable[None]:
+    def complete(self, result: RowResult) -> Awaitable[None]:
         """Write what became of a row that is `SENT` or `UNKNOWN`.
 
         It is on its way when this returns, and durable when the awaitable is done;
@@ -137,7 +137,7 @@ class Journal:
             JournalError: From the awaitable: the row is in another state, or the
                 journal is broken.
         """
-        return self._order(partial(self._ledger.settle, outcome))
+        return self._order(partial(self._ledger.complete, result))
 
     def forget(self, row_id: str) -> Awaitable[None]:
         """Withdraw the last intent of a row, as provably nothing of it was sent.
@@ -154,9 +154,9 @@ class Journal:
         """Return those of the rows that are not pending, by their ids."""
         return await self._order(partial(self._ledger.lookup, row_ids))
 
-    async def unsettled(self) -> list[RowRecord]:
+    async def under_way(self) -> list[RowRecord]:
         """Return the rows that are `SENT`, by position."""
-        return await self._order(self._ledger.unsettled)
+        return await self._order(self._ledger.under_way)
 
     async def counts(self) -> dict[State, int]:
         """Return how many rows are in each state.
@@ -177,7 +177,7 @@ class Journal:
 
         Args:
             states: Which rows to return.
-            by_completion: In the order in which they were settled, and so without
+            by_completion: In the order in which they were completed, and so without
                 those that are `SENT`. Else by position.
             after: The position of the last row of the page before, whatever the
                 order; 0 for the first page.

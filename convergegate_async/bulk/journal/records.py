@@ -26,8 +26,8 @@ class JournalError(ConfigurationError):
 class State(StrEnum):
     """What is known of a row; one that is not in the journal is pending.
 
-    A row is `SENT` from before its first byte leaves until it is settled. After a
-    crash it may or may not have arrived.
+    A row is `SENT` from before its first byte leaves until its result is written.
+    After a crash it may or may not have arrived.
     """
 
     SENT = auto()
@@ -83,17 +83,17 @@ def _writable(message: str | None) -> str | None:
     return message and message.encode(errors="replace").decode()
 
 
-def _says_what(settlement: "Settlement", _: object, state: State) -> None:
+def _says_what(result: "RowResult", _: object, state: State) -> None:
     if state is State.SENT:
-        message = "a row is settled as done, failed or unknown"
+        message = "a row ends as done, failed or unknown"
         raise ValueError(message)
-    if state is State.DONE and settlement.session_id is None:
+    if state is State.DONE and result.session_id is None:
         message = "a row that is done has a session id"
         raise ValueError(message)
 
 
 @attrs.frozen
-class Settlement:
+class RowResult:
     """What became of a row that was sent.
 
     Attributes:

@@ -29,13 +29,13 @@ from convergegate_async.bulk import (
     dead_letters,
     every_row,
     new_record,
-    read_events,
     read_rows,
+    reconcile,
     result_of,
-    settle_unknown,
+    session_ids_in,
 )
 from convergegate_async.bulk.jobs.rules import KEY_WINDOW, Decision
-from convergegate_async.bulk.journal.journal import Intent, RowRecord, Settlement
+from convergegate_async.bulk.journal.journal import Intent, RowRecord, RowResult
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 COLUMNS = (
@@ -176,7 +176,7 @@ def test_a_key_is_not_trusted_for_ever(age: float) -> None:
 async def test_a_second_run_sends_nothing_again(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
-    """What is settled is passed over, also when the input comes in another order."""
+    """What is completed is passed over, also when the input comes in another order."""
     source = write_input(tmp_path / "orders.csv", 100)
     first = await run(sandbox, journal, source)
     head, *lines = (tmp_path / "orders.csv").read_text().splitlines()
@@ -239,7 +239,7 @@ async def test_an_unknown_row_is_repeated_where_that_is_wanted(
 async def test_a_row_on_its_way_when_the_job_died_is_given_up(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
-    """A row that was intended and never settled may be at the gateway: unknown."""
+    """A row that was intended and never completed may be at the gateway: unknown."""
     source = write_input(tmp_path / "orders.csv", 3)
     (first, *_) = list(read_rows(source, Reading()))
     from convergegate_async.bulk.jobs.job import fingerprint  # noqa: PLC0415 -- one use
@@ -334,7 +334,7 @@ async def _exhaust(job: Job, source: str) -> None:
 async def test_stopping_drains(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
-    """After `stop` nothing more is begun, and what is under way is settled."""
+    """After `stop` nothing more is begun, and what is under way is completed."""
     sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.05))
     source = write_input(tmp_path / "orders.csv", 500)
     rules = ResumeRules()
@@ -344,7 +344,7 @@ async def test_stopping_drains(
         await _exhaust(job, source)
 
     assert 0 < job.tally.created < 500
-    assert await journal.unsettled() == []
+    assert await journal.under_way() == []
     assert (await journal.counts())[State.DONE] == job.tally.created
 
 
@@ -360,7 +360,9 @@ async def test_more_rows_than_a_page_are_all_listed_once(
         for first in range(0, count, 1_000):
             numbers = range(first + 1, first + 1_001)
             await asyncio.gather(*[journal.intend(intent(n)) for n in numbers])
-            await asyncio.gather(*[journal.settle(done(n)) for n in reversed(numbers)])
+            await asyncio.gather(
+                *[journal.complete(done(n)) for n in reversed(numbers)]
+            )
         positions = [
             row.position
             async for row in every_row(journal, by_completion=by_completion)
@@ -377,9 +379,9 @@ def intent(number: int) -> Intent:
     )
 
 
-def done(number: int) -> Settlement:
+def done(number: int) -> RowResult:
     """Return the good end of a row."""
-    return Settlement(
+    return RowResult(
         row_id=f"order-{number}", state=State.DONE, session_id=f"cs_{number}"
     )
 
@@ -434,7 +436,7 @@ async def test_the_journal_holds_no_personal_data(
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
 
 
-# -- settling ------------------------------------------------------------------------
+# -- reconciling ---------------------------------------------------------------------
 
 
 def write_events(path: Path, sandbox: Sandbox) -> Path:
@@ -448,7 +450,7 @@ def write_events(path: Path, sandbox: Sandbox) -> Path:
 
 
 @pytest.mark.parametrize("row_metadata", ["row", None])
-async def test_unknown_rows_are_settled_by_their_webhooks(
+async def test_unknown_rows_are_reconciled_by_their_webhooks(
     row_metadata: str | None, sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
     """An event names the session; metadata, or a row that is unique, claims it."""
@@ -459,15 +461,15 @@ async def test_unknown_rows_are_settled_by_their_webhooks(
     events = write_events(tmp_path / "events.jsonl", sandbox)
 
     async with sandbox.factory() as checkout:
-        settled, left = await settle_unknown(
+        reconciled, left = await reconcile(
             journal,
             checkout,
             read_rows(source, reading),
-            read_events(events),
+            session_ids_in(events),
             row_metadata,
         )
 
-    assert (settled, left) == (4, 0)
+    assert (reconciled, left) == (4, 0)
     session_ids = [row.session_id async for row in every_row(journal)]
     assert sorted(session_ids, key=str) == sorted(sandbox.book.sessions)
 
@@ -475,7 +477,7 @@ async def test_unknown_rows_are_settled_by_their_webhooks(
 async def test_rows_that_look_alike_are_left_unknown(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
-    """H22: a session that two rows could have asked for settles neither."""
+    """H22: a session that two rows could have asked for is given to neither."""
     path = tmp_path / "orders.csv"
     source = write_input(path, 1)
     head, line = path.read_text().splitlines()
@@ -485,11 +487,11 @@ async def test_rows_that_look_alike_are_left_unknown(
     events = write_events(tmp_path / "events.jsonl", sandbox)
 
     async with sandbox.factory() as checkout:
-        settled, left = await settle_unknown(
-            journal, checkout, read_rows(source, Reading()), read_events(events)
+        reconciled, left = await reconcile(
+            journal, checkout, read_rows(source, Reading()), session_ids_in(events)
         )
 
-    assert (settled, left) == (0, 2)
+    assert (reconciled, left) == (0, 2)
 
 
 def test_a_file_that_holds_no_events_is_refused(tmp_path: Path) -> None:
@@ -498,7 +500,7 @@ def test_a_file_that_holds_no_events_is_refused(tmp_path: Path) -> None:
     path.write_text('{"id": "evt_1", "data": {}}\n\nnot json\n')
 
     with pytest.raises(ConfigurationError, match="line 3"):
-        list(read_events(path))
+        list(session_ids_in(path))
 
 
 # -- what a careless hand may do -----------------------------------------------------
@@ -537,7 +539,7 @@ async def test_a_wrong_key_leaves_its_rows_pending(
     assert sum(counts.values()) == 0
 
 
-async def test_settling_asks_with_the_job_s_own_key_only(
+async def test_reconciling_asks_with_the_job_s_own_key_only(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
     """Another key is refused, before it could say that nothing was found."""
@@ -546,9 +548,7 @@ async def test_settling_asks_with_the_job_s_own_key_only(
 
     async with other as checkout:
         with pytest.raises(JournalError, match="another API key"):
-            await settle_unknown(
-                journal, checkout, read_rows(source, Reading()), ["cs_1"]
-            )
+            await reconcile(journal, checkout, read_rows(source, Reading()), ["cs_1"])
 
 
 async def test_a_job_that_was_stopped_does_not_begin(

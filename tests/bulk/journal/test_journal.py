@@ -25,7 +25,7 @@ from convergegate_async.bulk.journal.journal import (
     Journal,
     JournalError,
     RowRecord,
-    Settlement,
+    RowResult,
     State,
 )
 
@@ -56,16 +56,16 @@ def an_intent(number: int, *, mark: bytes = MARK, sent_at: float = 0.0) -> Inten
     return Intent(f"order-{number}", number, mark, sent_at)
 
 
-def a_success(number: int) -> Settlement:
+def a_success(number: int) -> RowResult:
     """Return the good end of that row."""
     session_id = f"session-{number}"
-    return Settlement(f"order-{number}", State.DONE, session_id, LINK + session_id)
+    return RowResult(f"order-{number}", State.DONE, session_id, LINK + session_id)
 
 
 async def fill(journal: Journal, rows: int) -> None:
     """Bring so many rows to a good end."""
     await asyncio.gather(*[journal.intend(an_intent(n + 1)) for n in range(rows)])
-    await asyncio.gather(*[journal.settle(a_success(n + 1)) for n in range(rows)])
+    await asyncio.gather(*[journal.complete(a_success(n + 1)) for n in range(rows)])
 
 
 async def every(journal: Journal, *, by_completion: bool = False) -> list[RowRecord]:
@@ -133,7 +133,7 @@ class Model:
             sent_at=known.sent_at if in_doubt else row.sent_at,
         )
 
-    def settle(self, outcome: Settlement) -> None:
+    def complete(self, outcome: RowResult) -> None:
         """The same, for an outcome."""
         known = self.rows.get(outcome.row_id)
         if known is None or known.state not in {State.SENT, State.UNKNOWN}:
@@ -164,7 +164,7 @@ class Model:
         return sorted(self.rows.values(), key=lambda row: row.position)
 
     def as_completed(self) -> list[RowRecord]:
-        """Return what is settled, in order of completion."""
+        """Return what is completed, in order of completion."""
         rows = [self.rows[name] for name in self.finished]
         return [row for row in rows if row.state is not State.SENT]
 
@@ -184,7 +184,7 @@ intents = st.builds(
     st.floats(0, 1e10),
 )
 ends = st.builds(
-    Settlement,
+    RowResult,
     names,
     st.sampled_from([State.FAILED, State.UNKNOWN]),
     texts,
@@ -195,11 +195,11 @@ ends = st.builds(
 )
 session_ids = st.text("abc_-", min_size=1, max_size=22)
 links = st.one_of(texts, session_ids, session_ids.map(LINK.__add__))
-successes = st.builds(Settlement, names, st.just(State.DONE), session_ids, links)
+successes = st.builds(RowResult, names, st.just(State.DONE), session_ids, links)
 reopening = st.none()
 steps = st.one_of(intents, intents, ends, successes, names, reopening)
 histories = st.lists(steps, min_size=10, max_size=40)
-Step = Intent | Settlement | str | float | None
+Step = Intent | RowResult | str | float | None
 
 
 def expected(model: Model, step: Step) -> bool:
@@ -208,8 +208,8 @@ def expected(model: Model, step: Step) -> bool:
         match step:
             case Intent():
                 model.intend(step)
-            case Settlement():
-                model.settle(step)
+            case RowResult():
+                model.complete(step)
             case str():
                 model.forget(step)
             case _:
@@ -227,8 +227,8 @@ async def refused(journal: Journal, step: Step) -> bool:
                 await journal.intend(an_intent(1, sent_at=step))
             case Intent():
                 await journal.intend(step)
-            case Settlement():
-                await journal.settle(step)
+            case RowResult():
+                await journal.complete(step)
             case str():
                 await journal.forget(step)
             case _:
@@ -269,7 +269,7 @@ def test_a_journal_knows_what_a_dict_would(
         assert await journal.rows(states) == of(states, rows)
         assert await journal.rows(states, by_completion=True) == of(states, completed)
         assert await journal.lookup("abcdefgh") == model.rows
-        assert await journal.unsettled() == of({State.SENT}, rows)
+        assert await journal.under_way() == of({State.SENT}, rows)
         assert await journal.counts() == {
             state: sum(row.state is state for row in rows) for state in State
         }
@@ -278,8 +278,8 @@ def test_a_journal_knows_what_a_dict_would(
         asyncio.run(live(Path(folder, "a.journal")))
 
 
-FAILURE = Settlement("order-1", State.FAILED)
-DOUBT = Settlement("order-1", State.UNKNOWN)
+FAILURE = RowResult("order-1", State.FAILED)
+DOUBT = RowResult("order-1", State.UNKNOWN)
 STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
     "new": ([1.0], (State.SENT, 1, 1.0)),
     "withdrawn": ([1.0, "order-1"], None),
@@ -321,7 +321,7 @@ REFUSED: dict[str, list[Step]] = {
     "outcome of a row that is done": [1.0, a_success(1), FAILURE],
     "outcome of a row that has failed": [1.0, FAILURE, a_success(1)],
     "withdrawal of a row that is pending": ["order-1"],
-    "withdrawal of a row that is settled": [1.0, FAILURE, "order-1"],
+    "withdrawal of a row that is completed": [1.0, FAILURE, "order-1"],
 }
 
 
@@ -362,7 +362,7 @@ async def interrogate(path: Path) -> None:
     """Ask for everything; only JournalError may come of it."""
     try:
         with Journal.open(path) as journal:
-            for ask in (journal.check, journal.rows, journal.counts, journal.unsettled):
+            for ask in (journal.check, journal.rows, journal.counts, journal.under_way):
                 await ask()
     except JournalError:
         pass
@@ -408,7 +408,7 @@ WORKER = """
             row_id, session_id = f"order-{number}", f"session-{number}"
             await journal.intend(Intent(row_id, number, bytes(16), 0.0))
             print("sent", row_id, flush=True)
-            await journal.settle(Settlement(row_id, State.DONE, session_id))
+            await journal.complete(RowResult(row_id, State.DONE, session_id))
             print("done", row_id, flush=True)
 
     async def main():
@@ -458,8 +458,8 @@ async def test_an_outcome_on_its_way_is_not_lost(path: Path) -> None:
     with Journal.create(path, RECORD) as journal:
         await journal.intend(an_intent(1))
         await journal.intend(an_intent(2))
-        journal.settle(a_success(1))  # type: ignore[unused-awaitable]  # on purpose
-        asyncio.ensure_future(journal.settle(a_success(2))).cancel()
+        journal.complete(a_success(1))  # type: ignore[unused-awaitable]  # on purpose
+        asyncio.ensure_future(journal.complete(a_success(2))).cancel()
 
     with Journal.open(path) as journal:
         assert (await journal.counts())[State.DONE] == 2
@@ -470,7 +470,7 @@ def test_a_journal_outlives_its_event_loop(path: Path) -> None:
 
     async def leave() -> None:
         await journal.intend(an_intent(1))
-        journal.settle(a_success(1))  # type: ignore[unused-awaitable]  # on purpose
+        journal.complete(a_success(1))  # type: ignore[unused-awaitable]  # on purpose
 
     with Journal.create(path, RECORD) as journal:
         asyncio.run(leave())
@@ -494,8 +494,8 @@ STARVED = """
                 print(number - 1, error)
                 break
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-        failure = Settlement("order-1", State.FAILED)
-        for ask in (journal.counts(), journal.settle(failure)):
+        failure = RowResult("order-1", State.FAILED)
+        for ask in (journal.counts(), journal.complete(failure)):
             try:
                 await ask
             except JournalError as error:
@@ -535,7 +535,10 @@ async def test_a_full_disk_is_named(path: Path) -> None:
             return_exceptions=True,
         )
 
-    assert {str(error) for error in errors} == {
+    failures = [error for error in errors if error is not None]
+    assert failures
+    assert errors[-len(failures) :] == failures  # after the first all of them
+    assert {str(error) for error in failures} == {
         f"journal {path}: the disk is full; make room, then resume"
     }
 
@@ -694,16 +697,16 @@ async def test_a_closed_journal_does_nothing(path: Path) -> None:
     with pytest.raises(JournalError, match="is closed"):
         await journal.intend(an_intent(1))
     with pytest.raises(JournalError, match="is closed"):
-        await journal.settle(a_success(1))
+        await journal.complete(a_success(1))
 
 
 @pytest.mark.parametrize(
     ("state", "session_id"), [(State.SENT, "session-1"), (State.DONE, None)]
 )
-def test_a_settlement_says_what_happened(state: State, session_id: str | None) -> None:
-    """A row is not settled as under way, nor as done without a session."""
+def test_a_result_says_what_happened(state: State, session_id: str | None) -> None:
+    """No row ends as under way, nor as done without a session."""
     with pytest.raises(ValueError, match="a row"):
-        Settlement("order-1", state, session_id)
+        RowResult("order-1", state, session_id)
 
 
 # -- contents ------------------------------------------------------------------------
@@ -727,7 +730,7 @@ async def test_links_of_many_kinds_come_back(path: Path) -> None:
     ]
     with Journal.create(path, RECORD) as journal:
         await asyncio.gather(*[journal.intend(an_intent(n)) for n in range(1, 251)])
-        await asyncio.gather(*[journal.settle(end) for end in ends])
+        await asyncio.gather(*[journal.complete(end) for end in ends])
         rows = await journal.rows()
 
     assert [row.url for row in rows] == [end.url for end in ends]
@@ -737,7 +740,7 @@ async def test_half_a_character_does_no_harm(path: Path) -> None:
     """The gateway's words may hold what no file can."""
     with Journal.create(path, RECORD) as journal:
         await journal.intend(an_intent(1))
-        await journal.settle(Settlement("order-1", State.FAILED, message="no \ud83d"))
+        await journal.complete(RowResult("order-1", State.FAILED, message="no \ud83d"))
         [row] = await journal.rows()
 
     assert row.message == "no ?"
@@ -750,7 +753,7 @@ DAMAGES = {
     "are done without a session id: 1": (
         "UPDATE rows SET session_id = NULL WHERE position = 1"
     ),
-    "are settled at no time: 9": "UPDATE rows SET completed = NULL",
+    "were completed at no time: 9": "UPDATE rows SET completed = NULL",
     "have a link that is lost: 9": "DELETE FROM heads",
     "share their session id: 2": (
         "UPDATE rows SET session_id = 'session-1' WHERE position = 2"
@@ -793,11 +796,11 @@ async def test_an_unreadable_page_is_reported(path: Path, image: bytes) -> None:
 
 async def test_only_documented_fields_are_on_the_disk(path: Path) -> None:
     """Take away what is documented, and no text is left in the file and its WAL."""
-    failure = Settlement("order-9", State.FAILED, code="ServerError", message="odd")
+    failure = RowResult("order-9", State.FAILED, code="ServerError", message="odd")
     with Journal.create(path, RECORD) as journal:
         await fill(journal, 8)
         await journal.intend(an_intent(9))
-        await journal.settle(failure)
+        await journal.complete(failure)
         rows = await journal.rows()
         file = path.read_bytes()  # noqa: ASYNC240 -- nothing else runs
         wal = path.with_name(f"{path.name}-wal").read_bytes()
