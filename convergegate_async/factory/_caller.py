@@ -108,7 +108,7 @@ class Caller:
         try:
             result = await self._send(call)
             if isinstance(result, Finding):
-                result = await self._settle(call, result)
+                result = await self._look_after(call, result)
         except asyncio.CancelledError:
             if operation.writes and call.is_doubtful:
                 self.life.note_unknown(operation.idempotency_key)
@@ -274,7 +274,7 @@ class Caller:
             )
         return True
 
-    async def _settle(self, call: Call[A], finding: Finding) -> A | Finding:
+    async def _look_after(self, call: Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
         look = call.operation.look
         if look is None or self.policy.max_attempts == 1:

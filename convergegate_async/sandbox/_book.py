@@ -58,7 +58,7 @@ class BookedRefund:
     reason: str | None
     metadata: Mapping[str, str] | None
     created_at: int
-    settles_at: float
+    ends_at: float
     status: RefundStatus = RefundStatus.PENDING
 
     def spelled(self) -> dict[str, object]:
@@ -286,12 +286,12 @@ class Book:
             reason=request.reason,
             metadata=request.metadata,
             created_at=int(self._now()),
-            settles_at=self._now() + REFUND_TIME,
+            ends_at=self._now() + REFUND_TIME,
         )
         session.refunds.append(refund)
         self._changed[session.id] = session
         self.refunds[refund.id] = refund
-        self._remind(refund.settles_at, refund.id)
+        self._remind(refund.ends_at, refund.id)
         self._tell(EventType.REFUND_CREATED, session, refund)
         return refund
 
@@ -301,7 +301,7 @@ class Book:
         while self._due and self._due[0][0] <= now:
             when, identifier = heapq.heappop(self._due)
             if identifier in self.refunds:
-                self._settle(self.refunds[identifier])
+                self._finish(self.refunds[identifier])
             elif identifier in self.sessions:
                 self._advance(self.sessions[identifier], when)
 
@@ -318,7 +318,7 @@ class Book:
                 self._remind(session.confirms_at, session.id)
         for refund in session.refunds:
             self.refunds[refund.id] = refund
-            self._remind(refund.settles_at, refund.id)
+            self._remind(refund.ends_at, refund.id)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -346,7 +346,7 @@ class Book:
         session.confirms_at = None
         self._tell(EventType.SESSION_COMPLETED, session)
 
-    def _settle(self, refund: BookedRefund) -> None:
+    def _finish(self, refund: BookedRefund) -> None:
         if refund.status is not RefundStatus.PENDING:
             return
         session = self.sessions[refund.session_id]

@@ -121,7 +121,7 @@ def _spell_session(session: BookedSession) -> dict[str, object]:
                 "reason": refund.reason,
                 "metadata": dict(refund.metadata or {}),
                 "created_at": refund.created_at,
-                "settles_at": refund.settles_at,
+                "ends_at": refund.ends_at,
                 "status": refund.status,
             }
             for refund in session.refunds

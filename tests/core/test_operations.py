@@ -323,7 +323,7 @@ def test_pay_is_a_post_of_the_code() -> None:
 
 
 def test_pay_is_never_repeated_in_doubt() -> None:
-    """A code is used once, so a lost payment is settled by looking."""
+    """A code is used once, so a lost payment is looked after."""
     operation = pay_checkout_session("s1", CODE)
 
     assert operation.repeat is Repeat.NEVER

@@ -1,4 +1,4 @@
-"""Taking a code: sent once, settled by looking, and shown to nobody."""
+"""Taking a code: sent once, looked after, and shown to nobody."""
 
 import asyncio
 import json
@@ -252,7 +252,7 @@ async def test_a_refusal_is_final(status: int, kind: type[CallError]) -> None:
 async def test_what_may_have_been_done_is_looked_at_instead(
     first: HttpResponse | Failure,
 ) -> None:
-    """After an unknown outcome the code is not sent again; a look settles it."""
+    """After an unknown outcome the code is not sent again; a look finds out."""
     transport = ScriptedTransport(first, shows("completed"))
     async with scripted_factory(transport) as checkout:
         session = await checkout.pay(ID, CODE)
@@ -295,11 +295,11 @@ async def test_a_lasting_429_is_a_refusal() -> None:
     assert methods(transport) == ["POST"] * 3
 
 
-# -- settled by looking ---------------------------------------------------------------
+# -- looked after ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", ["completed", "expired"])
-async def test_a_final_session_settles_a_lost_payment(status: str) -> None:
+async def test_a_final_session_answers_a_lost_payment(status: str) -> None:
     """`completed` and `expired` are answers, and carry the payment's account."""
     transport = ScriptedTransport(LOST, shows("open"), shows("pending"), shows(status))
     still = StillWorld()
@@ -312,7 +312,7 @@ async def test_a_final_session_settles_a_lost_payment(status: str) -> None:
     assert session.call.elapsed == pytest.approx(sum(still.slept))
 
 
-async def test_settling_looks_past_what_may_pass() -> None:
+async def test_looking_passes_over_what_may_pass() -> None:
     """A look that fails for now is made again."""
     transport = ScriptedTransport(
         LOST, *[answered(503)] * 3, *[LOST] * 3, answered(429), shows("completed")
@@ -354,7 +354,7 @@ async def test_a_look_that_is_refused_leaves_it_unknown(status: int) -> None:
     assert methods(transport) == ["POST", "GET"]
 
 
-async def test_another_session_s_answer_settles_nothing() -> None:
+async def test_another_session_s_answer_proves_nothing() -> None:
     """A look that shows another session is not believed."""
     transport = ScriptedTransport(LOST, shows("completed", "another"))
     async with scripted_factory(transport) as checkout:
@@ -365,7 +365,7 @@ async def test_another_session_s_answer_settles_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_one_attempt_settles_nothing(status: int) -> None:
+async def test_one_attempt_makes_no_look(status: int) -> None:
     """With `max_attempts` of 1 an unknown outcome is raised without a look."""
     for first in (LOST, answered(status)):
         transport = ScriptedTransport(first)
@@ -421,7 +421,7 @@ async def test_a_payment_whose_answer_broke_is_found_paid(
 async def test_a_payment_that_stays_unknown_ends_in_time(
     kind: FaultKind, sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """Settling keeps to the deadline of the call."""
+    """Looking keeps to the deadline of the call."""
     async with sandbox.factory(timeouts=Timeouts(total=5, attempt=0.2)) as checkout:
         session_id = await opened(checkout, order)
         sandbox.faults.add(Fault(kind, operation="pay"))
@@ -436,7 +436,7 @@ async def test_a_payment_that_stays_unknown_ends_in_time(
     assert sandbox.count("pay") == 1
 
 
-async def test_closing_ends_the_settling() -> None:
+async def test_closing_ends_the_looking() -> None:
     """A payment that is being looked at when the factory closes is unknown at once."""
     pausing = asyncio.Event()
 
@@ -489,8 +489,8 @@ async def test_a_cancelled_payment_surfaces_at_once_and_is_warned_of(
     assert CODE not in shown(caught.value)
 
 
-async def test_a_payment_cancelled_while_settling_makes_no_further_look() -> None:
-    """Cancelling in a pause of the settling surfaces at once."""
+async def test_a_payment_cancelled_while_looking_makes_no_further_look() -> None:
+    """Cancelling in a pause between looks surfaces at once."""
     pausing = asyncio.Event()
 
     async def sleep(_: float, interrupt: asyncio.Event) -> None:

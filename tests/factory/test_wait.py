@@ -137,7 +137,7 @@ class Sleeper:
         return StillWorld().world(sleep=self.sleep)
 
 
-async def settle() -> None:
+async def let_tasks_run() -> None:
     """Let everything run that can."""
     for _ in range(20):
         await asyncio.sleep(0)
@@ -453,7 +453,7 @@ async def test_news_of_another_session_does_not(other: str | None) -> None:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
         checkout.notify(news(other))
-        await settle()
+        await let_tasks_run()
         looks = len(transport.sent)
         checkout.notify(news(ID))
         await waiting
@@ -469,7 +469,7 @@ async def test_news_does_not_count_as_an_answer() -> None:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
         checkout.notify(news(ID))
-        await settle()
+        await let_tasks_run()
         early = waiting.done()
         checkout.notify(news(ID))
         session = await waiting
@@ -499,12 +499,12 @@ async def test_news_wakes_everybody_who_waits_for_the_session() -> None:
     async with scripted_factory(transport, world=sleeper.world()) as checkout:
         waits = [asyncio.create_task(checkout.wait(ID)) for _ in range(3)]
         other = asyncio.create_task(checkout.wait("another"))
-        await settle()
+        await let_tasks_run()
         paused = sleeper.pauses
         transport.status = "completed"
         checkout.notify(news(ID))
         sessions = await asyncio.gather(*waits)
-        await settle()
+        await let_tasks_run()
         lasting = not other.done()
         checkout.notify(news("another"))
         last = await other
@@ -613,7 +613,7 @@ async def test_cancelling_a_pause_surfaces_at_once() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         checkout.notify(news(ID))
-        await settle()
+        await let_tasks_run()
 
     assert len(transport.sent) == 1
     assert asyncio.all_tasks() == before

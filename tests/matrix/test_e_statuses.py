@@ -171,9 +171,9 @@ async def check_cell(
     assert (error.http_status, error.retry_after) == (status, hint), case
     assert error.phase == ("status" if letter in "UKH" else None), case
     assert all(request is own[0] for request in own), f"{case}: not one message"
-    settles = letter in "UH" and operation in ("pay", "refund")
-    assert (looks > 0) is settles, f"{case}: {looks} looks"
-    assert (error.session is not None) is settles, case
+    is_looked_after = letter in "UH" and operation in ("pay", "refund")
+    assert (looks > 0) is is_looked_after, f"{case}: {looks} looks"
+    assert (error.session is not None) is is_looked_after, case
     pauses = still.slept[: attempts - 1]
     least = max(hint or 0.0, 1.0 if status == 409 else 0.0)
     for number, pause in enumerate(pauses):
@@ -317,7 +317,7 @@ def check_agreement(
         assert result.outcome is not Outcome.NOT_SENT, case
         assert result.attempts == seen, f"{case}: {result!r}"
     else:
-        # A pay of unknown outcome was settled by looking: the looks are not its own.
+        # A pay of unknown outcome was looked after: the looks are not its own.
         assert result.call.attempts == seen, case
         assert result.call.unknown_attempts <= seen, case
 

@@ -356,7 +356,7 @@ def test_who_gave_no_address_gets_no_event(shelf: Shelf) -> None:
 
 
 def test_what_is_due_comes_back_with_a_session(shelf: Shelf) -> None:
-    """A restored book confirms, expires and settles as the first would have."""
+    """A restored book confirms, expires and refunds as the first would have."""
     confirming, expiring, refunding = shelf.open(), shelf.open(), shelf.open()
     shelf.pay(confirming, "012345")
     shelf.pay(refunding, "123456")
@@ -367,11 +367,11 @@ def test_what_is_due_comes_back_with_a_session(shelf: Shelf) -> None:
 
     other.pass_time(2)
     confirmed = (confirming.status, confirming.payments)
-    settled = other.book.refunds[refunding.refunds[0].id].status
+    ended = other.book.refunds[refunding.refunds[0].id].status
     other.pass_time(DAY)
 
     assert confirmed == (SessionStatus.COMPLETED, 1)
-    assert settled is RefundStatus.SUCCEEDED
+    assert ended is RefundStatus.SUCCEEDED
     assert expiring.status is SessionStatus.EXPIRED
     assert other.events() == [
         "refund.succeeded",
@@ -381,7 +381,7 @@ def test_what_is_due_comes_back_with_a_session(shelf: Shelf) -> None:
 
 
 def test_what_is_over_does_not_come_back(shelf: Shelf) -> None:
-    """Final sessions and settled refunds are restored as they are, in silence."""
+    """Final sessions and ended refunds are restored as they are, in silence."""
     paid, expired = shelf.open(), shelf.open()
     shelf.pay(paid, "123456")
     shelf.refund(paid, 1)

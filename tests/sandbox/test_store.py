@@ -32,7 +32,7 @@ async def test_a_restart_brings_everything_back(
         found = await checkout.retrieve(paid.id)
         sandbox.advance(2)
         confirmed = await checkout.retrieve(pending.id)
-        settled = await checkout.retrieve_refund(refund.id)
+        ended = await checkout.retrieve_refund(refund.id)
         new = await checkout.create(order)
         url = sandbox.base_url
 
@@ -41,7 +41,7 @@ async def test_a_restart_brings_everything_back(
     assert found.metadata == order.metadata
     assert str(found.url).startswith(url)
     assert confirmed.status is SessionStatus.COMPLETED
-    assert settled.status == "succeeded"
+    assert ended.status == "succeeded"
     assert new.id not in {paid.id, pending.id}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

@@ -37,7 +37,7 @@ HEALTHY = http(SESSION)
 DEADLINE = 0.4  # seconds
 ATTEMPT = 0.15
 GRACE = 0.25
-PAY_DEADLINE = 0.25  # settling takes all of it
+PAY_DEADLINE = 0.25  # looking takes all of it
 REST = 0.05  # for what is under way to arrive
 TWICE = RetryPolicy(max_attempts=2, base_delay=0.001)
 _KEY_HEADER = re.compile(rb"\r\nidempotency-key: *([^\r]*)\r", re.IGNORECASE)
