@@ -59,7 +59,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> web.RouteDef:
 
     async def take(request: web.Request) -> web.Response:
         body = await read_body(request.content.iter_any())
-        receipt = await receiver.receive(body, request.headers, get_checkout(request))
-        return web.Response(status=receipt.status, text=receipt.text)
+        reply = await receiver.receive(body, request.headers, get_checkout(request))
+        return web.Response(status=reply.status, text=reply.text)
 
     return web.post(path, take)

@@ -96,9 +96,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> URLPattern:
     @require_POST
     async def take(request: HttpRequest) -> HttpResponse:
         body = request.read(ENOUGH)
-        receipt = await receiver.receive(body, request.headers, get_checkout(request))
-        return HttpResponse(
-            receipt.text, status=receipt.status, content_type="text/plain"
-        )
+        reply = await receiver.receive(body, request.headers, get_checkout(request))
+        return HttpResponse(reply.text, status=reply.status, content_type="text/plain")
 
     return route(path, take)

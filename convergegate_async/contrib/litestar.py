@@ -71,9 +71,9 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> HTTPRouteHandler:
     async def take(request: Request[object, object, State]) -> Response[str]:
         async with aclosing(request.stream()) as chunks:
             body = await read_body(chunks)
-        receipt = await receiver.receive(
+        reply = await receiver.receive(
             body, request.scope["headers"], get_checkout(request)
         )
-        return Response(receipt.text, status_code=receipt.status)
+        return Response(reply.text, status_code=reply.status)
 
     return take

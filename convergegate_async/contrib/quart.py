@@ -55,7 +55,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> Blueprint:
     @blueprint.post(path)
     async def take() -> Response:
         body = await read_body(request.body)
-        receipt = await receiver.receive(body, request.headers, get_checkout())
-        return Response(receipt.text, receipt.status, mimetype="text/plain")
+        reply = await receiver.receive(body, request.headers, get_checkout())
+        return Response(reply.text, reply.status, mimetype="text/plain")
 
     return blueprint

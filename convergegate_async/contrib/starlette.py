@@ -60,9 +60,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> Route:
     async def take(request: Request) -> PlainTextResponse:
         async with aclosing(request.stream()) as chunks:
             body = await read_body(chunks)
-        receipt = await receiver.receive(
-            body, request.headers.raw, get_checkout(request)
-        )
-        return PlainTextResponse(receipt.text, receipt.status)
+        reply = await receiver.receive(body, request.headers.raw, get_checkout(request))
+        return PlainTextResponse(reply.text, reply.status)
 
     return Route(path, take, methods=["POST"])

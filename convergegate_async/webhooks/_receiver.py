@@ -31,7 +31,7 @@ _logger = logging.getLogger("convergegate_async")
 
 
 @attrs.frozen
-class Receipt:
+class WebhookReply:
     """What to answer to a delivery."""
 
     status: int
@@ -71,11 +71,11 @@ class WebhookReceiver:
         self._handler_timeout = handler_timeout
         self._answer_first = answer_first
         self._under_way: set[str] = set()
-        self._later: set[asyncio.Task[Receipt]] = set()
+        self._later: set[asyncio.Task[WebhookReply]] = set()
 
     async def receive(
         self, body: bytes, headers: object, factory: CheckoutSessionFactory
-    ) -> Receipt:
+    ) -> WebhookReply:
         """Judge a delivery, act on it, and return what to answer.
 
         Args:
@@ -87,11 +87,11 @@ class WebhookReceiver:
             TypeError: *body* is not bytes-like.
         """
         event = self._verified(body, headers)
-        if isinstance(event, Receipt):
+        if isinstance(event, WebhookReply):
             return event
         if event.id in self._under_way:
             # The first delivery may still fail; then this one is not the last.
-            return Receipt(503, "under way: deliver again")
+            return WebhookReply(503, "under way: deliver again")
         self._under_way.add(event.id)
         try:
             return await self._take(event, factory)
@@ -104,7 +104,7 @@ class WebhookReceiver:
 
     async def _take(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> Receipt:
+    ) -> WebhookReply:
         if event.stale:
             refusal = await self._confirm(event, factory)
             if refusal is not None:
@@ -115,19 +115,19 @@ class WebhookReceiver:
         task = asyncio.create_task(self._act(event, factory))
         self._later.add(task)
         task.add_done_callback(self._later.discard)
-        return Receipt(200, "taken")
+        return WebhookReply(200, "taken")
 
     async def _act(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> Receipt:
+    ) -> WebhookReply:
         """Claim the event, run the handler, and give the event back if it fails."""
         try:
             claimed = await self._claim(event)
         except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
             _tell_failure("claiming", event, error)
-            return Receipt(500, "deliver again")
+            return WebhookReply(500, "deliver again")
         if not claimed:
-            return Receipt(200, "known already")
+            return WebhookReply(200, "known already")
         done = False
         try:
             async with asyncio.timeout(self._handler_timeout):
@@ -138,7 +138,7 @@ class WebhookReceiver:
         finally:
             if not done:
                 await self._release(event)
-        return Receipt(200, "done") if done else Receipt(500, "deliver again")
+        return WebhookReply(200, "done") if done else WebhookReply(500, "deliver again")
 
     async def _claim(self, event: WebhookEvent) -> bool:
         """Claim to the end: a claim that is granted to nobody would lose the event."""
@@ -165,18 +165,18 @@ class WebhookReceiver:
         except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
             _tell_failure("releasing", event, error)
 
-    def _verified(self, body: bytes, headers: object) -> WebhookEvent | Receipt:
+    def _verified(self, body: bytes, headers: object) -> WebhookEvent | WebhookReply:
         try:
             return self._verifier.verify(body, headers)  # type: ignore[arg-type]  # it takes any shape
         except WebhookError as error:
             if isinstance(error, StaleWebhookError) and error.event is not None:
                 return error.event
             _logger.warning("a webhook delivery was refused: %s", error.reason)
-            return Receipt(error.http_status, "refused")
+            return WebhookReply(error.http_status, "refused")
 
     async def _confirm(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> Receipt | None:
+    ) -> WebhookReply | None:
         """Confirm a stale event; what the gateway denies is taken, and not acted upon.
 
         Returns:
@@ -189,7 +189,11 @@ class WebhookReceiver:
             denied = isinstance(
                 error, NotFoundError | BadPayloadError | InvalidFieldError
             )
-            return Receipt(200, "denied") if denied else Receipt(500, "deliver again")
+            return (
+                WebhookReply(200, "denied")
+                if denied
+                else WebhookReply(500, "deliver again")
+            )
         return None
 
 

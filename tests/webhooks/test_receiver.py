@@ -154,9 +154,9 @@ async def test_the_handler_has_run_before_the_answer(
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop)
 
-    receipt = await receiver.receive(*delivery(session_id="s1"), checkout)
+    reply = await receiver.receive(*delivery(session_id="s1"), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert shop.seen == [
         WebhookEvent(id="evt_1", type="session.completed", session_id="s1")
     ]
@@ -198,9 +198,9 @@ async def test_a_second_delivery_is_answered_and_not_handled(
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop, claims=kind())
 
-    receipts = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
+    replies = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
 
-    assert [receipt.status for receipt in receipts] == [200, 200, 200]
+    assert [reply.status for reply in replies] == [200, 200, 200]
     assert len(shop.seen) == 1
 
 
@@ -212,11 +212,11 @@ async def test_deliveries_at_the_same_time_are_handled_once(
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop, claims=kind())
 
-    receipts = await asyncio.gather(
+    replies = await asyncio.gather(
         *[receiver.receive(*delivery(), checkout) for _ in range(5)]
     )
 
-    assert sorted(receipt.status for receipt in receipts) == [200, *[503] * 4]
+    assert sorted(reply.status for reply in replies) == [200, *[503] * 4]
     assert len(shop.seen) == 1
 
 
@@ -277,9 +277,9 @@ async def test_an_event_that_could_not_be_handled_is_delivered_again(
     shop = Shop(error, None)
     receiver = WebhookReceiver(VERIFIER, shop, claims=kind())
 
-    receipts = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
+    replies = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
 
-    assert [receipt.status for receipt in receipts] == [500, 200, 200]
+    assert [reply.status for reply in replies] == [500, 200, 200]
     assert len(shop.seen) == 2
 
 
@@ -290,11 +290,11 @@ async def test_a_handler_that_takes_too_long_is_stopped(
     shop = BusyShop()
     receiver = WebhookReceiver(VERIFIER, shop, handler_timeout=0.01)
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
     shop.door.set()
     await asyncio.sleep(0)
 
-    assert receipt.status == 500
+    assert reply.status == 500
     assert shop.ended == []
 
 
@@ -307,9 +307,9 @@ async def test_an_event_that_took_too_long_is_delivered_again(
     await receiver.receive(*delivery(), checkout)
     shop.door.set()
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert shop.ended == ["evt_1"]
 
 
@@ -401,10 +401,10 @@ async def test_a_refused_delivery_is_not_handled(
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop)
 
-    receipt = await receiver.receive(body, headers, checkout)
+    reply = await receiver.receive(body, headers, checkout)
 
     (record,) = caplog.records
-    assert (receipt.status, receipt.text) == (status, "refused")
+    assert (reply.status, reply.text) == (status, "refused")
     assert shop.seen == []
     assert record.levelno == logging.WARNING
     assert "CANARY" not in caplog.text
@@ -419,9 +419,9 @@ async def test_a_refused_delivery_claims_nothing(
     body, headers = delivery()
     await receiver.receive(body, {**headers, "Sec-Signature": "0" * 64}, checkout)
 
-    receipt = await receiver.receive(body, headers, checkout)
+    reply = await receiver.receive(body, headers, checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert len(shop.seen) == 1
 
 
@@ -444,9 +444,9 @@ async def test_a_stale_event_is_confirmed_and_handled() -> None:
     receiver = WebhookReceiver(VERIFIER, shop)
 
     async with scripted_factory(transport) as checkout:
-        receipt = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
+        reply = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert [sent.method for sent in transport.sent] == ["GET"]
     assert [(event.id, event.stale) for event in shop.seen] == [("evt_1", True)]
 
@@ -458,9 +458,9 @@ async def test_a_replayed_event_is_not_handled_again() -> None:
 
     async with scripted_factory(transport) as checkout:
         await receiver.receive(*delivery(session_id="s1"), checkout)
-        receipt = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
+        reply = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert len(shop.seen) == 1
 
 
@@ -489,9 +489,9 @@ async def test_a_stale_event_that_is_not_confirmed_is_not_handled(
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
 
     async with scripted_factory(transport) as checkout:
-        receipt = await receiver.receive(*delivery(age=HOUR, **data), checkout)
+        reply = await receiver.receive(*delivery(age=HOUR, **data), checkout)
 
-    assert receipt.status == status
+    assert reply.status == status
     assert shop.seen == []
     assert claims.asked == []
 
@@ -515,12 +515,12 @@ async def test_a_stale_event_is_handled_once_it_can_be_confirmed() -> None:
     receiver = WebhookReceiver(VERIFIER, shop)
 
     async with scripted_factory(transport) as checkout:
-        receipts = [
+        replies = [
             await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
             for _ in range(2)
         ]
 
-    assert [receipt.status for receipt in receipts] == [500, 200]
+    assert [reply.status for reply in replies] == [500, 200]
     assert len(shop.seen) == 1
 
 
@@ -564,9 +564,9 @@ async def test_a_release_that_fails_is_reported(
     shop = Shop(ZeroDivisionError("john@example.com"))
     receiver = WebhookReceiver(VERIFIER, shop, claims=FailingClaims("release"))
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
 
-    assert receipt.status == 500
+    assert reply.status == 500
     assert "releasing webhook event 'evt_1' failed: OSError" in caplog.text
     assert "john" not in caplog.text
 
@@ -609,9 +609,9 @@ async def test_an_event_whose_handler_was_cancelled_is_handled_later(
     await shop.busy.wait()
     await cancelled(receiving, shop.door)
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert shop.began == ["evt_1", "evt_1"]
     assert shop.ended == ["evt_1"]
 
@@ -629,9 +629,9 @@ async def test_no_cancellation_leaves_a_claim_behind(
     await cancelled(receiving, claims.door)
     before = len(shop.seen)
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert len(shop.seen) == before + 1
 
 
@@ -664,9 +664,9 @@ async def test_a_hang_up_does_not_undo_what_was_done(
     await claims.busy.wait()
     await cancelled(receiving, claims.door)
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert len(shop.seen) == 1
 
 
@@ -680,12 +680,12 @@ async def test_who_answers_first_handles_later(
     shop = BusyShop()
     receiver = WebhookReceiver(VERIFIER, shop, answer_first=True)
 
-    receipt = await receiver.receive(*delivery(), checkout)
+    reply = await receiver.receive(*delivery(), checkout)
     ended = list(shop.ended)
     shop.door.set()
     await receiver.aclose()
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert ended == []
     assert shop.ended == ["evt_1"]
 
@@ -724,10 +724,10 @@ async def test_what_was_answered_first_is_handled_once(
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop, answer_first=True)
 
-    receipts = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
+    replies = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
     await receiver.aclose()
 
-    assert [receipt.status for receipt in receipts] == [200, 200, 200]
+    assert [reply.status for reply in replies] == [200, 200, 200]
     assert len(shop.seen) == 1
 
 
@@ -737,10 +737,10 @@ async def test_a_failure_after_the_answer_is_only_logged(
     """It reaches neither the answer nor `aclose`: the log is the only place left."""
     receiver = WebhookReceiver(VERIFIER, Shop(ZeroDivisionError()), answer_first=True)
 
-    receipt = await receiver.receive(*delivery("evt_9"), checkout)
+    reply = await receiver.receive(*delivery("evt_9"), checkout)
     await receiver.aclose()
 
-    assert receipt.status == 200
+    assert reply.status == 200
     assert "evt_9" in caplog.text
 
 
@@ -766,10 +766,10 @@ async def test_answering_first_does_not_answer_strangers(
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop, answer_first=True)
 
-    receipt = await receiver.receive(b"{}", {}, checkout)
+    reply = await receiver.receive(b"{}", {}, checkout)
     await receiver.aclose()
 
-    assert receipt.status == 400
+    assert reply.status == 400
     assert shop.seen == []
 
 
@@ -821,11 +821,11 @@ async def test_a_failing_handler_does_not_keep_anybody_waiting(
         waiting = asyncio.create_task(checkout.wait(session.id))
         await patient.asleep.wait()
         sandbox.book.sessions[session.id].status = SessionStatus.COMPLETED
-        receipt = await receiver.receive(*delivery(session_id=session.id), checkout)
+        reply = await receiver.receive(*delivery(session_id=session.id), checkout)
         async with asyncio.timeout(5):
             await waiting
 
-    assert receipt.status == 500
+    assert reply.status == 500
 
 
 @pytest.mark.parametrize(
