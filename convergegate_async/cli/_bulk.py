@@ -9,7 +9,7 @@ import click
 
 from convergegate_async.errors import ConfigurationError
 
-from ._gateway import read_key
+from ._gateway import read_api_key
 
 if TYPE_CHECKING:
     from convergegate_async.bulk import Reading
@@ -245,7 +245,7 @@ def reconcile(job: str, directory: Path, events: Path, **options: Any) -> None: 
 
 
 def _open_gateway(options: dict[str, Any]) -> dict[str, str | None]:
-    key = read_key(options.pop("api_key_file"))
+    key = read_api_key(options.pop("api_key_file"))
     return {"api_key": key, "base_url": options.pop("base_url")}
 
 

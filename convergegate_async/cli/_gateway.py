@@ -36,7 +36,7 @@ class Gateway:
 
         async def run() -> T:
             factory = CheckoutSessionFactory.from_env(
-                api_key=read_key(self.api_key_file), base_url=self.base_url
+                api_key=read_api_key(self.api_key_file), base_url=self.base_url
             )
             async with factory:
                 return await call(factory)
@@ -78,7 +78,7 @@ def gateway_options(
     return wrapped
 
 
-def read_key(path: Path | None) -> str | None:
+def read_api_key(path: Path | None) -> str | None:
     """Return the API key that a file holds, if there is one.
 
     Raises:

@@ -14,7 +14,7 @@ import click
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType
 
-from ._gateway import read_key
+from ._gateway import read_api_key
 
 if TYPE_CHECKING:
     import asyncio
@@ -157,7 +157,7 @@ def send(  # noqa: PLR0913 -- the command's options
 
 
 def _secret(api_key_file: Path | None) -> str:
-    key = read_key(api_key_file) or os.environ.get("CONVERGEGATE_API_KEY", "")
+    key = read_api_key(api_key_file) or os.environ.get("CONVERGEGATE_API_KEY", "")
     if not key:
         message = "set the environment variable CONVERGEGATE_API_KEY"
         raise ConfigurationError(message)

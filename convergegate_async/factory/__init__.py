@@ -413,7 +413,7 @@ class CheckoutSessionFactory:
         """Tell whether its key may move real money: any but a test key may."""
         return not self._caller.settings.api_key.reveal().startswith("sk_test_")
 
-    def fingerprint(self, salt: bytes) -> str:
+    def api_key_fingerprint(self, salt: bytes) -> str:
         """Return 16 hexadecimal digits that tell its key from others, and no more."""
         key = self._caller.settings.api_key.reveal().encode()
         return blake2b(key, digest_size=8, key=salt).hexdigest()

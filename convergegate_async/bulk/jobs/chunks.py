@@ -32,7 +32,7 @@ class Chunk:
 
     base_url: str
     salt: bytes = attrs.field(repr=False)
-    key_fingerprint: str = attrs.field(repr=False)
+    api_key_fingerprint: str = attrs.field(repr=False)
     rules: ResumeRules
     rows: tuple[ChunkRow, ...] = attrs.field(repr=False)
     concurrency: int
@@ -65,7 +65,7 @@ async def _work_on(chunk: Chunk) -> ChunkResult:
         retry=chunk.rules.policy(),
         pool=PoolLimits(limit=max(PoolLimits().limit, chunk.concurrency)),
     )
-    if factory.fingerprint(chunk.salt) != chunk.key_fingerprint:
+    if factory.api_key_fingerprint(chunk.salt) != chunk.api_key_fingerprint:
         message = "the worker's CONVERGEGATE_API_KEY is not the key of the job"
         raise ConfigurationError(message)
     async with factory:

@@ -68,7 +68,7 @@ def new_record(
         job=job,
         base_url=factory.base_url,
         live=factory.is_live,
-        key_fingerprint=factory.fingerprint(salt),
+        api_key_fingerprint=factory.api_key_fingerprint(salt),
         keys_honoured=keys_honoured,
         salt=salt,
         sdk_version=__version__,
@@ -208,7 +208,7 @@ class Job:
             yield Chunk(
                 base_url=self._factory.base_url,
                 salt=self._journal.record.salt,
-                key_fingerprint=self._journal.record.key_fingerprint,
+                api_key_fingerprint=self._journal.record.api_key_fingerprint,
                 rules=self._rules,
                 rows=tuple(
                     ChunkRow(
@@ -353,7 +353,7 @@ def require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> Non
         )
     elif record.base_url != factory.base_url:
         problem = f"was begun at {record.base_url}, not at {factory.base_url}"
-    elif record.key_fingerprint != factory.fingerprint(record.salt):
+    elif record.api_key_fingerprint != factory.api_key_fingerprint(record.salt):
         problem = (
             "was begun with another API key; if that one was wrong, remove the journal "
             "and run the job anew"

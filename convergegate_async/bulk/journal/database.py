@@ -40,7 +40,7 @@ CREATE TABLE job (
   job TEXT NOT NULL,
   base_url TEXT NOT NULL,
   live INTEGER NOT NULL,
-  key_fingerprint TEXT NOT NULL,
+  api_key_fingerprint TEXT NOT NULL,
   keys_honoured INTEGER NOT NULL,
   salt BLOB NOT NULL,
   sdk_version TEXT NOT NULL,

@@ -43,7 +43,7 @@ class JobRecord:
     Attributes:
         job: The user's name of the job.
         live: Whether the API key is a live one.
-        key_fingerprint: 16 hex digits that tell API keys apart, never the key.
+        api_key_fingerprint: 16 hex digits that tell API keys apart, never the key.
         salt: 16 random bytes that key the fingerprints of the rows.
         source: The path of the input, as it was given.
         options: JSON: how the input is read and the job is run.
@@ -53,7 +53,7 @@ class JobRecord:
     job: str
     base_url: str
     live: bool
-    key_fingerprint: str
+    api_key_fingerprint: str
     keys_honoured: bool
     salt: bytes = attrs.field(repr=False)
     sdk_version: str
