@@ -159,10 +159,10 @@ class Job:
         concurrency: int = 32,
         maximum_rps: float | None = None,
     ) -> AsyncGenerator[RowOutcome, None]:
-        """Do the same with the hands of *runner*, a chunk of rows at a time.
+        """Do the same on the workers of *runner*, a chunk of rows at a time.
 
         A runner does a lost worker's chunk again, so keys must be honoured. The rate is
-        split over its workers; each has *concurrency* hands.
+        split over its workers; each sends *concurrency* rows at once.
 
         Raises:
             ConfigurationError: It is not known that keys are honoured.
@@ -264,7 +264,7 @@ class Job:
         row, key = task.row, self._key(task.row.row_id)
         result = await create_or_error(self._factory, row.request, key)
         outcome = outcome_of(row.position - 1, row.request, key, result)
-        # The hand is free for the next row while this one is made durable.
+        # The worker is free for the next row while this one is made durable.
         self._writing[outcome.index] = self._write(row.row_id, outcome)
         return outcome
 

@@ -27,9 +27,9 @@ async def create_many(
 ) -> AsyncGenerator[RowOutcome, None]:
     """Open a session for each request, and yield outcomes in the order of completion.
 
-    Memory stays flat however many there are: a request is taken when a hand is free. A
-    gateway that pushes back gets fewer at once, one ``Retry-After`` holds all, and one
-    that cannot be reached is looked at now and then until it can. Nothing is left
+    Memory stays flat however many there are: a request is taken when a worker is free.
+    A gateway that pushes back gets fewer at once, one ``Retry-After`` holds all, and
+    one that cannot be reached is probed now and then until it can. Nothing is left
     running when you break out of the loop or are cancelled; use ``contextlib.aclosing``
     to have that done before the next line.
 

@@ -118,7 +118,7 @@ class Pace:
         self._paused_until = float("-inf")
 
     @property
-    def hands(self) -> int:
+    def workers(self) -> int:
         """How many rows may be under way now."""
         return 1 if self.gate.is_closed else self.window.size
 

@@ -1,7 +1,7 @@
-"""A few hands for many rows: no task per row, and no more rows than hands.
+"""A few workers for many rows: no task per row, and no more rows than workers.
 
-Whoever iterates gets the outcomes in the order in which rows are done. Hands are taken
-on as the pace allows, and go when it asks for fewer.
+Whoever iterates gets the outcomes in the order in which rows are done. Workers are
+started as the pace allows, and end when it asks for fewer.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class Workers(Generic[T]):
 
     Args:
         factory: Whose attempts are listened to, so that one ``Retry-After`` holds all.
-        items: What to work on; at most one for each hand is taken ahead of time.
+        items: What to work on; at most one for each worker is taken ahead of time.
         work: What to do with one; returns `None` where there is nothing to tell.
-        concurrency: The most hands.
+        concurrency: The most workers.
         maximum_rps: The most items started in a second; `None` for no such limit.
 
     Raises:
@@ -57,7 +57,7 @@ class Workers(Generic[T]):
         self._pace = Pace(concurrency, maximum_rps)
         self._taking = asyncio.Lock()
         self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(concurrency)
-        self._hands: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
         self._is_over = False  # no item is taken any more
         self._is_stopped = False  # nor is one begun that was taken
         self._error: BaseException | None = None
@@ -75,13 +75,13 @@ class Workers(Generic[T]):
         """
         with self._factory.listening(self._hear):
             try:
-                self._take_on_hands()
-                if not self._hands:  # it was stopped before
+                self._start_workers()
+                if not self._running:  # it was stopped before
                     self._done.put_nowait(None)
                 while (outcome := await self._done.get()) is not None:
                     yield outcome
             finally:
-                await self._send_home()
+                await self._cancel_all()
         if self._error is not None:
             raise self._error
 
@@ -90,29 +90,29 @@ class Workers(Generic[T]):
         self._is_over = self._is_stopped = True
         self._rouse.set()
 
-    # -- hands -------------------------------------------------------------------------
+    # -- workers -----------------------------------------------------------------------
 
-    def _take_on_hands(self) -> None:
-        while not self._is_over and len(self._hands) < self._pace.hands:
-            self._hands.add(asyncio.create_task(self._lend_a_hand()))
+    def _start_workers(self) -> None:
+        while not self._is_over and len(self._running) < self._pace.workers:
+            self._running.add(asyncio.create_task(self._run_worker()))
 
-    async def _send_home(self) -> None:
+    async def _cancel_all(self) -> None:
         self._is_over = True
-        hands = tuple(self._hands)
-        for hand in hands:
-            hand.cancel()
-        await asyncio.gather(*hands, return_exceptions=True)
+        workers = tuple(self._running)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _lend_a_hand(self) -> None:
-        hand = asyncio.current_task()
+    async def _run_worker(self) -> None:
+        worker = asyncio.current_task()
         try:
-            while not self._is_over and len(self._hands) <= self._pace.hands:
+            while not self._is_over and len(self._running) <= self._pace.workers:
                 await self._do_one()
         except Exception as error:  # noqa: BLE001 -- raised again where it is awaited
             self._fail(error)
-        if hand is not None:
-            self._hands.discard(hand)
-        if not self._hands:
+        if worker is not None:
+            self._running.discard(worker)
+        if not self._running:
             await self._done.put(None)
 
     async def _do_one(self) -> None:
@@ -156,7 +156,7 @@ class Workers(Generic[T]):
         if was_closed and not self._pace.gate.is_closed:
             self._rouse.set()  # whoever waits for the next probe
             self._rouse.clear()
-        self._take_on_hands()
+        self._start_workers()
         error = outcome.error if isinstance(outcome, Rejected) else None
         forbidden = isinstance(error, PermissionDeniedError)
         self._forbidden = self._forbidden + 1 if forbidden else 0

@@ -503,7 +503,7 @@ def test_a_file_that_holds_no_events_is_refused(tmp_path: Path) -> None:
         list(session_ids_in(path))
 
 
-# -- what a careless hand may do -----------------------------------------------------
+# -- what a careless user may do -----------------------------------------------------
 
 
 async def test_a_row_id_given_twice_is_sent_once(

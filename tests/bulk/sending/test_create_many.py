@@ -72,7 +72,7 @@ async def test_each_request_becomes_one_session(
 async def test_no_more_are_under_way_than_asked_for(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """Neither on the wire nor taken from the input are there more than hands."""
+    """Neither on the wire nor taken from the input are there more than workers."""
     taken, yielded, most = 0, 0, 0
 
     def counted() -> Iterator[CheckoutSessionRequest]:
@@ -86,7 +86,7 @@ async def test_no_more_are_under_way_than_asked_for(
         async for _ in create_many(checkout, counted(), concurrency=CONCURRENCY):
             yielded += 1
 
-    # As many on the wire as hands, as many more waiting to be yielded.
+    # As many on the wire as workers, as many more waiting to be yielded.
     assert most <= 2 * CONCURRENCY + 1
 
 
@@ -199,11 +199,11 @@ async def test_breaking_out_leaves_nothing_running(
 ) -> None:
     """After ``aclosing`` no task of the job is left, and no further request is sent."""
     async with sandbox.factory() as checkout:
-        before = {task for task in asyncio.all_tasks() if "_lend_a_hand" in repr(task)}
+        before = {task for task in asyncio.all_tasks() if "_run_worker" in repr(task)}
         async with aclosing(create_many(checkout, orders(order, 10_000))) as outcomes:
             async for _ in outcomes:
                 break
-        after = {task for task in asyncio.all_tasks() if "_lend_a_hand" in repr(task)}
+        after = {task for task in asyncio.all_tasks() if "_run_worker" in repr(task)}
         await asyncio.sleep(0.05)  # what was cancelled on the wire still arrives
         sent = len(sandbox.seen)
         await asyncio.sleep(0.05)
@@ -215,7 +215,7 @@ async def test_breaking_out_leaves_nothing_running(
 async def test_cancelling_leaves_nothing_running(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
-    """A cancelled job ends at once, hands and all."""
+    """A cancelled job ends at once, workers and all."""
     async with sandbox.factory() as checkout:
 
         async def job() -> None:
@@ -226,7 +226,7 @@ async def test_cancelling_leaves_nothing_running(
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.wait([task])
-        left = [task for task in asyncio.all_tasks() if "_lend_a_hand" in repr(task)]
+        left = [task for task in asyncio.all_tasks() if "_run_worker" in repr(task)]
 
     assert task.cancelled()
     assert left == []

@@ -175,7 +175,7 @@ def test_a_closed_gate_lets_one_row_look_ever_more_rarely() -> None:
         pace.gate.pass_through()
         pace.note(UNSENT, now)
 
-    assert pace.hands == 1
+    assert pace.workers == 1
     assert waits == [5, 10, 20, 40, LAST_PROBE, LAST_PROBE]
 
 
