@@ -8,7 +8,7 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 
-async def in_window(
+async def bounded_map(
     do: Callable[[C], Coroutine[None, None, R]],
     chunks: AsyncIterator[C],
     most: Callable[[], int],

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from convergegate_async.errors import ConfigurationError
 
-from ._bounded import in_window
+from ._bounded import bounded_map
 from ._protocol import MOST_LOSSES, WorkersLostError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class DaskRunner:
         await self._stack.__aexit__(kind, error, traceback)
 
     @property
-    def workers(self) -> int:
+    def slots(self) -> int:
         """How many chunks are worked on at once: the threads of all Dask workers."""
         if self._client is None:
             return max(1, self._local)
@@ -118,7 +118,7 @@ class DaskRunner:
         async def do(chunk: C) -> R:
             return await _done_by(client, work, chunk)
 
-        return in_window(do, chunks, lambda: 2 * self.workers)
+        return bounded_map(do, chunks, lambda: 2 * self.slots)
 
 
 async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> R:

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ._bounded import in_window
+from ._bounded import bounded_map
 from ._protocol import MOST_LOSSES, WorkersLostError
 
 C = TypeVar("C")
@@ -28,7 +28,7 @@ class LocalRunner:
     """
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self.slots = workers
         self._pool = _new_pool(workers)
 
     async def __aenter__(self) -> Self:
@@ -60,14 +60,14 @@ class LocalRunner:
             message = "a chunk was lost with its process once too often"
             raise WorkersLostError(message)
 
-        return in_window(do, chunks, lambda: 2 * self.workers)
+        return bounded_map(do, chunks, lambda: 2 * self.slots)
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         # One lost process breaks the whole pool: the first chunk to hear of it comes
         # here with the broken pool, and the others find a new one.
         if self._pool is broken:
             broken.shutdown(wait=False)
-            self._pool = _new_pool(self.workers)
+            self._pool = _new_pool(self.slots)
 
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:

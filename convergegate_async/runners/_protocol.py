@@ -24,7 +24,7 @@ class Runner(AbstractAsyncContextManager["Runner"], Protocol):
         ...
 
     @property
-    def workers(self) -> int:
+    def slots(self) -> int:
         """How many chunks are worked on at once; it may change at any time."""
         ...
 

@@ -25,7 +25,7 @@ from convergegate_async.runners import (
     Runner,
     WorkersLostError,
 )
-from convergegate_async.runners._bounded import in_window
+from convergegate_async.runners._bounded import bounded_map
 
 C = TypeVar("C")
 
@@ -64,7 +64,7 @@ def helpers(parent: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-# -- the window ----------------------------------------------------------------------
+# -- a few at once -------------------------------------------------------------------
 
 
 @given(delays=st.lists(st.integers(0, 5), max_size=20), most=st.integers(1, 5))
@@ -93,7 +93,7 @@ def test_every_chunk_is_done_once_and_few_at_a_time(
     async def collect() -> list[int]:
         nonlocal yielded
         done = []
-        async for number in in_window(do, chunks(), lambda: most):
+        async for number in bounded_map(do, chunks(), lambda: most):
             yielded += 1
             done.append(number)
         return done
@@ -128,7 +128,7 @@ async def test_few_chunks_are_taken_ahead(runner: Runner) -> None:
         async for _ in results:
             yielded += 1
 
-    assert runner.workers == WORKERS
+    assert runner.slots == WORKERS
     assert yielded == 20
     assert most == 2 * WORKERS
 
@@ -186,7 +186,7 @@ async def test_cancelling_leaves_nothing_under_way(runner: Runner) -> None:
 
     assert time.monotonic() - started < 0.2
     assert not any(
-        "in_window" in repr(task) or "do()" in repr(task)
+        "bounded_map" in repr(task) or "do()" in repr(task)
         for task in asyncio.all_tasks() - before
     )
 

@@ -200,7 +200,7 @@ class Job:
         tasks = self._tasks(rows)
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
-            rate = maximum_rps and maximum_rps / runner.workers
+            rate = maximum_rps and maximum_rps / runner.slots
             batch = [task async for task in _first(tasks, _chunk_rows(rate))]
             if not batch:
                 return
