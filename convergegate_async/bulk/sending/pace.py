@@ -1,6 +1,6 @@
 """How many rows at once, and when not to: values that learn, without a clock.
 
-Concurrency is what a server feels, so it is what is steered: up by one for a window of
+Concurrency is what a server feels, so it is what is steered: up by one for a round of
 successes, down by a tenth when the gateway pushes back (source: reliability 2.4).
 """
 
@@ -10,7 +10,7 @@ from convergegate_async._core.verdicts import Finding, Ground, Kind
 
 from .outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 
-FIRST_WINDOW = 8
+FIRST_LIMIT = 8
 SHRINKS_BY = 0.9
 SHRINKS_EVERY = 0.1  # seconds: about a round trip, so that one jam counts once
 
@@ -23,7 +23,7 @@ _BUSY = frozenset({429, 503})
 _CONNECT_TIMEOUT = Kind.CONNECT_TIMEOUT.value.reason
 
 
-class Window:
+class ConcurrencyLimit:
     """How many rows may be under way: additive increase, multiplicative decrease.
 
     Args:
@@ -32,7 +32,7 @@ class Window:
 
     def __init__(self, ceiling: int) -> None:
         self._ceiling = ceiling
-        self._size = float(min(FIRST_WINDOW, ceiling))
+        self._size = float(min(FIRST_LIMIT, ceiling))
         self._is_starting = True
         self._shrunk_at = float("-inf")
 
@@ -42,7 +42,7 @@ class Window:
         return int(self._size)
 
     def grow(self) -> None:
-        """Count a success: one more at once at first, later one more for a window."""
+        """Count a success: one more at once at first, later one more for a round."""
         step = 1.0 if self._is_starting else 1.0 / self._size
         self._size = min(float(self._ceiling), self._size + step)
 
@@ -55,10 +55,10 @@ class Window:
         self._size = max(1.0, self._size * SHRINKS_BY)
 
 
-class Gate:
-    """Whether the gateway is worth asking: closed, it lets one row through to look.
+class CircuitBreaker:
+    """Whether the gateway is worth asking: open, it lets one row through to probe.
 
-    It closes when nothing can be sent any more, or when half of what is sent ends
+    It opens when nothing can be sent any more, or when half of what is sent ends
     unknown: to go on would only add to the rows that somebody has to look after.
     """
 
@@ -66,44 +66,44 @@ class Gate:
         self._unsent = 0
         self._recent: deque[bool] = deque(maxlen=LOOKS_BACK)
         self._interval = 0.0
-        self._opens_at = float("-inf")
+        self._probes_at = float("-inf")
         self._is_probing = False
 
     @property
-    def is_closed(self) -> bool:
+    def is_open(self) -> bool:
         """Tell whether rows are held back."""
         return self._interval > 0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next row may look."""
-        if not self.is_closed:
+        """Return the seconds until the next row may probe."""
+        if not self.is_open:
             return 0.0
-        return LAST_PROBE if self._is_probing else max(0.0, self._opens_at - now)
+        return LAST_PROBE if self._is_probing else max(0.0, self._probes_at - now)
 
-    def pass_through(self) -> None:
-        """Let a row go; while closed it is the only one."""
-        self._is_probing = self.is_closed
+    def let_through(self) -> None:
+        """Let a row go; while open it is the only one."""
+        self._is_probing = self.is_open
 
     def note(self, outcome: RowOutcome, now: float) -> None:
         """Learn from a row."""
         self._unsent = self._unsent + 1 if isinstance(outcome, NotSent) else 0
         self._recent.append(isinstance(outcome, Unknown))
-        if self.is_closed and not self._is_probing:
-            return  # it was under way when the gate closed, and proves nothing new
+        if self.is_open and not self._is_probing:
+            return  # it was under way when the breaker opened, and proves nothing new
         self._is_probing = False
-        if self.is_closed and isinstance(outcome, Created | Rejected):
+        if self.is_open and isinstance(outcome, Created | Rejected):
             self._interval = 0.0
             self._recent.clear()
-        elif self.is_closed:
+        elif self.is_open:
             self._interval = min(LAST_PROBE, 2 * self._interval)
-            self._opens_at = now + self._interval
+            self._probes_at = now + self._interval
         elif self._unsent >= UNSENT_IN_A_ROW or sum(self._recent) >= MOST_UNKNOWN:
             self._interval = FIRST_PROBE
-            self._opens_at = now + self._interval
+            self._probes_at = now + self._interval
 
 
 class Pace:
-    """What window, gate and the gateway's own word allow together.
+    """What limit, breaker and the gateway's own word allow together.
 
     Args:
         ceiling: The most rows that may ever be under way.
@@ -111,20 +111,20 @@ class Pace:
     """
 
     def __init__(self, ceiling: int, maximum_rps: float | None = None) -> None:
-        self.window = Window(ceiling)
+        self.limit = ConcurrencyLimit(ceiling)
         self._interval = 0.0 if maximum_rps is None else 1 / maximum_rps
         self._next_start = float("-inf")
-        self.gate = Gate()
+        self.breaker = CircuitBreaker()
         self._paused_until = float("-inf")
 
     @property
     def workers(self) -> int:
         """How many rows may be under way now."""
-        return 1 if self.gate.is_closed else self.window.size
+        return 1 if self.breaker.is_open else self.limit.size
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next row may start."""
-        return max(0.0, self._paused_until - now, self.gate.wait(now))
+        return max(0.0, self._paused_until - now, self.breaker.wait(now))
 
     def reserve(self, now: float) -> float:
         """Take the next start that the rate allows; return the seconds until it."""
@@ -141,10 +141,10 @@ class Pace:
             or finding.http_status in _BUSY
             or finding.reason == _CONNECT_TIMEOUT
         ):
-            self.window.shrink(now)
+            self.limit.shrink(now)
 
     def note(self, outcome: RowOutcome, now: float) -> None:
         """Learn from a row that is over."""
-        self.gate.note(outcome, now)
+        self.breaker.note(outcome, now)
         if isinstance(outcome, Created):
-            self.window.grow()
+            self.limit.grow()

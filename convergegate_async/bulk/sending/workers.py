@@ -127,7 +127,7 @@ class Workers(Generic[T]):
         await self._wait_for_turn()
         if self._is_stopped:
             return
-        self._pace.gate.pass_through()
+        self._pace.breaker.let_through()
         outcome = await self._work(item)
         if outcome is not None:
             self._learn(outcome)
@@ -151,9 +151,9 @@ class Workers(Generic[T]):
         self._pace.hear(finding, self._now())
 
     def _learn(self, outcome: RowOutcome) -> None:
-        was_closed = self._pace.gate.is_closed
+        was_open = self._pace.breaker.is_open
         self._pace.note(outcome, self._now())
-        if was_closed and not self._pace.gate.is_closed:
+        if was_open and not self._pace.breaker.is_open:
             self._rouse.set()  # whoever waits for the next probe
             self._rouse.clear()
         self._start_workers()

@@ -289,7 +289,7 @@ async def test_a_gateway_that_was_away_gets_one_row_at_a_time(
     waited: list[float] = []
 
     async def sleep(seconds: float, waker: asyncio.Event) -> None:
-        # Long waits are those of the gate: noted, and cut short.
+        # Long waits are those of the breaker: noted, and cut short.
         if seconds >= 1:
             waited.append(seconds)
         with suppress(TimeoutError):
@@ -305,7 +305,9 @@ async def test_a_gateway_that_was_away_gets_one_row_at_a_time(
         outcomes = create_many(checkout, orders(order, 60), concurrency=CONCURRENCY)
         async for outcome in outcomes:
             nouns[type(outcome)] += 1
-            if nouns.total() == 24:  # twenty closed the gate; some more were under way
+            if (
+                nouns.total() == 24
+            ):  # twenty opened the breaker; some more were under way
                 sandbox = Sandbox(port=port)
                 await sandbox.__aenter__()
     await sandbox.__aexit__(None, None, None)

@@ -15,15 +15,15 @@ from convergegate_async._core.verdicts import Finding, Ground, Verdict
 from convergegate_async.bulk import RowOutcome
 from convergegate_async.bulk.sending.outcomes import outcome_of
 from convergegate_async.bulk.sending.pace import (
+    FIRST_LIMIT,
     FIRST_PROBE,
-    FIRST_WINDOW,
     LAST_PROBE,
     MOST_UNKNOWN,
     SHRINKS_EVERY,
     UNSENT_IN_A_ROW,
-    Gate,
+    CircuitBreaker,
+    ConcurrencyLimit,
     Pace,
-    Window,
 )
 
 REQUEST = CheckoutSessionRequest(
@@ -65,48 +65,48 @@ def throttled(retry_after: float | None = None) -> Finding:
 
 
 @given(ceiling=st.integers(1, 1_000), events=EVENTS)
-def test_a_window_stays_between_one_and_its_ceiling(
+def test_a_limit_stays_between_one_and_its_ceiling(
     ceiling: int, events: list[tuple[bool, float]]
 ) -> None:
     """Whatever happens, at least one row is under way and never more than allowed."""
-    window, now = Window(ceiling), 0.0
+    limit, now = ConcurrencyLimit(ceiling), 0.0
 
     for succeeded, seconds in events:
         now += seconds
         if succeeded:
-            window.grow()
+            limit.grow()
         else:
-            window.shrink(now)
-        assert 1 <= window.size <= ceiling
+            limit.shrink(now)
+        assert 1 <= limit.size <= ceiling
 
 
-def test_a_window_starts_small_and_doubles_until_it_is_pushed_back() -> None:
-    """Each success adds one more at first, and one more for a whole window later."""
-    window = Window(1_000)
-    for _ in range(FIRST_WINDOW):
-        window.grow()
-    assert window.size == 2 * FIRST_WINDOW
+def test_a_limit_starts_small_and_doubles_until_it_is_pushed_back() -> None:
+    """Each success adds one more at first, and one more for a whole round later."""
+    limit = ConcurrencyLimit(1_000)
+    for _ in range(FIRST_LIMIT):
+        limit.grow()
+    assert limit.size == 2 * FIRST_LIMIT
 
-    window.shrink(0.0)
-    before = window.size
+    limit.shrink(0.0)
+    before = limit.size
     for _ in range(before + 1):
-        window.grow()
+        limit.grow()
 
-    assert window.size == before + 1
+    assert limit.size == before + 1
 
 
 def test_one_jam_counts_once() -> None:
-    """Many refusals within a round trip shrink the window by one step."""
-    window = Window(100)
+    """Many refusals within a round trip shrink the limit by one step."""
+    limit = ConcurrencyLimit(100)
     for _ in range(100):
-        window.grow()
+        limit.grow()
 
     for _ in range(50):
-        window.shrink(1.0)
-    once = window.size
-    window.shrink(1.0 + SHRINKS_EVERY)
+        limit.shrink(1.0)
+    once = limit.size
+    limit.shrink(1.0 + SHRINKS_EVERY)
 
-    assert (once, window.size) == (90, 81)
+    assert (once, limit.size) == (90, 81)
 
 
 def test_a_hint_holds_every_row() -> None:
@@ -136,34 +136,36 @@ def test_starts_never_come_faster_than_the_rate(rate: float, gaps: list[float]) 
     assert all(later - start >= 1 / rate - 1e-9 for start, later in pairwise(starts))
 
 
-def drive(gate: Gate, outcomes: list[RowOutcome], now: float = 0.0) -> None:
-    """Let *gate* learn of *outcomes*."""
+def drive(
+    breaker: CircuitBreaker, outcomes: list[RowOutcome], now: float = 0.0
+) -> None:
+    """Let *breaker* learn of *outcomes*."""
     for outcome in outcomes:
-        gate.note(outcome, now)
+        breaker.note(outcome, now)
 
 
-def test_a_gateway_that_cannot_be_reached_closes_the_gate() -> None:
+def test_a_gateway_that_cannot_be_reached_opens_the_breaker() -> None:
     """Twenty rows in a row that could not be sent are enough."""
-    gate = Gate()
+    breaker = CircuitBreaker()
 
-    drive(gate, [UNSENT] * (UNSENT_IN_A_ROW - 1))
-    before = gate.is_closed
-    drive(gate, [UNSENT])
+    drive(breaker, [UNSENT] * (UNSENT_IN_A_ROW - 1))
+    before = breaker.is_open
+    drive(breaker, [UNSENT])
 
-    assert (before, gate.is_closed) == (False, True)
-    assert gate.wait(0.0) == FIRST_PROBE
+    assert (before, breaker.is_open) == (False, True)
+    assert breaker.wait(0.0) == FIRST_PROBE
 
 
-def test_half_of_the_rows_unknown_closes_the_gate() -> None:
+def test_half_of_the_rows_unknown_opens_the_breaker() -> None:
     """To go on would only make more rows that somebody has to look after."""
-    gate = Gate()
+    breaker = CircuitBreaker()
 
-    drive(gate, [CREATED, UNKNOWN] * MOST_UNKNOWN)
+    drive(breaker, [CREATED, UNKNOWN] * MOST_UNKNOWN)
 
-    assert gate.is_closed
+    assert breaker.is_open
 
 
-def test_a_closed_gate_lets_one_row_look_ever_more_rarely() -> None:
+def test_an_open_breaker_lets_one_row_probe_ever_more_rarely() -> None:
     """Probes are 5 to 60 seconds apart, one row at a time."""
     pace, now, waits = Pace(64), 0.0, []
     for _ in range(UNSENT_IN_A_ROW):
@@ -172,42 +174,42 @@ def test_a_closed_gate_lets_one_row_look_ever_more_rarely() -> None:
     for _ in range(6):
         waits.append(pace.wait(now))
         now += pace.wait(now)
-        pace.gate.pass_through()
+        pace.breaker.let_through()
         pace.note(UNSENT, now)
 
     assert pace.workers == 1
     assert waits == [5, 10, 20, 40, LAST_PROBE, LAST_PROBE]
 
 
-def test_of_many_hands_that_wait_one_goes_to_look() -> None:
-    """Rows that were taken before the gate closed do not all probe at once."""
+def test_of_many_workers_that_wait_one_probes() -> None:
+    """Rows that were taken before the breaker opened do not all probe at once."""
     pace = Pace(64)
     for _ in range(UNSENT_IN_A_ROW):
         pace.note(UNSENT, 0.0)
 
     first = pace.wait(FIRST_PROBE)
-    pace.gate.pass_through()
+    pace.breaker.let_through()
     second = pace.wait(FIRST_PROBE)
 
     assert (first, second) == (0.0, LAST_PROBE)
 
 
 def test_stragglers_prove_nothing() -> None:
-    """Rows that were under way when the gate closed neither open it nor delay it."""
-    gate = Gate()
-    drive(gate, [UNSENT] * UNSENT_IN_A_ROW)
+    """Rows that were under way when it opened neither close it nor delay it."""
+    breaker = CircuitBreaker()
+    drive(breaker, [UNSENT] * UNSENT_IN_A_ROW)
 
-    drive(gate, [UNSENT] * 30 + [CREATED])
+    drive(breaker, [UNSENT] * 30 + [CREATED])
 
-    assert (gate.is_closed, gate.wait(0.0)) == (True, FIRST_PROBE)
+    assert (breaker.is_open, breaker.wait(0.0)) == (True, FIRST_PROBE)
 
 
-def test_an_answer_opens_the_gate() -> None:
+def test_an_answer_closes_the_breaker() -> None:
     """The first row that gets through ends the waiting for all."""
-    gate = Gate()
-    drive(gate, [UNSENT] * UNSENT_IN_A_ROW)
-    gate.pass_through()
+    breaker = CircuitBreaker()
+    drive(breaker, [UNSENT] * UNSENT_IN_A_ROW)
+    breaker.let_through()
 
-    drive(gate, [CREATED])
+    drive(breaker, [CREATED])
 
-    assert (gate.is_closed, gate.wait(0.0)) == (False, 0.0)
+    assert (breaker.is_open, breaker.wait(0.0)) == (False, 0.0)
