@@ -23,13 +23,13 @@ from convergegate_async.bulk import (
     Job,
     Journal,
     Problem,
-    Reading,
     ResumeRules,
     Row,
     RowOutcome,
+    TableOptions,
     create_many,
     new_record,
-    read_rows,
+    read_table,
 )
 
 CONCURRENCY = 32
@@ -90,7 +90,7 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         source = write_input(Path(folder, "orders.csv"), rounds * calls)
-        rows: Iterator[Row | Problem] = read_rows(source, Reading())
+        rows: Iterator[Row | Problem] = read_table(source, TableOptions())
         async with CheckoutSessionFactory(
             "sk_test_x", base_url, retry=rules.policy()
         ) as checkout:

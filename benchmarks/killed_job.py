@@ -21,10 +21,10 @@ from convergegate_async import CheckoutSessionFactory
 from convergegate_async.bulk import (
     Job,
     Journal,
-    Reading,
     ResumeRules,
+    TableOptions,
     new_record,
-    read_rows,
+    read_table,
 )
 from convergegate_async.bulk.journal.records import Intent, RowResult
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 JOB = "april"
-READING = Reading(row_metadata="row")
+TABLE = TableOptions(row_metadata="row")
 BEGUN = "begun"
 """What the job says before it touches the journal."""
 
@@ -131,7 +131,7 @@ async def work(orders: str, path: Path, rules: ResumeRules, trap: Trap) -> None:
         open_journal(path, factory, rules, trap) as journal,
     ):
         job = Job(journal, factory, rules)
-        async for _ in job.run(read_rows(orders, READING), concurrency=64):
+        async for _ in job.run(read_table(orders, TABLE), concurrency=64):
             pass
 
 

@@ -22,7 +22,7 @@ from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 import attrs
-from killed_job import BEGUN, JOB, READING, Window
+from killed_job import BEGUN, JOB, TABLE, Window
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
@@ -224,7 +224,7 @@ class Story:
         sessions = defaultdict(list)
         for session in self._sandbox.book.sessions.values():
             metadata = session.request.metadata or {}
-            sessions[metadata[str(READING.row_metadata)]].append(session.id)
+            sessions[metadata[str(TABLE.row_metadata)]].append(session.id)
         return sessions
 
 

@@ -8,7 +8,14 @@ from .jobs.rules import OnUnknown, ResumeRules
 from .journal.journal import Journal, JournalError, State
 from .sending.create_many import create_many
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
-from .tables.rows import Problem, Reading, Row, SourceError, guess_format, read_rows
+from .tables.rows import (
+    Problem,
+    Row,
+    SourceError,
+    TableOptions,
+    guess_format,
+    read_table,
+)
 from .tables.validation import validate
 from .tables.writers import Letter, write_dead_letters, write_results
 
@@ -21,13 +28,13 @@ __all__ = [
     "NotSent",
     "OnUnknown",
     "Problem",
-    "Reading",
     "Rejected",
     "ResumeRules",
     "Row",
     "RowOutcome",
     "SourceError",
     "State",
+    "TableOptions",
     "Tally",
     "Unknown",
     "create_many",
@@ -35,7 +42,7 @@ __all__ = [
     "every_row",
     "guess_format",
     "new_record",
-    "read_rows",
+    "read_table",
     "reconcile",
     "result_of",
     "session_ids_in",

@@ -12,7 +12,7 @@ from convergegate_async.errors import ConfigurationError
 from ._gateway import read_api_key
 
 if TYPE_CHECKING:
-    from convergegate_async.bulk import Reading
+    from convergegate_async.bulk import TableOptions
 
 MOST_PROBLEMS = 100
 
@@ -98,12 +98,12 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     All rows are checked before the first is sent. The journal, JOB.journal, knows what
     became of each: after a kill, `bulk resume JOB` goes on where it was.
     """
-    from convergegate_async.bulk import Reading
+    from convergegate_async.bulk import TableOptions
 
     from . import _jobs
     from ._job_files import Files
 
-    reading = Reading(
+    table_options = TableOptions(
         id_column=options.pop("id_column"),
         columns=_columns(options.pop("maps"), options.pop("map_file")),
         amount_unit=options.pop("amount_unit"),
@@ -119,13 +119,13 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     if source == "-":
         path, options["format"] = files.spool(), options["format"] or "csv"
     is_valid = options.pop("skip_validation") or _is_valid(
-        path, reading, options["format"]
+        path, table_options, options["format"]
     )
     if not is_valid:
         if source == "-":
             Path(path).unlink()
         raise SystemExit(1)
-    raise SystemExit(_jobs.begin(files, path, reading, gateway, **options))
+    raise SystemExit(_jobs.begin(files, path, table_options, gateway, **options))
 
 
 @bulk.command()
@@ -272,11 +272,11 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     return columns
 
 
-def _is_valid(path: str, reading: "Reading", form: str | None) -> bool:
+def _is_valid(path: str, table_options: "TableOptions", form: str | None) -> bool:
     """Tell all that is wrong with the input, and whether anything is."""
-    from convergegate_async.bulk import read_rows, validate
+    from convergegate_async.bulk import read_table, validate
 
-    found = validate(read_rows(path, reading, format=form), most=MOST_PROBLEMS)
+    found = validate(read_table(path, table_options, format=form), most=MOST_PROBLEMS)
     for problem in found.problems:
         click.echo(str(problem), err=True)
     if found.more:

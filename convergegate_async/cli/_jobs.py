@@ -19,16 +19,16 @@ from convergegate_async.bulk import (
     Job,
     Journal,
     OnUnknown,
-    Reading,
     ResumeRules,
     RowOutcome,
     State,
+    TableOptions,
     Tally,
     dead_letters,
     every_row,
     guess_format,
     new_record,
-    read_rows,
+    read_table,
     reconcile,
     result_of,
     session_ids_in,
@@ -61,7 +61,7 @@ class Ending(IntEnum):
 def begin(  # noqa: PLR0913 -- each is an option of the command
     files: Files,
     source: str,
-    reading: Reading,
+    table_options: TableOptions,
     gateway: dict[str, str | None],
     *,
     on_unknown: str,
@@ -74,10 +74,12 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
     if Path(source).resolve() == files.letters(form).resolve():
         message = f"{source} would be written over: choose another name for the job"
         raise ConfigurationError(message)
-    next(read_rows(source, reading, format=form), None)  # or it cannot be read at all
+    next(
+        read_table(source, table_options, format=form), None
+    )  # or it cannot be read at all
     runner = None if dask is None else _runner(dask, gateway)
     rules = ResumeRules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
-    options = {**attrs.asdict(reading), **settings, "on_unknown": on_unknown}
+    options = {**attrs.asdict(table_options), **settings, "on_unknown": on_unknown}
     factory = _factory(rules, gateway, settings["concurrency"])
     record = new_record(
         factory,
@@ -122,11 +124,11 @@ def _run(
 ) -> Ending:
     """Run the job once, tell what came of it, and return what is left to do."""
     options = json.loads(journal.record.options)
-    reading = _reading(options)
+    table_options = _table_options(options)
     with asyncio.Runner() as loop:
         tally, interrupted = loop.run(_send(files, journal, rules, factory, runner))
         counts = loop.run(journal.counts())
-    letters = _write_letters(files, journal, reading, options["format"])
+    letters = _write_letters(files, journal, table_options, options["format"])
     _report(files, tally, counts, letters)
     if interrupted:
         click.echo(
@@ -148,15 +150,19 @@ async def _send(
 ) -> tuple[Tally, bool]:
     """Send what is to be sent; return what was counted, and whether it was cut."""
     options = json.loads(journal.record.options)
-    reading, source, form = _reading(options), journal.record.source, options["format"]
+    table_options, source, form = (
+        _table_options(options),
+        journal.record.source,
+        options["format"],
+    )
     total = journal.record.total
     if total is None:
-        last = deque(read_rows(source, reading, format=form), maxlen=1)
+        last = deque(read_table(source, table_options, format=form), maxlen=1)
         total = last[0].position if last else 0
         await journal.set_total(total)
     async with factory:
         job = Job(journal, factory, rules)
-        rows = read_rows(source, reading, format=form)
+        rows = read_table(source, table_options, format=form)
         limits = {name: options[name] for name in ("concurrency", "maximum_rps")}
         outcomes = (
             job.run(rows, **limits)
@@ -277,7 +283,9 @@ def reconcile_with_events(
         options = json.loads(record.options)
         base_url = gateway["base_url"] or record.base_url
         factory = _factory(ResumeRules(), {**gateway, "base_url": base_url}, 1)
-        rows = read_rows(record.source, _reading(options), format=options["format"])
+        rows = read_table(
+            record.source, _table_options(options), format=options["format"]
+        )
         async with factory:
             return await reconcile(
                 journal, factory, rows, session_ids_in(events), options["row_metadata"]
@@ -299,18 +307,18 @@ def _factory(
     )
 
 
-def _reading(options: dict[str, Any]) -> Reading:
-    names = [field.name for field in attrs.fields(Reading)]
-    return Reading(**{name: options[name] for name in names})
+def _table_options(options: dict[str, Any]) -> TableOptions:
+    names = [field.name for field in attrs.fields(TableOptions)]
+    return TableOptions(**{name: options[name] for name in names})
 
 
 def _write_letters(
-    files: Files, journal: Journal, reading: Reading, form: str | None
+    files: Files, journal: Journal, table_options: TableOptions, form: str | None
 ) -> Path | None:
     """Write the rows that came to nothing, if any, as input for another job."""
     form = form or guess_format(journal.record.source)
     path = files.letters(form)
-    rows = read_rows(journal.record.source, reading, format=form)
+    rows = read_table(journal.record.source, table_options, format=form)
     with asyncio.Runner() as loop:
         letters = _drawn(loop, dead_letters(journal, rows))
         first = next(letters, None)

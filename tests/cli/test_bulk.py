@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = (sys.executable, "-m", "convergegate_async")
-READING = ("--id-column", "order", "--map", "total=amount", "--amount-unit", "major")
+OPTIONS = ("--id-column", "order", "--map", "total=amount", "--amount-unit", "major")
 HEADER = (
     "order,total,currency,customer_email,customer_firstname,customer_lastname,"
     "customer_phone,success_url"
@@ -105,7 +105,7 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
     """Run, status, verify and export tell the same story."""
     (tmp_path / "orders.csv").write_text(text(50), encoding="utf-8")
 
-    done = bulk("run", "orders.csv", "--job", "april", *READING)
+    done = bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     assert (done.returncode, done.stdout) == (0, "")
     assert "april: created 50" in done.stderr
@@ -121,9 +121,9 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
 def test_a_second_run_of_the_same_name_is_refused(bulk: Run, tmp_path: Path) -> None:
     """The message says how to go on; nothing is sent."""
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
-    bulk("run", "orders.csv", "--job", "april", *READING)
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
-    done = bulk("run", "orders.csv", "--job", "april", *READING)
+    done = bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     assert done.returncode == 3
     assert "convergegate bulk resume april" in done.stderr
@@ -145,7 +145,7 @@ def test_what_spreadsheets_do_to_a_file_does_no_harm(
     job = f"sheet-{len(spoil(text(5)))}"
 
     # A job of its own each: others sent other rows under the same keys.
-    done = bulk("run", "orders.csv", "--job", job, *READING)
+    done = bulk("run", "orders.csv", "--job", job, *OPTIONS)
 
     assert done.returncode == 0
     assert states(bulk, job)["created"] == 5
@@ -169,7 +169,7 @@ def test_a_bad_row_stops_everything_before_it_starts(
     lines = [HEADER, line(1), line(2), bad]
     (tmp_path / "orders.csv").write_text("\n".join(lines), encoding="utf-8")
 
-    done = bulk("run", "orders.csv", "--job", "april", *READING)
+    done = bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     assert done.returncode == 1
     assert "line 4" in done.stderr
@@ -184,7 +184,7 @@ def test_all_bad_rows_are_reported_at_once(bulk: Run, tmp_path: Path) -> None:
     lines = [HEADER, *[line(n, currency="zz") for n in range(1, 8)]]
     (tmp_path / "orders.csv").write_text("\n".join(lines), encoding="utf-8")
 
-    done = bulk("run", "orders.csv", "--job", "april", *READING)
+    done = bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     assert [f"line {n}, column currency" in done.stderr for n in range(2, 9)] == (
         [True] * 7
@@ -193,7 +193,7 @@ def test_all_bad_rows_are_reported_at_once(bulk: Run, tmp_path: Path) -> None:
 
 def test_stdin_can_be_resumed(bulk: Run, tmp_path: Path) -> None:
     """What came from stdin is kept beside the journal, for nobody else to read."""
-    done = bulk("run", "-", "--job", "piped", *READING, stdin=text(20))
+    done = bulk("run", "-", "--job", "piped", *OPTIONS, stdin=text(20))
 
     again = bulk("resume", "piped")
 
@@ -208,7 +208,7 @@ def test_a_wrong_key_ends_the_job(bulk: Run, tmp_path: Path) -> None:
 
     done = bulk(
         "run",
-        *("orders.csv", "--job", "april", *READING),
+        *("orders.csv", "--job", "april", *OPTIONS),
         CONVERGEGATE_API_KEY="sk_test_wrong",
     )
 
@@ -220,7 +220,7 @@ def test_a_wrong_key_ends_the_job(bulk: Run, tmp_path: Path) -> None:
 def test_a_live_key_does_not_go_on_with_a_test_job(bulk: Run, tmp_path: Path) -> None:
     """A journal belongs to one mode; the refusal names both."""
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
-    bulk("run", "orders.csv", "--job", "april", *READING)
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     done = bulk("resume", "april", CONVERGEGATE_API_KEY="sk_live_x")
 
@@ -234,7 +234,7 @@ def test_a_full_disk_stops_the_job_before_the_next_send(
     """H6: no row is sent that is not in the journal first; later it goes on."""
     (tmp_path / "orders.csv").write_text(text(3_000), encoding="utf-8")
 
-    full = bulk("run", "orders.csv", "--job", "april", *READING, limit=300_000)
+    full = bulk("run", "orders.csv", "--job", "april", *OPTIONS, limit=300_000)
     rest = bulk("resume", "april")
 
     assert full.returncode == 3
@@ -279,7 +279,7 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
 ) -> None:
     """H3: exit code 130, nothing left under way, and the rest is done by `resume`."""
     (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
-    arguments = ("run", "orders.csv", "--job", "april", *READING, *SLOW)
+    arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
     with start(tmp_path, gateway, *arguments) as process:
         wait_for_rows(tmp_path)
         process.send_signal(signal.SIGINT)
@@ -301,7 +301,7 @@ def test_two_resumers_do_not_work_on_one_job(
 ) -> None:
     """H9: the second hears that another process is at it, and sends nothing."""
     (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
-    arguments = ("run", "orders.csv", "--job", "april", *READING, *SLOW)
+    arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
     with start(tmp_path, gateway, *arguments) as process:
         wait_for_rows(tmp_path)
         second = bulk("resume", "april")
@@ -316,7 +316,7 @@ def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
     """A lost worker's rows are sent again: without honoured keys that is refused."""
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
 
-    done = bulk("run", "orders.csv", "--job", "april", *READING, "--dask", "local:2")
+    done = bulk("run", "orders.csv", "--job", "april", *OPTIONS, "--dask", "local:2")
 
     assert done.returncode == 2
     assert "--keys-honoured" in done.stderr
@@ -349,7 +349,7 @@ def test_letters_of_an_earlier_run_do_not_outlive_it(bulk: Run, tmp_path: Path) 
     (tmp_path / "april.failed.csv").write_text("of an earlier run")
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
 
-    bulk("run", "orders.csv", "--job", "april", *READING)
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     assert not (tmp_path / "april.failed.csv").exists()
 
@@ -358,7 +358,7 @@ def test_an_input_is_not_written_over(bulk: Run, tmp_path: Path) -> None:
     """A job whose letters would replace its input is refused by name."""
     (tmp_path / "april.failed.csv").write_text(text(3), encoding="utf-8")
 
-    done = bulk("run", "april.failed.csv", "--job", "april", *READING)
+    done = bulk("run", "april.failed.csv", "--job", "april", *OPTIONS)
 
     assert done.returncode == 3
     assert "would be written over" in done.stderr
@@ -367,7 +367,7 @@ def test_an_input_is_not_written_over(bulk: Run, tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(bulk: Run, tmp_path: Path) -> None:
     """An export into a folder that is not there ends in a sentence."""
     (tmp_path / "orders.csv").write_text(text(1), encoding="utf-8")
-    bulk("run", "orders.csv", "--job", "april", *READING)
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
     done = bulk("export", "april", "--output", "nowhere/results.csv")
 

@@ -94,7 +94,7 @@ def choose_format(path: str, name: str | None) -> Format:
     raise SourceError(message)
 
 
-def read_records(path: str, kind: Format, check: Check) -> Iterator[Record]:
+def read_table_rows(path: str, kind: Format, check: Check) -> Iterator[Record]:
     """Read the table in *path* (``-`` is stdin), with one record in memory at a time.
 
     Args:

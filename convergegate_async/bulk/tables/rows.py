@@ -30,16 +30,16 @@ from .formats import (
     SourceError,
     choose_format,
     guess_format,
-    read_records,
+    read_table_rows,
 )
 
 __all__ = [
     "Problem",
-    "Reading",
     "Row",
     "SourceError",
+    "TableOptions",
     "guess_format",
-    "read_rows",
+    "read_table",
 ]
 
 Wrongs: TypeAlias = dict[str, str]
@@ -52,7 +52,7 @@ _MAX_LISTED = 20
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
+class TableOptions:
     """How an input is read.
 
     Attributes:
@@ -128,9 +128,9 @@ class Problem:
         return f"line {self.line}{column}: {self.reason}"
 
 
-def read_rows(
+def read_table(
     path: str,
-    reading: Reading,
+    options: TableOptions,
     *,
     format: str | None = None,  # noqa: A002 -- as the option is called
 ) -> Iterator[Row | Problem]:
@@ -138,15 +138,15 @@ def read_rows(
 
     Args:
         path: A file, or ``-`` for stdin.
-        reading: How to read it.
+        options: How to read it.
         format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
 
     Raises:
         SourceError: The file as a whole cannot be read, or its columns do not fit.
     """
     kind = choose_format(path, format)
-    clerk = _Clerk(reading, textual=kind == "csv")
-    records = read_records(path, kind, clerk.check)
+    clerk = _Clerk(options, textual=kind == "csv")
+    records = read_table_rows(path, kind, clerk.check)
     for position, record in enumerate(records, 1):
         yield from clerk.read(position, record)
 
@@ -157,10 +157,10 @@ def read_rows(
 class _Clerk:
     """Fills in a request for every record."""
 
-    def __init__(self, reading: Reading, *, textual: bool) -> None:
-        self._reading = reading
+    def __init__(self, options: TableOptions, *, textual: bool) -> None:
+        self._options = options
         self._textual = textual
-        self._column_of = {field: name for name, field in reading.columns.items()}
+        self._column_of = {field: name for name, field in options.columns.items()}
 
     def check(self, columns: Sequence[str]) -> None:
         """Refuse a header that does not fit.
@@ -168,23 +168,23 @@ class _Clerk:
         Raises:
             SourceError: Names the columns that are unknown, missing or doubled.
         """
-        reading = self._reading
-        if reading.id_column not in columns:
+        options = self._options
+        if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
             hint = " (a header with commas)" if self._textual else ""
-            _refuse(f"the input has no column {_shown(reading.id_column)}{hint}")
+            _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
         unknown = [name for name in columns if self._target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
             _refuse(f"unknown columns: {_listed(unknown)} ({hint})")
-        wanted = [name for name, target in reading.columns.items() if target]
+        wanted = [name for name, target in options.columns.items() if target]
         absent = [name for name in wanted if name not in columns]
         if absent:
             _refuse(f"the mapping names columns that are not there: {_listed(absent)}")
         _refuse_repeats(columns, "the header repeats")
         targets = [target for name in columns if (target := self._target(name))]
-        if reading.row_metadata is not None:
-            targets.append(f"metadata[{reading.row_metadata}]")
+        if options.row_metadata is not None:
+            targets.append(f"metadata[{options.row_metadata}]")
         _refuse_repeats(targets, "two columns are for")
         missing = [name for name in REQUIRED if name not in targets]
         if missing:
@@ -230,12 +230,12 @@ class _Clerk:
 
     def _target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
-        target = self._reading.columns.get(column)
+        target = self._options.columns.get(column)
         if target is not None:
             return target
         if _is_field(column):
             return column
-        if column == self._reading.id_column or column.startswith(OWN_PREFIX):
+        if column == self._options.id_column or column.startswith(OWN_PREFIX):
             return ""
         return None
 
@@ -243,7 +243,7 @@ class _Clerk:
         return self._column_of.get(field, field)
 
     def _read_id(self, cells: Mapping[str, object], wrongs: Wrongs) -> str | None:
-        row_id = cells.get(self._reading.id_column)
+        row_id = cells.get(self._options.id_column)
         if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
             row_id = str(row_id)
         if isinstance(row_id, str):
@@ -253,7 +253,7 @@ class _Clerk:
             if fits and row_id == row_id.strip():
                 return row_id
         reason = f"must be 1 to {_MAX_ID} printable characters, with no space around"
-        wrongs[self._reading.id_column] = reason
+        wrongs[self._options.id_column] = reason
         return None
 
     def _sort(
@@ -287,9 +287,9 @@ class _Clerk:
                     yield column, f"metadata[{key}]", text
             else:
                 yield column, target, value
-        if self._reading.row_metadata is not None and row_id is not None:
-            name = f"metadata[{self._reading.row_metadata}]"
-            yield self._reading.id_column, name, row_id
+        if self._options.row_metadata is not None and row_id is not None:
+            name = f"metadata[{self._options.row_metadata}]"
+            yield self._options.id_column, name, row_id
 
     # -- values ------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ class _Clerk:
 
     def _read_value(self, name: str, value: object, currency: object) -> object:
         match name:
-            case "amount" if self._reading.amount_unit == "major":
+            case "amount" if self._options.amount_unit == "major":
                 return read_major(name, value, currency)
             case "amount" if self._textual:
                 return read_minor(name, value)

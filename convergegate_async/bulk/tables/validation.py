@@ -28,7 +28,7 @@ def validate(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
     """Read all *rows*, and tell what is wrong with them, ids given twice included.
 
     Args:
-        rows: What `read_rows` gives.
+        rows: What `read_table` gives.
         most: How many problems to keep; the others are only counted.
     """
     problems: list[Problem] = []

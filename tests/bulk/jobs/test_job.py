@@ -22,14 +22,14 @@ from convergegate_async.bulk import (
     Journal,
     JournalError,
     OnUnknown,
-    Reading,
     ResumeRules,
     State,
+    TableOptions,
     Tally,
     dead_letters,
     every_row,
     new_record,
-    read_rows,
+    read_table,
     reconcile,
     result_of,
     session_ids_in,
@@ -76,13 +76,15 @@ async def run(
     journal: Journal,
     source: str,
     rules: ResumeRules | None = None,
-    reading: Reading | None = None,
+    options: TableOptions | None = None,
 ) -> Tally:
     """Run the job once, over a factory of its own."""
     rules = rules or ResumeRules()
     async with sandbox.factory(retry=rules.policy()) as checkout:
         job = Job(journal, checkout, rules)
-        async for _ in job.run(read_rows(source, reading or Reading()), concurrency=8):
+        async for _ in job.run(
+            read_table(source, options or TableOptions()), concurrency=8
+        ):
             pass
     return job.tally
 
@@ -241,7 +243,7 @@ async def test_a_row_on_its_way_when_the_job_died_is_given_up(
 ) -> None:
     """A row that was intended and never completed may be at the gateway: unknown."""
     source = write_input(tmp_path / "orders.csv", 3)
-    (first, *_) = list(read_rows(source, Reading()))
+    (first, *_) = list(read_table(source, TableOptions()))
     from convergegate_async.bulk.jobs.job import fingerprint  # noqa: PLC0415 -- one use
 
     mark = fingerprint(first.request, journal.record.salt)  # type: ignore[union-attr]  # a good row
@@ -262,7 +264,7 @@ async def test_rejected_rows_can_be_retried_and_fed_again(
     sandbox.faults.add(Fault(FaultKind.STATUS, status=400, times=2))
     source = write_input(tmp_path / "orders.csv", 10)
     first = await run(sandbox, journal, source)
-    rows = read_rows(source, Reading())
+    rows = read_table(source, TableOptions())
     letters = [letter async for letter in dead_letters(journal, rows)]
 
     second = await run(sandbox, journal, source, ResumeRules(retries_failed=True))
@@ -299,7 +301,7 @@ async def test_what_was_not_sent_is_pending_again(
     gone = CheckoutSessionFactory(sandbox.api_key, base_url, retry=policy)
     async with gone as checkout:
         job = Job(journal, checkout, ResumeRules())
-        async for _ in job.run(read_rows(source, Reading()), concurrency=4):
+        async for _ in job.run(read_table(source, TableOptions()), concurrency=4):
             pass
     await sandbox.__aenter__()
 
@@ -327,7 +329,7 @@ async def test_a_wrong_key_stops_the_job_and_rejects_few(
 
 
 async def _exhaust(job: Job, source: str) -> None:
-    async for _ in job.run(read_rows(source, Reading()), concurrency=8):
+    async for _ in job.run(read_table(source, TableOptions()), concurrency=8):
         pass
 
 
@@ -456,15 +458,15 @@ async def test_unknown_rows_are_reconciled_by_their_webhooks(
     """An event names the session; metadata, or a row that is unique, claims it."""
     sandbox.faults.add(Fault(FaultKind.LOST, times=4))
     source = write_input(tmp_path / "orders.csv", 10)
-    reading = Reading(row_metadata=row_metadata)
-    await run(sandbox, journal, source, reading=reading)
+    options = TableOptions(row_metadata=row_metadata)
+    await run(sandbox, journal, source, options=options)
     events = write_events(tmp_path / "events.jsonl", sandbox)
 
     async with sandbox.factory() as checkout:
         reconciled, left = await reconcile(
             journal,
             checkout,
-            read_rows(source, reading),
+            read_table(source, options),
             session_ids_in(events),
             row_metadata,
         )
@@ -488,7 +490,10 @@ async def test_rows_that_look_alike_are_left_unknown(
 
     async with sandbox.factory() as checkout:
         reconciled, left = await reconcile(
-            journal, checkout, read_rows(source, Reading()), session_ids_in(events)
+            journal,
+            checkout,
+            read_table(source, TableOptions()),
+            session_ids_in(events),
         )
 
     assert (reconciled, left) == (0, 2)
@@ -548,7 +553,9 @@ async def test_reconciling_asks_with_the_job_s_own_key_only(
 
     async with other as checkout:
         with pytest.raises(JournalError, match="another API key"):
-            await reconcile(journal, checkout, read_rows(source, Reading()), ["cs_1"])
+            await reconcile(
+                journal, checkout, read_table(source, TableOptions()), ["cs_1"]
+            )
 
 
 async def test_a_job_that_was_stopped_does_not_begin(

@@ -22,11 +22,11 @@ from convergegate_async.bulk.tables.fields import read_major, read_moment, read_
 from convergegate_async.bulk.tables.formats import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.rows import (
     Problem,
-    Reading,
     Row,
     SourceError,
+    TableOptions,
     guess_format,
-    read_rows,
+    read_table,
 )
 from convergegate_async.bulk.tables.validation import validate
 from convergegate_async.errors import InvalidFieldError
@@ -47,7 +47,7 @@ ORDER = CheckoutSessionRequest(
     **{name: value for name, value in GOOD.items() if name not in {"id", "amount"}},  # type: ignore[arg-type]  # they are texts
     amount=4999,
 )
-PLAIN = Reading()
+PLAIN = TableOptions()
 
 
 class Desk:
@@ -65,25 +65,27 @@ class Desk:
     def read(
         self,
         content: bytes | str,
-        reading: Reading = PLAIN,
+        options: TableOptions = PLAIN,
         name: str = "orders.csv",
     ) -> list[Row | Problem]:
         """Return all that is read of an input."""
-        return list(read_rows(self.put(content, name), reading))
+        return list(read_table(self.put(content, name), options))
 
     def csv(
-        self, *rows: dict[str, object], reading: Reading = PLAIN
+        self, *rows: dict[str, object], options: TableOptions = PLAIN
     ) -> list[Row | Problem]:
         """Return what is read of rows in CSV."""
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(k for r in rows for k in r)))
         writer.writeheader()
         writer.writerows(rows)
-        return self.read(text.getvalue(), reading)
+        return self.read(text.getvalue(), options)
 
-    def jsonl(self, *rows: object, reading: Reading = PLAIN) -> list[Row | Problem]:
+    def jsonl(
+        self, *rows: object, options: TableOptions = PLAIN
+    ) -> list[Row | Problem]:
         """Return what is read of values in JSONL."""
-        return self.read("\n".join(map(json.dumps, rows)), reading, "orders.jsonl")
+        return self.read("\n".join(map(json.dumps, rows)), options, "orders.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ class TestProperties:
         """Commas, quotes and line ends within quotes belong to the cell."""
         rows = [GOOD | {"note": escape_cell(text)} for text in texts]
 
-        found = desk.csv(*rows, reading=Reading(columns={"note": ""}))
+        found = desk.csv(*rows, options=TableOptions(columns={"note": ""}))
 
         assert [item.raw["note"] for item in found] == texts
 
@@ -315,7 +317,7 @@ class TestCsv:
 
     def test_columns_are_mapped(self, desk: Desk) -> None:
         """Columns have the user's names, may be left out, and may be metadata."""
-        reading = Reading(
+        options = TableOptions(
             id_column="Order",
             columns={"Total": "amount", "Note": "metadata[note]", "Colour": ""},
             amount_unit="major",
@@ -324,7 +326,7 @@ class TestCsv:
         cells = {k: v for k, v in GOOD.items() if k not in {"id", "amount"}}
         extra = {"Order": "A-1", "Total": "49.99", "Note": "thanks", "Colour": "red"}
 
-        row = only_row(desk.csv({**cells, **extra}, reading=reading))
+        row = only_row(desk.csv({**cells, **extra}, options=options))
 
         metadata = {"note": "thanks", "order": "A-1"}
         assert row.request == attrs.evolve(ORDER, metadata=metadata)
@@ -333,14 +335,14 @@ class TestCsv:
         """A problem is in the column that the user sees."""
         cells = {k: v for k, v in GOOD.items() if k != "amount"} | {"Total": "4 999"}
 
-        found = desk.csv(cells, reading=Reading(columns={"Total": "amount"}))
+        found = desk.csv(cells, options=TableOptions(columns={"Total": "amount"}))
 
         assert summary(found) == [
             "line 2, column Total: must be a whole number of minor units"
         ]
 
     @pytest.mark.parametrize(
-        ("header", "reading", "reason"),
+        ("header", "options", "reason"),
         [
             pytest.param("", PLAIN, "the input has no header", id="empty"),
             pytest.param(
@@ -370,19 +372,19 @@ class TestCsv:
             pytest.param(f"{HEADER},id", PLAIN, "the header repeats id", id="repeated"),
             pytest.param(
                 HEADER,
-                Reading(columns={"Total": "amount"}),
+                TableOptions(columns={"Total": "amount"}),
                 "the mapping names columns that are not there: Total",
                 id="mapped and absent",
             ),
             pytest.param(
                 f"{HEADER},Total",
-                Reading(columns={"Total": "amount"}),
+                TableOptions(columns={"Total": "amount"}),
                 "two columns are for amount",
                 id="two for one",
             ),
             pytest.param(
                 f"{HEADER},metadata[row]",
-                Reading(row_metadata="row"),
+                TableOptions(row_metadata="row"),
                 "two columns are for metadata[row]",
                 id="row id in the way",
             ),
@@ -392,11 +394,11 @@ class TestCsv:
         ],
     )
     def test_a_header_that_does_not_fit_is_refused(
-        self, desk: Desk, header: str, reading: Reading, reason: str
+        self, desk: Desk, header: str, options: TableOptions, reason: str
     ) -> None:
         """Columns that nobody understands are not dropped in silence."""
         with pytest.raises(SourceError) as caught:
-            desk.read(f"{header}\n{LINE}\n" if header else "", reading)
+            desk.read(f"{header}\n{LINE}\n" if header else "", options)
 
         assert reason in str(caught.value)
         assert "john@example.com" not in str(caught.value)
@@ -429,7 +431,7 @@ class TestJsonl:
         """No float comes near money."""
         line = json.dumps(GOOD | {"amount": "@"}).replace('"@"', "90071992547409.91")
 
-        found = desk.read(line, Reading(amount_unit="major"), "a.jsonl")
+        found = desk.read(line, TableOptions(amount_unit="major"), "a.jsonl")
 
         assert only_row(found).request.amount == 9_007_199_254_740_991
 
@@ -546,7 +548,7 @@ class TestParquet:
 
     def test_a_row_is_a_request(self, path: str) -> None:
         """Decimals and times keep their types, and the line is the position."""
-        row, *problems = read_rows(path, Reading(amount_unit="major"))
+        row, *problems = read_table(path, TableOptions(amount_unit="major"))
 
         assert isinstance(row, Row)
         assert row.request.amount == 4999
@@ -559,7 +561,7 @@ class TestParquet:
     def test_columns_are_checked(self, path: str) -> None:
         """Its columns are a header."""
         with pytest.raises(SourceError, match="the input has no column order"):
-            list(read_rows(path, Reading(id_column="order")))
+            list(read_table(path, TableOptions(id_column="order")))
 
     def test_another_file_is_refused(self, desk: Desk) -> None:
         """The suffix alone makes no Parquet."""
@@ -573,7 +575,7 @@ class TestParquet:
         program = (
             "import sys; sys.modules['pyarrow'] = None\n"
             "from convergegate_async.bulk.tables.rows import *\n"
-            "try: next(read_rows(sys.argv[1], Reading()))\n"
+            "try: next(read_table(sys.argv[1], TableOptions()))\n"
             "except SourceError as error: print(error)"
         )
         command = [sys.executable, "-c", program, desk.put("", "a.parquet")]
@@ -654,7 +656,7 @@ class TestValidation:
             file.writelines(f"A-{n}{tail}\n" for n in range(5_000))
         tracemalloc.start()
 
-        validation = validate(read_rows(str(path), PLAIN))
+        validation = validate(read_table(str(path), PLAIN))
 
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -692,7 +694,7 @@ class TestTheFile:
     ) -> None:
         """The refusal says what is wrong with the file as a whole."""
         with pytest.raises(SourceError) as caught:
-            list(read_rows(path, PLAIN, format=kind))
+            list(read_table(path, PLAIN, format=kind))
 
         assert reason in str(caught.value)
 
@@ -702,7 +704,7 @@ class TestTheFile:
         program = (
             "import sys\n"
             "from convergegate_async.bulk.tables.rows import *\n"
-            "try: print(*[r.row_id for r in read_rows('-', Reading(), "
+            "try: print(*[r.row_id for r in read_table('-', TableOptions(), "
             "format=sys.argv[1])])\n"
             "except SourceError as error: print(error)\n"
             "print(sys.stdin.closed)"
@@ -726,11 +728,11 @@ class TestTheFile:
 class TestReading:
     def test_it_is_plain_data(self) -> None:
         """A job remembers how its input is read."""
-        reading = Reading(columns={"Total": "amount"}, row_metadata="order")
+        options = TableOptions(columns={"Total": "amount"}, row_metadata="order")
 
-        plain = json.loads(json.dumps(attrs.asdict(reading)))
+        plain = json.loads(json.dumps(attrs.asdict(options)))
 
-        assert Reading(**plain) == reading
+        assert TableOptions(**plain) == options
 
     @pytest.mark.parametrize(
         ("options", "reason"),
@@ -748,7 +750,7 @@ class TestReading:
     ) -> None:
         """A mistake in the mapping shows before a file is opened."""
         with pytest.raises(SourceError) as caught:
-            Reading(**options)  # type: ignore[arg-type]  # that is the point
+            TableOptions(**options)  # type: ignore[arg-type]  # that is the point
 
         assert str(caught.value) == reason
 

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergegate_async import ConfigurationError
-from convergegate_async.bulk.tables.rows import Reading, Row, read_rows
+from convergegate_async.bulk.tables.rows import Row, TableOptions, read_table
 from convergegate_async.bulk.tables.writers import (
     Letter,
     write_dead_letters,
@@ -37,7 +37,7 @@ GOOD: dict[str, object] = {
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NAMES = st.sampled_from(["note", "=note", "'@note", "two words", "ą,"])
 FORMATS = ["csv", "jsonl", "parquet"]
-READING = Reading(columns={"colour": ""})
+OPTIONS = TableOptions(columns={"colour": ""})
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def letters(*rows: dict[str, object]) -> list[Letter]:
 
 def read_back(path: str, kind: str) -> list[Row]:
     """Return the rows of a file of dead letters, all of which have to be good."""
-    found = list(read_rows(path, READING, format=kind))
+    found = list(read_table(path, OPTIONS, format=kind))
     assert all(isinstance(row, Row) for row in found), list(map(str, found))
     return [row for row in found if isinstance(row, Row)]
 
@@ -85,7 +85,7 @@ class TestDeadLetters:
 
         write_dead_letters(path, letters(*rows), format="csv")
 
-        found = read_rows(path, READING, format="csv")
+        found = read_table(path, OPTIONS, format="csv")
         raws = [{k: item.raw[k] for k in rows[0]} for item in found]
         assert raws == rows
 
@@ -96,7 +96,7 @@ class TestDeadLetters:
         write_dead_letters(path, [letter], format="csv")
         first = Path(path).read_bytes()
 
-        (again,) = read_rows(path, READING, format="csv")
+        (again,) = read_table(path, OPTIONS, format="csv")
         write_dead_letters(path, [attrs.evolve(letter, raw=again.raw)], format="csv")
 
         assert Path(path).read_bytes() == first
@@ -144,7 +144,7 @@ class TestDeadLetters:
         amount = Decimal("90071992547409.91")
         write_dead_letters(path, letters(GOOD | {"amount": amount}), format="jsonl")
 
-        (row,) = read_rows(path, Reading(amount_unit="major"), format="jsonl")
+        (row,) = read_table(path, TableOptions(amount_unit="major"), format="jsonl")
 
         assert isinstance(row, Row)
         assert row.request.amount == 9_007_199_254_740_991
@@ -160,11 +160,11 @@ class TestDeadLetters:
             "jsonl": json.dumps(GOOD | {"amount": 4999}) + "\n",
         }
         Path(path).write_bytes(good[kind].encode() + line)
-        raws = [dict(found.raw) for found in read_rows(path, READING, format=kind)]
+        raws = [dict(found.raw) for found in read_table(path, OPTIONS, format=kind)]
 
         write_dead_letters(path, letters(*raws), format=kind)
 
-        first, *others = read_rows(path, READING, format=kind)
+        first, *others = read_table(path, OPTIONS, format=kind)
         assert isinstance(first, Row)
         assert others
         assert not any(isinstance(other, Row) for other in others)
