@@ -16,7 +16,7 @@ from .tables.rows import (
     guess_format,
     read_table,
 )
-from .tables.validation import validate
+from .tables.validation import check
 from .tables.writers import Letter, write_dead_letters, write_results
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "TableOptions",
     "Tally",
     "Unknown",
+    "check",
     "create_many",
     "dead_letters",
     "every_row",
@@ -46,7 +47,6 @@ __all__ = [
     "reconcile",
     "result_of",
     "session_ids_in",
-    "validate",
     "write_dead_letters",
     "write_results",
 ]

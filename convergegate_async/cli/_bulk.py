@@ -274,9 +274,9 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
 
 def _is_valid(path: str, table_options: "TableOptions", form: str | None) -> bool:
     """Tell all that is wrong with the input, and whether anything is."""
-    from convergegate_async.bulk import read_table, validate
+    from convergegate_async.bulk import check, read_table
 
-    found = validate(read_table(path, table_options, format=form), most=MOST_PROBLEMS)
+    found = check(read_table(path, table_options, format=form), most=MOST_PROBLEMS)
     for problem in found.problems:
         click.echo(str(problem), err=True)
     if found.more:

@@ -24,7 +24,7 @@ class Validation:
     more: int
 
 
-def validate(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
+def check(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
     """Read all *rows*, and tell what is wrong with them, ids given twice included.
 
     Args:

@@ -28,7 +28,7 @@ from convergegate_async.bulk.tables.rows import (
     guess_format,
     read_table,
 )
-from convergegate_async.bulk.tables.validation import validate
+from convergegate_async.bulk.tables.validation import check
 from convergegate_async.errors import InvalidFieldError
 
 GOOD: dict[str, object] = {
@@ -620,7 +620,7 @@ class TestIds:
         rows = [GOOD | {"id": row_id} for row_id in ids]
         rows[1] = rows[1] | {"amount": "", "currency": ""}
 
-        validation = validate(iter(desk.csv(*rows)))
+        validation = check(iter(desk.csv(*rows)))
 
         assert validation.total == 4
         assert list(map(str, validation.problems)) == [
@@ -640,8 +640,8 @@ class TestValidation:
         rows = [GOOD | {"id": row_id} for row_id in ids] or [GOOD]
         found = desk.csv(*rows)
 
-        whole = validate(iter(found))
-        some = validate(iter(found), most=most)
+        whole = check(iter(found))
+        some = check(iter(found), most=most)
 
         assert len(whole.problems) == len(rows) - len({row["id"] for row in rows})
         assert some.problems == whole.problems[:most]
@@ -656,7 +656,7 @@ class TestValidation:
             file.writelines(f"A-{n}{tail}\n" for n in range(5_000))
         tracemalloc.start()
 
-        validation = validate(read_table(str(path), PLAIN))
+        validation = check(read_table(str(path), PLAIN))
 
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -823,5 +823,5 @@ def test_nothing_tells_personal_data(desk: Desk) -> None:
 
     found = desk.csv(cells, broken)
 
-    shown = [*map(str, found), *map(repr, found), repr(validate(iter(found)))]
+    shown = [*map(str, found), *map(repr, found), repr(check(iter(found)))]
     assert not [word for word in PERSONAL for text in shown if word in text]
