@@ -17,14 +17,14 @@ from .tables.rows import (
     read_table,
 )
 from .tables.validation import check
-from .tables.writers import Letter, write_dead_letters, write_results
+from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
     "Created",
+    "DeadLetter",
     "Job",
     "Journal",
     "JournalError",
-    "Letter",
     "NotSent",
     "OnUnknown",
     "Problem",

@@ -7,7 +7,7 @@ from typing import Any
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal, RowRecord, State
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.writers import Letter
+from convergegate_async.bulk.tables.writers import DeadLetter
 
 LOOKS_AHEAD = 256  # rows whose fate is looked up together
 _PAGE = 10_000  # rows
@@ -51,7 +51,7 @@ def result_of(record: RowRecord, job: str) -> dict[str, Any]:
 
 async def dead_letters(
     journal: Journal, rows: Iterable[Row | Problem]
-) -> AsyncIterator[Letter]:
+) -> AsyncIterator[DeadLetter]:
     """Yield each row of the input that came to no session, with the reason."""
     last = 0
     for chunk in in_chunks(rows):
@@ -60,20 +60,20 @@ async def dead_letters(
         for row in chunk:
             letter = None
             if isinstance(row, Problem) and row.position != last:
-                letter = Letter(
+                letter = DeadLetter(
                     line=row.line, code="Invalid", message=row.reason, raw=row.raw
                 )
             elif isinstance(row, Row):
-                letter = _letter_about(row, known.get(row.row_id))
+                letter = _dead_letter(row, known.get(row.row_id))
             last = row.position
             if letter is not None:
                 yield letter
 
 
-def _letter_about(row: Row, record: RowRecord | None) -> Letter | None:
+def _dead_letter(row: Row, record: RowRecord | None) -> DeadLetter | None:
     if record is None or record.state is not State.FAILED:
         return None
-    return Letter(
+    return DeadLetter(
         line=row.line,
         code=record.code or "",
         message=record.message or "",

@@ -190,14 +190,14 @@ class _Lines:
 
 
 @attrs.frozen
-class _Cut:
+class _CsvRow:
     line: int
     text: str
     cells: list[str]
     fault: str | None
 
 
-def _cut_rows(lines: _Lines) -> Iterator[_Cut]:
+def _csv_rows(lines: _Lines) -> Iterator[_CsvRow]:
     rows = csv.reader(lines, strict=True)
     torn = False
     while not torn:
@@ -216,13 +216,13 @@ def _cut_rows(lines: _Lines) -> Iterator[_Cut]:
         else:
             fault = _NOT_TEXT if _UNREADABLE.search(lines.text) else None
         if cells or fault:  # a blank line is neither
-            yield _Cut(lines.first, lines.text, cells, fault)
+            yield _CsvRow(lines.first, lines.text, cells, fault)
 
 
 def _read_csv(file: BinaryIO, check: Check) -> Iterator[Record]:
     text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
     try:
-        rows = _cut_rows(_Lines(text))
+        rows = _csv_rows(_Lines(text))
         header = next(rows, None)
         if header is None:
             message = "the input has no header"
@@ -238,7 +238,7 @@ def _read_csv(file: BinaryIO, check: Check) -> Iterator[Record]:
         text.detach()  # stdin stays open
 
 
-def _read_row(columns: list[str], row: _Cut) -> Record:
+def _read_row(columns: list[str], row: _CsvRow) -> Record:
     fault = row.fault
     if fault is None and len(row.cells) != len(columns):
         fault = (

@@ -145,16 +145,16 @@ def read_table(
         SourceError: The file as a whole cannot be read, or its columns do not fit.
     """
     kind = choose_format(path, format)
-    clerk = _Clerk(options, textual=kind == "csv")
-    records = read_table_rows(path, kind, clerk.check)
+    reader = _RowReader(options, textual=kind == "csv")
+    records = read_table_rows(path, kind, reader.check)
     for position, record in enumerate(records, 1):
-        yield from clerk.read(position, record)
+        yield from reader.read(position, record)
 
 
 # -- columns -----------------------------------------------------------------------
 
 
-class _Clerk:
+class _RowReader:
     """Fills in a request for every record."""
 
     def __init__(self, options: TableOptions, *, textual: bool) -> None:

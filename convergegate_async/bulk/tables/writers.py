@@ -30,7 +30,7 @@ _BATCH = 1_000
 
 
 @attrs.frozen
-class Letter:
+class DeadLetter:
     """A row that came to nothing, and why.
 
     Attributes:
@@ -66,7 +66,7 @@ def write_results(path: str, records: Table, *, format: str | None = None) -> in
         return write(file, records)
 
 
-def write_dead_letters(path: str, letters: Iterable[Letter], *, format: str) -> int:  # noqa: A002 -- as the option is called
+def write_dead_letters(path: str, letters: Iterable[DeadLetter], *, format: str) -> int:  # noqa: A002 -- as the option is called
     """Write the rows of *letters* as input for another run, and return how many.
 
     Each has its own columns, and ``cg_line``, ``cg_code`` and ``cg_message``, which
@@ -81,10 +81,10 @@ def write_dead_letters(path: str, letters: Iterable[Letter], *, format: str) -> 
         ConfigurationError: As `write_results` does.
         OSError: The file cannot be written.
     """
-    return write_results(path, map(_spell_letter, letters), format=format)
+    return write_results(path, map(_as_row, letters), format=format)
 
 
-def _spell_letter(letter: Letter) -> dict[str, object]:
+def _as_row(letter: DeadLetter) -> dict[str, object]:
     columns = {
         "cg_line": letter.line,
         "cg_code": letter.code,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from convergegate_async import ConfigurationError
 from convergegate_async.bulk.tables.rows import Row, TableOptions, read_table
 from convergegate_async.bulk.tables.writers import (
-    Letter,
+    DeadLetter,
     write_dead_letters,
     write_results,
 )
@@ -54,10 +54,10 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def letters(*rows: dict[str, object]) -> list[Letter]:
+def letters(*rows: dict[str, object]) -> list[DeadLetter]:
     """Return the dead letters of *rows*."""
     return [
-        Letter(line=line, code="DeclinedError", message="not today", raw=row)
+        DeadLetter(line=line, code="DeclinedError", message="not today", raw=row)
         for line, row in enumerate(rows, 2)
     ]
 
