@@ -28,7 +28,7 @@ from convergegate_async.bulk import (
     RowOutcome,
     TableOptions,
     create_many,
-    new_record,
+    new_header,
     read_table,
 )
 
@@ -94,8 +94,8 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
         async with CheckoutSessionFactory(
             "sk_test_x", base_url, retry=rules.policy()
         ) as checkout:
-            record = new_record(checkout, "bench")
-            with Journal.create(Path(folder, "bench.journal"), record) as journal:
+            header = new_header(checkout, "bench")
+            with Journal.create(Path(folder, "bench.journal"), header) as journal:
                 for _ in range(rounds):
                     many = create_many(
                         checkout,

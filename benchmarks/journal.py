@@ -23,13 +23,13 @@ from calls import table
 
 from convergegate_async.bulk.journal.journal import (
     Intent,
-    JobRecord,
+    JobHeader,
     Journal,
     RowResult,
     State,
 )
 
-RECORD = JobRecord(
+RECORD = JobHeader(
     job="benchmark",
     base_url="https://api.example.com",
     live=False,

@@ -23,7 +23,7 @@ from convergegate_async.bulk import (
     Journal,
     ResumeRules,
     TableOptions,
-    new_record,
+    new_header,
     read_table,
 )
 from convergegate_async.bulk.journal.records import Intent, RowResult
@@ -116,8 +116,8 @@ def open_journal(
     if path.exists():
         journal = TrappedJournal.open(path)
     else:
-        record = new_record(factory, JOB, keys_honoured=rules.keys_honoured)
-        journal = TrappedJournal.create(path, record)
+        header = new_header(factory, JOB, keys_honoured=rules.keys_honoured)
+        journal = TrappedJournal.create(path, header)
     journal.trap = trap
     return journal
 

@@ -26,7 +26,7 @@ from killed_job import BEGUN, JOB, TABLE, Window
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
-from convergegate_async.bulk.journal.records import RowRecord
+from convergegate_async.bulk.journal.records import JournalRow
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
 
 KEY = "sk_test_CANARYkey"
@@ -102,12 +102,12 @@ class Evidence:
     """All that is known of a job, from both sides, by row.
 
     Attributes:
-        records: What the journal says; nothing of a row that is pending.
+        rows: What the journal says; nothing of a row that is pending.
         arrivals: What the sandbox saw, in order.
         sessions: The ids of those that the sandbox has.
     """
 
-    records: Mapping[str, RowRecord]
+    rows: Mapping[str, JournalRow]
     arrivals: Mapping[str, Sequence[SeenRequest]]
     sessions: Mapping[str, Sequence[str]]
 
@@ -180,10 +180,10 @@ class Story:
 
     async def judge(self, *, over: bool) -> tuple[Evidence, list[str]]:
         """Return what is known now, and what of it breaks a promise."""
-        records, wrong = await self._read_copy()
-        evidence = Evidence(records, self._arrivals(), self._sessions())
+        rows, wrong = await self._read_copy()
+        evidence = Evidence(rows, self._arrivals(), self._sessions())
         known = set(self.row_ids)
-        wrong += [f"I1: {name} is no row" for name in set(records) - known]
+        wrong += [f"I1: {name} is no row" for name in set(rows) - known]
         wrong += [
             f"I4: {key} is no row's key" for key in set(evidence.arrivals) - known
         ]
@@ -193,7 +193,7 @@ class Story:
             wrong += [f"{promise} ({row_id})" for promise in broken]
         return evidence, wrong
 
-    async def _read_copy(self) -> tuple[dict[str, RowRecord], list[str]]:
+    async def _read_copy(self) -> tuple[dict[str, JournalRow], list[str]]:
         """Read what a dead job left as a resumed one would, and leave it to that."""
         shutil.rmtree(self._copy, ignore_errors=True)
         shutil.copytree(self._folder, self._copy)
@@ -201,8 +201,8 @@ class Story:
         if not path.exists():
             return {}, []
         with Journal.open(path) as journal:
-            records = {row.row_id: row async for row in every_row(journal)}
-            return records, await journal.check()
+            rows = {row.row_id: row async for row in every_row(journal)}
+            return rows, await journal.check()
 
     def _telling_files(self) -> list[str]:
         told = {path.name: path.read_bytes() for path in self._folder.iterdir()}
@@ -232,8 +232,8 @@ def _broken(
     evidence: Evidence, row_id: str, *, honoured: bool, over: bool
 ) -> Iterator[str]:
     """Yield the promises that are broken to a row."""
-    record = evidence.records.get(row_id)
-    state = None if record is None else record.state
+    row = evidence.rows.get(row_id)
+    state = None if row is None else row.state
     came = evidence.arrivals.get(row_id, ())
     made = evidence.sessions.get(row_id, ())
     if over and state in (None, State.SENT):
@@ -248,7 +248,7 @@ def _broken(
         yield "I5: opened twice"
     if made and state in (None, State.FAILED):
         yield "I5: opened, and the journal denies it"
-    if record is not None and state is State.DONE and [record.session_id] != [*made]:
+    if row is not None and state is State.DONE and [row.session_id] != [*made]:
         yield "I5: done, and not by the session that was opened"
     if over and honoured and state is not State.DONE:
         yield "I5: not done though keys are honoured"
@@ -311,9 +311,9 @@ async def _tell(story: Story, left: deque[Kill], verdict: Verdict) -> None:
             message = f"a whole job never came by {kill.window.name}"
             raise RuntimeError(message)
     verdict.jobs += 1
-    for row_id, record in evidence.records.items():
-        verdict.rows[record.state] += 1
-        is_alarm = record.state is State.UNKNOWN and not evidence.sessions.get(row_id)
+    for row_id, row in evidence.rows.items():
+        verdict.rows[row.state] += 1
+        is_alarm = row.state is State.UNKNOWN and not evidence.sessions.get(row_id)
         verdict.alarms += is_alarm
 
 

@@ -1,6 +1,6 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
-from .jobs.job import Job, new_record
+from .jobs.job import Job, new_header
 from .jobs.progress import Tally
 from .jobs.reconcile import reconcile, session_ids_in
 from .jobs.reports import dead_letters, every_row, result_of
@@ -42,7 +42,7 @@ __all__ = [
     "dead_letters",
     "every_row",
     "guess_format",
-    "new_record",
+    "new_header",
     "read_table",
     "reconcile",
     "result_of",

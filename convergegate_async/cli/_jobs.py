@@ -27,7 +27,7 @@ from convergegate_async.bulk import (
     dead_letters,
     every_row,
     guess_format,
-    new_record,
+    new_header,
     read_table,
     reconcile,
     result_of,
@@ -81,14 +81,14 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
     rules = ResumeRules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
     options = {**attrs.asdict(table_options), **settings, "on_unknown": on_unknown}
     factory = _factory(rules, gateway, settings["concurrency"])
-    record = new_record(
+    header = new_header(
         factory,
         files.job,
         keys_honoured=keys_honoured,
         source=str(Path(source).resolve()),
         options=options,
     )
-    with Journal.create(files.journal, record) as journal:
+    with Journal.create(files.journal, header) as journal:
         return _run(files, journal, rules, factory, runner)
 
 
@@ -103,14 +103,14 @@ def go_on(
     """Run a job again; return what is left to do."""
     runner = None if dask is None else _runner(dask, gateway)
     with Journal.open(files.journal) as journal:
-        record = journal.record
-        options = json.loads(record.options)
+        header = journal.header
+        options = json.loads(header.options)
         rules = ResumeRules(
             on_unknown=OnUnknown(on_unknown or options["on_unknown"]),
-            keys_honoured=record.keys_honoured,
+            keys_honoured=header.keys_honoured,
             retries_failed=retries_failed,
         )
-        gateway = {**gateway, "base_url": gateway["base_url"] or record.base_url}
+        gateway = {**gateway, "base_url": gateway["base_url"] or header.base_url}
         factory = _factory(rules, gateway, options["concurrency"])
         return _run(files, journal, rules, factory, runner)
 
@@ -123,7 +123,7 @@ def _run(
     runner: "Runner | None",
 ) -> Ending:
     """Run the job once, tell what came of it, and return what is left to do."""
-    options = json.loads(journal.record.options)
+    options = json.loads(journal.header.options)
     table_options = _table_options(options)
     with asyncio.Runner() as loop:
         tally, interrupted = loop.run(_send(files, journal, rules, factory, runner))
@@ -149,13 +149,13 @@ async def _send(
     runner: "Runner | None",
 ) -> tuple[Tally, bool]:
     """Send what is to be sent; return what was counted, and whether it was cut."""
-    options = json.loads(journal.record.options)
+    options = json.loads(journal.header.options)
     table_options, source, form = (
         _table_options(options),
-        journal.record.source,
+        journal.header.source,
         options["format"],
     )
-    total = journal.record.total
+    total = journal.header.total
     if total is None:
         last = deque(read_table(source, table_options, format=form), maxlen=1)
         total = last[0].position if last else 0
@@ -217,12 +217,12 @@ def status(files: Files) -> dict[str, Any]:
 
     async def look(journal: Journal) -> dict[str, Any]:
         counts = await journal.counts()
-        total = journal.record.total
+        total = journal.header.total
         met = sum(counts.values())
         return {
-            "job": journal.record.job,
-            "gateway": journal.record.base_url,
-            "mode": "live" if journal.record.live else "test",
+            "job": journal.header.job,
+            "gateway": journal.header.base_url,
+            "mode": "live" if journal.header.live else "test",
             "rows": total,
             "created": counts.get(State.DONE, 0),
             "rejected": counts.get(State.FAILED, 0),
@@ -240,7 +240,7 @@ def verify(files: Files) -> list[str]:
 
     async def look(journal: Journal) -> list[str]:
         problems = await journal.check()
-        counts, total = await journal.counts(), journal.record.total
+        counts, total = await journal.counts(), journal.header.total
         if total is not None and sum(counts.values()) > total:
             problems.append("the journal holds more rows than the input had")
         return problems
@@ -253,8 +253,8 @@ def export(files: Files, *, output: str, format: str | None, order: str) -> int:
     """Write what became of each row; return how many were written."""
     with Journal.open(files.journal) as journal, asyncio.Runner() as loop:
         rows = every_row(journal, by_completion=order == "completion")
-        job = journal.record.job
-        results = (result_of(record, job) for record in _drawn(loop, rows))
+        job = journal.header.job
+        results = (result_of(row, job) for row in _drawn(loop, rows))
         try:
             return write_results(output, results, format=format)
         except OSError as error:
@@ -279,12 +279,12 @@ def reconcile_with_events(
     """Reconcile unknown rows with webhooks; return how many were, and are not."""
 
     async def look(journal: Journal) -> tuple[int, int]:
-        record = journal.record
-        options = json.loads(record.options)
-        base_url = gateway["base_url"] or record.base_url
+        header = journal.header
+        options = json.loads(header.options)
+        base_url = gateway["base_url"] or header.base_url
         factory = _factory(ResumeRules(), {**gateway, "base_url": base_url}, 1)
         rows = read_table(
-            record.source, _table_options(options), format=options["format"]
+            header.source, _table_options(options), format=options["format"]
         )
         async with factory:
             return await reconcile(
@@ -316,9 +316,9 @@ def _write_letters(
     files: Files, journal: Journal, table_options: TableOptions, form: str | None
 ) -> Path | None:
     """Write the rows that came to nothing, if any, as input for another job."""
-    form = form or guess_format(journal.record.source)
+    form = form or guess_format(journal.header.source)
     path = files.letters(form)
-    rows = read_table(journal.record.source, table_options, format=form)
+    rows = read_table(journal.header.source, table_options, format=form)
     with asyncio.Runner() as loop:
         letters = _drawn(loop, dead_letters(journal, rows))
         first = next(letters, None)

@@ -21,10 +21,10 @@ from convergegate_async._core.idempotency import derive_key
 from convergegate_async._version import __version__
 from convergegate_async.bulk.journal.journal import (
     Intent,
-    JobRecord,
+    JobHeader,
     Journal,
     JournalError,
-    RowRecord,
+    JournalRow,
     RowResult,
     State,
 )
@@ -54,17 +54,17 @@ _CHUNK_SECONDS = 5.0
 _MOST_SHOWN = 200  # characters
 
 
-def new_record(
+def new_header(
     factory: CheckoutSessionFactory,
     job: str,
     *,
     keys_honoured: bool = False,
     source: str = "",
     options: Mapping[str, object] | None = None,
-) -> JobRecord:
+) -> JobHeader:
     """Return what a new journal says of the job and of whom it is run for."""
     salt = secrets.token_bytes(16)
-    return JobRecord(
+    return JobHeader(
         job=job,
         base_url=factory.base_url,
         live=factory.is_live,
@@ -99,7 +99,7 @@ class Job:
     def __init__(
         self, journal: Journal, factory: CheckoutSessionFactory, rules: ResumeRules
     ) -> None:
-        require_same_home(journal.record, factory)
+        require_same_home(journal.header, factory)
         if factory.policy.repeat_unknown_create and not rules.repeats:
             message = (
                 "rows of unknown outcome are not to be repeated: build the factory "
@@ -207,8 +207,8 @@ class Job:
             await asyncio.gather(*[self._intend(task) for task in batch])
             yield Chunk(
                 base_url=self._factory.base_url,
-                salt=self._journal.record.salt,
-                api_key_fingerprint=self._journal.record.api_key_fingerprint,
+                salt=self._journal.header.salt,
+                api_key_fingerprint=self._journal.header.api_key_fingerprint,
                 rules=self._rules,
                 rows=tuple(
                     ChunkRow(
@@ -244,10 +244,10 @@ class Job:
                 if task is not None:
                     yield task
 
-    async def _judge(self, row: Row, record: RowRecord | None) -> _Task | None:
+    async def _judge(self, row: Row, known: JournalRow | None) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
-        mark = fingerprint(row.request, self._journal.record.salt)
-        match self._rules.decide(record, mark, self._factory.world.now()):
+        mark = fingerprint(row.request, self._journal.header.salt)
+        match self._rules.decide(known, mark, self._factory.world.now()):
             case Decision.SEND:
                 return _Task(row, mark)
             case Decision.SKIP:
@@ -287,7 +287,7 @@ class Job:
         return self._journal.complete(_row_result(row_id, outcome))
 
     def _key(self, row_id: str) -> str:
-        return derive_key(self._journal.record.job, row_id)
+        return derive_key(self._journal.header.job, row_id)
 
 
 def fingerprint(request: CheckoutSessionRequest, salt: bytes) -> bytes:
@@ -338,26 +338,26 @@ def _given_up(row_id: str) -> RowResult:
     )
 
 
-def require_same_home(record: JobRecord, factory: CheckoutSessionFactory) -> None:
+def require_same_home(header: JobHeader, factory: CheckoutSessionFactory) -> None:
     """Refuse to go on with a job elsewhere, or under another key.
 
     Raises:
         JournalError: With what the job was begun with.
     """
     problem = None
-    if record.live is not factory.is_live:
+    if header.live is not factory.is_live:
         modes = ("a test", "a live")
         problem = (
-            f"was begun with {modes[record.live]} key, and this is "
+            f"was begun with {modes[header.live]} key, and this is "
             f"{modes[factory.is_live]} key"
         )
-    elif record.base_url != factory.base_url:
-        problem = f"was begun at {record.base_url}, not at {factory.base_url}"
-    elif record.api_key_fingerprint != factory.api_key_fingerprint(record.salt):
+    elif header.base_url != factory.base_url:
+        problem = f"was begun at {header.base_url}, not at {factory.base_url}"
+    elif header.api_key_fingerprint != factory.api_key_fingerprint(header.salt):
         problem = (
             "was begun with another API key; if that one was wrong, remove the journal "
             "and run the job anew"
         )
     if problem is not None:
-        message = f"the job {record.job} {problem}"
+        message = f"the job {header.job} {problem}"
         raise JournalError(message)

@@ -83,7 +83,7 @@ async def reconcile(
         JournalError: The journal belongs to another gateway, key, or mode.
         CallError: A session cannot be looked at.
     """
-    require_same_home(journal.record, factory)
+    require_same_home(journal.header, factory)
     # Nobody else works on the job: what was under way is as unknown as the rest.
     doubtful = [State.UNKNOWN, State.SENT]
     unknown = {row.row_id for row in await journal.rows(doubtful, limit=_ALL)}

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from convergegate_async._core.idempotency import derive_key
-from convergegate_async.bulk.journal.journal import Journal, RowRecord, State
+from convergegate_async.bulk.journal.journal import Journal, JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import DeadLetter
 
@@ -22,30 +22,30 @@ def in_chunks(rows: Iterable[Row | Problem]) -> Iterator[list[Row | Problem]]:
 
 async def every_row(
     journal: Journal, *, by_completion: bool = False
-) -> AsyncIterator[RowRecord]:
+) -> AsyncIterator[JournalRow]:
     """Yield all rows that were ever sent, a page at a time."""
     after = 0
     while page := await journal.rows(
         by_completion=by_completion, after=after, limit=_PAGE
     ):
-        for record in page:
-            yield record
+        for row in page:
+            yield row
         after = page[-1].position
 
 
-def result_of(record: RowRecord, job: str) -> dict[str, Any]:
+def result_of(row: JournalRow, job: str) -> dict[str, Any]:
     """Return the line of the results file."""
     return {
-        "position": record.position,
-        "row_id": record.row_id,
-        "state": str(record.state),
-        "session_id": record.session_id,
-        "url": record.url,
-        "idempotency_key": derive_key(job, record.row_id),
-        "attempts": record.attempts,
-        "http_status": record.http_status,
-        "code": record.code,
-        "message": record.message,
+        "position": row.position,
+        "row_id": row.row_id,
+        "state": str(row.state),
+        "session_id": row.session_id,
+        "url": row.url,
+        "idempotency_key": derive_key(job, row.row_id),
+        "attempts": row.attempts,
+        "http_status": row.http_status,
+        "code": row.code,
+        "message": row.message,
     }
 
 
@@ -70,12 +70,12 @@ async def dead_letters(
                 yield letter
 
 
-def _dead_letter(row: Row, record: RowRecord | None) -> DeadLetter | None:
-    if record is None or record.state is not State.FAILED:
+def _dead_letter(row: Row, known: JournalRow | None) -> DeadLetter | None:
+    if known is None or known.state is not State.FAILED:
         return None
     return DeadLetter(
         line=row.line,
-        code=record.code or "",
-        message=record.message or "",
+        code=known.code or "",
+        message=known.message or "",
         raw=row.raw,
     )

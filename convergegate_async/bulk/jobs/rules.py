@@ -5,7 +5,7 @@ from enum import Enum, StrEnum, auto
 
 import attrs
 
-from convergegate_async.bulk.journal.journal import RowRecord, State
+from convergegate_async.bulk.journal.journal import JournalRow, State
 from convergegate_async.policy import RetryPolicy
 
 KEY_WINDOW = 24 * 3600.0
@@ -56,20 +56,20 @@ class ResumeRules:
         )
 
     def decide(
-        self, record: RowRecord | None, fingerprint: bytes, now: float
+        self, known: JournalRow | None, fingerprint: bytes, now: float
     ) -> Decision:
         """Return what to do with a row.
 
         Args:
-            record: What the journal knows of its id; `None` if nothing.
+            known: What the journal knows of its id; `None` if nothing.
             fingerprint: Of the row as it is now.
             now: Epoch seconds. A clock that went back counts as too late.
         """
-        if record is None:
+        if known is None:
             return Decision.SEND
-        if record.fingerprint != fingerprint:
+        if known.fingerprint != fingerprint:
             return Decision.CHANGED
-        in_time = 0 <= now - record.sent_at < KEY_WINDOW
+        in_time = 0 <= now - known.sent_at < KEY_WINDOW
         may_repeat = self.repeats and in_time
         table: Mapping[State, Decision] = {
             State.DONE: Decision.SKIP,
@@ -77,4 +77,4 @@ class ResumeRules:
             State.UNKNOWN: Decision.SEND if may_repeat else Decision.SKIP,
             State.SENT: Decision.SEND if may_repeat else Decision.GIVE_UP,
         }
-        return table[record.state]
+        return table[known.state]

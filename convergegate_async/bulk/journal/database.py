@@ -21,8 +21,8 @@ import attrs
 
 from .records import (
     Intent,
-    JobRecord,
-    RowRecord,
+    JobHeader,
+    JournalRow,
     RowResult,
     State,
     reason_of,
@@ -146,10 +146,10 @@ class Ledger:
         self._numbers = {head: number for number, head in self._heads.items()}
         [(last,)] = connection.execute("SELECT max(completed) FROM rows")
         self._completed = int(last or 0)
-        self.record = self._stored_record()
+        self.header = self._stored_header()
 
     @classmethod
-    def create(cls, path: Path, record: JobRecord) -> None:
+    def create(cls, path: Path, header: JobHeader) -> None:
         """Make the file.
 
         Raises:
@@ -160,7 +160,7 @@ class Ledger:
             # Temporary files are made with O_EXCL and mode 0600, and SQLite gives
             # that mode to the WAL, too. Unlike a renaming, a link replaces no file.
             with NamedTemporaryFile(dir=path.parent, prefix=".journal-") as file:
-                file.write(_image(record))
+                file.write(_image(header))
                 file.flush()
                 os.fsync(file.fileno())
                 os.link(file.name, path)
@@ -203,7 +203,7 @@ class Ledger:
     def set_total(self, total: int) -> None:
         """Note how many rows the input has."""
         self._changes("UPDATE job SET total = ?", total)
-        self.record = attrs.evolve(self.record, total=total)
+        self.header = attrs.evolve(self.header, total=total)
 
     def intend(self, row: Intent) -> None:
         """Make *row* `SENT`.
@@ -261,7 +261,7 @@ class Ledger:
         if not self._changes(_FORGET_AGAIN, self._next(), row_id):
             raise refusal(self.path, "a row was withdrawn that is not under way")
 
-    def lookup(self, row_ids: Sequence[str]) -> dict[str, RowRecord]:
+    def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""
         return {
             row.row_id: row
@@ -269,7 +269,7 @@ class Ledger:
             for row in self._select(_BY_ID, row_id)
         }
 
-    def under_way(self) -> list[RowRecord]:
+    def under_way(self) -> list[JournalRow]:
         """Return the rows that are `SENT`, by position."""
         return list(self._select(_UNSETTLED))
 
@@ -280,7 +280,7 @@ class Ledger:
 
     def rows(
         self, states: Collection[State], *, by_completion: bool, after: int, limit: int
-    ) -> list[RowRecord]:
+    ) -> list[JournalRow]:
         """Return a page of rows; see `Journal.rows`."""
         sql = _BY_COMPLETION if by_completion else _BY_POSITION
         wanted = [state if state in states else None for state in State]
@@ -300,9 +300,9 @@ class Ledger:
                 wrong.append(f"rows that {fault}: {number}")
         return wrong
 
-    def _stored_record(self) -> JobRecord:
+    def _stored_header(self) -> JobHeader:
         [row] = self._connection.execute("SELECT * FROM job")
-        stored = JobRecord(**dict(zip(_names(JobRecord), row, strict=True)))
+        stored = JobHeader(**dict(zip(_names(JobHeader), row, strict=True)))
         return attrs.evolve(
             stored, live=bool(stored.live), keys_honoured=bool(stored.keys_honoured)
         )
@@ -310,16 +310,16 @@ class Ledger:
     def _changes(self, sql: str, *values: object) -> bool:
         return self._connection.execute(sql, values).rowcount > 0
 
-    def _select(self, sql: str, *values: object) -> Iterator[RowRecord]:
+    def _select(self, sql: str, *values: object) -> Iterator[JournalRow]:
         for row in self._connection.execute(sql, values):
-            yield self._row_record(*row)
+            yield self._journal_row(*row)
 
-    def _row_record(self, *row: Any) -> RowRecord:  # noqa: ANN401 -- as SQLite gives it
-        record = RowRecord(**dict(zip(_names(RowRecord), row, strict=True)))
-        url = record.url
+    def _journal_row(self, *row: Any) -> JournalRow:  # noqa: ANN401 -- as SQLite gives it
+        known = JournalRow(**dict(zip(_names(JournalRow), row, strict=True)))
+        url = known.url
         if isinstance(url, int):
-            url = f"{self._heads[url]}{record.session_id}"
-        return attrs.evolve(record, state=State(record.state), url=url)
+            url = f"{self._heads[url]}{known.session_id}"
+        return attrs.evolve(known, state=State(known.state), url=url)
 
     def _next(self) -> int:
         # One that is not used leaves a gap, which does no harm.
@@ -388,8 +388,8 @@ def _admit_content(path: Path, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def _image(record: JobRecord) -> bytes:
-    values = attrs.astuple(record)
+def _image(header: JobHeader) -> bytes:
+    values = attrs.astuple(header)
     marks = ", ".join("?" * len(values))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(_SCHEMA)

@@ -20,9 +20,9 @@ import attrs
 from .database import Ledger
 from .records import (
     Intent,
-    JobRecord,
+    JobHeader,
     JournalError,
-    RowRecord,
+    JournalRow,
     RowResult,
     State,
     reason_of,
@@ -31,10 +31,10 @@ from .records import (
 
 __all__ = [
     "Intent",
-    "JobRecord",
+    "JobHeader",
     "Journal",
     "JournalError",
-    "RowRecord",
+    "JournalRow",
     "RowResult",
     "State",
 ]
@@ -89,13 +89,13 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
     @classmethod
-    def create(cls, path: Path, record: JobRecord) -> Self:
+    def create(cls, path: Path, header: JobHeader) -> Self:
         """Start a journal at *path*, with mode 0600, and open it.
 
         Raises:
             JournalError: There is one already, or none can be made there.
         """
-        Ledger.create(path, record)
+        Ledger.create(path, header)
         return cls.open(path)
 
     @classmethod
@@ -110,9 +110,9 @@ class Journal:
         return cls(Ledger.open(path))
 
     @property
-    def record(self) -> JobRecord:
+    def header(self) -> JobHeader:
         """What the job is."""
-        return self._ledger.record
+        return self._ledger.header
 
     async def set_total(self, total: int) -> None:
         """Note how many rows the input has."""
@@ -150,11 +150,11 @@ class Journal:
         """
         return self._order(partial(self._ledger.forget, row_id))
 
-    async def lookup(self, row_ids: Sequence[str]) -> dict[str, RowRecord]:
+    async def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""
         return await self._order(partial(self._ledger.lookup, row_ids))
 
-    async def under_way(self) -> list[RowRecord]:
+    async def under_way(self) -> list[JournalRow]:
         """Return the rows that are `SENT`, by position."""
         return await self._order(self._ledger.under_way)
 
@@ -172,7 +172,7 @@ class Journal:
         by_completion: bool = False,
         after: int = 0,
         limit: int = 10_000,
-    ) -> list[RowRecord]:
+    ) -> list[JournalRow]:
         """Return a page of the rows that are in one of *states*.
 
         Args:

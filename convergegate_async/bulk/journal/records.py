@@ -37,7 +37,7 @@ class State(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class JobRecord:
+class JobHeader:
     """What a job is; stored once, compared when it is resumed.
 
     Attributes:
@@ -113,7 +113,7 @@ class RowResult:
 
 
 @attrs.frozen(kw_only=True)
-class RowRecord:
+class JournalRow:
     """What the journal knows of a row.
 
     Attributes:

@@ -1,6 +1,6 @@
-"""Tables in files: CSV, JSONL and Parquet as records, one at a time.
+"""Tables in files: CSV, JSONL and Parquet as rows, one at a time.
 
-What cannot be read becomes a record with a *fault*, and reading goes on.
+What cannot be read becomes a row with a *fault*, and reading goes on.
 
 A cell that a spreadsheet would run as a formula is written behind an apostrophe, and
 read without it. Apostrophes that were there before count, so every text survives.
@@ -48,14 +48,14 @@ class SourceError(ConfigurationError):
 
 
 @attrs.frozen(kw_only=True)
-class Record:
+class TableRow:
     """One row of a table as it was read.
 
     Attributes:
         line: Where it begins, 1 for the first line of the file; the number of the
             row in Parquet, which has no lines.
         cells: Its values by column; the line's text under `UNREAD` after a fault.
-        fault: Why it is no record, without a part of it.
+        fault: Why it is no row, without a part of it.
     """
 
     line: int
@@ -94,13 +94,13 @@ def choose_format(path: str, name: str | None) -> Format:
     raise SourceError(message)
 
 
-def read_table_rows(path: str, kind: Format, check: Check) -> Iterator[Record]:
-    """Read the table in *path* (``-`` is stdin), with one record in memory at a time.
+def read_table_rows(path: str, kind: Format, check: Check) -> Iterator[TableRow]:
+    """Read the table in *path* (``-`` is stdin), with one row in memory at a time.
 
     Args:
         path: The file.
         kind: Its format.
-        check: Gets the columns before the first record is read, and may refuse
+        check: Gets the columns before the first row is read, and may refuse
             them; JSONL has none.
 
     Raises:
@@ -219,7 +219,7 @@ def _csv_rows(lines: _Lines) -> Iterator[_CsvRow]:
             yield _CsvRow(lines.first, lines.text, cells, fault)
 
 
-def _read_csv(file: BinaryIO, check: Check) -> Iterator[Record]:
+def _read_csv(file: BinaryIO, check: Check) -> Iterator[TableRow]:
     text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
     try:
         rows = _csv_rows(_Lines(text))
@@ -238,16 +238,16 @@ def _read_csv(file: BinaryIO, check: Check) -> Iterator[Record]:
         text.detach()  # stdin stays open
 
 
-def _read_row(columns: list[str], row: _CsvRow) -> Record:
+def _read_row(columns: list[str], row: _CsvRow) -> TableRow:
     fault = row.fault
     if fault is None and len(row.cells) != len(columns):
         fault = (
             f"must have {len(columns)} cells, as the header, and has {len(row.cells)}"
         )
     if fault is not None:
-        return Record(line=row.line, cells={UNREAD: row.text}, fault=fault)
+        return TableRow(line=row.line, cells={UNREAD: row.text}, fault=fault)
     cells = map(unescape_cell, row.cells) if "'" in row.text else row.cells
-    return Record(line=row.line, cells=dict(zip(columns, cells, strict=True)))
+    return TableRow(line=row.line, cells=dict(zip(columns, cells, strict=True)))
 
 
 # -- JSONL -------------------------------------------------------------------------
@@ -259,14 +259,14 @@ class _NotAnObjectError(ValueError):
     pass
 
 
-def _read_jsonl(file: BinaryIO, _: Check) -> Iterator[Record]:
+def _read_jsonl(file: BinaryIO, _: Check) -> Iterator[TableRow]:
     number = 0
     while line := file.readline(_MAX_LINE):
         number += 1
         if len(line) == _MAX_LINE and not line.endswith(b"\n"):
             while line and not line.endswith(b"\n"):
                 line = file.readline(_MAX_LINE)
-            yield Record(line=number, cells={}, fault=_TOO_LONG)
+            yield TableRow(line=number, cells={}, fault=_TOO_LONG)
             continue
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)
@@ -274,15 +274,15 @@ def _read_jsonl(file: BinaryIO, _: Check) -> Iterator[Record]:
             yield _read_object(number, line)
 
 
-def _read_object(number: int, line: bytes) -> Record:
+def _read_object(number: int, line: bytes) -> TableRow:
     try:
-        return Record(line=number, cells=decode_object(line))
+        return TableRow(line=number, cells=decode_object(line))
     except _NotAnObjectError as error:
         fault = str(error)
     except (ValueError, ArithmeticError, RecursionError):
         fault = "is not strict JSON in UTF-8"
     text = line.decode("utf-8", "surrogateescape")
-    return Record(line=number, cells={UNREAD: text}, fault=fault)
+    return TableRow(line=number, cells={UNREAD: text}, fault=fault)
 
 
 def decode_object(line: bytes) -> dict[str, object]:
@@ -322,7 +322,7 @@ _JSON = json.JSONDecoder(
 # -- Parquet -----------------------------------------------------------------------
 
 
-def _read_parquet(file: BinaryIO, check: Check) -> Iterator[Record]:
+def _read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
     arrow, parquet = import_parquet()
     if not file.seekable():
         message = "Parquet is read from its end, and so not from a pipe"
@@ -334,7 +334,7 @@ def _read_parquet(file: BinaryIO, check: Check) -> Iterator[Record]:
         for batch in table.iter_batches(_BATCH):
             for cells in batch.to_pylist():
                 number += 1
-                yield Record(line=number, cells=cells)
+                yield TableRow(line=number, cells=cells)
     except (arrow.ArrowException, OSError, ValueError):
         message = f"the input cannot be read as Parquet after row {number}"
     else:

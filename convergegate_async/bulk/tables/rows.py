@@ -26,8 +26,8 @@ from .fields import (
 )
 from .formats import (
     OWN_PREFIX,
-    Record,
     SourceError,
+    TableRow,
     choose_format,
     guess_format,
     read_table_rows,
@@ -146,16 +146,16 @@ def read_table(
     """
     kind = choose_format(path, format)
     reader = _RowReader(options, textual=kind == "csv")
-    records = read_table_rows(path, kind, reader.check)
-    for position, record in enumerate(records, 1):
-        yield from reader.read(position, record)
+    rows = read_table_rows(path, kind, reader.check)
+    for position, row in enumerate(rows, 1):
+        yield from reader.read(position, row)
 
 
 # -- columns -----------------------------------------------------------------------
 
 
 class _RowReader:
-    """Fills in a request for every record."""
+    """Fills in a request for every row."""
 
     def __init__(self, options: TableOptions, *, textual: bool) -> None:
         self._options = options
@@ -190,42 +190,42 @@ class _RowReader:
         if missing:
             _refuse(f"the input has no column for {_listed(missing)}")
 
-    def read(self, position: int, record: Record) -> Iterator[Row | Problem]:
+    def read(self, position: int, row: TableRow) -> Iterator[Row | Problem]:
         """Yield the row, or else each of its problems."""
-        if record.fault is not None:
-            yield self._problem(position, record, None, None, record.fault)
+        if row.fault is not None:
+            yield self._problem(position, row, None, None, row.fault)
             return
         wrongs: Wrongs = {}
-        row_id = self._read_id(record.cells, wrongs)
-        values = self._sort(record.cells, row_id, wrongs)
+        row_id = self._read_id(row.cells, wrongs)
+        values = self._sort(row.cells, row_id, wrongs)
         request = self._fill_in(values, wrongs)
         if row_id is None or request is None:
             for column, reason in wrongs.items():
-                yield self._problem(position, record, row_id, column, reason)
+                yield self._problem(position, row, row_id, column, reason)
             return
         yield Row(
             position=position,
-            line=record.line,
+            line=row.line,
             row_id=row_id,
             request=request,
-            raw=record.cells,
+            raw=row.cells,
         )
 
     @staticmethod
     def _problem(
         position: int,
-        record: Record,
+        row: TableRow,
         row_id: str | None,
         column: str | None,
         reason: str,
     ) -> Problem:
         return Problem(
             position=position,
-            line=record.line,
+            line=row.line,
             row_id=row_id,
             column=column,
             reason=reason,
-            raw=record.cells,
+            raw=row.cells,
         )
 
     def _target(self, column: str) -> str | None:

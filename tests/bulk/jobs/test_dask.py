@@ -23,7 +23,7 @@ from convergegate_async.bulk import (
     Row,
     State,
     every_row,
-    new_record,
+    new_header,
 )
 from convergegate_async.runners import DaskRunner, WorkersLostError
 from convergegate_async.sandbox import Sandbox
@@ -86,8 +86,8 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     seen: Counter[str | None] = Counter()
 
     async with sandbox.factory(retry=rules.policy()) as checkout:
-        record = new_record(checkout, "april", keys_honoured=True)
-        with Journal.create(tmp_path / "april.journal", record) as journal:
+        header = new_header(checkout, "april", keys_honoured=True)
+        with Journal.create(tmp_path / "april.journal", header) as journal:
             job = Job(journal, checkout, rules)
             runner = DaskRunner(cluster.scheduler_address)
             killed = None
@@ -100,7 +100,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
             assert killed is not None
             await killed
             counts, problems = await journal.counts(), await journal.check()
-            noted = [record.session_id async for record in every_row(journal)]
+            noted = [row.session_id async for row in every_row(journal)]
 
     booked = sandbox.book.sessions.values()
     assert sorted(session.request.amount for session in booked) == list(
@@ -145,8 +145,8 @@ async def test_dask_needs_keys_that_are_honoured(
     before = psutil.Process().children()
 
     async with sandbox.factory(retry=rules.policy()) as checkout:
-        record = new_record(checkout, "april")
-        with Journal.create(tmp_path / "april.journal", record) as journal:
+        header = new_header(checkout, "april")
+        with Journal.create(tmp_path / "april.journal", header) as journal:
             job = Job(journal, checkout, rules)
             outcomes = job.run_on(DaskRunner("local:2"), rows(order, 3))
             with pytest.raises(ConfigurationError, match="keys_honoured"):

@@ -28,14 +28,14 @@ from convergegate_async.bulk import (
     Tally,
     dead_letters,
     every_row,
-    new_record,
+    new_header,
     read_table,
     reconcile,
     result_of,
     session_ids_in,
 )
 from convergegate_async.bulk.jobs.rules import KEY_WINDOW, Decision
-from convergegate_async.bulk.journal.journal import Intent, RowRecord, RowResult
+from convergegate_async.bulk.journal.journal import Intent, JournalRow, RowResult
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 COLUMNS = (
@@ -92,17 +92,17 @@ async def run(
 @pytest.fixture
 async def journal(tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[Journal]:
     """The journal of a new job."""
-    record = new_record(sandbox.factory(), "april")
-    with Journal.create(tmp_path / "april.journal", record) as journal:
+    header = new_header(sandbox.factory(), "april")
+    with Journal.create(tmp_path / "april.journal", header) as journal:
         yield journal
 
 
 # -- decisions -----------------------------------------------------------------------
 
 
-def record(state: State, sent_at: float = NOW) -> RowRecord:
+def journal_row(state: State, sent_at: float = NOW) -> JournalRow:
     """Return what a journal knows of a row."""
-    return RowRecord(
+    return JournalRow(
         row_id="order-1",
         position=1,
         fingerprint=bytes(16),
@@ -136,7 +136,7 @@ def test_what_becomes_of_a_row_that_was_met_before(
     state: State, rules: ResumeRules, decision: Decision
 ) -> None:
     """I3: only where a repeat is allowed is a row of unknown outcome sent again."""
-    assert rules.decide(record(state), bytes(16), NOW + 1) is decision
+    assert rules.decide(journal_row(state), bytes(16), NOW + 1) is decision
 
 
 @given(
@@ -159,7 +159,7 @@ def test_a_changed_row_is_never_sent(
         on_unknown=on_unknown, keys_honoured=honoured, retries_failed=retries_failed
     )
 
-    decision = rules.decide(record(state), b"x" * 16, NOW + age)
+    decision = rules.decide(journal_row(state), b"x" * 16, NOW + age)
 
     assert decision is Decision.CHANGED
 
@@ -167,7 +167,7 @@ def test_a_changed_row_is_never_sent(
 @pytest.mark.parametrize("age", [KEY_WINDOW, KEY_WINDOW * 30, -1.0])
 def test_a_key_is_not_trusted_for_ever(age: float) -> None:
     """H21: after a day, or under a clock that went back, a sent row is given up."""
-    decision = HONOURED.decide(record(State.SENT), bytes(16), NOW + age)
+    decision = HONOURED.decide(journal_row(State.SENT), bytes(16), NOW + age)
 
     assert decision is Decision.GIVE_UP
 
@@ -246,7 +246,7 @@ async def test_a_row_on_its_way_when_the_job_died_is_given_up(
     (first, *_) = list(read_table(source, TableOptions()))
     from convergegate_async.bulk.jobs.job import fingerprint  # noqa: PLC0415 -- one use
 
-    mark = fingerprint(first.request, journal.record.salt)  # type: ignore[union-attr]  # a good row
+    mark = fingerprint(first.request, journal.header.salt)  # type: ignore[union-attr]  # a good row
     await journal.intend(
         Intent(row_id="order-1", position=1, fingerprint=mark, sent_at=NOW)
     )
@@ -319,7 +319,7 @@ async def test_a_wrong_key_stops_the_job_and_rejects_few(
         "sk_test_wrong", sandbox.base_url, retry=rules.policy()
     )
     path = tmp_path / "may.journal"
-    with Journal.create(path, new_record(wrong, "may")) as journal:
+    with Journal.create(path, new_header(wrong, "may")) as journal:
         async with wrong as checkout:
             job = Job(journal, checkout, rules)
             with pytest.raises(AuthenticationError):
@@ -357,7 +357,7 @@ async def test_more_rows_than_a_page_are_all_listed_once(
     """An export of 25,000 rows holds each of them, in the order that was asked for."""
     count = 25_000
     with Journal.create(
-        tmp_path / "may.journal", new_record(sandbox.factory(), "may")
+        tmp_path / "may.journal", new_header(sandbox.factory(), "may")
     ) as journal:
         for first in range(0, count, 1_000):
             numbers = range(first + 1, first + 1_001)
@@ -535,7 +535,7 @@ async def test_a_wrong_key_leaves_its_rows_pending(
     wrong = CheckoutSessionFactory(
         "sk_test_wrong", sandbox.base_url, retry=rules.policy()
     )
-    with Journal.create(tmp_path / "may.journal", new_record(wrong, "may")) as journal:
+    with Journal.create(tmp_path / "may.journal", new_header(wrong, "may")) as journal:
         async with wrong as checkout:
             with pytest.raises(AuthenticationError):
                 await _exhaust(Job(journal, checkout, rules), source)

@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 from convergegate_async.bulk.journal.database import Ledger
 from convergegate_async.bulk.journal.journal import (
     Intent,
-    JobRecord,
+    JobHeader,
     Journal,
     JournalError,
-    RowRecord,
+    JournalRow,
     RowResult,
     State,
 )
 
-RECORD = JobRecord(
+HEADER = JobHeader(
     job="april",
     base_url="https://api.example.com",
     live=False,
@@ -68,9 +68,9 @@ async def fill(journal: Journal, rows: int) -> None:
     await asyncio.gather(*[journal.complete(a_success(n + 1)) for n in range(rows)])
 
 
-async def every(journal: Journal, *, by_completion: bool = False) -> list[RowRecord]:
+async def every(journal: Journal, *, by_completion: bool = False) -> list[JournalRow]:
     """Return all rows, read in small pages."""
-    found: list[RowRecord] = []
+    found: list[JournalRow] = []
     after = 0
     while page := await journal.rows(by_completion=by_completion, after=after, limit=2):
         found += page
@@ -82,7 +82,7 @@ def made(path: Path, rows: int) -> None:
     """Make a journal with so many rows, and close it."""
 
     async def make() -> None:
-        with Journal.create(path, RECORD) as journal:
+        with Journal.create(path, HEADER) as journal:
             await fill(journal, rows)
 
     asyncio.run(make())
@@ -101,7 +101,7 @@ class Model:
     """What a journal should know, in a dict."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, RowRecord] = {}
+        self.rows: dict[str, JournalRow] = {}
         self.before: dict[str, State] = {}
         self.finished: list[str] = []
 
@@ -110,7 +110,7 @@ class Model:
         known = self.rows.get(row.row_id)
         if known is None:
             places = {other.position for other in self.rows.values()}
-            self.rows[row.row_id] = RowRecord(
+            self.rows[row.row_id] = JournalRow(
                 row_id=row.row_id,
                 position=max(places) + 1 if row.position in places else row.position,
                 fingerprint=row.fingerprint,
@@ -159,17 +159,17 @@ class Model:
         """Put a row last in the order of completion."""
         self.finished = [name for name in self.finished if name != row_id] + [row_id]
 
-    def in_order(self) -> list[RowRecord]:
+    def in_order(self) -> list[JournalRow]:
         """Return the rows by position."""
         return sorted(self.rows.values(), key=lambda row: row.position)
 
-    def as_completed(self) -> list[RowRecord]:
+    def as_completed(self) -> list[JournalRow]:
         """Return what is completed, in order of completion."""
         rows = [self.rows[name] for name in self.finished]
         return [row for row in rows if row.state is not State.SENT]
 
 
-def of(states: set[State], rows: list[RowRecord]) -> list[RowRecord]:
+def of(states: set[State], rows: list[JournalRow]) -> list[JournalRow]:
     """Return those of *rows* that are in one of *states*."""
     return [row for row in rows if row.state in states]
 
@@ -247,7 +247,7 @@ def test_a_journal_knows_what_a_dict_would(
 
     async def live(path: Path) -> None:
         model = Model()
-        journal = Journal.create(path, RECORD)
+        journal = Journal.create(path, HEADER)
         answers: list[asyncio.Task[bool]] = []
         wanted: list[bool] = []
         for step in history:
@@ -303,7 +303,7 @@ STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
 async def test_a_story_ends_as_it_should(path: Path, story: str) -> None:
     """A number is the second of an intent, a name the withdrawal of the last one."""
     steps, end = STORIES[story]
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         for step in steps:
             assert not await refused(journal, step)
         found = await journal.lookup(["order-1"])
@@ -329,7 +329,7 @@ REFUSED: dict[str, list[Step]] = {
 async def test_what_cannot_be_is_refused(path: Path, step: str) -> None:
     """The last step is refused and changes nothing; the journal goes on."""
     *steps, last = REFUSED[step]
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         for earlier in steps:
             assert not await refused(journal, earlier)
         before = await journal.rows()
@@ -342,7 +342,7 @@ async def test_what_cannot_be_is_refused(path: Path, step: str) -> None:
 
 async def test_a_taken_place_displaces_the_newcomer(path: Path) -> None:
     """An input that was sorted anew loses no row: the newcomer goes to the end."""
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         await fill(journal, 3)
         await journal.intend(Intent("new", 2, MARK, 0.0))
         rows = await journal.rows()
@@ -434,7 +434,7 @@ def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
 
 async def test_what_was_durable_survives_kill_9(path: Path) -> None:
     """Each row that a killed process said was sent or done is so afterwards."""
-    Journal.create(path, RECORD).close()
+    Journal.create(path, HEADER).close()
     reported: list[list[str]] = []
     for lines in (50, 400):
         with start(WORKER, path) as worker:
@@ -455,7 +455,7 @@ async def test_what_was_durable_survives_kill_9(path: Path) -> None:
 
 async def test_an_outcome_on_its_way_is_not_lost(path: Path) -> None:
     """An outcome that nobody awaits is written, even if its await is cancelled."""
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         await journal.intend(an_intent(1))
         await journal.intend(an_intent(2))
         journal.complete(a_success(1))  # type: ignore[unused-awaitable]  # on purpose
@@ -472,7 +472,7 @@ def test_a_journal_outlives_its_event_loop(path: Path) -> None:
         await journal.intend(an_intent(1))
         journal.complete(a_success(1))  # type: ignore[unused-awaitable]  # on purpose
 
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         asyncio.run(leave())
         found = asyncio.run(journal.lookup(["order-1"]))
 
@@ -508,7 +508,7 @@ STARVED = """
 
 async def test_a_failing_disk_ends_everything(path: Path) -> None:
     """Once a write has failed nothing more is said to be durable; what was, is."""
-    Journal.create(path, RECORD).close()
+    Journal.create(path, HEADER).close()
     with start(STARVED, path) as worker:
         assert worker.stdout is not None
         (number, reason), *later = (line.split(" ", 1) for line in worker.stdout)
@@ -525,7 +525,7 @@ async def test_a_failing_disk_ends_everything(path: Path) -> None:
 
 async def test_a_full_disk_is_named(path: Path) -> None:
     """SQLite's word for a full disk becomes ours, for all who wait."""
-    Journal.create(path, RECORD).close()
+    Journal.create(path, HEADER).close()
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     [(pages,)] = connection.execute("PRAGMA page_count")
     connection.execute(f"PRAGMA max_page_count = {pages}").close()
@@ -558,7 +558,7 @@ def test_a_journal_is_never_replaced(path: Path) -> None:
     before = path.read_bytes()
 
     with pytest.raises(JournalError, match="exists already"):
-        Journal.create(path, RECORD)
+        Journal.create(path, HEADER)
 
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
@@ -567,7 +567,7 @@ def test_a_journal_is_never_replaced(path: Path) -> None:
 def test_a_journal_needs_a_folder(path: Path) -> None:
     """A folder that is missing is a reason, and not a traceback."""
     with pytest.raises(JournalError, match="cannot be made there"):
-        Journal.create(path / "missing", RECORD)
+        Journal.create(path / "missing", HEADER)
 
 
 def test_a_missing_journal_is_refused(path: Path) -> None:
@@ -648,7 +648,7 @@ def test_a_journal_without_a_job_is_refused(path: Path) -> None:
 
 def test_a_journal_is_opened_once(path: Path) -> None:
     """A second opener is refused until the first has closed; twice does no harm."""
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         refuse(path, "another process works on this job")
         journal.close()
         Journal.open(path).close()
@@ -667,7 +667,7 @@ HOLDER = """
 
 def test_a_journal_is_opened_by_one_process(path: Path) -> None:
     """Another process keeps us out, and its death lets us in."""
-    Journal.create(path, RECORD).close()
+    Journal.create(path, HEADER).close()
     with start(HOLDER, path) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "open\n"
@@ -682,7 +682,7 @@ def test_a_journal_is_opened_by_one_process(path: Path) -> None:
 
 def test_a_refused_opener_does_not_break_the_lock(path: Path) -> None:
     """That we were refused in this process does not let another process in."""
-    with Journal.create(path, RECORD):
+    with Journal.create(path, HEADER):
         refuse(path, "another process works on this job")
         with start(HOLDER.replace("journal =", "_ ="), path) as other:
             assert other.stdout is not None
@@ -691,7 +691,7 @@ def test_a_refused_opener_does_not_break_the_lock(path: Path) -> None:
 
 async def test_a_closed_journal_does_nothing(path: Path) -> None:
     """What is asked of a closed journal is refused at once."""
-    async with Journal.create(path, RECORD) as journal:
+    async with Journal.create(path, HEADER) as journal:
         pass
 
     with pytest.raises(JournalError, match="is closed"):
@@ -713,13 +713,13 @@ def test_a_result_says_what_happened(state: State, session_id: str | None) -> No
 
 
 async def test_the_job_is_remembered(path: Path) -> None:
-    """The record comes back as it was, with the total once that is set."""
-    with Journal.create(path, RECORD) as journal:
+    """The header comes back as it was, with the total once that is set."""
+    with Journal.create(path, HEADER) as journal:
         await journal.set_total(17)
-        assert journal.record.total == 17
+        assert journal.header.total == 17
 
     with Journal.open(path) as journal:
-        assert journal.record == attrs.evolve(RECORD, total=17)
+        assert journal.header == attrs.evolve(HEADER, total=17)
 
 
 async def test_links_of_many_kinds_come_back(path: Path) -> None:
@@ -728,7 +728,7 @@ async def test_links_of_many_kinds_come_back(path: Path) -> None:
         attrs.evolve(a_success(n), url=f"https://{n % 150}.example.com/session-{n}")
         for n in range(1, 251)
     ]
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         await asyncio.gather(*[journal.intend(an_intent(n)) for n in range(1, 251)])
         await asyncio.gather(*[journal.complete(end) for end in ends])
         rows = await journal.rows()
@@ -738,7 +738,7 @@ async def test_links_of_many_kinds_come_back(path: Path) -> None:
 
 async def test_half_a_character_does_no_harm(path: Path) -> None:
     """The gateway's words may hold what no file can."""
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         await journal.intend(an_intent(1))
         await journal.complete(RowResult("order-1", State.FAILED, message="no \ud83d"))
         [row] = await journal.rows()
@@ -764,7 +764,7 @@ DAMAGES = {
 @pytest.mark.parametrize(("words", "sql"), DAMAGES.items(), ids=DAMAGES)
 async def test_a_broken_rule_is_reported(path: Path, words: str, sql: str) -> None:
     """What cannot be is found, counted and named; all the rest is sound."""
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         await fill(journal, 9)
         assert await journal.check() == []
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -797,7 +797,7 @@ async def test_an_unreadable_page_is_reported(path: Path, image: bytes) -> None:
 async def test_only_documented_fields_are_on_the_disk(path: Path) -> None:
     """Take away what is documented, and no text is left in the file and its WAL."""
     failure = RowResult("order-9", State.FAILED, code="ServerError", message="odd")
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         await fill(journal, 8)
         await journal.intend(an_intent(9))
         await journal.complete(failure)
@@ -814,7 +814,7 @@ async def test_only_documented_fields_are_on_the_disk(path: Path) -> None:
         known = {value for line in schema for value in line}
     for row in rows:
         known.update(attrs.astuple(row))
-    known.update(attrs.astuple(RECORD), State, [LINK])
+    known.update(attrs.astuple(HEADER), State, [LINK])
 
     for value in sorted(map(as_bytes, known), key=len, reverse=True):
         content = content.replace(value, b"\0") if value else content
@@ -833,7 +833,7 @@ def test_no_one_else_can_read_it(path: Path) -> None:
     """Every file of an open journal has mode 0600, and a closed one is one file."""
     mask = os.umask(0)
     try:
-        with Journal.create(path, RECORD):
+        with Journal.create(path, HEADER):
             modes = {file.name: file.stat().st_mode for file in path.parent.iterdir()}
     finally:
         os.umask(mask)
@@ -844,7 +844,7 @@ def test_no_one_else_can_read_it(path: Path) -> None:
 
 def test_links_and_salts_stay_out_of_reprs() -> None:
     """A repr may be pasted into a ticket."""
-    shown = f"{RECORD} {a_success(1)}"
+    shown = f"{HEADER} {a_success(1)}"
 
     assert "salt" not in shown
     assert LINK not in shown
