@@ -132,7 +132,7 @@ _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""
 
 
-class Ledger:
+class Database:
     """The open file of a journal, locked against every other process.
 
     Between two calls of `transaction` nothing is written. Apart from what is said
@@ -183,9 +183,9 @@ class Ledger:
             with ExitStack() as undo:
                 connection = undo.enter_context(closing(_connected(path)))
                 _admit_content(path, connection)
-                ledger = cls(path, connection)
+                database = cls(path, connection)
                 undo.pop_all()
-                return ledger
+                return database
         except (sqlite3.Error, ValueError) as error:
             raise refusal(path, reason_of(error)) from None
 

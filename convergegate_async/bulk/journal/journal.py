@@ -17,7 +17,7 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
-from .database import Ledger
+from .database import Database
 from .records import (
     Intent,
     JobHeader,
@@ -80,8 +80,8 @@ class Journal:
     as they come in. After a failure of the disk every one raises `JournalError`.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._orders: deque[_Order[object]] = deque()
         self._is_called = False
         self._is_closed = False
@@ -95,7 +95,7 @@ class Journal:
         Raises:
             JournalError: There is one already, or none can be made there.
         """
-        Ledger.create(path, header)
+        Database.create(path, header)
         return cls.open(path)
 
     @classmethod
@@ -107,16 +107,16 @@ class Journal:
                 others, not a journal, damaged, of a newer version of this package,
                 or in use by another process.
         """
-        return cls(Ledger.open(path))
+        return cls(Database.open(path))
 
     @property
     def header(self) -> JobHeader:
         """What the job is."""
-        return self._ledger.header
+        return self._database.header
 
     async def set_total(self, total: int) -> None:
         """Note how many rows the input has."""
-        await self._order(partial(self._ledger.set_total, total))
+        await self._order(partial(self._database.set_total, total))
 
     async def intend(self, row: Intent) -> None:
         """Make *row* durably `SENT`; only when this returns may it be sent.
@@ -125,7 +125,7 @@ class Journal:
             JournalError: It must not be sent: it is done, or it may be done and has
                 another body now, or the journal is broken.
         """
-        await self._order(partial(self._ledger.intend, row))
+        await self._order(partial(self._database.intend, row))
 
     def complete(self, result: RowResult) -> Awaitable[None]:
         """Write what became of a row that is `SENT` or `UNKNOWN`.
@@ -137,7 +137,7 @@ class Journal:
             JournalError: From the awaitable: the row is in another state, or the
                 journal is broken.
         """
-        return self._order(partial(self._ledger.complete, result))
+        return self._order(partial(self._database.complete, result))
 
     def forget(self, row_id: str) -> Awaitable[None]:
         """Withdraw the last intent of a row, as provably nothing of it was sent.
@@ -148,22 +148,22 @@ class Journal:
         Raises:
             JournalError: The row is not `SENT`, or the journal is broken.
         """
-        return self._order(partial(self._ledger.forget, row_id))
+        return self._order(partial(self._database.forget, row_id))
 
     async def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""
-        return await self._order(partial(self._ledger.lookup, row_ids))
+        return await self._order(partial(self._database.lookup, row_ids))
 
     async def under_way(self) -> list[JournalRow]:
         """Return the rows that are `SENT`, by position."""
-        return await self._order(self._ledger.under_way)
+        return await self._order(self._database.under_way)
 
     async def counts(self) -> dict[State, int]:
         """Return how many rows are in each state.
 
         This reads the whole file: once for a report, not for a progress bar.
         """
-        return await self._order(self._ledger.counts)
+        return await self._order(self._database.counts)
 
     async def rows(
         self,
@@ -184,7 +184,7 @@ class Journal:
             limit: How many rows a page has at most.
         """
         page = partial(
-            self._ledger.rows,
+            self._database.rows,
             states,
             by_completion=by_completion,
             after=after,
@@ -200,7 +200,7 @@ class Journal:
         Raises:
             JournalError: It is so damaged that it cannot be read.
         """
-        return await self._order(self._ledger.check)
+        return await self._order(self._database.check)
 
     def close(self) -> None:
         """Finish what was ordered, and let others have the journal.
@@ -209,7 +209,7 @@ class Journal:
         """
         self._is_closed = True
         self._thread.shutdown()
-        self._ledger.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,7 +235,7 @@ class Journal:
 
     def _order(self, work: Callable[[], T]) -> asyncio.Future[T]:
         if self._is_closed:
-            raise refusal(self._ledger.path, "is closed; open it again")
+            raise refusal(self._database.path, "is closed; open it again")
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._orders.append(_Order(work, waiter))  # type: ignore[arg-type]  # any T will do
         if not self._is_called:
@@ -251,14 +251,14 @@ class Journal:
         orders = [self._orders.popleft() for _ in range(len(self._orders))]
         try:
             if self._fault is None:
-                with self._ledger.transaction():
+                with self._database.transaction():
                     for order in orders:
                         order.carry_out()
         except Exception as error:  # noqa: BLE001 -- whatever it is, nothing more is sent
             self._fault = reason_of(error)
         if self._fault is not None:
             for order in orders:
-                order.fail(refusal(self._ledger.path, self._fault))
+                order.fail(refusal(self._database.path, self._fault))
         for loop in {order.waiter.get_loop() for order in orders}:
             _wake(loop, [order for order in orders if order.waiter.get_loop() is loop])
 

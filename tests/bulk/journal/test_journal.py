@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergegate_async.bulk.journal.database import Ledger
+from convergegate_async.bulk.journal.database import Database
 from convergegate_async.bulk.journal.journal import (
     Intent,
     JobHeader,
@@ -529,7 +529,7 @@ async def test_a_full_disk_is_named(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     [(pages,)] = connection.execute("PRAGMA page_count")
     connection.execute(f"PRAGMA max_page_count = {pages}").close()
-    with Journal(Ledger(path, connection)) as journal:
+    with Journal(Database(path, connection)) as journal:
         errors = await asyncio.gather(
             *[journal.intend(an_intent(n)) for n in range(1, 1_000)],
             return_exceptions=True,
