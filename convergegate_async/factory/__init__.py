@@ -42,12 +42,12 @@ from convergegate_async.models import (
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 from ._caller import Caller
-from ._runtime import World
+from ._runtime import Runtime
 
 if TYPE_CHECKING:
     from aiohttp import BaseConnector
 
-__all__ = ["CheckoutSessionFactory", "FactoryOptions", "World"]
+__all__ = ["CheckoutSessionFactory", "FactoryOptions", "Runtime"]
 
 
 class FactoryOptions(TypedDict, total=False):
@@ -61,7 +61,7 @@ class FactoryOptions(TypedDict, total=False):
     ssl: tls.SSLContext | None
     echo_fields: Collection[str]
     transport: Transport | None
-    world: World | None
+    runtime: Runtime | None
 
 
 class CheckoutSessionFactory:
@@ -91,7 +91,7 @@ class CheckoutSessionFactory:
         echo_fields: Which fields of an answer must repeat what was sent. Leave one out
             if your gateway rewrites it.
         transport: What to send with instead of aiohttp, for tests.
-        world: Where time and chance come from, for tests.
+        runtime: Where time and chance come from, for tests.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -110,7 +110,7 @@ class CheckoutSessionFactory:
         ssl: tls.SSLContext | None = None,
         echo_fields: Collection[str] = ECHO_FIELDS,
         transport: Transport | None = None,
-        world: World | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         secret, hidden_proxy = _secret(api_key), Secret(proxy)
         del api_key, proxy  # tracebacks show locals
@@ -154,7 +154,7 @@ class CheckoutSessionFactory:
                 proxy=hidden_proxy.reveal(),
                 ssl=ssl,
             ),
-            world=world or World(),
+            runtime=runtime or Runtime(),
         )
 
     @classmethod
@@ -259,7 +259,7 @@ class CheckoutSessionFactory:
             request,
             key=self._fresh_key() if idempotency_key is None else idempotency_key,
             own_key=idempotency_key is not None,
-            now=self._caller.world.now(),
+            now=self._caller.runtime.now(),
         )
         return await self._caller.run(operation, timeout)
 
@@ -424,9 +424,9 @@ class CheckoutSessionFactory:
         return self._caller.policy
 
     @property
-    def world(self) -> World:
+    def runtime(self) -> Runtime:
         """Where its time and chance come from."""
-        return self._caller.world
+        return self._caller.runtime
 
     @contextmanager
     def listening(self, hear: Callable[[Finding], None]) -> Iterator[None]:
@@ -438,7 +438,7 @@ class CheckoutSessionFactory:
             self._caller.listeners.remove(hear)
 
     def _fresh_key(self) -> str:
-        return fresh_key(self._caller.world.dice())
+        return fresh_key(self._caller.runtime.dice())
 
 
 def _is_proxy(proxy: object) -> bool:

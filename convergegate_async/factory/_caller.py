@@ -39,7 +39,7 @@ from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._call import Call
 from ._lifecycle import Life
-from ._runtime import World
+from ._runtime import Runtime
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -71,10 +71,10 @@ class Caller:
         policy: RetryPolicy,
         timeouts: Timeouts,
         transport: Transport,
-        world: World,
+        runtime: Runtime,
     ) -> None:
         self.settings = settings
-        self.world = world
+        self.runtime = runtime
         self.life = Life(transport)
         self.policy = policy
         self._timeouts = timeouts
@@ -122,7 +122,7 @@ class Caller:
             self.life.leave(call)
         if not isinstance(result, Finding):
             return result
-        error = call.error(self.world.clock())
+        error = call.error(self.runtime.clock())
         if isinstance(error, OutcomeUnknownError):
             self.life.note_unknown(error.idempotency_key)
         raise error
@@ -144,13 +144,13 @@ class Caller:
         finally:
             self.life.leave(call)
         if isinstance(result, Finding):
-            raise call.error(self.world.clock())
+            raise call.error(self.runtime.clock())
         if result is None:
             raise WaitTimeoutError(
                 operation=look.name,
                 reason="the factory was closed" if self.life.cut else "time ran out",
                 attempts=call.tries,
-                elapsed=self.world.clock() - call.started,
+                elapsed=self.runtime.clock() - call.started,
                 session=call.session,
                 phase="status",
             )
@@ -169,13 +169,13 @@ class Caller:
             field, reason = "timeout", "must be a finite number of seconds above 0"
             raise InvalidFieldError(field, reason)
         total = self._timeouts.total if timeout is None else timeout
-        call = self._new_call(operation, self.world.clock() + total)
+        call = self._new_call(operation, self.runtime.clock() + total)
         self.life.enter(call)
         return call
 
     def _new_call(self, operation: Operation[A], deadline: float) -> Call[A]:
         request = build_request(operation, self.settings)
-        return Call(operation, request, self.world.clock(), deadline)
+        return Call(operation, request, self.runtime.clock(), deadline)
 
     async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
@@ -189,7 +189,7 @@ class Caller:
     async def _attempt(self, call: Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
         call.tries += 1
-        patience = min(self._timeouts.attempt, call.deadline - self.world.clock())
+        patience = min(self._timeouts.attempt, call.deadline - self.runtime.clock())
         outcome = await self._transport.send(call.request, patience)
         result: A | Finding
         if isinstance(outcome, Failure):
@@ -199,8 +199,8 @@ class Caller:
                 call.operation,
                 outcome,
                 settings=self.settings,
-                call=call.account(self.world.clock()),
-                now=self.world.now(),
+                call=call.account(self.runtime.clock()),
+                now=self.runtime.now(),
             )
         if isinstance(result, Finding):
             call.findings.append(result)
@@ -243,7 +243,7 @@ class Caller:
             retrying = AsyncRetrying(
                 retry=goes_again,
                 wait=lambda _: call.pause,
-                sleep=lambda seconds: self.world.sleep(seconds, waker),
+                sleep=lambda seconds: self.runtime.sleep(seconds, waker),
                 reraise=True,
             )
             return await retrying(attempt)
@@ -258,8 +258,8 @@ class Caller:
             finding,
             self.policy,
             attempt=len(call.findings),
-            remaining=call.deadline - self.world.clock(),
-            spread=self.world.spread(),
+            remaining=call.deadline - self.runtime.clock(),
+            spread=self.runtime.spread(),
         )
         if pause is None or not self._budget.spend():
             return False
@@ -279,7 +279,7 @@ class Caller:
         look = call.operation.look
         if look is None or self.policy.max_attempts == 1:
             return finding
-        if not isinstance(call.error(self.world.clock()), OutcomeUnknownError):
+        if not isinstance(call.error(self.runtime.clock()), OutcomeUnknownError):
             return finding
         looking = self._new_call(look, call.deadline)
         if not call.operation.follow:
@@ -299,7 +299,7 @@ class Caller:
         session_id = str(call.operation.expected["id"])
         looks = 0
         with self._waker(session_id) as waker:
-            while call.deadline > self.world.clock():
+            while call.deadline > self.runtime.clock():
                 waker.clear()
                 looking = self._new_call(call.operation, call.deadline)
                 result = await self._send(looking)
@@ -319,9 +319,9 @@ class Caller:
                 if self.life.cut:
                     return None
                 looks += 1
-                left = call.deadline - self.world.clock()
-                pause = min(left, look_pause(looks, self.world.spread()))
-                await self.world.sleep(max(0.0, pause), waker)
+                left = call.deadline - self.runtime.clock()
+                pause = min(left, look_pause(looks, self.runtime.spread()))
+                await self.runtime.sleep(max(0.0, pause), waker)
         return None
 
     def _as_answer_to(
@@ -329,7 +329,7 @@ class Caller:
     ) -> CheckoutSession:
         """Return *session* as the answer to *call*, and not only to its last look."""
         call_info = attrs.evolve(
-            call.account(self.world.clock()),
+            call.account(self.runtime.clock()),
             http_status=session.call.http_status,
             request_id=session.call.request_id,
             misread=session.call.misread,

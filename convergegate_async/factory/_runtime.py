@@ -17,7 +17,7 @@ async def _sleep(seconds: float, waker: asyncio.Event) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class World:
+class Runtime:
     """Where the shell touches time and chance; tests bring their own.
 
     Attributes:

@@ -8,7 +8,7 @@ from scripted import (
     DONE,
     REFUSED,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     scripted_factory,
 )
 
@@ -268,8 +268,10 @@ async def test_a_cancelled_call_that_never_left_is_not_warned_of(
         pausing.set()
         await interrupt.wait()
 
-    world = StillWorld().world(sleep=sleep)
-    async with scripted_factory(ScriptedTransport(REFUSED), world=world) as checkout:
+    runtime = StillRuntime().runtime(sleep=sleep)
+    async with scripted_factory(
+        ScriptedTransport(REFUSED), runtime=runtime
+    ) as checkout:
         call = asyncio.create_task(checkout.create(order))
         await pausing.wait()
         call.cancel()

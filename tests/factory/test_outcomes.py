@@ -14,7 +14,7 @@ from scripted import (
     REFUSED,
     SESSION,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     answered,
     scripted_factory,
 )
@@ -146,7 +146,7 @@ async def test_the_caller_s_own_key_makes_a_lasting_conflict_unknown(
 ) -> None:
     """A 409 under a key of the caller's may be an earlier call at work."""
     transport = ScriptedTransport(*[answered(409)] * 3)
-    still = StillWorld()
+    still = StillRuntime()
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
             await checkout.create(order, idempotency_key="mine")
@@ -157,7 +157,7 @@ async def test_the_caller_s_own_key_makes_a_lasting_conflict_unknown(
 
 async def test_retry_after_is_obeyed_if_it_fits(order: CheckoutSessionRequest) -> None:
     """The pause is what the gateway asked for, plus jitter."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = ScriptedTransport(answered(429, retry_after="5"), DONE)
     async with scripted_factory(transport, still) as checkout:
         await checkout.create(order)
@@ -169,7 +169,7 @@ async def test_retry_after_that_does_not_fit_fails_at_once(
     order: CheckoutSessionRequest,
 ) -> None:
     """A hint beyond the deadline is handed to the caller instead of slept through."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = ScriptedTransport(answered(429, retry_after="31"))
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(RateLimitedError) as caught:
@@ -183,7 +183,7 @@ async def test_pauses_take_time_from_the_deadline(
     order: CheckoutSessionRequest,
 ) -> None:
     """Every attempt gets what is left of the call, and no more than its own share."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = ScriptedTransport(answered(429, retry_after="2"), REFUSED, DONE)
     async with scripted_factory(
         transport, still, timeouts=Timeouts(total=12, attempt=10.5)
@@ -284,7 +284,7 @@ async def test_cancelling_in_a_pause_surfaces_at_once(
 
     transport = ScriptedTransport(REFUSED)
     async with scripted_factory(
-        transport, world=StillWorld().world(sleep=sleep)
+        transport, runtime=StillRuntime().runtime(sleep=sleep)
     ) as checkout:
         call = asyncio.create_task(checkout.create(order))
         await pausing.wait()
@@ -305,7 +305,7 @@ async def test_closing_wakes_a_pausing_call(order: CheckoutSessionRequest) -> No
 
     transport = ScriptedTransport(LOST, Failure(kind=Kind.CLOSED, sent=False))
     checkout = await scripted_factory(
-        transport, world=StillWorld().world(sleep=sleep)
+        transport, runtime=StillRuntime().runtime(sleep=sleep)
     ).open()
     call = asyncio.create_task(checkout.create(order, idempotency_key="k-1"))
     await pausing.wait()
@@ -322,8 +322,8 @@ async def test_a_session_that_expires_too_soon_is_not_sent(
     margin: timedelta, order: CheckoutSessionRequest
 ) -> None:
     """`create` checks the 2.5 hours against the clock that it was given."""
-    still = StillWorld()
-    soon = datetime.fromtimestamp(still.world().now(), UTC) + margin
+    still = StillRuntime()
+    soon = datetime.fromtimestamp(still.runtime().now(), UTC) + margin
     request = attrs.evolve(order, expires_at=soon)
     transport = ScriptedTransport()
     async with scripted_factory(transport, still) as checkout:

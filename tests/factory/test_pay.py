@@ -14,7 +14,7 @@ from scripted import (
     LOST,
     REFUSED,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     answered,
     scripted_factory,
 )
@@ -302,7 +302,7 @@ async def test_a_lasting_429_is_a_refusal() -> None:
 async def test_a_final_session_answers_a_lost_payment(status: str) -> None:
     """`completed` and `expired` are answers, and carry the payment's account."""
     transport = ScriptedTransport(LOST, shows("open"), shows("pending"), shows(status))
-    still = StillWorld()
+    still = StillRuntime()
     async with scripted_factory(transport, still) as checkout:
         session = await checkout.pay(ID, CODE)
 
@@ -327,7 +327,7 @@ async def test_looking_passes_over_what_may_pass() -> None:
 @pytest.mark.parametrize("status", ["open", "pending", "brand_new", None])
 async def test_a_lost_payment_that_stays_open_is_unknown(status: str | None) -> None:
     """What is not final proves nothing: the error has the session, at the deadline."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = LastingTransport(LOST, shows(status))
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
@@ -447,7 +447,7 @@ async def test_closing_ends_the_looking() -> None:
     closed = Failure(kind=Kind.CLOSED, sent=False)
     transport = ScriptedTransport(LOST, shows("open"), closed)
     checkout = await scripted_factory(
-        transport, world=StillWorld().world(sleep=sleep)
+        transport, runtime=StillRuntime().runtime(sleep=sleep)
     ).open()
     call = asyncio.create_task(checkout.pay(ID, CODE))
     await pausing.wait()
@@ -499,7 +499,7 @@ async def test_a_payment_cancelled_while_looking_makes_no_further_look() -> None
 
     transport = ScriptedTransport(LOST, shows("open"))
     async with scripted_factory(
-        transport, world=StillWorld().world(sleep=sleep)
+        transport, runtime=StillRuntime().runtime(sleep=sleep)
     ) as checkout:
         call = asyncio.create_task(checkout.pay(ID, CODE))
         await pausing.wait()

@@ -12,7 +12,7 @@ from scripted import (
     LOST,
     REFUSED,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     answered,
     scripted_factory,
 )
@@ -432,7 +432,7 @@ async def test_a_lasting_loss_is_unknown_with_the_session() -> None:
 
 async def test_a_conflict_is_repeated_after_a_second() -> None:
     """A 409 is repeated under the same key, no sooner than a second later."""
-    still, transport = StillWorld(), ScriptedTransport(answered(409), refunded())
+    still, transport = StillRuntime(), ScriptedTransport(answered(409), refunded())
     async with scripted_factory(transport, still) as checkout:
         refund = await checkout.refund(PART)
 
@@ -455,7 +455,7 @@ async def test_a_lasting_conflict_is_reported() -> None:
 
 async def test_a_lasting_conflict_under_the_caller_s_key_is_unknown() -> None:
     """A key of the caller's may be at work in an earlier call."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = ScriptedTransport(*[answered(409)] * 3, shows())
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:

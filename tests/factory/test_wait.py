@@ -10,7 +10,7 @@ from scripted import (
     LOST,
     REFUSED,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     answered,
     scripted_factory,
 )
@@ -36,7 +36,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure, Kind
-from convergegate_async.factory import World
+from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ID = "AW-kLcRRC5P8U68CYe0kVA"
@@ -69,10 +69,10 @@ class LastingTransport(ScriptedTransport):
 
 
 class SlowTransport(LastingTransport):
-    """Takes so many seconds of a still world for every answer, as far as it may."""
+    """Takes so many seconds of a still runtime for every answer, as far as it may."""
 
     def __init__(
-        self, still: StillWorld, seconds: float, *script: HttpResponse | Failure
+        self, still: StillRuntime, seconds: float, *script: HttpResponse | Failure
     ) -> None:
         super().__init__(*script)
         self.still = still
@@ -132,9 +132,9 @@ class Sleeper:
         await waker.wait()
         self.asleep.clear()
 
-    def world(self) -> World:
-        """Return a world in which nobody wakes up by the clock."""
-        return StillWorld().world(sleep=self.sleep)
+    def runtime(self) -> Runtime:
+        """Return a runtime in which nobody wakes up by the clock."""
+        return StillRuntime().runtime(sleep=self.sleep)
 
 
 async def let_tasks_run() -> None:
@@ -149,7 +149,7 @@ async def let_tasks_run() -> None:
 @pytest.mark.parametrize("status", ["completed", "expired"])
 async def test_a_final_session_is_returned_at_once(status: str) -> None:
     """`completed` and `expired` end a wait without a pause."""
-    still, transport = StillWorld(), ScriptedTransport(shows(status))
+    still, transport = StillRuntime(), ScriptedTransport(shows(status))
     async with scripted_factory(transport, still) as checkout:
         session = await checkout.wait(ID)
 
@@ -242,7 +242,7 @@ async def test_another_session_s_answer_is_not_believed() -> None:
 
 async def test_a_wait_is_accounted_for_as_a_whole() -> None:
     """The answer tells how long the wait took, its pauses and its looks together."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = ScriptedTransport(shows("open"), shows("open"), shows("completed"))
     async with scripted_factory(transport, still) as checkout:
         session = await checkout.wait(ID)
@@ -358,7 +358,7 @@ async def test_a_timeout_has_to_be_a_duration(timeout: float) -> None:
 @pytest.mark.parametrize("seconds", [0.7, 2.9, 4.6, 5.2, 60.0])
 async def test_slow_looks_take_their_time_from_the_deadline(seconds: float) -> None:
     """However long each look takes, the wait ends by its deadline."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = SlowTransport(still, seconds, shows("open"))
     async with scripted_factory(transport, still) as checkout:
         with pytest.raises(WaitTimeoutError) as caught:
@@ -404,10 +404,10 @@ async def test_a_wait_on_a_broken_gateway_is_over_on_time(
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
 async def test_pauses_grow_within_their_bounds(spread: float) -> None:
     """The pauses between looks never shrink, from a quarter second to five."""
-    still = StillWorld()
-    world = attrs.evolve(still.world(), spread=lambda: spread)
+    still = StillRuntime()
+    runtime = attrs.evolve(still.runtime(), spread=lambda: spread)
     transport = ScriptedTransport(*[shows("open")] * 24, shows("completed"))
-    async with scripted_factory(transport, still, world=world) as checkout:
+    async with scripted_factory(transport, still, runtime=runtime) as checkout:
         await checkout.wait(ID, timeout=600)
 
     assert len(still.slept) == 24
@@ -419,7 +419,7 @@ async def test_pauses_grow_within_their_bounds(spread: float) -> None:
 
 async def test_a_failed_look_makes_the_pauses_grow_too() -> None:
     """A gateway in trouble is not asked more often than a sound one."""
-    still = StillWorld()
+    still = StillRuntime()
     once = RetryPolicy(max_attempts=1)
     transport = ScriptedTransport(*[answered(503)] * 6, shows("completed"))
     async with scripted_factory(transport, still, retry=once) as checkout:
@@ -435,7 +435,7 @@ async def test_a_failed_look_makes_the_pauses_grow_too() -> None:
 async def test_news_of_the_session_ends_the_pause() -> None:
     """`notify` makes the next look at once."""
     sleeper, transport = Sleeper(), ScriptedTransport(shows("open"), shows("completed"))
-    async with scripted_factory(transport, world=sleeper.world()) as checkout:
+    async with scripted_factory(transport, runtime=sleeper.runtime()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
         checkout.notify(news(ID))
@@ -449,7 +449,7 @@ async def test_news_of_the_session_ends_the_pause() -> None:
 async def test_news_of_another_session_does_not(other: str | None) -> None:
     """An event about something else leaves the pause alone."""
     sleeper, transport = Sleeper(), ScriptedTransport(shows("open"), shows("completed"))
-    async with scripted_factory(transport, world=sleeper.world()) as checkout:
+    async with scripted_factory(transport, runtime=sleeper.runtime()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
         checkout.notify(news(other))
@@ -465,7 +465,7 @@ async def test_news_does_not_count_as_an_answer() -> None:
     """An event is a reason to look, and the look decides."""
     sleeper = Sleeper()
     transport = ScriptedTransport(shows("open"), shows("pending"), shows("completed"))
-    async with scripted_factory(transport, world=sleeper.world()) as checkout:
+    async with scripted_factory(transport, runtime=sleeper.runtime()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
         checkout.notify(news(ID))
@@ -482,7 +482,7 @@ async def test_news_does_not_count_as_an_answer() -> None:
 async def test_news_during_a_look_is_not_lost() -> None:
     """An event that overtakes the answer to a look makes another look at once."""
     sleeper, transport = Sleeper(), HeldTransport(shows("open"), shows("completed"))
-    async with scripted_factory(transport, world=sleeper.world()) as checkout:
+    async with scripted_factory(transport, runtime=sleeper.runtime()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await transport.asked.wait()
         checkout.notify(news(ID))
@@ -496,7 +496,7 @@ async def test_news_during_a_look_is_not_lost() -> None:
 async def test_news_wakes_everybody_who_waits_for_the_session() -> None:
     """Several waits for one session are woken by one event, the others sleep on."""
     sleeper, transport = Sleeper(), ShownTransport()
-    async with scripted_factory(transport, world=sleeper.world()) as checkout:
+    async with scripted_factory(transport, runtime=sleeper.runtime()) as checkout:
         waits = [asyncio.create_task(checkout.wait(ID)) for _ in range(3)]
         other = asyncio.create_task(checkout.wait("another"))
         await let_tasks_run()
@@ -551,7 +551,7 @@ async def test_closing_the_factory_ends_a_pause() -> None:
     """A wait that sleeps when the factory closes ends at once, with what it saw."""
     sleeper = Sleeper()
     transport = ScriptedTransport(shows("pending"), CLOSED)
-    checkout = await scripted_factory(transport, world=sleeper.world()).open()
+    checkout = await scripted_factory(transport, runtime=sleeper.runtime()).open()
     waiting = asyncio.create_task(checkout.wait(ID))
     await sleeper.asleep.wait()
 
@@ -606,7 +606,7 @@ async def test_cancelling_a_pause_surfaces_at_once() -> None:
     """A cancelled wait makes no further look, and is woken by nothing any more."""
     before = asyncio.all_tasks()
     sleeper, transport = Sleeper(), ScriptedTransport(shows("open"))
-    async with scripted_factory(transport, world=sleeper.world()) as checkout:
+    async with scripted_factory(transport, runtime=sleeper.runtime()) as checkout:
         waiting = asyncio.create_task(checkout.wait(ID))
         await sleeper.asleep.wait()
         waiting.cancel()
@@ -650,7 +650,7 @@ async def test_a_timeout_around_a_wait_stays_a_timeout() -> None:
     """`asyncio.timeout` cuts a wait short as it does any other coroutine."""
     sleeper = Sleeper()
     async with scripted_factory(
-        ScriptedTransport(shows("open")), world=sleeper.world()
+        ScriptedTransport(shows("open")), runtime=sleeper.runtime()
     ) as checkout:
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.05):

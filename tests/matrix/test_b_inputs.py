@@ -14,7 +14,7 @@ from scripted import (
     DONE,
     REFUSED,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     answered,
     scripted_factory,
 )
@@ -426,7 +426,7 @@ async def test_the_body_is_built_once(fault: str, operation: str) -> None:
     """What is done to the caller's data between attempts changes no attempt."""
     del fault
     theirs = {"order": "7"}
-    still = StillWorld()
+    still = StillRuntime()
     order = order_with(metadata=theirs)
     refund = RefundRequest(session_id=SESSION_ID, amount=1, metadata=theirs)
 
@@ -437,7 +437,7 @@ async def test_the_body_is_built_once(fault: str, operation: str) -> None:
             metadata["order"] = "8"
 
     transport = ScriptedTransport(REFUSED, DONE)
-    async with scripted_factory(transport, world=still.world(meddle)) as checkout:
+    async with scripted_factory(transport, runtime=still.runtime(meddle)) as checkout:
         if operation == "create":
             await checkout.create(order)
         else:

@@ -7,7 +7,7 @@ import json
 import pytest
 from matrix import HEALTHY, OPERATIONS, SESSION, SESSION_ID, Observed, call, observe
 from raw import Exchange, Handler, RawServer, http
-from scripted import ScriptedTransport, StillWorld, scripted_factory
+from scripted import ScriptedTransport, StillRuntime, scripted_factory
 
 from convergegate_async import (
     ApiError,
@@ -32,7 +32,7 @@ from convergegate_async import (
     ServerError,
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async.factory import World
+from convergegate_async.factory import Runtime
 
 STATUSES = (
     *range(300, 309),
@@ -153,7 +153,7 @@ async def check_cell(
     body = b'{"error": {"type": "api_error", "message": "no"}}'
     answer = HttpResponse(status=status, headers=sent_headers, body=body)
     transport = Stubborn(answer, verb_of(operation))
-    still = StillWorld()
+    still = StillRuntime()
     policy = RetryPolicy(max_attempts=MAX_ATTEMPTS, keys_honoured=keys_honoured)
     letter = cell(status, operation)
     attempts = expected_attempts(letter, keys_honoured=keys_honoured)
@@ -266,7 +266,7 @@ async def test_every_status_on_the_wire(operation: str) -> None:
             server.base_url,
             retry=policy,
             pool=PoolLimits(limit=2),
-            world=World(sleep=no_pause),
+            runtime=Runtime(sleep=no_pause),
         ) as checkout,
     ):
         for status in range(100, 600):

@@ -19,7 +19,7 @@ from scripted import (
     LOST,
     REFUSED,
     ScriptedTransport,
-    StillWorld,
+    StillRuntime,
     answered,
     scripted_factory,
 )
@@ -212,10 +212,10 @@ def test_those_sent_away_together_do_not_come_back_together(clients: int) -> Non
 
     async def run() -> None:
         for _ in range(clients):
-            still = StillWorld()
-            world = attrs.evolve(still.world(), spread=dice.random)
+            still = StillRuntime()
+            runtime = attrs.evolve(still.runtime(), spread=dice.random)
             script = ScriptedTransport(answered(503, retry_after="5"), DONE)
-            async with scripted_factory(script, world=world) as checkout:
+            async with scripted_factory(script, runtime=runtime) as checkout:
                 await checkout.retrieve(SESSION_ID)
             pauses.extend(still.slept)
 
@@ -245,7 +245,7 @@ def test_a_pause_beyond_the_deadline_is_not_made(
     answer: Answer, policy: RetryPolicy, timeout: float
 ) -> None:
     """The call fails now, not at its deadline, and takes nothing from the budget."""
-    still = StillWorld()
+    still = StillRuntime()
     transport = ScriptedTransport(answer)
 
     async def run() -> CallError:
@@ -275,16 +275,16 @@ def test_a_stepped_clock_changes_nothing(step: float) -> None:
 
 async def _pauses(step: float) -> tuple[list[float], list[float]]:
     """Return pauses and patience of a call during which the wall clock is stepped."""
-    still = StillWorld()
+    still = StillRuntime()
     wall = iter([SENT_AT, *[SENT_AT + step] * 20])
-    world = attrs.evolve(still.world(), now=lambda: next(wall))
+    runtime = attrs.evolve(still.runtime(), now=lambda: next(wall))
     throttled = answered(
         503,
         retry_after=formatdate(SENT_AT + 3, usegmt=True),
         date=formatdate(SENT_AT, usegmt=True),
     )
     script = ScriptedTransport(answered(503), throttled, answered(503))
-    async with scripted_factory(script, world=world) as checkout:
+    async with scripted_factory(script, runtime=runtime) as checkout:
         with pytest.raises(ServerError):
             await checkout.retrieve(SESSION_ID, timeout=8)
     return still.slept, script.patience
@@ -299,13 +299,13 @@ async def _pauses(step: float) -> tuple[list[float], list[float]]:
 )
 def test_jitter_keeps_its_bounds(spread: float, pauses: list[float]) -> None:
     """Full jitter goes from 0 to a ceiling that doubles up to the longest pause."""
-    still = StillWorld()
-    world = attrs.evolve(still.world(), spread=lambda: spread)
+    still = StillRuntime()
+    runtime = attrs.evolve(still.runtime(), spread=lambda: spread)
     policy = RetryPolicy(max_attempts=5, max_delay=1)
 
     async def run() -> None:
         script = ScriptedTransport(*[REFUSED] * 5)
-        async with scripted_factory(script, world=world, retry=policy) as checkout:
+        async with scripted_factory(script, runtime=runtime, retry=policy) as checkout:
             with pytest.raises(NotSentError):
                 await checkout.retrieve(SESSION_ID)
 
@@ -317,12 +317,12 @@ def test_jitter_keeps_its_bounds(spread: float, pauses: list[float]) -> None:
 @pytest.mark.parametrize("spread", [0.0, 1.0], ids=["G9-look-zero", "G9-look-one"])
 def test_looks_keep_their_bounds(spread: float) -> None:
     """A pay that may have been done is looked at in pauses that are never nothing."""
-    still = StillWorld()
-    world = attrs.evolve(still.world(), spread=lambda: spread)
+    still = StillRuntime()
+    runtime = attrs.evolve(still.runtime(), spread=lambda: spread)
     script = ScriptedTransport(LOST, *[DONE] * 100)
 
     async def run() -> None:
-        async with scripted_factory(script, world=world) as checkout:
+        async with scripted_factory(script, runtime=runtime) as checkout:
             with pytest.raises(OutcomeUnknownError):
                 await checkout.pay(SESSION_ID, "123456", timeout=30)
 

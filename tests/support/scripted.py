@@ -1,4 +1,4 @@
-"""A transport with a script and a memory, in a world without time and chance."""
+"""A transport with a script and a memory, in a runtime without time and chance."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Unpack
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure, Kind
-from convergegate_async.factory import FactoryOptions, World
+from convergegate_async.factory import FactoryOptions, Runtime
 
 SESSION = {"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}
 
@@ -57,7 +57,7 @@ class ScriptedTransport:
         self.closed = True
 
 
-class StillWorld:
+class StillRuntime:
     """A clock that only sleeping moves; every die shows one half."""
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class StillWorld:
         self.slept.append(seconds)
         self.time += seconds
 
-    def world(
+    def runtime(
         self, sleep: Callable[[float, asyncio.Event], Awaitable[None]] | None = None
-    ) -> World:
+    ) -> Runtime:
         """Return what the factory takes."""
-        return World(
+        return Runtime(
             clock=lambda: self.time,
             now=lambda: 1_700_000_000.0 + self.time,
             sleep=sleep or self.sleep,
@@ -84,10 +84,10 @@ class StillWorld:
 
 def scripted_factory(
     script: ScriptedTransport,
-    still: StillWorld | None = None,
+    still: StillRuntime | None = None,
     **options: Unpack[FactoryOptions],
 ) -> CheckoutSessionFactory:
     """Return an unopened factory that sends over *script*."""
-    options.setdefault("world", (still or StillWorld()).world())
+    options.setdefault("runtime", (still or StillRuntime()).runtime())
     options["transport"] = script
     return CheckoutSessionFactory("sk_test_x", "https://gateway.example", **options)

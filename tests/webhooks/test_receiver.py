@@ -18,7 +18,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpResponse
 from convergegate_async._core.verdicts import Failure
-from convergegate_async.factory import World
+from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Sandbox
 from convergegate_async.webhooks import (
     MemoryClaims,
@@ -777,7 +777,7 @@ async def test_answering_first_does_not_answer_strangers(
 
 
 class PatientWorld:
-    """A world in which nobody looks again before being woken."""
+    """A runtime in which nobody looks again before being woken."""
 
     def __init__(self) -> None:
         self.asleep = asyncio.Event()
@@ -796,7 +796,7 @@ async def test_a_delivery_wakes_whoever_waits_for_the_session(
     patient = PatientWorld()
     receiver = WebhookReceiver(VERIFIER, Shop())
 
-    async with sandbox.factory(world=World(sleep=patient.sleep)) as checkout:
+    async with sandbox.factory(runtime=Runtime(sleep=patient.sleep)) as checkout:
         session = await checkout.create(order)
         waiting = asyncio.create_task(checkout.wait(session.id))
         await patient.asleep.wait()
@@ -816,7 +816,7 @@ async def test_a_failing_handler_does_not_keep_anybody_waiting(
     patient = PatientWorld()
     receiver = WebhookReceiver(VERIFIER, Shop(ZeroDivisionError()))
 
-    async with sandbox.factory(world=World(sleep=patient.sleep)) as checkout:
+    async with sandbox.factory(runtime=Runtime(sleep=patient.sleep)) as checkout:
         session = await checkout.create(order)
         waiting = asyncio.create_task(checkout.wait(session.id))
         await patient.asleep.wait()
@@ -842,7 +842,7 @@ async def test_nobody_is_woken_for_nothing(
     patient = PatientWorld()
     receiver = WebhookReceiver(VERIFIER, Shop())
 
-    async with sandbox.factory(world=World(sleep=patient.sleep)) as checkout:
+    async with sandbox.factory(runtime=Runtime(sleep=patient.sleep)) as checkout:
         session = await checkout.create(order)
         waiting = asyncio.create_task(checkout.wait(session.id))
         await patient.asleep.wait()

@@ -247,7 +247,7 @@ class Job:
     async def _judge(self, row: Row, known: JournalRow | None) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
         mark = fingerprint(row.request, self._journal.header.salt)
-        match self._rules.decide(known, mark, self._factory.world.now()):
+        match self._rules.decide(known, mark, self._factory.runtime.now()):
             case Decision.SEND:
                 return _Task(row, mark)
             case Decision.SKIP:
@@ -273,7 +273,7 @@ class Job:
             row_id=task.row.row_id,
             position=task.row.position,
             fingerprint=task.fingerprint,
-            sent_at=self._factory.world.now(),
+            sent_at=self._factory.runtime.now(),
         )
         await self._journal.intend(intent)
 

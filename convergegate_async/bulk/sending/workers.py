@@ -53,7 +53,7 @@ class Workers(Generic[T]):
         self._factory = factory
         self._items = items
         self._work = work
-        self._world = factory.world
+        self._runtime = factory.runtime
         self._pace = Pace(concurrency, maximum_rps)
         self._taking = asyncio.Lock()
         self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(concurrency)
@@ -142,10 +142,10 @@ class Workers(Generic[T]):
             if seconds <= 0:
                 seconds, is_reserved = self._pace.reserve(self._now()), True
             if seconds > 0:
-                await self._world.sleep(min(seconds, _MOST_SLEEP), self._rouse)
+                await self._runtime.sleep(min(seconds, _MOST_SLEEP), self._rouse)
 
     def _now(self) -> float:
-        return self._world.clock()
+        return self._runtime.clock()
 
     def _hear(self, finding: Finding) -> None:
         self._pace.hear(finding, self._now())

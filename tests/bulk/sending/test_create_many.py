@@ -26,7 +26,7 @@ from convergegate_async.bulk import (
     Unknown,
     create_many,
 )
-from convergegate_async.factory import World
+from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 CONCURRENCY = 16
@@ -296,10 +296,10 @@ async def test_a_gateway_that_was_away_gets_one_row_at_a_time(
             async with asyncio.timeout(min(seconds, 0.05)):
                 await waker.wait()
 
-    world = World(sleep=sleep, clock=Clock(waited))
+    runtime = Runtime(sleep=sleep, clock=Clock(waited))
     async with Sandbox() as sandbox:
         port = int(sandbox.base_url.rpartition(":")[2])
-        checkout = sandbox.factory(retry=RetryPolicy(max_attempts=1), world=world)
+        checkout = sandbox.factory(retry=RetryPolicy(max_attempts=1), runtime=runtime)
     nouns: Counter[type] = Counter()
     async with checkout:
         outcomes = create_many(checkout, orders(order, 60), concurrency=CONCURRENCY)
