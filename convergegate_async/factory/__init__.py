@@ -193,7 +193,7 @@ class CheckoutSessionFactory:
         Raises:
             ConfigurationError: The factory was opened before.
         """
-        await self._caller.life.open()
+        await self._caller.lifecycle.open()
         self._caller.warm_up()
         return self
 
@@ -209,7 +209,7 @@ class CheckoutSessionFactory:
         Raises:
             ConfigurationError: It was opened in another process or event loop.
         """
-        return await self._caller.life.aclose(drain)
+        return await self._caller.lifecycle.aclose(drain)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -229,9 +229,8 @@ class CheckoutSessionFactory:
         caller = getattr(self, "_caller", None)
         if caller is None:  # a traceback may show it before it is built
             return "<CheckoutSessionFactory unbuilt>"
-        return (
-            f"<CheckoutSessionFactory {caller.life.state}, {caller.settings.base_url}>"
-        )
+        state = caller.lifecycle.state
+        return f"<CheckoutSessionFactory {state}, {caller.settings.base_url}>"
 
     async def create(
         self,

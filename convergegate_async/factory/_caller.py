@@ -38,7 +38,7 @@ from convergegate_async.models import Answer, CheckoutSession, SessionStatus
 from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._call import Call
-from ._lifecycle import Life
+from ._lifecycle import Lifecycle
 from ._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Caller:
     ) -> None:
         self.settings = settings
         self.runtime = runtime
-        self.life = Life(transport)
+        self.lifecycle = Lifecycle(transport)
         self.policy = policy
         self._timeouts = timeouts
         self._transport = transport
@@ -111,7 +111,7 @@ class Caller:
                 result = await self._look_after(call, result)
         except asyncio.CancelledError:
             if operation.writes and call.is_doubtful:
-                self.life.note_unknown(operation.idempotency_key)
+                self.lifecycle.note_unknown(operation.idempotency_key)
                 _logger.warning(
                     "%s was cancelled under way and may have been done%s",
                     operation.name,
@@ -119,12 +119,12 @@ class Caller:
                 )
             raise
         finally:
-            self.life.leave(call)
+            self.lifecycle.leave(call)
         if not isinstance(result, Finding):
             return result
         error = call.error(self.runtime.clock())
         if isinstance(error, OutcomeUnknownError):
-            self.life.note_unknown(error.idempotency_key)
+            self.lifecycle.note_unknown(error.idempotency_key)
         raise error
 
     async def wait(
@@ -142,13 +142,15 @@ class Caller:
         try:
             result = await self._follow(call)
         finally:
-            self.life.leave(call)
+            self.lifecycle.leave(call)
         if isinstance(result, Finding):
             raise call.error(self.runtime.clock())
         if result is None:
             raise WaitTimeoutError(
                 operation=look.name,
-                reason="the factory was closed" if self.life.cut else "time ran out",
+                reason="the factory was closed"
+                if self.lifecycle.cut
+                else "time ran out",
                 attempts=call.tries,
                 elapsed=self.runtime.clock() - call.started,
                 session=call.session,
@@ -164,13 +166,13 @@ class Caller:
     # -- what a call is made of --------------------------------------------------------
 
     def _enter(self, operation: Operation[A], timeout: float | None) -> Call[A]:
-        self.life.require_open()
+        self.lifecycle.require_open()
         if timeout is not None and not is_duration(timeout):
             field, reason = "timeout", "must be a finite number of seconds above 0"
             raise InvalidFieldError(field, reason)
         total = self._timeouts.total if timeout is None else timeout
         call = self._new_call(operation, self.runtime.clock() + total)
-        self.life.enter(call)
+        self.lifecycle.enter(call)
         return call
 
     def _new_call(self, operation: Operation[A], deadline: float) -> Call[A]:
@@ -252,7 +254,7 @@ class Caller:
     def _goes_again(self, call: Call[Answer], finding: Finding) -> bool:
         """Decide, take a repeat out of the budget, and leave word of the pause."""
         operation = call.operation
-        if self.life.cut or not may_repeat(finding, operation.repeat, self.policy):
+        if self.lifecycle.cut or not may_repeat(finding, operation.repeat, self.policy):
             return False
         pause = next_pause(
             finding,
@@ -310,13 +312,13 @@ class Caller:
                     if result.status in FINAL:
                         return result
                 elif not (
-                    self.life.cut
+                    self.lifecycle.cut
                     or may_repeat(result, call.operation.repeat, self.policy)
                 ):
                     # The last look speaks for the wait: the others were looked past.
                     call.findings = [result]
                     return result
-                if self.life.cut:
+                if self.lifecycle.cut:
                     return None
                 looks += 1
                 left = call.deadline - self.runtime.clock()
@@ -340,13 +342,13 @@ class Caller:
     def _waker(self, session_id: str | None = None) -> Iterator[asyncio.Event]:
         """Yield an event that is set by closing, and by news of the session."""
         waker = asyncio.Event()
-        self.life.sleeps(waker)
+        self.lifecycle.sleeps(waker)
         if session_id is not None:
             self._watchers[session_id].add(waker)
         try:
             yield waker
         finally:
-            self.life.wakes(waker)
+            self.lifecycle.wakes(waker)
             if session_id is not None:
                 self._watchers[session_id].discard(waker)
                 if not self._watchers[session_id]:

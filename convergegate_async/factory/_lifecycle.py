@@ -11,8 +11,8 @@ from convergegate_async.errors import ConfigurationError
 _logger = logging.getLogger("convergegate_async")
 
 
-class Life:
-    """The one life of a factory, on one event loop of one process."""
+class Lifecycle:
+    """The lifecycle of a factory, on one event loop of one process."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

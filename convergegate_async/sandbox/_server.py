@@ -145,7 +145,7 @@ class Sandbox:
         if self._store is not None:
             self._store.clear()
 
-    # -- life ------------------------------------------------------------------------
+    # -- lifecycle -------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
