@@ -23,7 +23,7 @@ from convergegate_async._core.messages import (
     HttpRequest,
     HttpResponse,
 )
-from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._core.verdicts import Failure, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
 
@@ -69,10 +69,10 @@ class _Attempt:
         self.queued = True
         self.connection: object = None
 
-    def failure(self, kind: Kind) -> Failure:
+    def failure(self, kind: FailureKind) -> Failure:
         sent = self.marked if self.built else None
         phase = "sent"
-        if kind is Kind.HEAD:
+        if kind is FailureKind.HEAD:
             phase = "head"
         elif self.head:
             phase = "body"
@@ -109,7 +109,7 @@ class _Request(aiohttp.ClientRequest):
 class _BodyError(Exception):
     """The body is not to be read: *kind* says why."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: FailureKind) -> None:
         super().__init__(kind)
         self.kind = kind
 
@@ -171,7 +171,7 @@ class AiohttpTransport:
     ) -> HttpResponse | Failure:
         """Make one attempt that ends within *patience* seconds."""
         if self._closed or patience <= 0:
-            kind = Kind.CLOSED if self._closed else Kind.TIMEOUT
+            kind = FailureKind.CLOSED if self._closed else FailureKind.TIMEOUT
             return Failure(kind=kind, sent=False)
         attempt = _Attempt()
         deadline = asyncio.timeout(patience)
@@ -252,10 +252,10 @@ class AiohttpTransport:
 
     def _read_failure(self, error: Exception, attempt: _Attempt) -> Failure:
         kind = kind_of(error)
-        if kind is Kind.TIMEOUT and self._closed:
-            kind = Kind.CLOSED
+        if kind is FailureKind.TIMEOUT and self._closed:
+            kind = FailureKind.CLOSED
         if attempt.queued:
-            kind = Kind.CLOSED if self._closed else Kind.POOL_TIMEOUT
+            kind = FailureKind.CLOSED if self._closed else FailureKind.POOL_TIMEOUT
             return Failure(kind=kind, sent=False)
         return attempt.failure(kind)
 
@@ -306,7 +306,7 @@ def _hang_up(connection: object) -> None:
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        raise _BodyError(Kind.ENCODED)
+        raise _BodyError(FailureKind.ENCODED)
     length = response.content_length
     if length is not None and length <= BODY_LIMIT:
         return await response.read()  # never more than was announced
@@ -314,7 +314,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > BODY_LIMIT:
-            raise _BodyError(Kind.TOO_LARGE)
+            raise _BodyError(FailureKind.TOO_LARGE)
     return bytes(body)
 
 
@@ -329,62 +329,62 @@ def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 # Every class that aiohttp exports stands here by itself, so that a new one is seen (a
 # test walks them). The status of an error that aiohttp made up (400) is never read.
-KINDS: dict[type[BaseException], Kind] = {
-    client_exceptions.ClientConnectorError: Kind.CONNECT,
-    client_exceptions.UnixClientConnectorError: Kind.CONNECT,
-    client_exceptions.ClientConnectorDNSError: Kind.DNS,
-    client_exceptions.ClientSSLError: Kind.HANDSHAKE,
-    client_exceptions.ClientConnectorSSLError: Kind.HANDSHAKE,
-    client_exceptions.ClientConnectorCertificateError: Kind.CERTIFICATE,
-    client_exceptions.ServerFingerprintMismatch: Kind.CERTIFICATE,
-    client_exceptions.ClientProxyConnectionError: Kind.PROXY,
-    client_exceptions.ClientHttpProxyError: Kind.PROXY_REFUSAL,
-    client_exceptions.ConnectionTimeoutError: Kind.CONNECT_TIMEOUT,
-    client_exceptions.InvalidURL: Kind.ADDRESS,
-    client_exceptions.InvalidUrlClientError: Kind.ADDRESS,
-    client_exceptions.NonHttpUrlClientError: Kind.ADDRESS,
-    _StrayDataError: Kind.STRAY,
-    TimeoutError: Kind.TIMEOUT,
-    client_exceptions.SocketTimeoutError: Kind.TIMEOUT,
-    client_exceptions.ServerTimeoutError: Kind.TIMEOUT,
-    client_exceptions.ServerDisconnectedError: Kind.DISCONNECTED,
-    client_exceptions.ServerConnectionError: Kind.BROKEN,
-    client_exceptions.ClientOSError: Kind.BROKEN,
-    client_exceptions.ClientConnectionResetError: Kind.BROKEN,
-    client_exceptions.ClientConnectionError: Kind.BROKEN,
-    client_exceptions.ClientResponseError: Kind.HEAD,
-    client_exceptions.ContentTypeError: Kind.BODY,
-    client_exceptions.ClientPayloadError: Kind.BODY,
-    http_exceptions.HttpProcessingError: Kind.HEAD,
-    http_exceptions.PayloadEncodingError: Kind.BODY,
+KINDS: dict[type[BaseException], FailureKind] = {
+    client_exceptions.ClientConnectorError: FailureKind.CONNECT,
+    client_exceptions.UnixClientConnectorError: FailureKind.CONNECT,
+    client_exceptions.ClientConnectorDNSError: FailureKind.DNS,
+    client_exceptions.ClientSSLError: FailureKind.HANDSHAKE,
+    client_exceptions.ClientConnectorSSLError: FailureKind.HANDSHAKE,
+    client_exceptions.ClientConnectorCertificateError: FailureKind.CERTIFICATE,
+    client_exceptions.ServerFingerprintMismatch: FailureKind.CERTIFICATE,
+    client_exceptions.ClientProxyConnectionError: FailureKind.PROXY,
+    client_exceptions.ClientHttpProxyError: FailureKind.PROXY_REFUSAL,
+    client_exceptions.ConnectionTimeoutError: FailureKind.CONNECT_TIMEOUT,
+    client_exceptions.InvalidURL: FailureKind.ADDRESS,
+    client_exceptions.InvalidUrlClientError: FailureKind.ADDRESS,
+    client_exceptions.NonHttpUrlClientError: FailureKind.ADDRESS,
+    _StrayDataError: FailureKind.STRAY,
+    TimeoutError: FailureKind.TIMEOUT,
+    client_exceptions.SocketTimeoutError: FailureKind.TIMEOUT,
+    client_exceptions.ServerTimeoutError: FailureKind.TIMEOUT,
+    client_exceptions.ServerDisconnectedError: FailureKind.DISCONNECTED,
+    client_exceptions.ServerConnectionError: FailureKind.BROKEN,
+    client_exceptions.ClientOSError: FailureKind.BROKEN,
+    client_exceptions.ClientConnectionResetError: FailureKind.BROKEN,
+    client_exceptions.ClientConnectionError: FailureKind.BROKEN,
+    client_exceptions.ClientResponseError: FailureKind.HEAD,
+    client_exceptions.ContentTypeError: FailureKind.BODY,
+    client_exceptions.ClientPayloadError: FailureKind.BODY,
+    http_exceptions.HttpProcessingError: FailureKind.HEAD,
+    http_exceptions.PayloadEncodingError: FailureKind.BODY,
     # Not to be met: no redirects, no web sockets, no upload tracker.
-    client_exceptions.RedirectClientError: Kind.UNEXPECTED,
-    client_exceptions.InvalidUrlRedirectClientError: Kind.UNEXPECTED,
-    client_exceptions.NonHttpUrlRedirectClientError: Kind.UNEXPECTED,
-    client_exceptions.TooManyRedirects: Kind.UNEXPECTED,
-    client_exceptions.WSServerHandshakeError: Kind.UNEXPECTED,
-    client_exceptions.WSMessageTypeError: Kind.UNEXPECTED,
-    client_exceptions.UploadAbortedError: Kind.UNEXPECTED,
-    client_exceptions.ClientError: Kind.UNEXPECTED,
+    client_exceptions.RedirectClientError: FailureKind.UNEXPECTED,
+    client_exceptions.InvalidUrlRedirectClientError: FailureKind.UNEXPECTED,
+    client_exceptions.NonHttpUrlRedirectClientError: FailureKind.UNEXPECTED,
+    client_exceptions.TooManyRedirects: FailureKind.UNEXPECTED,
+    client_exceptions.WSServerHandshakeError: FailureKind.UNEXPECTED,
+    client_exceptions.WSMessageTypeError: FailureKind.UNEXPECTED,
+    client_exceptions.UploadAbortedError: FailureKind.UNEXPECTED,
+    client_exceptions.ClientError: FailureKind.UNEXPECTED,
 }
 
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
 
-def kind_of(error: Exception) -> Kind:
+def kind_of(error: Exception) -> FailureKind:
     """Name what broke."""
     if isinstance(error, _BodyError):
         return error.kind
     if isinstance(error, aiohttp.ClientConnectorError):
         if error.errno in _NO_DESCRIPTOR:
-            return Kind.NO_DESCRIPTOR
+            return FailureKind.NO_DESCRIPTOR
         if (
             isinstance(error, aiohttp.ClientConnectorDNSError)
             and error.errno in _UNKNOWN_HOST
         ):
-            return Kind.UNKNOWN_HOST
+            return FailureKind.UNKNOWN_HOST
     for cls in type(error).__mro__:
         if cls in KINDS:
             return KINDS[cls]
-    return Kind.UNEXPECTED
+    return FailureKind.UNEXPECTED

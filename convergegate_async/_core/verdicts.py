@@ -37,7 +37,7 @@ class _Row:
     final: bool = False
 
 
-class Kind(Enum):
+class FailureKind(Enum):
     """What broke, in the transport's words.
 
     *before_head* says that the kind alone proves that no request was written; *final*
@@ -91,7 +91,7 @@ class Failure:
         phase: How far the answer had come: ``sent``, ``head`` or ``body``.
     """
 
-    kind: Kind
+    kind: FailureKind
     sent: bool | None
     phase: str = "sent"
 

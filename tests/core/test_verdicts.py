@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from convergegate_async._core.verdicts import (
     Failure,
+    FailureKind,
     Finding,
     Ground,
-    Kind,
     Verdict,
     judge_failure,
     judge_status,
@@ -58,38 +58,38 @@ STATUSES: dict[str, tuple[Collection[int], Judgement, Judgement]] = {
 # Read off table 1.2 of reliability: what breaks before a request can be written, and
 # what a repeat cannot mend.
 BEFORE_HEAD = {
-    Kind.CONNECT,
-    Kind.CONNECT_TIMEOUT,
-    Kind.POOL_TIMEOUT,
-    Kind.NO_DESCRIPTOR,
-    Kind.DNS,
-    Kind.UNKNOWN_HOST,
-    Kind.HANDSHAKE,
-    Kind.CERTIFICATE,
-    Kind.PROXY,
-    Kind.PROXY_REFUSAL,
-    Kind.ADDRESS,
-    Kind.STRAY,
+    FailureKind.CONNECT,
+    FailureKind.CONNECT_TIMEOUT,
+    FailureKind.POOL_TIMEOUT,
+    FailureKind.NO_DESCRIPTOR,
+    FailureKind.DNS,
+    FailureKind.UNKNOWN_HOST,
+    FailureKind.HANDSHAKE,
+    FailureKind.CERTIFICATE,
+    FailureKind.PROXY,
+    FailureKind.PROXY_REFUSAL,
+    FailureKind.ADDRESS,
+    FailureKind.STRAY,
 }
 ANY_TIME = {
-    Kind.CLOSED,
-    Kind.TIMEOUT,
-    Kind.DISCONNECTED,
-    Kind.BROKEN,
-    Kind.HEAD,
-    Kind.BODY,
-    Kind.ENCODED,
-    Kind.TOO_LARGE,
-    Kind.UNEXPECTED,
+    FailureKind.CLOSED,
+    FailureKind.TIMEOUT,
+    FailureKind.DISCONNECTED,
+    FailureKind.BROKEN,
+    FailureKind.HEAD,
+    FailureKind.BODY,
+    FailureKind.ENCODED,
+    FailureKind.TOO_LARGE,
+    FailureKind.UNEXPECTED,
 }
 FINAL = {
-    Kind.POOL_TIMEOUT,
-    Kind.NO_DESCRIPTOR,
-    Kind.UNKNOWN_HOST,
-    Kind.CERTIFICATE,
-    Kind.PROXY_REFUSAL,
-    Kind.ADDRESS,
-    Kind.CLOSED,
+    FailureKind.POOL_TIMEOUT,
+    FailureKind.NO_DESCRIPTOR,
+    FailureKind.UNKNOWN_HOST,
+    FailureKind.CERTIFICATE,
+    FailureKind.PROXY_REFUSAL,
+    FailureKind.ADDRESS,
+    FailureKind.CLOSED,
 }
 
 
@@ -101,9 +101,9 @@ def judged(finding: Finding) -> Judgement:
 # -- broken connections -------------------------------------------------------------
 
 
-@given(kind=st.sampled_from(Kind), sent=st.sampled_from([True, False, None]))
+@given(kind=st.sampled_from(FailureKind), sent=st.sampled_from([True, False, None]))
 def test_only_what_provably_was_not_sent_is_called_so(
-    kind: Kind, sent: bool | None
+    kind: FailureKind, sent: bool | None
 ) -> None:
     """The marker decides; where nobody could set it, only the kind can prove it."""
     finding = judge_failure(Failure(kind=kind, sent=sent))
@@ -113,12 +113,12 @@ def test_only_what_provably_was_not_sent_is_called_so(
 
 
 @given(
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(FailureKind),
     sent=st.sampled_from([True, False, None]),
     phase=st.sampled_from(["sent", "head", "body"]),
 )
 def test_only_an_unknown_outcome_has_a_phase(
-    kind: Kind, sent: bool | None, phase: str
+    kind: FailureKind, sent: bool | None, phase: str
 ) -> None:
     """How far an attempt came matters where it may have been done, and nowhere else."""
     finding = judge_failure(Failure(kind=kind, sent=sent, phase=phase))
@@ -126,10 +126,10 @@ def test_only_an_unknown_outcome_has_a_phase(
     assert finding.phase == (phase if finding.verdict is Verdict.UNKNOWN else None)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", FailureKind)
 @pytest.mark.parametrize("sent", [True, False, None], ids=["sent", "unsent", "untold"])
 def test_every_broken_connection_has_its_judgement(
-    kind: Kind, *, sent: bool | None
+    kind: FailureKind, *, sent: bool | None
 ) -> None:
     """Each kind, with each state of the marker, proves what the table says."""
     finding = judge_failure(Failure(kind=kind, sent=sent))
@@ -143,8 +143,8 @@ def test_every_broken_connection_has_its_judgement(
     )
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_every_broken_connection_is_described_in_plain_words(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_broken_connection_is_described_in_plain_words(kind: FailureKind) -> None:
     """The reason is part of a sentence: words, no code, no full stop."""
     finding = judge_failure(Failure(kind=kind, sent=True))
 
@@ -154,7 +154,7 @@ def test_every_broken_connection_is_described_in_plain_words(kind: Kind) -> None
 
 def test_a_broken_connection_is_no_answer() -> None:
     """Where nothing came back there is nothing to quote."""
-    finding = judge_failure(Failure(kind=Kind.BROKEN, sent=True))
+    finding = judge_failure(Failure(kind=FailureKind.BROKEN, sent=True))
 
     assert finding == Finding(
         verdict=Verdict.UNKNOWN,
@@ -168,7 +168,7 @@ def test_the_tables_leave_no_kind_out() -> None:
     """Every kind either happens before the head is written or may happen later."""
     listed = BEFORE_HEAD | ANY_TIME
 
-    assert listed == set(Kind)
+    assert listed == set(FailureKind)
     assert not BEFORE_HEAD & ANY_TIME
 
 

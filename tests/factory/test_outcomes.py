@@ -35,7 +35,7 @@ from convergegate_async import (
     Timeouts,
 )
 from convergegate_async._core.messages import HttpResponse
-from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._core.verdicts import Failure, FailureKind
 from convergegate_async.factory import FactoryOptions
 
 Script = tuple[HttpResponse | Failure, ...]
@@ -126,10 +126,10 @@ async def test_without_leave_an_unknown_create_is_not_repeated(
     assert len(transport.sent) == 1
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", list(FailureKind), ids=lambda kind: kind.name)
 @pytest.mark.parametrize("sent", [True, False, None])
 async def test_one_attempt_is_one_sending(
-    kind: Kind, sent: bool | None, order: CheckoutSessionRequest
+    kind: FailureKind, sent: bool | None, order: CheckoutSessionRequest
 ) -> None:
     """With `max_attempts` of 1, whatever breaks, nothing is sent a second time."""
     error, transport = await fail(
@@ -303,7 +303,7 @@ async def test_closing_wakes_a_pausing_call(order: CheckoutSessionRequest) -> No
         pausing.set()
         await interrupt.wait()
 
-    transport = ScriptedTransport(LOST, Failure(kind=Kind.CLOSED, sent=False))
+    transport = ScriptedTransport(LOST, Failure(kind=FailureKind.CLOSED, sent=False))
     checkout = await scripted_factory(
         transport, runtime=StillRuntime().runtime(sleep=sleep)
     ).open()

@@ -35,7 +35,7 @@ from convergegate_async import (
     Timeouts,
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._core.verdicts import Failure, FailureKind
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ID = "AW-kLcRRC5P8U68CYe0kVA"
@@ -444,7 +444,7 @@ async def test_closing_ends_the_looking() -> None:
         pausing.set()
         await interrupt.wait()
 
-    closed = Failure(kind=Kind.CLOSED, sent=False)
+    closed = Failure(kind=FailureKind.CLOSED, sent=False)
     transport = ScriptedTransport(LOST, shows("open"), closed)
     checkout = await scripted_factory(
         transport, runtime=StillRuntime().runtime(sleep=sleep)

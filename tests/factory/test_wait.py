@@ -35,13 +35,13 @@ from convergegate_async import (
     WebhookEvent,
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._core.verdicts import Failure, FailureKind
 from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ID = "AW-kLcRRC5P8U68CYe0kVA"
 GRACE = 0.25  # seconds that a call may outlast its deadline
-CLOSED = Failure(kind=Kind.CLOSED, sent=False)
+CLOSED = Failure(kind=FailureKind.CLOSED, sent=False)
 
 
 def shows(status: str | None, session_id: str = ID) -> HttpResponse:
@@ -84,7 +84,7 @@ class SlowTransport(LastingTransport):
         """Answer late, or give up once the patience is at its end."""
         line = await super().send(request, patience)
         self.still.time += min(self.seconds, patience)
-        timeout = Failure(kind=Kind.TIMEOUT, sent=True)
+        timeout = Failure(kind=FailureKind.TIMEOUT, sent=True)
         return line if self.seconds < patience else timeout
 
 

@@ -7,14 +7,14 @@ from typing import Unpack
 
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._core.verdicts import Failure, FailureKind
 from convergegate_async.factory import FactoryOptions, Runtime
 
 SESSION = {"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}
 
 DONE = HttpResponse(status=200, body=json.dumps(SESSION).encode())
-REFUSED = Failure(kind=Kind.CONNECT, sent=False)
-LOST = Failure(kind=Kind.DISCONNECTED, sent=True)
+REFUSED = Failure(kind=FailureKind.CONNECT, sent=False)
+LOST = Failure(kind=FailureKind.DISCONNECTED, sent=True)
 
 
 def answered(status: int, **headers: str) -> HttpResponse:

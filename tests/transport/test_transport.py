@@ -21,7 +21,7 @@ from convergegate_async import (
     Timeouts,
 )
 from convergegate_async._core.messages import BODY_LIMIT, HttpRequest
-from convergegate_async._core.verdicts import Failure, Kind
+from convergegate_async._core.verdicts import Failure, FailureKind
 from convergegate_async._transport import (
     KINDS,
     AiohttpTransport,
@@ -70,19 +70,19 @@ def test_every_class_of_aiohttp_s_client_is_named(error: type[Exception]) -> Non
 )
 def test_every_class_of_aiohttp_s_parser_is_named(error: type[Exception]) -> None:
     """The pure Python parser's errors, which are no client errors, are known too."""
-    assert kind_of(error.__new__(error)) is not Kind.UNEXPECTED
+    assert kind_of(error.__new__(error)) is not FailureKind.UNEXPECTED
 
 
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
-        (socket.EAI_NONAME, Kind.UNKNOWN_HOST),
-        (socket.EAI_AGAIN, Kind.DNS),
-        (errno.ECONNREFUSED, Kind.DNS),
+        (socket.EAI_NONAME, FailureKind.UNKNOWN_HOST),
+        (socket.EAI_AGAIN, FailureKind.DNS),
+        (errno.ECONNREFUSED, FailureKind.DNS),
     ],
 )
 def test_a_name_that_does_not_exist_is_told_from_a_resolver_that_is_down(
-    number: int, kind: Kind
+    number: int, kind: FailureKind
 ) -> None:
     """Only an unknown name cannot succeed by asking again."""
     error = aiohttp.ClientConnectorDNSError(
@@ -95,7 +95,7 @@ def test_a_name_that_does_not_exist_is_told_from_a_resolver_that_is_down(
 
 def test_what_nobody_foresaw_is_unexpected() -> None:
     """An exception of no known class has the kind whose verdict is Unknown."""
-    assert kind_of(ArithmeticError()) is Kind.UNEXPECTED
+    assert kind_of(ArithmeticError()) is FailureKind.UNEXPECTED
 
 
 # -- proofs -----------------------------------------------------------------------
@@ -192,8 +192,8 @@ async def test_what_comes_too_late_is_not_sent(echo: RawServer) -> None:
     await transport.aclose()
     closed = await transport.send(request, 1)
 
-    assert late == Failure(kind=Kind.TIMEOUT, sent=False)
-    assert closed == Failure(kind=Kind.CLOSED, sent=False)
+    assert late == Failure(kind=FailureKind.TIMEOUT, sent=False)
+    assert closed == Failure(kind=FailureKind.CLOSED, sent=False)
     assert echo.requests == []
 
 

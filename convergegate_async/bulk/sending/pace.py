@@ -6,7 +6,7 @@ successes, down by a tenth when the gateway pushes back (source: reliability 2.4
 
 from collections import deque
 
-from convergegate_async._core.verdicts import Finding, Ground, Kind
+from convergegate_async._core.verdicts import FailureKind, Finding, Ground
 
 from .outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 
@@ -20,7 +20,7 @@ MOST_UNKNOWN = 25
 FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
 
 _BUSY = frozenset({429, 503})
-_CONNECT_TIMEOUT = Kind.CONNECT_TIMEOUT.value.reason
+_CONNECT_TIMEOUT = FailureKind.CONNECT_TIMEOUT.value.reason
 
 
 class ConcurrencyLimit:
