@@ -13,7 +13,7 @@ from convergegate_async.errors import InvalidFieldError
 from . import rules
 from .words import PaymentMethod, RefundReason
 
-Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.Glance | None, bool], ...]
+Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.FastCheck | None, bool], ...]
 
 
 @cache
@@ -22,13 +22,13 @@ def _rules(
 ) -> tuple[Callable[[object], tuple[object, ...]], Plan]:
     """Tell how the fields that have a rule are checked.
 
-    What gets their values; name, rule, glance, and whether it is optional, of each.
+    What gets their values; name, rule, fast check, and whether it is optional, of each.
     """
     plan = tuple(
         (
             field.name,
             field.metadata["rule"],
-            rules.GLANCES.get(field.metadata["rule"]),
+            rules.FAST_CHECKS.get(field.metadata["rule"]),
             field.default is None,
         )
         for field in attrs.fields(request)
@@ -46,16 +46,16 @@ def _keep_the_rules(request: attrs.AttrsInstance) -> None:
     refusal = None
     try:
         values, plan = _rules(type(request))
-        for value, (name, rule, glance, optional) in zip(  # noqa: B905 -- one plan, one length
+        for value, (name, rule, fast_check, optional) in zip(  # noqa: B905 -- one plan, one length
             values(request), plan
         ):
             if value is None and optional:
                 continue
             if (
-                glance is not None
+                fast_check is not None
                 and type(value) is str
                 and 0 < len(value) <= rules.MAX_TEXT
-                and glance(value)
+                and fast_check(value)
             ):
                 continue
             checked = None if optional and value == "" else rule(name, value)

@@ -18,7 +18,7 @@ from convergegate_async.errors import InvalidFieldError
 from .words import RefundReason
 
 Rule: TypeAlias = Callable[[str, object], object]
-Glance: TypeAlias = Callable[[str], object]
+FastCheck: TypeAlias = Callable[[str], object]
 
 MAX_AMOUNT = 2**53
 MAX_TEXT = 2_048
@@ -193,11 +193,11 @@ def refund_reason(field: str, value: object) -> str:
     return RefundReason(value)
 
 
-# -- at a glance ---------------------------------------------------------------------
+# -- fast checks ---------------------------------------------------------------------
 
 _LABEL = "[A-Za-z0-9-]{1,63}"
 
-GLANCES: dict[Rule, Glance] = {
+FAST_CHECKS: dict[Rule, FastCheck] = {
     text: str.isprintable,
     currency: re.compile("[a-z]{3}").fullmatch,
     email: re.compile(
