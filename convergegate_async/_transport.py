@@ -158,7 +158,7 @@ class AiohttpTransport:
         self._slots = asyncio.Semaphore(min(limit or pool.limit, pool.limit))
         self._generation: _Generation | None = None
         self._deadlines: set[asyncio.Timeout] = set()
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._all_cut = asyncio.Event()
         self._closed = False
 
@@ -198,7 +198,7 @@ class AiohttpTransport:
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
-        _hang_up(response.connection)
+        _close_connection(response.connection)
         if everything:
             self._retire()
 
@@ -207,7 +207,7 @@ class AiohttpTransport:
         old = self._generation
         if self._connector is None and old is not None:
             self._generation = self._new_generation()
-            self._say_farewell(old)
+            self._close_when_idle(old)
 
     async def aclose(self) -> None:
         """Cut what is under way, and close the pool (never the caller's connector)."""
@@ -220,7 +220,7 @@ class AiohttpTransport:
             await self._all_cut.wait()
         if self._generation is not None:
             await self._generation.session.close()
-        await asyncio.gather(*self._farewells)
+        await asyncio.gather(*self._closing)
 
     async def _exchange(self, request: HttpRequest, attempt: _Attempt) -> HttpResponse:
         generation = self._current_generation()
@@ -236,7 +236,7 @@ class AiohttpTransport:
             ) as response:
                 attempt.head = True
                 if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    _hang_up(attempt.connection)  # it speaks HTTP no longer
+                    _close_connection(attempt.connection)  # it speaks HTTP no longer
                 body = await _read_body(response)
                 return HttpResponse(
                     status=response.status,
@@ -248,7 +248,7 @@ class AiohttpTransport:
             _attempt.reset(token)
             generation.busy -= 1
             if generation is not self._generation:
-                self._say_farewell(generation)
+                self._close_when_idle(generation)
 
     def _read_failure(self, error: Exception, attempt: _Attempt) -> Failure:
         kind = kind_of(error)
@@ -290,15 +290,15 @@ class AiohttpTransport:
         age = float("inf") if self._connector is not None else self._pool.max_age
         return _Generation(session, asyncio.get_running_loop().time() + age)
 
-    def _say_farewell(self, generation: _Generation) -> None:
+    def _close_when_idle(self, generation: _Generation) -> None:
         """Close *generation* once its last call is over."""
         if generation.busy == 0:
             task = asyncio.get_running_loop().create_task(generation.session.close())
-            self._farewells.add(task)
-            task.add_done_callback(self._farewells.discard)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
 
-def _hang_up(connection: object) -> None:
+def _close_connection(connection: object) -> None:
     if isinstance(connection, asyncio.BaseProtocol):
         connection.close()  # type: ignore[attr-defined]  # aiohttp's own has it
 
