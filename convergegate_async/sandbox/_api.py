@@ -23,7 +23,7 @@ class Reply:
     replayed: bool = False
 
 
-class Desk:
+class Api:
     """Answers as the gateway does.
 
     Args:

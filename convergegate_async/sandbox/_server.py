@@ -16,7 +16,7 @@ from aiohttp import web
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
-from ._api import Desk, Reply, refusal
+from ._api import Api, Reply, refusal
 from ._book import Book
 from ._faults import Fault, FaultKind, FaultPlan
 from ._seen import SeenRequest
@@ -90,7 +90,7 @@ class Sandbox:
         self._watch = watch
         self._db = db
         self._store: Store | None = None
-        self._desk = Desk(self.book, api_key, honour_keys=honour_keys)
+        self._api = Api(self.book, api_key, honour_keys=honour_keys)
         self._courier = Courier(api_key, self.now, now, self.faults)
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
@@ -207,39 +207,39 @@ class Sandbox:
     # -- the API -----------------------------------------------------------------------
 
     def _routes(self) -> list[web.RouteDef]:
-        desk, sessions = self._desk, "/v1/checkout/sessions"
+        api, sessions = self._api, "/v1/checkout/sessions"
         return [
             self._route(
                 "create",
                 "POST",
                 sessions,
-                lambda ask: desk.create(ask.body, ask.key, self.base_url, self.now()),
+                lambda ask: api.create(ask.body, ask.key, self.base_url, self.now()),
             ),
             self._route(
                 "retrieve",
                 "GET",
                 f"{sessions}/{{id}}",
-                lambda ask: desk.retrieve(ask.id),
+                lambda ask: api.retrieve(ask.id),
             ),
             self._route(
                 "pay",
                 "POST",
                 f"{sessions}/{{id}}/pay",
-                lambda ask: desk.pay(ask.id, ask.body),
+                lambda ask: api.pay(ask.id, ask.body),
             ),
             self._route(
                 "refund",
                 "POST",
                 "/v1/refunds",
-                lambda ask: desk.refund(ask.body, ask.key),
+                lambda ask: api.refund(ask.body, ask.key),
             ),
             self._route(
                 "retrieve_refund",
                 "GET",
                 "/v1/refunds/{id}",
-                lambda ask: desk.retrieve_refund(ask.id),
+                lambda ask: api.retrieve_refund(ask.id),
             ),
-            *Site(self, desk).routes(),
+            *Site(self, api).routes(),
             self._route(
                 "other", "*", "/{path:.*}", lambda _: refusal(404, "no such resource")
             ),
@@ -300,7 +300,7 @@ class Sandbox:
         return await break_answer(request, reply, fault, self._closing)
 
     def _work(self, request: web.Request, work: Work) -> Reply:
-        if self._desk.admits(request.headers.get("Authorization")):
+        if self._api.admits(request.headers.get("Authorization")):
             reply = work()
             self._save()
             return reply

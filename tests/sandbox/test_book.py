@@ -18,7 +18,7 @@ from convergegate_async import (
     SessionStatus,
 )
 from convergegate_async.sandbox import CODES, BookedSession
-from convergegate_async.sandbox._api import Desk
+from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import Book
 
 NOW = 1_700_000_000.0
@@ -53,7 +53,7 @@ class Shelf:
     def __init__(self, seed: int = 0) -> None:
         self.clock = Clock()
         self.book = Book(self.clock.show, seed)
-        self.desk = Desk(self.book, "sk", honour_keys=True)
+        self.api = Api(self.book, "sk", honour_keys=True)
 
     def open(self, **changes: object) -> BookedSession:
         """Enter a session."""
@@ -61,7 +61,7 @@ class Shelf:
 
     def pay(self, session: BookedSession, code: str) -> int:
         """Hand a code in at the counter, and return the status of the answer."""
-        reply = self.desk.pay(session.id, urlencode({"blik_code": code}).encode())
+        reply = self.api.pay(session.id, urlencode({"blik_code": code}).encode())
         return reply.status
 
     def refund(self, session: BookedSession, amount: int | None = None) -> int:
@@ -69,7 +69,7 @@ class Shelf:
         form = {"session_id": session.id}
         if amount is not None:
             form["amount"] = str(amount)
-        return self.desk.refund(urlencode(form).encode(), None).status
+        return self.api.refund(urlencode(form).encode(), None).status
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock, and let happen what is due."""
@@ -414,7 +414,7 @@ def test_everything_is_forgotten(shelf: Shelf) -> None:
     """A cleared book knows no session, refund, key or event, and nothing is due."""
     session = shelf.open()
     shelf.pay(session, "123456")
-    shelf.desk.refund(urlencode({"session_id": session.id}).encode(), "key")
+    shelf.api.refund(urlencode({"session_id": session.id}).encode(), "key")
     shelf.open()
 
     shelf.book.clear()

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import SessionStatus, rules
-from convergegate_async.sandbox._api import Desk
+from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import BookedSession
 from convergegate_async.sandbox._faults import read_fault
 
@@ -30,9 +30,9 @@ _HEADERS = {
 class Site:
     """The pages of one sandbox."""
 
-    def __init__(self, sandbox: "Sandbox", desk: Desk) -> None:
+    def __init__(self, sandbox: "Sandbox", api: Api) -> None:
         self._sandbox = sandbox
-        self._desk = desk
+        self._api = api
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the pages answer to."""
@@ -71,7 +71,7 @@ class Site:
             if not rules.is_blik_code(code):
                 page = pages.pay_page(session, language, "malformed")
                 return _html(page, status=400)
-            refused = self._desk.take_code(session, code)
+            refused = self._api.take_code(session, code)
             if refused is not None:
                 error = refused.document["error"]
                 problem = error["decline_code"] if isinstance(error, dict) else None
@@ -81,12 +81,12 @@ class Site:
         return _see(f"/pay/{session.id}")
 
     def _find(self, request: web.Request) -> BookedSession | None:
-        return self._desk.book.find_session(request.match_info["id"])
+        return self._api.book.find_session(request.match_info["id"])
 
     # -- the status page ---------------------------------------------------------------
 
     async def _status(self, _: web.Request) -> web.Response:
-        sandbox, book = self._sandbox, self._desk.book
+        sandbox, book = self._sandbox, self._api.book
         page = pages.status_page(
             sessions=itertools.islice(reversed(book.sessions.values()), _SHOWN),
             seen=itertools.islice(reversed(sandbox.seen), _SHOWN),
