@@ -21,7 +21,7 @@ from ._book import Book
 from ._faults import Fault, FaultKind, FaultPlan
 from ._seen import SeenRequest
 from ._store import Store
-from ._webhook_sender import Courier, Delivery
+from ._webhook_sender import Delivery, WebhookSender
 from ._wire import answer, break_answer, listen
 from .site.routes import Site
 
@@ -91,7 +91,7 @@ class Sandbox:
         self._db = db
         self._store: Store | None = None
         self._api = Api(self.book, api_key, honour_keys=honour_keys)
-        self._courier = Courier(api_key, self.now, now, self.faults)
+        self._sender = WebhookSender(api_key, self.now, now, self.faults)
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
         self._base_url: str | None = None
@@ -114,7 +114,7 @@ class Sandbox:
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """The webhooks that were sent, or are on their way."""
-        return tuple(self._courier.journal)
+        return tuple(self._sender.journal)
 
     def factory(self, **overrides: Unpack[FactoryOptions]) -> CheckoutSessionFactory:
         """Return an unopened factory that calls this sandbox."""
@@ -137,7 +137,7 @@ class Sandbox:
     def reset(self) -> None:
         """Forget all sessions, requests, deliveries and faults; set the clock right."""
         self.book.clear()
-        self._courier.clear()
+        self._sender.clear()
         self.faults.clear()
         self.seen.clear()
         self.counts.clear()
@@ -180,7 +180,7 @@ class Sandbox:
         """Let happen what is due, and carry the webhooks out, until cancelled."""
 
         async def deliver(delivery: Delivery) -> None:
-            await self._courier.deliver(client, delivery)
+            await self._sender.deliver(client, delivery)
             self._news.set()
 
         async with asyncio.TaskGroup() as deliveries:
@@ -189,10 +189,10 @@ class Sandbox:
                 self.book.tick()
                 self._save()
                 while self.book.outbox:
-                    self._courier.take(self.book.outbox.popleft())
-                for delivery in self._courier.take_due():
+                    self._sender.take(self.book.outbox.popleft())
+                for delivery in self._sender.take_due():
                     deliveries.create_task(deliver(delivery))
-                due = [self.book.next_due(), self._courier.next_due()]
+                due = [self.book.next_due(), self._sender.next_due()]
                 waits = [when - self.now() for when in due if when is not None]
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min([_LONGEST_NAP, *waits])):

@@ -60,7 +60,7 @@ class Delivery:
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 -- 2xx
 
 
-class Courier:
+class WebhookSender:
     """Carries events out.
 
     Args:
