@@ -26,7 +26,7 @@ async def _demo() -> None:
     from convergegate_async.sandbox import (
         Fault,
         FaultKind,
-        Heard,
+        ReceivedWebhook,
         Sandbox,
         WebhookListener,
     )
@@ -39,20 +39,20 @@ async def _demo() -> None:
     def step(text: str) -> None:
         console.print(f"[green]✓[/] {text}")
 
-    heard: asyncio.Queue[Heard] = asyncio.Queue()
+    received: asyncio.Queue[ReceivedWebhook] = asyncio.Queue()
 
-    async def hear(kind: EventType) -> Heard:
+    async def event_of(kind: EventType) -> ReceivedWebhook:
         """Wait for an event of *kind*; others come before it."""
         async with asyncio.timeout(10):
             while True:
-                delivery = await heard.get()
+                delivery = await received.get()
                 if delivery.event is not None and delivery.event.type == kind:
                     return delivery
 
     lost_once = Fault(FaultKind.LOST, operation="create", times=1)
     async with (
         Sandbox(faults=[lost_once]) as sandbox,
-        WebhookListener(WebhookVerifier(sandbox.api_key), heard.put_nowait) as hooks,
+        WebhookListener(WebhookVerifier(sandbox.api_key), received.put_nowait) as hooks,
         sandbox.factory() as checkout,
     ):
         step(f"a gateway of your own listens on {sandbox.base_url}")
@@ -87,7 +87,7 @@ async def _demo() -> None:
 
         await checkout.pay(session.id, "123456")
         step("pay: the customer's BLIK code was taken")
-        delivery = await hear(EventType.SESSION_COMPLETED)
+        delivery = await event_of(EventType.SESSION_COMPLETED)
         if delivery.event is not None:
             session = await confirm(delivery.event, checkout)  # type: ignore[assignment]  # an event of a session
         step(
@@ -98,7 +98,7 @@ async def _demo() -> None:
 
         refund = await checkout.refund(RefundRequest(session_id=session.id, amount=400))
         step(f"refund: {spell_amount(refund.amount, session.currency)} on their way")
-        await hear(EventType.REFUND_SUCCEEDED)
+        await event_of(EventType.REFUND_SUCCEEDED)
         refund = await checkout.retrieve_refund(refund.id)
         session = await checkout.retrieve(session.id)
         step(f"webhook: refund.succeeded; the refund is {refund.status}")

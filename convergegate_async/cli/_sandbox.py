@@ -53,7 +53,7 @@ def sandbox(
         seed=seed,
         honour_keys=not ignore_keys,
         faults=plan,
-        watch=_tell,
+        on_request=_print_request,
         db=db,
     )
 
@@ -68,7 +68,7 @@ def sandbox(
     run_until_interrupted(serve)
 
 
-def _tell(seen: "SeenRequest") -> None:
+def _print_request(seen: "SeenRequest") -> None:
     notes = [
         *(["replayed"] if seen.replayed else []),
         *([f"fault: {seen.fault}"] if seen.fault else []),

@@ -19,7 +19,7 @@ from ._gateway import read_api_key
 if TYPE_CHECKING:
     import asyncio
 
-    from convergegate_async.sandbox import Heard
+    from convergegate_async.sandbox import ReceivedWebhook
 
 REFUSED, UNANSWERED = 4, 5  # exit codes
 
@@ -57,7 +57,7 @@ def listen(port: int, api_key_file: Path | None) -> None:
     verifier = WebhookVerifier(_secret(api_key_file))
 
     async def serve(stop: "asyncio.Event") -> None:
-        async with WebhookListener(verifier, _tell, port) as listener:
+        async with WebhookListener(verifier, _print_delivery, port) as listener:
             click.echo(listener.url)
             click.echo("Listening for webhooks; stop with Ctrl-C.", err=True)
             await stop.wait()
@@ -65,14 +65,16 @@ def listen(port: int, api_key_file: Path | None) -> None:
     run_until_interrupted(serve)
 
 
-def _tell(heard: "Heard") -> None:
-    if heard.event is None:
-        click.secho(f"--> refused: {heard.problem}", fg="red")
+def _print_delivery(delivery: "ReceivedWebhook") -> None:
+    if delivery.event is None:
+        click.secho(f"--> refused: {delivery.problem}", fg="red")
     else:
-        about = heard.event.refund_id or heard.event.session_id or ""
-        click.secho(f"--> {heard.event.type} {about} [{heard.event.id}]", fg="cyan")
-    colour = "green" if heard.event else "red"
-    click.secho(f"<-- {heard.status} in {heard.elapsed * 1e3:.1f} ms", fg=colour)
+        about = delivery.event.refund_id or delivery.event.session_id or ""
+        click.secho(
+            f"--> {delivery.event.type} {about} [{delivery.event.id}]", fg="cyan"
+        )
+    colour = "green" if delivery.event else "red"
+    click.secho(f"<-- {delivery.status} in {delivery.elapsed * 1e3:.1f} ms", fg=colour)
 
 
 @webhooks.command()

@@ -6,7 +6,7 @@ marked so in the code.
 
 from ._book import CODES, BookedRefund, BookedSession, CodeFate
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
-from ._listener import Heard, WebhookListener, post_webhook
+from ._listener import ReceivedWebhook, WebhookListener, post_webhook
 from ._seen import SeenRequest
 from ._server import Sandbox
 from ._webhook_sender import Delivery
@@ -20,7 +20,7 @@ __all__ = [
     "Fault",
     "FaultKind",
     "FaultPlan",
-    "Heard",
+    "ReceivedWebhook",
     "Sandbox",
     "SeenRequest",
     "WebhookListener",

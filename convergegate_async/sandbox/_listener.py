@@ -17,7 +17,7 @@ from ._wire import listen
 
 
 @attrs.frozen(kw_only=True)
-class Heard:
+class ReceivedWebhook:
     """A delivery as it arrived, and what was answered.
 
     Attributes:
@@ -33,11 +33,11 @@ class Heard:
 
 
 class WebhookListener:
-    """Receives deliveries on a loopback port, and tells each of them to *hear*.
+    """Receives deliveries on a loopback port, and hands each to *on_delivery*.
 
     Args:
         verifier: Tells the gateway's deliveries from others.
-        hear: Called with every delivery.
+        on_delivery: Called with every delivery.
         port: Where to listen on 127.0.0.1; any free port if 0. Entering it raises
             `ConfigurationError` if it is taken.
     """
@@ -45,11 +45,11 @@ class WebhookListener:
     def __init__(
         self,
         verifier: WebhookVerifier,
-        hear: Callable[[Heard], None],
+        on_delivery: Callable[[ReceivedWebhook], None],
         port: int = 0,
     ) -> None:
         self._verifier = verifier
-        self._hear = hear
+        self._on_delivery = on_delivery
         self._port = port
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -79,7 +79,11 @@ class WebhookListener:
         except WebhookError as error:
             problem, status = error.reason, error.http_status
         elapsed = time.perf_counter() - started
-        self._hear(Heard(status=status, elapsed=elapsed, event=event, problem=problem))
+        self._on_delivery(
+            ReceivedWebhook(
+                status=status, elapsed=elapsed, event=event, problem=problem
+            )
+        )
         return web.Response(status=status)
 
 

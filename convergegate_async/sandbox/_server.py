@@ -57,7 +57,7 @@ class Sandbox:
         faults: What goes wrong.
         seed: Of the faults' dice and of all ids.
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
-        watch: Called with every request once it is over.
+        on_request: Called with every request once it is over.
         db: A SQLite file to keep the book in; in memory only if `None`.
 
     Attributes:
@@ -76,7 +76,7 @@ class Sandbox:
         faults: Iterable[Fault] = (),
         seed: int = 0,
         now: Callable[[], float] = time.time,
-        watch: Callable[[SeenRequest], None] | None = None,
+        on_request: Callable[[SeenRequest], None] | None = None,
         db: Path | None = None,
     ) -> None:
         self.api_key = api_key
@@ -87,7 +87,7 @@ class Sandbox:
         self._port = port
         self._clock = now
         self._moved = 0.0
-        self._watch = watch
+        self._on_request = on_request
         self._db = db
         self._store: Store | None = None
         self._api = Api(self.book, api_key, honour_keys=honour_keys)
@@ -276,8 +276,8 @@ class Sandbox:
             return await self._meet(fault, seen, request, work)
         finally:
             self._news.set()
-            if self._watch is not None:
-                self._watch(seen)
+            if self._on_request is not None:
+                self._on_request(seen)
 
     async def _meet(
         self,
