@@ -103,7 +103,7 @@ class Api:
                 message = f"only {left} is left to refund"
                 return refusal(400, message, param="amount")
             refund = self.book.make_refund(session, request)
-            return Reply(status=200, document=refund.spelled())
+            return Reply(status=200, document=refund.as_json())
 
         return self._once("refund", key, body, work)
 
@@ -112,7 +112,7 @@ class Api:
         refund = self.book.find_refund(refund_id)
         if refund is None:
             return refusal(404, "no such refund", param="id")
-        return Reply(status=200, document=refund.spelled())
+        return Reply(status=200, document=refund.as_json())
 
     def _once(
         self, operation: str, key: str | None, body: bytes, work: Callable[[], Reply]

@@ -61,8 +61,8 @@ class BookedRefund:
     ends_at: float
     status: RefundStatus = RefundStatus.PENDING
 
-    def spelled(self) -> dict[str, object]:
-        """Spell the refund as the provider's sample does."""
+    def as_json(self) -> dict[str, object]:
+        """Return the refund as in the provider's sample."""
         return {
             "id": self.id,
             "amount": self.amount,
@@ -108,7 +108,7 @@ class BookedSession:
         return self.status in (SessionStatus.COMPLETED, SessionStatus.EXPIRED)
 
     def as_created(self) -> dict[str, object]:
-        """Spell the session as the sample answer of *create* does."""
+        """Return the session as in the sample answer of *create*."""
         request = self.request
         return {
             "id": self.id,
@@ -130,7 +130,7 @@ class BookedSession:
             "url": self.url,
             "fees": None,
             "metadata": dict(request.metadata) if request.metadata else None,
-            "refunds": [refund.spelled() for refund in self.refunds],
+            "refunds": [refund.as_json() for refund in self.refunds],
             "refunded": self.amount_refunded == request.amount,
             "status": str(self.status),
             "livemode": False,
@@ -138,15 +138,15 @@ class BookedSession:
         }
 
     def as_retrieved(self) -> dict[str, object]:
-        """Spell the session as the field table of *retrieve* does."""
-        spelled = self.as_created()
+        """Return the session as in the field table of *retrieve*."""
+        document = self.as_created()
         for created, retrieved in (
             ("amount_sub_total", "amount_subtotal"),
             ("expire_at", "expires_at"),
             ("payment_method", "payment_method_types"),
         ):
-            spelled[retrieved] = spelled.pop(created)
-        return spelled
+            document[retrieved] = document.pop(created)
+        return document
 
 
 @attrs.frozen(kw_only=True)
@@ -161,8 +161,8 @@ class BookedEvent:
     status: SessionStatus | None = None
     refund_id: str | None = None
 
-    def spelled(self) -> dict[str, object]:
-        """Spell the event by the provider's dotted field names."""
+    def as_json(self) -> dict[str, object]:
+        """Return the event under the provider's dotted field names."""
         data: dict[str, object] = {"session_id": self.session_id}
         if self.status is not None:
             data["status"] = str(self.status)
@@ -248,7 +248,7 @@ class Book:
         self.sessions[identifier] = session
         self._changed[identifier] = session
         self._remind(expires_at, identifier)
-        self._tell(EventType.SESSION_CREATED, session)
+        self._emit(EventType.SESSION_CREATED, session)
         return session
 
     def find_session(self, identifier: str) -> BookedSession | None:
@@ -292,7 +292,7 @@ class Book:
         self._changed[session.id] = session
         self.refunds[refund.id] = refund
         self._remind(refund.ends_at, refund.id)
-        self._tell(EventType.REFUND_CREATED, session, refund)
+        self._emit(EventType.REFUND_CREATED, session, refund)
         return refund
 
     def tick(self) -> None:
@@ -338,13 +338,13 @@ class Book:
             self._complete(session)
         elif session.expires_at <= when:
             session.status = SessionStatus.EXPIRED
-            self._tell(EventType.SESSION_EXPIRED, session)
+            self._emit(EventType.SESSION_EXPIRED, session)
 
     def _complete(self, session: BookedSession) -> None:
         session.status = SessionStatus.COMPLETED
         session.payments += 1
         session.confirms_at = None
-        self._tell(EventType.SESSION_COMPLETED, session)
+        self._emit(EventType.SESSION_COMPLETED, session)
 
     def _finish(self, refund: BookedRefund) -> None:
         if refund.status is not RefundStatus.PENDING:
@@ -354,9 +354,9 @@ class Book:
         fails = refund.amount == REFUND_THAT_FAILS
         refund.status = RefundStatus.FAILED if fails else RefundStatus.SUCCEEDED
         event = EventType.REFUND_FAILED if fails else EventType.REFUND_SUCCEEDED
-        self._tell(event, session, refund)
+        self._emit(event, session, refund)
 
-    def _tell(
+    def _emit(
         self,
         event: EventType,
         session: BookedSession,

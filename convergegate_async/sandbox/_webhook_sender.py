@@ -137,7 +137,7 @@ class WebhookSender:
 
     async def _try(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
         delivery.attempt += 1
-        body = json.dumps(delivery.event.spelled()).encode()
+        body = json.dumps(delivery.event.as_json()).encode()
         headers = sign(body, secret=self._api_key, timestamp=int(self._stamp()))
         if delivery.fault is FaultKind.WEBHOOK_FORGED and delivery.attempt == 1:
             headers["Sec-Signature"] = "0" * 64

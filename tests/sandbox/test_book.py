@@ -285,7 +285,7 @@ def test_a_refund_is_spelled_as_the_sample(shelf: Shelf) -> None:
 
     refund = shelf.book.make_refund(session, request)
 
-    assert refund.spelled() == {
+    assert refund.as_json() == {
         "id": refund.id,
         "amount": 1,
         "status": "pending",
@@ -333,7 +333,7 @@ def test_an_event_tells_what_it_is_about(shelf: Shelf) -> None:
     assert (created.status, created.refund_id) == (SessionStatus.OPEN, None)
     assert (completed.status, completed.refund_id) == (SessionStatus.COMPLETED, None)
     assert (refunded.status, refunded.refund_id) == (None, session.refunds[0].id)
-    assert refunded.spelled() == {
+    assert refunded.as_json() == {
         "id": refunded.id,
         "type": "refund.created",
         "version": "1",
