@@ -101,7 +101,7 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     from convergegate_async.bulk import TableOptions
 
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
     table_options = TableOptions(
         id_column=options.pop("id_column"),
@@ -112,12 +112,12 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
     if options["dask"] and not options["keys_honoured"]:
         message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
         raise click.UsageError(message)
-    files = Files(job, options.pop("directory"))
-    files.require_new()
+    folder = JobFolder(job, options.pop("directory"))
+    folder.require_new()
     gateway = _open_gateway(options)
     path = source
     if source == "-":
-        path, options["format"] = files.spool(), options["format"] or "csv"
+        path, options["format"] = folder.spool(), options["format"] or "csv"
     is_valid = options.pop("skip_validation") or _is_valid(
         path, table_options, options["format"]
     )
@@ -125,7 +125,7 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
         if source == "-":
             Path(path).unlink()
         raise SystemExit(1)
-    raise SystemExit(_jobs.begin(files, path, table_options, gateway, **options))
+    raise SystemExit(_jobs.begin(folder, path, table_options, gateway, **options))
 
 
 @bulk.command()
@@ -146,11 +146,11 @@ def resume(
 ) -> None:
     """Go on with a job that was interrupted or killed."""
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
-    files = Files(job, directory)
+    folder = JobFolder(job, directory)
     gateway = _open_gateway(options)
-    raise SystemExit(_jobs.go_on(files, gateway, on_unknown=on_unknown, dask=dask))
+    raise SystemExit(_jobs.go_on(folder, gateway, on_unknown=on_unknown, dask=dask))
 
 
 @bulk.command("retry-failed")
@@ -159,11 +159,11 @@ def resume(
 def retry_failed(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Send the rows again that the gateway rejected."""
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
-    files = Files(job, directory)
+    folder = JobFolder(job, directory)
     gateway = _open_gateway(options)
-    raise SystemExit(_jobs.go_on(files, gateway, retries_failed=True))
+    raise SystemExit(_jobs.go_on(folder, gateway, retries_failed=True))
 
 
 @bulk.command()
@@ -173,9 +173,9 @@ def retry_failed(job: str, directory: Path, **options: Any) -> None:  # noqa: AN
 def status(job: str, directory: Path, output: str) -> None:
     """Show how far a job has come."""
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
-    summary = _jobs.status(Files(job, directory))
+    summary = _jobs.status(JobFolder(job, directory))
     if output == "json":
         click.echo(json.dumps(summary))
         return
@@ -189,9 +189,9 @@ def status(job: str, directory: Path, output: str) -> None:
 def verify(job: str, directory: Path) -> None:
     """Check that a job's journal is sound."""
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
-    problems = _jobs.verify(Files(job, directory))
+    problems = _jobs.verify(JobFolder(job, directory))
     for problem in problems:
         click.echo(problem)
     if problems:
@@ -215,9 +215,9 @@ def verify(job: str, directory: Path) -> None:
 def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Write what became of each row."""
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
-    rows = _jobs.export(Files(job, directory), **options)
+    rows = _jobs.export(JobFolder(job, directory), **options)
     click.echo(f"{rows:,} rows written.", err=True)
 
 
@@ -233,11 +233,11 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
 def reconcile(job: str, directory: Path, events: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Find the sessions of unknown rows by the webhooks that announced them."""
     from . import _jobs
-    from ._job_files import Files
+    from ._job_folder import JobFolder
 
-    files = Files(job, directory)
+    folder = JobFolder(job, directory)
     reconciled, left = _jobs.reconcile_with_events(
-        files, _open_gateway(options), events
+        folder, _open_gateway(options), events
     )
     click.echo(f"{reconciled:,} rows reconciled, {left:,} still unknown.", err=True)
     if left:
@@ -272,11 +272,15 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     return columns
 
 
-def _is_valid(path: str, table_options: "TableOptions", form: str | None) -> bool:
+def _is_valid(
+    path: str, table_options: "TableOptions", file_format: str | None
+) -> bool:
     """Tell all that is wrong with the input, and whether anything is."""
     from convergegate_async.bulk import check, read_table
 
-    found = check(read_table(path, table_options, format=form), most=MOST_PROBLEMS)
+    found = check(
+        read_table(path, table_options, format=file_format), most=MOST_PROBLEMS
+    )
     for problem in found.problems:
         click.echo(str(problem), err=True)
     if found.more:

@@ -37,7 +37,7 @@ from convergegate_async.bulk import (
 )
 from convergegate_async.errors import ConfigurationError
 
-from ._job_files import Files
+from ._job_folder import JobFolder
 from ._progress import Display
 from ._until import on_interrupt
 
@@ -59,7 +59,7 @@ class Ending(IntEnum):
 
 
 def begin(  # noqa: PLR0913 -- each is an option of the command
-    files: Files,
+    folder: JobFolder,
     source: str,
     table_options: TableOptions,
     gateway: dict[str, str | None],
@@ -70,12 +70,12 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
     **settings: Any,  # noqa: ANN401 -- click has read them
 ) -> Ending:
     """Run a new job; return what is left to do."""
-    form = settings["format"] or guess_format(source)
-    if Path(source).resolve() == files.letters(form).resolve():
+    file_format = settings["format"] or guess_format(source)
+    if Path(source).resolve() == folder.letters(file_format).resolve():
         message = f"{source} would be written over: choose another name for the job"
         raise ConfigurationError(message)
     next(
-        read_table(source, table_options, format=form), None
+        read_table(source, table_options, format=file_format), None
     )  # or it cannot be read at all
     runner = None if dask is None else _runner(dask, gateway)
     rules = ResumeRules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
@@ -83,17 +83,17 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
     factory = _factory(rules, gateway, settings["concurrency"])
     header = new_header(
         factory,
-        files.job,
+        folder.job,
         keys_honoured=keys_honoured,
         source=str(Path(source).resolve()),
         options=options,
     )
-    with Journal.create(files.journal, header) as journal:
-        return _run(files, journal, rules, factory, runner)
+    with Journal.create(folder.journal, header) as journal:
+        return _run(folder, journal, rules, factory, runner)
 
 
 def go_on(
-    files: Files,
+    folder: JobFolder,
     gateway: dict[str, str | None],
     *,
     retries_failed: bool = False,
@@ -102,7 +102,7 @@ def go_on(
 ) -> Ending:
     """Run a job again; return what is left to do."""
     runner = None if dask is None else _runner(dask, gateway)
-    with Journal.open(files.journal) as journal:
+    with Journal.open(folder.journal) as journal:
         header = journal.header
         options = json.loads(header.options)
         rules = ResumeRules(
@@ -112,11 +112,11 @@ def go_on(
         )
         gateway = {**gateway, "base_url": gateway["base_url"] or header.base_url}
         factory = _factory(rules, gateway, options["concurrency"])
-        return _run(files, journal, rules, factory, runner)
+        return _run(folder, journal, rules, factory, runner)
 
 
 def _run(
-    files: Files,
+    folder: JobFolder,
     journal: Journal,
     rules: ResumeRules,
     factory: CheckoutSessionFactory,
@@ -126,13 +126,13 @@ def _run(
     options = json.loads(journal.header.options)
     table_options = _table_options(options)
     with asyncio.Runner() as loop:
-        tally, interrupted = loop.run(_send(files, journal, rules, factory, runner))
+        tally, interrupted = loop.run(_send(folder, journal, rules, factory, runner))
         counts = loop.run(journal.counts())
-    letters = _write_letters(files, journal, table_options, options["format"])
-    _report(files, tally, counts, letters)
+    letters = _write_letters(folder, journal, table_options, options["format"])
+    _report(folder, tally, counts, letters)
     if interrupted:
         click.echo(
-            f"Saved; go on with `convergegate bulk resume {files.job}`.", err=True
+            f"Saved; go on with `convergegate bulk resume {folder.job}`.", err=True
         )
         return Ending.INTERRUPTED
     if tally.not_sent or counts[State.UNKNOWN]:
@@ -142,7 +142,7 @@ def _run(
 
 
 async def _send(
-    files: Files,
+    folder: JobFolder,
     journal: Journal,
     rules: ResumeRules,
     factory: CheckoutSessionFactory,
@@ -150,26 +150,26 @@ async def _send(
 ) -> tuple[Tally, bool]:
     """Send what is to be sent; return what was counted, and whether it was cut."""
     options = json.loads(journal.header.options)
-    table_options, source, form = (
+    table_options, source, file_format = (
         _table_options(options),
         journal.header.source,
         options["format"],
     )
     total = journal.header.total
     if total is None:
-        last = deque(read_table(source, table_options, format=form), maxlen=1)
+        last = deque(read_table(source, table_options, format=file_format), maxlen=1)
         total = last[0].position if last else 0
         await journal.set_total(total)
     async with factory:
         job = Job(journal, factory, rules)
-        rows = read_table(source, table_options, format=form)
+        rows = read_table(source, table_options, format=file_format)
         limits = {name: options[name] for name in ("concurrency", "maximum_rps")}
         outcomes = (
             job.run(rows, **limits)
             if runner is None
             else job.run_on(runner, rows, **limits)
         )
-        with Display(files.job, total, job.tally, options["maximum_rps"]) as display:
+        with Display(folder.job, total, job.tally, options["maximum_rps"]) as display:
             ticking = asyncio.create_task(display.tick())
             try:
                 interrupted = await _watch(job, outcomes)
@@ -212,7 +212,7 @@ async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
     return bool(interrupts)
 
 
-def status(files: Files) -> dict[str, Any]:
+def status(folder: JobFolder) -> dict[str, Any]:
     """Return how many rows are in which state."""
 
     async def look(journal: Journal) -> dict[str, Any]:
@@ -231,11 +231,11 @@ def status(files: Files) -> dict[str, Any]:
             "pending": None if total is None else total - met,
         }
 
-    with Journal.open(files.journal) as journal:
+    with Journal.open(folder.journal) as journal:
         return asyncio.run(look(journal))
 
 
-def verify(files: Files) -> list[str]:
+def verify(folder: JobFolder) -> list[str]:
     """Return what is wrong with a job, in words."""
 
     async def look(journal: Journal) -> list[str]:
@@ -245,13 +245,13 @@ def verify(files: Files) -> list[str]:
             problems.append("the journal holds more rows than the input had")
         return problems
 
-    with Journal.open(files.journal) as journal:
+    with Journal.open(folder.journal) as journal:
         return asyncio.run(look(journal))
 
 
-def export(files: Files, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name
+def export(folder: JobFolder, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name
     """Write what became of each row; return how many were written."""
-    with Journal.open(files.journal) as journal, asyncio.Runner() as loop:
+    with Journal.open(folder.journal) as journal, asyncio.Runner() as loop:
         rows = every_row(journal, by_completion=order == "completion")
         job = journal.header.job
         results = (result_of(row, job) for row in _drawn(loop, rows))
@@ -274,7 +274,7 @@ async def _next(items: AsyncIterator[T]) -> T | None:
 
 
 def reconcile_with_events(
-    files: Files, gateway: dict[str, str | None], events: Path
+    folder: JobFolder, gateway: dict[str, str | None], events: Path
 ) -> tuple[int, int]:
     """Reconcile unknown rows with webhooks; return how many were, and are not."""
 
@@ -291,7 +291,7 @@ def reconcile_with_events(
                 journal, factory, rows, session_ids_in(events), options["row_metadata"]
             )
 
-    with Journal.open(files.journal) as journal:
+    with Journal.open(folder.journal) as journal:
         return asyncio.run(look(journal))
 
 
@@ -313,24 +313,27 @@ def _table_options(options: dict[str, Any]) -> TableOptions:
 
 
 def _write_letters(
-    files: Files, journal: Journal, table_options: TableOptions, form: str | None
+    folder: JobFolder,
+    journal: Journal,
+    table_options: TableOptions,
+    file_format: str | None,
 ) -> Path | None:
     """Write the rows that came to nothing, if any, as input for another job."""
-    form = form or guess_format(journal.header.source)
-    path = files.letters(form)
-    rows = read_table(journal.header.source, table_options, format=form)
+    file_format = file_format or guess_format(journal.header.source)
+    path = folder.letters(file_format)
+    rows = read_table(journal.header.source, table_options, format=file_format)
     with asyncio.Runner() as loop:
         letters = _drawn(loop, dead_letters(journal, rows))
         first = next(letters, None)
         if first is None:
             path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
             return None
-        write_dead_letters(str(path), chain([first], letters), format=form)
+        write_dead_letters(str(path), chain([first], letters), format=file_format)
     return path
 
 
 def _report(
-    files: Files, tally: Tally, counts: dict[State, int], letters: Path | None
+    folder: JobFolder, tally: Tally, counts: dict[State, int], letters: Path | None
 ) -> None:
     counted = (
         ("created", tally.created),
@@ -342,7 +345,7 @@ def _report(
         ("invalid", tally.invalid),
     )
     words = ", ".join(f"{name} {count:,}" for name, count in counted if count)
-    click.echo(f"{files.job}: {words or 'nothing to do'}", err=True)
+    click.echo(f"{folder.job}: {words or 'nothing to do'}", err=True)
     for code, count in tally.codes.most_common():
         click.echo(f"  {count:>9,} {code}", err=True)
     if tally.changed:
@@ -351,8 +354,8 @@ def _report(
     if unknown := counts[State.UNKNOWN]:
         click.echo(
             f"Of {unknown:,} rows nobody knows whether they have a session: "
-            f"`convergegate bulk export {files.job}` lists them, "
-            f"`bulk reconcile {files.job} --events FILE` may find out.",
+            f"`convergegate bulk export {folder.job}` lists them, "
+            f"`bulk reconcile {folder.job} --events FILE` may find out.",
             err=True,
         )
     if letters is not None:

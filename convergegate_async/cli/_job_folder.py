@@ -1,4 +1,4 @@
-"""Where a job keeps its files."""
+"""Where a job keeps its folder."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @attrs.frozen
-class Files:
+class JobFolder:
     """Where a job keeps what it knows: all in one folder, under one name."""
 
     job: str
@@ -30,9 +30,9 @@ class Files:
         """What became of each row."""
         return self.directory / f"{self.job}.journal"
 
-    def letters(self, form: str) -> Path:
+    def letters(self, file_format: str) -> Path:
         """Return where rejected rows go, as input for another job."""
-        return self.directory / f"{self.job}.failed.{form}"
+        return self.directory / f"{self.job}.failed.{file_format}"
 
     def require_new(self) -> None:
         """Refuse a name that was used.
