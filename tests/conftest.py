@@ -9,6 +9,7 @@ import aiohttp
 import aioresponses.core
 import pytest
 from hypothesis import HealthCheck, settings
+from orders import an_order
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Sandbox
@@ -40,17 +41,7 @@ if BRIDGE_NEEDED:
 @pytest.fixture
 def order() -> CheckoutSessionRequest:
     """A request as a shop makes it."""
-    return CheckoutSessionRequest(
-        amount=4999,
-        currency="pln",
-        customer_email="john@example.com",
-        customer_firstname="John",
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
-        success_url="https://shop.example/thanks",
-        payment_method=("blik",),
-        metadata={"order": "A-17"},
-    )
+    return an_order(payment_method=("blik",), metadata={"order": "A-17"})
 
 
 @pytest.fixture

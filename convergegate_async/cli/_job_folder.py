@@ -1,4 +1,4 @@
-"""Where a job keeps its folder."""
+"""The files of a job: all in one folder, under one name."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @attrs.frozen
 class JobFolder:
-    """Where a job keeps what it knows: all in one folder, under one name."""
+    """Where a job keeps what it knows."""
 
     job: str
     directory: Path

@@ -9,11 +9,11 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import an_order
 
 from convergegate_async import (
     CallInfo,
     CheckoutSession,
-    CheckoutSessionRequest,
     PaymentMethod,
     Refund,
     RefundReason,
@@ -93,13 +93,8 @@ def test_any_text_survives_the_form(noun: Texts) -> None:
 )
 def test_any_request_survives_the_form(name: str, metadata: dict[str, str]) -> None:
     """The gateway's form parser finds the caller's own words again."""
-    request = CheckoutSessionRequest(
-        amount=4999,
-        currency="pln",
-        customer_email="john@example.com",
+    request = an_order(
         customer_firstname=name,
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
         success_url="https://shop.example/thanks?a=1&b=%20",
         metadata=metadata,
     )
@@ -138,14 +133,9 @@ def test_a_time_is_sent_as_whole_epoch_seconds(
     assert pairs["expires_at"] == str(seconds)
 
 
-ORDER = CheckoutSessionRequest(
+ORDER = an_order(
     amount=2**53,
     currency="PLN",
-    customer_email="john@example.com",
-    customer_firstname="John",
-    customer_lastname="Doe",
-    customer_phone="+48123456789",
-    success_url="https://shop.example/thanks",
     cancel_url="",
     customer_ip="2001:db8::1",
     payment_method=["blik", "card"],

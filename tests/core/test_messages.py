@@ -7,6 +7,7 @@ import attrs
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from orders import an_order
 
 from convergegate_async import (
     CallInfo,
@@ -37,16 +38,7 @@ KEY = "sk_test_BQokikJOvBiI2HlWgH4olfQ2"
 SETTINGS = read_settings(Secret(KEY), "https://gateway.example/pay")
 HEADER = SETTINGS.authorization.reveal()
 CALL = CallInfo(idempotency_key="cg1-7", attempts=2, unknown_attempts=1, elapsed=0.5)
-ORDER = CheckoutSessionRequest(
-    amount=4999,
-    currency="pln",
-    customer_email="john@example.com",
-    customer_firstname="John",
-    customer_lastname="Doe",
-    customer_phone="+48123456789",
-    success_url="https://shop.example/thanks",
-    metadata={"order": "A-17"},
-)
+ORDER = an_order(metadata={"order": "A-17"})
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(

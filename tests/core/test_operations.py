@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, unquote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import an_order
 
 from convergegate_async import (
     CheckoutSession,
@@ -40,16 +41,7 @@ def create(
 
 def expiring(epoch_seconds: float) -> CheckoutSessionRequest:
     """Build a request whose session expires at a given time."""
-    return CheckoutSessionRequest(
-        amount=4999,
-        currency="pln",
-        customer_email="john@example.com",
-        customer_firstname="John",
-        customer_lastname="Doe",
-        customer_phone="+48123456789",
-        success_url="https://shop.example/thanks",
-        expires_at=datetime.fromtimestamp(epoch_seconds, UTC),
-    )
+    return an_order(expires_at=datetime.fromtimestamp(epoch_seconds, UTC))
 
 
 IDS = st.from_regex(r"[A-Za-z0-9_+=-]{1,128}", fullmatch=True)

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from canaries import BLIK_CODE, channels, sung
 from matrix import SESSION_ID, call
+from orders import ORDER_FIELDS
 from scripted import (
     DONE,
     REFUSED,
@@ -34,16 +35,6 @@ NOT_RUN = {
     "B26": "DESIGN asks for no look at metadata for card numbers.",
 }
 
-ORDER: Mapping[str, Any] = {
-    "amount": 4999,
-    "currency": "pln",
-    "customer_email": "john@example.com",
-    "customer_firstname": "John",
-    "customer_lastname": "Doe",
-    "customer_phone": "+48123456789",
-    "success_url": "https://shop.example/thanks",
-}
-
 
 class Index:
     """What numpy's integers are: not an `int`, but usable as one."""
@@ -55,7 +46,7 @@ class Index:
 
 def order_with(**fields: object) -> CheckoutSessionRequest:
     """Return a request in which *fields* are as given."""
-    return CheckoutSessionRequest(**{**ORDER, **fields})
+    return CheckoutSessionRequest(**{**ORDER_FIELDS, **fields})
 
 
 async def form_of(request: CheckoutSessionRequest | RefundRequest) -> bytes:
@@ -325,7 +316,7 @@ OPTIONAL = (
     *("cancel_url", "notification_url", "customer_ip", "customer_country"),
     *("payment_method", "expires_at", "locale", "metadata"),
 )
-PLAIN = {name: str(value) for name, value in ORDER.items()}
+PLAIN = {name: str(value) for name, value in ORDER_FIELDS.items()}
 
 SPELLED: dict[str, tuple[Mapping[str, object], Mapping[str, str]]] = {
     "B3-lower": ({"currency": "pln"}, {"currency": "pln"}),
@@ -398,7 +389,7 @@ async def test_equal_requests_are_equal_bytes(fault: str) -> None:
     """However it is written down, a request has one body; only lists repeat a name."""
     del fault
     more = {"payment_method": ["blik", "card"], "metadata": {"b": "1", "a": "2"}}
-    written = {**ORDER, **more}
+    written = {**ORDER_FIELDS, **more}
     backwards = dict(reversed(written.items()))
 
     body = await form_of(CheckoutSessionRequest(**written))

@@ -10,6 +10,7 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import ORDER_FIELDS
 
 from convergegate_async import (
     CallInfo,
@@ -29,15 +30,6 @@ from convergegate_async.models import rules
 
 PRINTABLE = st.characters(exclude_categories=("Cc", "Cs"))
 UNPRINTABLE = st.characters(categories=("Cc", "Cs"))
-ORDER: dict[str, Any] = {
-    "amount": 4999,
-    "currency": "pln",
-    "customer_email": "john@example.com",
-    "customer_firstname": "John",
-    "customer_lastname": "Doe",
-    "customer_phone": "+48123456789",
-    "success_url": "https://shop.example/thanks",
-}
 OPTIONAL = {
     "cancel_url": "https://shop.example/cart",
     "notification_url": "https://shop.example/hook",
@@ -64,7 +56,7 @@ TEXTS = (
 
 def request_with(**changes: object) -> CheckoutSessionRequest:
     """Build a request in which nothing is unusual but *changes*."""
-    return CheckoutSessionRequest(**{**ORDER, **changes})
+    return CheckoutSessionRequest(**{**ORDER_FIELDS, **changes})
 
 
 def refund_with(**changes: object) -> RefundRequest:
@@ -120,7 +112,7 @@ def test_no_text_field_holds_what_cannot_be_printed(
     field: str, fault: str, at: int
 ) -> None:
     """A control character or lone surrogate is refused wherever it stands."""
-    usable = str({**ORDER, **OPTIONAL}[field])
+    usable = str({**ORDER_FIELDS, **OPTIONAL}[field])
     text = usable[:at] + fault + usable[at:]
 
     error = refusal(**{field: text})
@@ -439,7 +431,7 @@ def test_a_refused_argument_says_the_rule(
     assert str(caught.value) == f"{field} {reason}"
 
 
-@pytest.mark.parametrize("field", [name for name in ORDER if name != "amount"])
+@pytest.mark.parametrize("field", [name for name in ORDER_FIELDS if name != "amount"])
 def test_an_empty_required_text_is_refused(field: str) -> None:
     """A required text that is empty is missing."""
     error = refusal(**{field: ""})
@@ -463,10 +455,10 @@ def test_an_optional_field_may_be_left_out(field: str) -> None:
     assert getattr(request, field) is None
 
 
-@pytest.mark.parametrize("field", ORDER)
+@pytest.mark.parametrize("field", ORDER_FIELDS)
 def test_a_required_field_has_to_be_given(field: str) -> None:
     """What the gateway requires is required here too."""
-    rest = {name: value for name, value in ORDER.items() if name != field}
+    rest = {name: value for name, value in ORDER_FIELDS.items() if name != field}
 
     with pytest.raises(TypeError, match=field):
         CheckoutSessionRequest(**rest)

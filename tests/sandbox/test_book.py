@@ -9,9 +9,9 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import an_order
 
 from convergegate_async import (
-    CheckoutSessionRequest,
     EventType,
     RefundRequest,
     RefundStatus,
@@ -24,16 +24,7 @@ from convergegate_async.sandbox._book import Book
 NOW = 1_700_000_000.0
 DAY = 24 * 3600
 BASE = "http://127.0.0.1:1"
-ORDER = CheckoutSessionRequest(
-    amount=4999,
-    currency="pln",
-    customer_email="john@example.com",
-    customer_firstname="John",
-    customer_lastname="Doe",
-    customer_phone="+48123456789",
-    success_url="https://shop.example/thanks",
-    notification_url="http://127.0.0.1:2/hook",
-)
+ORDER = an_order(notification_url="http://127.0.0.1:2/hook")
 
 
 class Clock:

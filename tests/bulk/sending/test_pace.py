@@ -4,10 +4,10 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from orders import an_order
 
 from convergegate_async import (
     CheckoutSession,
-    CheckoutSessionRequest,
     NotSentError,
     OutcomeUnknownError,
 )
@@ -26,15 +26,7 @@ from convergegate_async.bulk.sending.pace import (
     Pace,
 )
 
-REQUEST = CheckoutSessionRequest(
-    amount=4999,
-    currency="pln",
-    customer_email="john@example.com",
-    customer_firstname="John",
-    customer_lastname="Doe",
-    customer_phone="+48123456789",
-    success_url="https://shop.example/thanks",
-)
+REQUEST = an_order()
 CREATED = outcome_of(0, REQUEST, None, CheckoutSession(id="s1"))
 UNSENT = outcome_of(
     0,
