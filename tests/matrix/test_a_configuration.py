@@ -13,10 +13,10 @@ from typing import Any
 import authority
 import pytest
 from authority import Ends
-from canaries import ENCODED, KEY, channels, sung
+from canaries import ENCODED, KEY, channels, leaked
 from matrix import (
-    HEALTHY,
     OPERATIONS,
+    SESSION_ANSWER,
     SESSION_ID,
     Observed,
     call,
@@ -72,7 +72,7 @@ def test_a_key_that_cannot_be_right_is_refused(fault: str) -> None:
         CheckoutSessionFactory(key, URL)  # type: ignore[arg-type]  # wrong on purpose
 
     del key
-    assert sung(channels(caught.value)) == []
+    assert leaked(channels(caught.value)) == []
 
 
 ADDRESSES = {
@@ -311,7 +311,7 @@ async def test_a_proxy_of_one_s_own(fault: str, operation: str) -> None:
 
     expect(observed, operation)
     assert len(proxy.requests) == 1
-    assert sung(proxy.requests[0].decode()) == []
+    assert leaked(proxy.requests[0].decode()) == []
 
 
 # -- where a factory may be used ------------------------------------------------------
@@ -411,7 +411,7 @@ async def test_two_factories_share_nothing(fault: str, operation: str) -> None:
         while True:
             await exchange.read_request()
             await both.wait()
-            await exchange.write(HEALTHY)
+            await exchange.write(SESSION_ANSWER)
 
     both = asyncio.Barrier(2)
     only = PoolLimits(limit=1)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 import pytest
-from canaries import BLIK_CODE, channels, sung
+from canaries import BLIK_CODE, channels, leaked
 from matrix import SESSION_ID, call
 from orders import ORDER_FIELDS
 from scripted import (
@@ -259,7 +259,7 @@ async def test_a_code_is_in_no_traceback(fault: str) -> None:
     async with scripted_factory(ScriptedTransport(*script)) as checkout:
         error = await failure_of(checkout, code)
 
-    assert sung(channels(error)) == []
+    assert leaked(channels(error)) == []
 
 
 async def failure_of(checkout: CheckoutSessionFactory, code: str) -> Exception:
@@ -381,7 +381,7 @@ async def test_no_field_gets_into_a_header(fault: str) -> None:
     async with scripted_factory(transport) as checkout:
         await call(checkout, "create")
 
-    assert sung(repr((transport.sent[0].url, dict(transport.sent[0].headers)))) == []
+    assert leaked(repr((transport.sent[0].url, dict(transport.sent[0].headers)))) == []
 
 
 @pytest.mark.parametrize("fault", ["B25-order-of-arguments"])

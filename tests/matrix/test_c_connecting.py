@@ -10,12 +10,12 @@ import aiohttp
 import authority
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from canaries import KEY, channels, sung
+from canaries import KEY, channels, leaked
 from matrix import (
-    HEALTHY,
     OPERATIONS,
     REST,
     SESSION,
+    SESSION_ANSWER,
     SESSION_ID,
     Observed,
     call,
@@ -377,7 +377,7 @@ async def test_running_out_of_descriptors(fault: str, operation: str) -> None:
 
     assert sent == 0
     assert caught.value.attempts == 1
-    assert sung(channels(caught.value)) == []
+    assert leaked(channels(caught.value)) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -391,7 +391,7 @@ async def test_a_pool_that_is_full(fault: str, operation: str) -> None:
         await exchange.read_request()
         under_way.set()
         await goes_on.wait()
-        await exchange.write(HEALTHY)
+        await exchange.write(SESSION_ANSWER)
 
     async with (
         RawServer(slow) as server,
@@ -408,7 +408,7 @@ async def test_a_pool_that_is_full(fault: str, operation: str) -> None:
 
     assert caught.value.attempts == 1
     assert len(server.requests) == 1
-    assert sung(channels(caught.value)) == []
+    assert leaked(channels(caught.value)) == []
 
 
 # -- idle connections -----------------------------------------------------------------
@@ -423,11 +423,11 @@ def warm(idle: Handler) -> Handler:
     async def handler(exchange: Exchange) -> None:
         is_first = exchange.server.connections == 1
         await exchange.read_request()
-        await exchange.write(HEALTHY)
+        await exchange.write(SESSION_ANSWER)
         if is_first:
             await idle(exchange)
             await exchange.read_request()
-            await exchange.write(HEALTHY)
+            await exchange.write(SESSION_ANSWER)
 
     return handler
 
@@ -561,7 +561,7 @@ async def is_impatient(exchange: Exchange) -> None:
         while True:
             async with asyncio.timeout(IDLE_LIMIT):
                 await exchange.read_request()
-            await exchange.write(HEALTHY)
+            await exchange.write(SESSION_ANSWER)
 
 
 def far_away(server: RawServer) -> RawServer:

@@ -14,23 +14,23 @@ from urllib.parse import parse_qs
 
 import attrs
 import pytest
-from canaries import KEY, canary_order, channels, sung
+from canaries import KEY, canary_order, channels, leaked
 from matrix import (
-    HEALTHY,
     OPERATIONS,
     REST,
     SESSION,
+    SESSION_ANSWER,
     SESSION_ID,
     TWICE,
     Observed,
     call,
+    captured_logs,
     expect_done,
     expect_unknown,
     expect_unknown_after_stall,
     expect_unknown_at_once,
     expect_unsent,
     gateway,
-    listening,
     observe,
 )
 from raw import Exchange, Handler, RawServer, hangs_up, http, resets, says
@@ -50,7 +50,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 SIZE = f"{len(SESSION):x}".encode()
 CHUNK = SIZE + b"\r\n" + SESSION + b"\r\n"
 CLOSE = b"Connection: close\r\n"
-CUT = HEALTHY[:-5]
+CUT = SESSION_ANSWER[:-5]
 FOREIGN = json.dumps(
     {
         "id": "somebody-elses",
@@ -87,7 +87,7 @@ def packs(encoding: bytes, body: bytes) -> Handler:
 async def drips(exchange: Exchange) -> None:
     """Say the whole answer a byte at a time, always soon enough for a read timeout."""
     await exchange.read_request()
-    for byte in HEALTHY:
+    for byte in SESSION_ANSWER:
         await exchange.write(bytes([byte]))
         await asyncio.sleep(0.05)
 
@@ -228,7 +228,7 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
         expect_unread,
     ),
     "D13-negative-length": (claims(b"Content-Length: -1"), expect_unread),
-    "D14-body-too-long": (says(HEALTHY + b"more"), expect_unread),
+    "D14-body-too-long": (says(SESSION_ANSWER + b"more"), expect_unread),
     "D15-000": (has_status("000 Zero"), expect_unknown),
     "D15-99": (has_status("99 Few"), expect_unknown),
     "D15-600": (has_status("600 Many"), expect_unknown),
@@ -241,11 +241,11 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
     "D16-205-empty": (has_status("205 Reset Content", b""), expect_unknown),
     "D16-206-part": (has_status("206 Partial Content", SESSION[:9]), expect_unknown),
     "D17-100-a-thousand-times": (
-        says(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + HEALTHY),
+        says(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + SESSION_ANSWER),
         expect_done,
     ),
     "D17-103": (
-        says(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + HEALTHY),
+        says(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + SESSION_ANSWER),
         expect_done,
     ),
     "D18-drip": (drips, expect_unread_after_stall),
@@ -342,7 +342,7 @@ async def test_what_follows_an_answer_is_nobodys(operation: str) -> None:
     async def says_more(exchange: Exchange) -> None:
         while True:
             await exchange.read_request()
-            await exchange.write(HEALTHY + http(FOREIGN))
+            await exchange.write(SESSION_ANSWER + http(FOREIGN))
 
     async with (
         RawServer(says_more) as server,
@@ -367,7 +367,7 @@ async def test_swapped_answers_retire_every_connection(swapped: str) -> None:
     async def swaps(exchange: Exchange) -> None:
         request = await exchange.read_request()
         if request.startswith(b"GET"):
-            await exchange.write(HEALTHY)
+            await exchange.write(SESSION_ANSWER)
             return
         form = parse_qs(request.partition(b"\r\n\r\n")[2].decode())
         email, amount = form["customer_email"][0], int(form["amount"][0])
@@ -423,7 +423,7 @@ async def _cancel_after(steps: int, operation: str) -> bool:
         checkout = CheckoutSessionFactory(
             KEY, server.base_url, retry=TWICE, pool=PoolLimits(limit=1)
         )
-        with listening() as log:
+        with captured_logs() as log:
             async with checkout:
                 task = asyncio.create_task(call(checkout, operation, timeout=5))
                 for _ in range(steps):
@@ -439,7 +439,7 @@ async def _cancel_after(steps: int, operation: str) -> bool:
         may_be_done = "may have been done" in log.getvalue()
         if seen and not was_late and operation != "retrieve":
             assert may_be_done
-        assert sung(log.getvalue()) == []
+        assert leaked(log.getvalue()) == []
         return was_late
 
 
@@ -469,7 +469,7 @@ async def test_a_timeout_of_the_callers_own(span: str) -> None:
         await asyncio.sleep(REST)  # would raise what is left of a cancellation
 
     assert type(caught.value) is TimeoutError
-    assert sung(channels(caught.value)) == []
+    assert leaked(channels(caught.value)) == []
     assert len(server.requests) == expected
 
 
@@ -520,7 +520,7 @@ async def test_closing_with_a_hundred_calls_under_way(closing: str) -> None:
             all_sent.set()
         await all_sent.wait()
         await asyncio.sleep(0.05 if place <= answered else 60)
-        await exchange.write(HEALTHY)
+        await exchange.write(SESSION_ANSWER)
 
     async with RawServer(answers_some) as server:
         checkout = await CheckoutSessionFactory(KEY, server.base_url).open()
@@ -564,7 +564,7 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
         while True:
             await exchange.read_request()
             arrived.set()
-            await exchange.write(HEALTHY)
+            await exchange.write(SESSION_ANSWER)
 
     async with RawServer(notices) as server:
         checkout = CheckoutSessionFactory(

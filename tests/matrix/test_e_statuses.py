@@ -5,7 +5,15 @@ import itertools
 import json
 
 import pytest
-from matrix import HEALTHY, OPERATIONS, SESSION, SESSION_ID, Observed, call, observe
+from matrix import (
+    OPERATIONS,
+    SESSION,
+    SESSION_ANSWER,
+    SESSION_ID,
+    Observed,
+    call,
+    observe,
+)
 from raw import Exchange, Handler, RawServer, http
 from scripted import ScriptedTransport, StillRuntime, scripted_factory
 
@@ -239,7 +247,7 @@ class AnyStatus:
         while True:
             request = await exchange.read_request()
             if not request.startswith(self.verb):
-                await exchange.write(HEALTHY)
+                await exchange.write(SESSION_ANSWER)
             elif self.status < 200:
                 head = f"HTTP/1.1 {self.status} Word\r\nConnection: close\r\n\r\n"
                 await exchange.write(head.encode())
@@ -336,7 +344,7 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
 
     async def listens(exchange: Exchange) -> None:
         await exchange.read_request()
-        await exchange.write(HEALTHY)
+        await exchange.write(SESSION_ANSWER)
 
     async with RawServer(listens) as target:
         there = target.base_url.encode()

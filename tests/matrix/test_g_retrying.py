@@ -12,7 +12,7 @@ from email.utils import formatdate
 import aiohttp
 import attrs
 import pytest
-from matrix import HEALTHY, OPERATIONS, SESSION_ID, call, observe
+from matrix import OPERATIONS, SESSION_ANSWER, SESSION_ID, call, observe
 from raw import Exchange, Handler, RawServer, http
 from scripted import (
     DONE,
@@ -445,7 +445,7 @@ async def test_a_pause_can_be_cancelled(fault: str) -> None:
     del fault
     busy = http(b"", "503 Unavailable", header("20"))
     async with (
-        RawServer(one_by_one(busy, HEALTHY)) as server,
+        RawServer(one_by_one(busy, SESSION_ANSWER)) as server,
         CheckoutSessionFactory("sk_test_x", server.base_url) as checkout,
     ):
         task = asyncio.create_task(checkout.retrieve(SESSION_ID, timeout=30))
@@ -485,7 +485,7 @@ async def test_waiting_for_a_place_can_be_cancelled(fault: str) -> None:
         while True:
             await exchange.read_request()
             await release.wait()
-            await exchange.write(HEALTHY)
+            await exchange.write(SESSION_ANSWER)
 
     pool = PoolLimits(limit=1)
     async with (
@@ -537,7 +537,7 @@ async def test_looking_up_a_name_can_be_cancelled(fault: str) -> None:
     """The caller is let go at once, nothing was sent, and the next call goes well."""
     del fault
     resolver = SlowResolver()
-    async with RawServer(one_by_one(HEALTHY)) as server:
+    async with RawServer(one_by_one(SESSION_ANSWER)) as server:
         port = server.base_url.rpartition(":")[2]
         connector = aiohttp.TCPConnector(resolver=resolver)
         async with CheckoutSessionFactory(
@@ -565,7 +565,7 @@ async def test_looking_up_a_name_can_be_cancelled(fault: str) -> None:
 @pytest.mark.parametrize("fault", ["G11-fresh", "G11-kept"])
 async def test_one_attempt_is_one_request(fault: str, operation: str) -> None:
     """Finding 3: aiohttp repeats nothing by itself, be the connection new or kept."""
-    healthy_first = [HEALTHY] if fault == "G11-kept" else []
+    healthy_first = [SESSION_ANSWER] if fault == "G11-kept" else []
 
     async def listens(exchange: Exchange) -> None:
         for answer in healthy_first:

@@ -22,17 +22,17 @@ from canaries import (
     PERSONAL,
     canary_order,
     channels,
-    sung,
+    leaked,
 )
 from click.testing import CliRunner
 from matrix import (
-    HEALTHY,
     OPERATIONS,
     SESSION,
+    SESSION_ANSWER,
     SESSION_ID,
     Observed,
     call,
-    listening,
+    captured_logs,
     observe,
 )
 from raw import Exchange, Handler, RawServer, hangs_up, http, says
@@ -87,7 +87,7 @@ async def test_a_fault_of_the_sandbox_tells_nothing(
     asyncio.get_running_loop().set_debug(True)
     policy = RetryPolicy(base_delay=0.001, max_attempts=2)
     text = ""
-    with listening() as log:
+    with captured_logs() as log:
         async with (
             Sandbox(api_key=KEY, faults=[Fault(kind, status=400)]) as sandbox,
             sandbox.factory(retry=policy) as checkout,
@@ -99,7 +99,7 @@ async def test_a_fault_of_the_sandbox_tells_nothing(
         text += log.getvalue()
 
     assert f"{operation}, attempt 1: " in text
-    assert sung(text) == []
+    assert leaked(text) == []
 
 
 def quoting(status: str, *, everywhere: bool = False) -> Handler:
@@ -133,8 +133,10 @@ RAW_FAULTS: dict[str, Handler] = {
     "J1-reset": says(resets=True),
     "J1-silence": says(stays=True),
     "J1-head-garbage": says(b"HTTP/1.1 \x00" + ALL + b"\r\n\r\n"),
-    "J1-head-two-lengths": says(HEALTHY.replace(b"\r\n", b"\r\nContent-Length: 1\r\n")),
-    "J1-body-cut": says(HEALTHY[:-9]),
+    "J1-head-two-lengths": says(
+        SESSION_ANSWER.replace(b"\r\n", b"\r\nContent-Length: 1\r\n")
+    ),
+    "J1-body-cut": says(SESSION_ANSWER[:-9]),
     "J1-body-html": says(http(b"<p>" + ALL)),
     "J1-body-broken-chunk": says(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + ALL
@@ -165,7 +167,7 @@ async def test_a_fault_on_the_wire_tells_nothing(fault: str, operation: str) -> 
     observed = await observe(RAW_FAULTS[fault], operation, retry=policy)
 
     assert observed.requests or fault == "J1-not-read"
-    assert sung(repr(observed.result)) == []
+    assert leaked(repr(observed.result)) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -178,14 +180,14 @@ async def test_a_call_that_is_not_sent_tells_nothing(
     asyncio.get_running_loop().set_debug(True)
     async with RawServer(hangs_up) as server:
         nobody = server.base_url
-    with listening() as log:
+    with captured_logs() as log:
         policy = RetryPolicy(max_attempts=1)
         async with CheckoutSessionFactory(KEY, nobody, retry=policy) as checkout:
             with pytest.raises(NotSentError) as caught:
                 await call(checkout, operation, timeout=5)
         text = log.getvalue() + channels(caught.value)
 
-    assert sung(text) == []
+    assert leaked(text) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -194,7 +196,7 @@ async def test_a_cancellation_tells_nothing(fault: str, operation: str) -> None:
     """The traceback of a cancelled call holds none of aiohttp's frames."""
     del fault
     asyncio.get_running_loop().set_debug(True)
-    with listening() as log:
+    with captured_logs() as log:
         async with (
             Sandbox(api_key=KEY, faults=[Fault(FaultKind.STALL)]) as sandbox,
             sandbox.factory() as checkout,
@@ -212,7 +214,7 @@ async def test_a_cancellation_tells_nothing(fault: str, operation: str) -> None:
 
     assert f"checkout.{operation}(" in text
     assert "aiohttp/client.py" not in text
-    assert sung(text + log.getvalue()) == []
+    assert leaked(text + log.getvalue()) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -228,7 +230,7 @@ async def test_a_gateway_that_quotes_the_key_is_not_quoted(
             with pytest.raises(CallError) as caught:
                 await call(checkout, operation, timeout=5)
 
-    assert sung(channels(caught.value)) == []
+    assert leaked(channels(caught.value)) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -243,7 +245,7 @@ async def test_the_loggers_are_heard_and_tell_nothing(
     loop.slow_callback_duration = 0
     policy = RetryPolicy(base_delay=0.001)
     text = ""
-    with listening() as log:
+    with captured_logs() as log:
         faults = [Fault(FaultKind.STALL, times=1), Fault(FaultKind.STATUS, times=3)]
         async with Sandbox(api_key=KEY, faults=faults) as sandbox:
             async with sandbox.factory(
@@ -259,7 +261,7 @@ async def test_the_loggers_are_heard_and_tell_nothing(
     assert f"{operation}, attempt 1: " in text
     assert "Executing <" in text
     assert "aiohttp is heard" in text
-    assert sung(text) == []
+    assert leaked(text) == []
 
 
 # -- what is refused before the wire -------------------------------------------------
@@ -295,7 +297,7 @@ def test_a_refused_key_is_not_shown(key: str, way: str) -> None:
         seen = _without_this_frame(error)
 
     assert "API key" in seen
-    assert sung(seen) == []
+    assert leaked(seen) == []
 
 
 @pytest.mark.parametrize(
@@ -315,7 +317,7 @@ async def test_a_refused_code_is_not_shown(code: str) -> None:
             seen = _without_this_frame(error)
 
     assert "blik_code" in seen
-    assert sung(seen) == []
+    assert leaked(seen) == []
 
 
 # -- repr, pickle, copy --------------------------------------------------------------
@@ -376,7 +378,7 @@ def test_a_repr_is_masked(value: str) -> None:
     """What holds a secret or a customer does not show it, nor does a list of it."""
     shown = VALUES[value]()
 
-    assert sung(f"{shown} {shown!r} {[shown]} {(shown,)!s}") == []
+    assert leaked(f"{shown} {shown!r} {[shown]} {(shown,)!s}") == []
 
 
 @pytest.mark.parametrize("fault", ["J4-observed"])
@@ -390,7 +392,7 @@ async def test_an_answer_on_the_wire_is_masked(fault: str) -> None:
 
     assert isinstance(observed.result, CheckoutSession)
     assert observed.result.customer_email == PERSONAL[0]
-    assert sung(repr(observed.result)) == []
+    assert leaked(repr(observed.result)) == []
 
 
 TRAVELS: dict[str, Callable[[object], object]] = {
@@ -412,12 +414,12 @@ def test_what_holds_the_key_does_not_travel(way: str, holder: str) -> None:
     try:
         arrived = TRAVELS[way](HOLDERS[holder]())
     except TypeError as error:
-        assert sung(repr(error)) == []  # noqa: PT017 -- a refusal is as good
+        assert leaked(repr(error)) == []  # noqa: PT017 -- a refusal is as good
         return
     text = arrived.decode("latin-1") if isinstance(arrived, bytes) else repr(arrived)
 
     assert way != "J6-pickle"
-    assert sung(text) == []
+    assert leaked(text) == []
 
 
 @pytest.mark.parametrize("way", ["J6-asdict"])
@@ -425,7 +427,7 @@ def test_settings_as_a_dict_are_masked(way: str) -> None:
     """`attrs.asdict` hands on the wrapped secrets, not what is in them."""
     del way
 
-    assert sung(repr(attrs.asdict(some_settings(), recurse=True))) == []
+    assert leaked(repr(attrs.asdict(some_settings(), recurse=True))) == []
     assert not hasattr(a_factory(), "__attrs_attrs__")
 
 
@@ -464,7 +466,7 @@ def test_no_command_takes_a_secret_as_an_argument(words: tuple[str, ...]) -> Non
 
     assert done.exit_code == 0
     assert options & SECRET_OPTIONS == set()
-    assert sung(done.output) == []
+    assert leaked(done.output) == []
 
 
 ORDER = (
@@ -500,7 +502,7 @@ def test_an_error_of_a_command_tells_nothing(
 
     assert done.exit_code == code
     assert "Error: " in done.stderr
-    assert sung(done.output) == []
+    assert leaked(done.output) == []
 
 
 @pytest.mark.parametrize("option", ["J7-api-key"])
@@ -511,7 +513,7 @@ def test_a_key_given_as_an_option_is_not_echoed(option: str) -> None:
     done = CliRunner().invoke(program, ["get", SESSION_ID, f"--api-key={KEY}"])
 
     assert done.exit_code == 2
-    assert sung(done.output) == []
+    assert leaked(done.output) == []
 
 
 # -- redirects -----------------------------------------------------------------------
@@ -531,7 +533,7 @@ async def test_the_target_of_a_redirect_logs_nothing(
     status: str, operation: str
 ) -> None:
     """Finding 10: another server is not even connected to."""
-    async with RawServer(says(HEALTHY)) as target:
+    async with RawServer(says(SESSION_ANSWER)) as target:
         location = b"Location: %b/v1\r\n" % target.base_url.encode()
         observed: Observed = await observe(says(http(b"", status, location)), operation)
 

@@ -38,7 +38,7 @@ class Clock:
         return self.time
 
 
-class Shelf:
+class Gateway:
     """A book with a clock and a counter in front of it."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -73,154 +73,156 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+def gateway() -> Gateway:
     """An empty book."""
-    return Shelf()
+    return Gateway()
 
 
 # -- sessions over time ---------------------------------------------------------------
 
 
-def test_a_session_expires_after_a_day(shelf: Shelf) -> None:
+def test_a_session_expires_after_a_day(gateway: Gateway) -> None:
     """An open session is `expired` from the second on that it was promised for."""
-    session = shelf.open()
+    session = gateway.open()
 
-    shelf.pass_time(DAY - 1)
+    gateway.pass_time(DAY - 1)
     before = session.status
-    shelf.pass_time(1)
+    gateway.pass_time(1)
 
     assert session.expires_at == NOW + DAY
     assert before is SessionStatus.OPEN
     assert session.status is SessionStatus.EXPIRED
 
 
-def test_a_session_expires_when_it_was_asked_to(shelf: Shelf) -> None:
+def test_a_session_expires_when_it_was_asked_to(gateway: Gateway) -> None:
     """The request's *expires_at* takes the place of the day."""
-    session = shelf.open(expires_at=datetime.fromtimestamp(NOW + 3 * 3600, UTC))
+    session = gateway.open(expires_at=datetime.fromtimestamp(NOW + 3 * 3600, UTC))
 
-    shelf.pass_time(3 * 3600 - 1)
+    gateway.pass_time(3 * 3600 - 1)
     before = session.status
-    shelf.pass_time(1)
+    gateway.pass_time(1)
 
     assert before is SessionStatus.OPEN
     assert session.status is SessionStatus.EXPIRED
 
 
-def test_a_paid_session_does_not_expire(shelf: Shelf) -> None:
+def test_a_paid_session_does_not_expire(gateway: Gateway) -> None:
     """`completed` stays, however late it gets."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
+    session = gateway.open()
+    gateway.pay(session, "123456")
 
-    shelf.pass_time(10 * DAY)
+    gateway.pass_time(10 * DAY)
 
     assert session.status is SessionStatus.COMPLETED
-    assert shelf.events() == ["session.created", "session.completed"]
+    assert gateway.events() == ["session.created", "session.completed"]
 
 
-def test_looking_shows_what_is_due(shelf: Shelf) -> None:
+def test_looking_shows_what_is_due(gateway: Gateway) -> None:
     """Sessions and refunds are found as they stand now, without a tick in between."""
-    session = shelf.open()
-    shelf.pay(session, "012345")
-    shelf.clock.time += 2
-    found = shelf.book.find_session(session.id)
+    session = gateway.open()
+    gateway.pay(session, "012345")
+    gateway.clock.time += 2
+    found = gateway.book.find_session(session.id)
     status = found.status if found else None
-    shelf.refund(session, 1)
-    shelf.clock.time += 1
-    refund = shelf.book.find_refund(session.refunds[0].id)
+    gateway.refund(session, 1)
+    gateway.clock.time += 1
+    refund = gateway.book.find_refund(session.refunds[0].id)
 
     assert status is SessionStatus.COMPLETED
     assert refund is not None
     assert refund.status is RefundStatus.SUCCEEDED
 
 
-def test_a_confirmation_takes_two_seconds(shelf: Shelf) -> None:
+def test_a_confirmation_takes_two_seconds(gateway: Gateway) -> None:
     """A code that is confirmed later leaves the session `pending` until then."""
-    session = shelf.open()
-    shelf.pay(session, "012345")
+    session = gateway.open()
+    gateway.pay(session, "012345")
 
-    shelf.pass_time(1.9)
+    gateway.pass_time(1.9)
     before = (session.status, session.payments)
-    shelf.pass_time(0.1)
+    gateway.pass_time(0.1)
 
     assert before == (SessionStatus.PENDING, 0)
     assert (session.status, session.payments) == (SessionStatus.COMPLETED, 1)
 
 
-def test_a_code_that_nobody_confirms_pends_until_it_expires(shelf: Shelf) -> None:
+def test_a_code_that_nobody_confirms_pends_until_it_expires(gateway: Gateway) -> None:
     """Without a confirmation no money is taken."""
-    session = shelf.open()
-    shelf.pay(session, "300000")
+    session = gateway.open()
+    gateway.pay(session, "300000")
 
-    shelf.pass_time(DAY - 1)
+    gateway.pass_time(DAY - 1)
     before = session.status
-    shelf.pass_time(1)
+    gateway.pass_time(1)
 
     assert before is SessionStatus.PENDING
     assert (session.status, session.payments) == (SessionStatus.EXPIRED, 0)
 
 
-def test_another_code_overtakes_a_confirmation(shelf: Shelf) -> None:
+def test_another_code_overtakes_a_confirmation(gateway: Gateway) -> None:
     """A session that is paid at once is not paid again when the first code confirms."""
-    session = shelf.open()
-    shelf.pay(session, "012345")
-    shelf.pass_time(1)
-    shelf.pay(session, "123456")
+    session = gateway.open()
+    gateway.pay(session, "012345")
+    gateway.pass_time(1)
+    gateway.pay(session, "123456")
 
-    shelf.pass_time(10)
+    gateway.pass_time(10)
 
     assert (session.status, session.payments) == (SessionStatus.COMPLETED, 1)
-    assert shelf.events().count("session.completed") == 1
+    assert gateway.events().count("session.completed") == 1
 
 
 @pytest.mark.parametrize("code", ["200000", "400000"])
-def test_a_refused_code_changes_nothing(code: str, shelf: Shelf) -> None:
+def test_a_refused_code_changes_nothing(code: str, gateway: Gateway) -> None:
     """A declined session is open as before, and no event tells of it."""
-    session = shelf.open()
+    session = gateway.open()
 
-    status = shelf.pay(session, code)
+    status = gateway.pay(session, code)
 
     assert status == 402
     assert (session.status, session.payments) == (SessionStatus.OPEN, 0)
-    assert shelf.events() == ["session.created"]
+    assert gateway.events() == ["session.created"]
 
 
 @pytest.mark.parametrize("step", [0.5, 1.0, 3.0, 10.0])
-def test_a_confirmation_after_the_end_comes_too_late(step: float, shelf: Shelf) -> None:
+def test_a_confirmation_after_the_end_comes_too_late(
+    step: float, gateway: Gateway
+) -> None:
     """A session that expires first is not paid, however seldom anybody looks."""
-    session = shelf.open()
-    shelf.pass_time(DAY - 1)
-    shelf.pay(session, "012345")
+    session = gateway.open()
+    gateway.pass_time(DAY - 1)
+    gateway.pay(session, "012345")
 
     for _ in range(int(10 / step)):
-        shelf.pass_time(step)
+        gateway.pass_time(step)
 
     assert (session.status, session.payments) == (SessionStatus.EXPIRED, 0)
 
 
-def test_the_next_due_is_known(shelf: Shelf) -> None:
+def test_the_next_due_is_known(gateway: Gateway) -> None:
     """The book knows when something will happen, so that nobody has to poll it."""
-    empty = shelf.book.next_due()
-    session = shelf.open()
-    opened = shelf.book.next_due()
-    shelf.pay(session, "012345")
+    empty = gateway.book.next_due()
+    session = gateway.open()
+    opened = gateway.book.next_due()
+    gateway.pay(session, "012345")
 
     assert empty is None
     assert opened == NOW + DAY
-    assert shelf.book.next_due() == NOW + 2
+    assert gateway.book.next_due() == NOW + 2
 
 
 # -- refunds --------------------------------------------------------------------------
 
 
-def test_a_refund_succeeds_after_a_second(shelf: Shelf) -> None:
+def test_a_refund_succeeds_after_a_second(gateway: Gateway) -> None:
     """A refund is pending first, and counts from the start."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
-    shelf.refund(session, 1000)
+    session = gateway.open()
+    gateway.pay(session, "123456")
+    gateway.refund(session, 1000)
     refund = session.refunds[0]
     before = (refund.status, session.amount_refunded)
 
-    shelf.pass_time(1)
+    gateway.pass_time(1)
 
     assert before == (RefundStatus.PENDING, 1000)
     assert refund.status is RefundStatus.SUCCEEDED
@@ -228,12 +230,12 @@ def test_a_refund_succeeds_after_a_second(shelf: Shelf) -> None:
     assert session.as_created()["refunded"] is False
 
 
-def test_parts_add_up(shelf: Shelf) -> None:
+def test_parts_add_up(gateway: Gateway) -> None:
     """Refunds are made until all is paid back, and no further."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
+    session = gateway.open()
+    gateway.pay(session, "123456")
 
-    answers = [shelf.refund(session, amount) for amount in (1000, 3999, 1)]
+    answers = [gateway.refund(session, amount) for amount in (1000, 3999, 1)]
 
     assert answers == [200, 200, 400]
     assert session.amount_refunded == 4999
@@ -241,40 +243,40 @@ def test_parts_add_up(shelf: Shelf) -> None:
     assert session.status is SessionStatus.COMPLETED
 
 
-def test_all_that_is_left_is_paid_back(shelf: Shelf) -> None:
+def test_all_that_is_left_is_paid_back(gateway: Gateway) -> None:
     """A refund without an amount is the rest."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
-    shelf.refund(session, 1000)
+    session = gateway.open()
+    gateway.pay(session, "123456")
+    gateway.refund(session, 1000)
 
-    shelf.refund(session)
+    gateway.refund(session)
 
     assert [refund.amount for refund in session.refunds] == [1000, 3999]
 
 
-def test_a_failed_refund_gives_its_amount_back(shelf: Shelf) -> None:
+def test_a_failed_refund_gives_its_amount_back(gateway: Gateway) -> None:
     """A refund of 6.66 fails after a second, and can be asked for again."""
-    session = shelf.open(amount=700)
-    shelf.pay(session, "123456")
-    shelf.refund(session, 666)
-    too_much = shelf.refund(session, 100)
+    session = gateway.open(amount=700)
+    gateway.pay(session, "123456")
+    gateway.refund(session, 666)
+    too_much = gateway.refund(session, 100)
 
-    shelf.pass_time(1)
+    gateway.pass_time(1)
 
     assert too_much == 400
     assert session.refunds[0].status is RefundStatus.FAILED
     assert session.amount_refunded == 0
-    assert shelf.refund(session) == 200
+    assert gateway.refund(session) == 200
     assert session.refunds[1].amount == 700
 
 
-def test_a_refund_is_spelled_as_the_sample(shelf: Shelf) -> None:
+def test_a_refund_is_spelled_as_the_sample(gateway: Gateway) -> None:
     """The wire sees the provider's fields, with nulls and empties where it has them."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
+    session = gateway.open()
+    gateway.pay(session, "123456")
     request = RefundRequest(session_id=session.id, amount=1, metadata={"a": "b"})
 
-    refund = shelf.book.make_refund(session, request)
+    refund = gateway.book.make_refund(session, request)
 
     assert refund.as_json() == {
         "id": refund.id,
@@ -290,16 +292,16 @@ def test_a_refund_is_spelled_as_the_sample(shelf: Shelf) -> None:
 # -- events ---------------------------------------------------------------------------
 
 
-def test_all_six_events_come_in_order(shelf: Shelf) -> None:
+def test_all_six_events_come_in_order(gateway: Gateway) -> None:
     """Every change of a session or a refund is an event once, as it happens."""
-    session, other = shelf.open(), shelf.open()
-    shelf.pay(session, "123456")
-    shelf.refund(session, 1)
-    shelf.pass_time(1)
-    shelf.refund(session, 666)
-    shelf.pass_time(DAY)
+    session, other = gateway.open(), gateway.open()
+    gateway.pay(session, "123456")
+    gateway.refund(session, 1)
+    gateway.pass_time(1)
+    gateway.refund(session, 666)
+    gateway.pass_time(DAY)
 
-    events = [(str(event.type), event.session_id) for event in shelf.book.outbox]
+    events = [(str(event.type), event.session_id) for event in gateway.book.outbox]
     assert events == [
         ("session.created", session.id),
         ("session.created", other.id),
@@ -311,15 +313,15 @@ def test_all_six_events_come_in_order(shelf: Shelf) -> None:
         ("session.expired", other.id),
     ]
     assert {kind for kind, _ in events} == set(EventType)
-    assert len({event.id for event in shelf.book.outbox}) == 8
+    assert len({event.id for event in gateway.book.outbox}) == 8
 
 
-def test_an_event_tells_what_it_is_about(shelf: Shelf) -> None:
+def test_an_event_tells_what_it_is_about(gateway: Gateway) -> None:
     """Session events carry the status of their time, refund events their refund."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
-    shelf.refund(session, 1)
-    created, completed, refunded = shelf.book.outbox
+    session = gateway.open()
+    gateway.pay(session, "123456")
+    gateway.refund(session, 1)
+    created, completed, refunded = gateway.book.outbox
 
     assert (created.status, created.refund_id) == (SessionStatus.OPEN, None)
     assert (completed.status, completed.refund_id) == (SessionStatus.COMPLETED, None)
@@ -333,26 +335,26 @@ def test_an_event_tells_what_it_is_about(shelf: Shelf) -> None:
     }
 
 
-def test_who_gave_no_address_gets_no_event(shelf: Shelf) -> None:
+def test_who_gave_no_address_gets_no_event(gateway: Gateway) -> None:
     """Without a *notification_url* there are no events."""
-    session = shelf.open(notification_url=None)
-    shelf.pay(session, "123456")
-    shelf.refund(session)
-    shelf.pass_time(DAY)
+    session = gateway.open(notification_url=None)
+    gateway.pay(session, "123456")
+    gateway.refund(session)
+    gateway.pass_time(DAY)
 
-    assert shelf.events() == []
+    assert gateway.events() == []
 
 
 # -- kept elsewhere, and forgotten ----------------------------------------------------
 
 
-def test_what_is_due_comes_back_with_a_session(shelf: Shelf) -> None:
+def test_what_is_due_comes_back_with_a_session(gateway: Gateway) -> None:
     """A restored book confirms, expires and refunds as the first would have."""
-    confirming, expiring, refunding = shelf.open(), shelf.open(), shelf.open()
-    shelf.pay(confirming, "012345")
-    shelf.pay(refunding, "123456")
-    shelf.refund(refunding, 1)
-    other = Shelf(seed=1)
+    confirming, expiring, refunding = gateway.open(), gateway.open(), gateway.open()
+    gateway.pay(confirming, "012345")
+    gateway.pay(refunding, "123456")
+    gateway.refund(refunding, 1)
+    other = Gateway(seed=1)
     for session in (confirming, expiring, refunding):
         other.book.restore(session)
 
@@ -371,13 +373,13 @@ def test_what_is_due_comes_back_with_a_session(shelf: Shelf) -> None:
     ]
 
 
-def test_what_is_over_does_not_come_back(shelf: Shelf) -> None:
+def test_what_is_over_does_not_come_back(gateway: Gateway) -> None:
     """Final sessions and ended refunds are restored as they are, in silence."""
-    paid, expired = shelf.open(), shelf.open()
-    shelf.pay(paid, "123456")
-    shelf.refund(paid, 1)
-    shelf.pass_time(DAY)
-    other = Shelf(seed=1)
+    paid, expired = gateway.open(), gateway.open()
+    gateway.pay(paid, "123456")
+    gateway.refund(paid, 1)
+    gateway.pass_time(DAY)
+    other = Gateway(seed=1)
     for session in (paid, expired):
         other.book.restore(session)
 
@@ -389,10 +391,10 @@ def test_what_is_over_does_not_come_back(shelf: Shelf) -> None:
     assert other.events() == []
 
 
-def test_a_session_that_expired_meanwhile_is_expired_at_once(shelf: Shelf) -> None:
+def test_a_session_that_expired_meanwhile_is_expired_at_once(gateway: Gateway) -> None:
     """What fell due while the book was closed happens when it is opened."""
-    session = shelf.open()
-    other = Shelf(seed=1)
+    session = gateway.open()
+    other = Gateway(seed=1)
     other.clock.time += 2 * DAY
     other.book.restore(session)
 
@@ -401,21 +403,21 @@ def test_a_session_that_expired_meanwhile_is_expired_at_once(shelf: Shelf) -> No
     assert session.status is SessionStatus.EXPIRED
 
 
-def test_everything_is_forgotten(shelf: Shelf) -> None:
+def test_everything_is_forgotten(gateway: Gateway) -> None:
     """A cleared book knows no session, refund, key or event, and nothing is due."""
-    session = shelf.open()
-    shelf.pay(session, "123456")
-    shelf.api.refund(urlencode({"session_id": session.id}).encode(), "key")
-    shelf.open()
+    session = gateway.open()
+    gateway.pay(session, "123456")
+    gateway.api.refund(urlencode({"session_id": session.id}).encode(), "key")
+    gateway.open()
 
-    shelf.book.clear()
-    shelf.pass_time(2 * DAY)
+    gateway.book.clear()
+    gateway.pass_time(2 * DAY)
 
-    assert shelf.book.find_session(session.id) is None
-    assert shelf.book.find_refund(session.refunds[0].id) is None
-    assert shelf.book.answers == {}
-    assert shelf.events() == []
-    assert shelf.book.next_due() is None
+    assert gateway.book.find_session(session.id) is None
+    assert gateway.book.find_refund(session.refunds[0].id) is None
+    assert gateway.book.answers == {}
+    assert gateway.events() == []
+    assert gateway.book.next_due() is None
 
 
 # -- whatever is done -----------------------------------------------------------------
@@ -438,30 +440,30 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
 )
 
 
-def act(shelf: Shelf, session: BookedSession, deed: Act) -> None:
+def act(gateway: Gateway, session: BookedSession, action: Act) -> None:
     """Do one of the `ACTS`."""
-    match deed:
+    match action:
         case ("pay", str(code)):
-            shelf.pay(session, code)
+            gateway.pay(session, code)
         case ("refund", int() | None as amount):
-            shelf.refund(session, amount)
+            gateway.refund(session, amount)
         case ("time", float(seconds)):
-            shelf.pass_time(seconds)
+            gateway.pass_time(seconds)
         case _:
             raise AssertionError
 
 
-@given(deeds=st.lists(ACTS, max_size=25), amount=st.integers(1, 3000))
+@given(actions=st.lists(ACTS, max_size=25), amount=st.integers(1, 3000))
 def test_whatever_is_done_the_books_are_right(
-    deeds: Sequence[Act], amount: int
+    actions: Sequence[Act], amount: int
 ) -> None:
     """One payment at most, no more back than was paid, and what is final stays so."""
-    shelf = Shelf()
-    session = shelf.open(amount=amount)
+    gateway = Gateway()
+    session = gateway.open(amount=amount)
 
     statuses = [session.status]
-    for deed in deeds:
-        act(shelf, session, deed)
+    for action in actions:
+        act(gateway, session, action)
         statuses.append(session.status)
         assert session.payments == (session.status is SessionStatus.COMPLETED)
         assert 0 <= session.amount_refunded <= amount * session.payments
@@ -472,16 +474,16 @@ def test_whatever_is_done_the_books_are_right(
     assert statuses[len(statuses) - len(ends) :] == ends
 
 
-@given(deeds=st.lists(ACTS, max_size=25))
-def test_whatever_is_done_is_one_event(deeds: Sequence[Act]) -> None:
+@given(actions=st.lists(ACTS, max_size=25))
+def test_whatever_is_done_is_one_event(actions: Sequence[Act]) -> None:
     """The events tell each change once: one start, one end at most, every refund."""
-    shelf = Shelf()
-    session = shelf.open(amount=3000)
-    for deed in deeds:
-        act(shelf, session, deed)
-    shelf.pass_time(10)
+    gateway = Gateway()
+    session = gateway.open(amount=3000)
+    for action in actions:
+        act(gateway, session, action)
+    gateway.pass_time(10)
 
-    events = shelf.events()
+    events = gateway.events()
     ended = {"session.completed", "session.expired"}
     statuses = [refund.status for refund in session.refunds]
     assert events[0] == "session.created"
@@ -492,26 +494,26 @@ def test_whatever_is_done_is_one_event(deeds: Sequence[Act]) -> None:
     assert events.count("refund.failed") == statuses.count(RefundStatus.FAILED)
 
 
-@example(age=DAY - 1, deeds=[("pay", "012345")], pieces=[1.0, 1.0])
+@example(age=DAY - 1, actions=[("pay", "012345")], pieces=[1.0, 1.0])
 @given(
     age=st.sampled_from([0, DAY - 2, DAY - 1]),
-    deeds=st.lists(ACTS, max_size=3),
+    actions=st.lists(ACTS, max_size=3),
     pieces=st.lists(QUARTERS, min_size=1, max_size=8),
 )
 def test_it_does_not_matter_how_often_anybody_looks(
-    age: int, deeds: Sequence[Act], pieces: Sequence[float]
+    age: int, actions: Sequence[Act], pieces: Sequence[float]
 ) -> None:
     """The same time in one step or in many comes to the same."""
     ends = []
     for steps in (pieces, [sum(pieces)]):
-        shelf = Shelf()
-        session = shelf.open(amount=3000)
-        shelf.pass_time(age)
-        for deed in deeds:
-            act(shelf, session, deed)
+        gateway = Gateway()
+        session = gateway.open(amount=3000)
+        gateway.pass_time(age)
+        for action in actions:
+            act(gateway, session, action)
         for step in steps:
-            shelf.pass_time(step)
-        ends.append((session.status, session.payments, shelf.events()))
+            gateway.pass_time(step)
+        ends.append((session.status, session.payments, gateway.events()))
 
     assert ends[0] == ends[1]
 
@@ -519,9 +521,9 @@ def test_it_does_not_matter_how_often_anybody_looks(
 @given(seed=st.integers(0, 2**32))
 def test_ids_fit_where_they_are_used(seed: int) -> None:
     """Ids look as in the provider's samples: 22 characters, safe in a path."""
-    shelf = Shelf(seed)
+    gateway = Gateway(seed)
 
-    ids = [shelf.open().id for _ in range(20)]
+    ids = [gateway.open().id for _ in range(20)]
 
     assert len(set(ids)) == 20
     assert all(re.fullmatch("[A-Za-z0-9_-]{22}", one) for one in ids)

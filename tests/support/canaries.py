@@ -46,6 +46,6 @@ def channels(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def sung(text: str) -> list[str]:
+def leaked(text: str) -> list[str]:
     """Return the canaries that *text* holds."""
     return [word for word in CANARIES if word in text]

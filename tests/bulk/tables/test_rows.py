@@ -50,7 +50,7 @@ ORDER = CheckoutSessionRequest(
 PLAIN = TableOptions()
 
 
-class Desk:
+class Inbox:
     """A folder with one input in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -89,9 +89,9 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def inbox(tmp_path_factory: pytest.TempPathFactory) -> Inbox:
     """One for all, so that properties can use it."""
-    return Desk(tmp_path_factory.mktemp("sources"))
+    return Inbox(tmp_path_factory.mktemp("sources"))
 
 
 def summary(found: list[Row | Problem]) -> list[str]:
@@ -127,27 +127,29 @@ class TestProperties:
         assert not escape_cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
 
     @given(st.lists(TEXTS, min_size=1, max_size=5))
-    def test_every_text_survives_a_cell(self, desk: Desk, texts: list[str]) -> None:
+    def test_every_text_survives_a_cell(self, inbox: Inbox, texts: list[str]) -> None:
         """Commas, quotes and line ends within quotes belong to the cell."""
         rows = [GOOD | {"note": escape_cell(text)} for text in texts]
 
-        found = desk.csv(*rows, options=TableOptions(columns={"note": ""}))
+        found = inbox.csv(*rows, options=TableOptions(columns={"note": ""}))
 
         assert [item.raw["note"] for item in found] == texts
 
     @given(st.binary(max_size=200), st.sampled_from(["a.csv", "a.jsonl"]))
-    def test_no_content_is_a_crash(self, desk: Desk, content: bytes, name: str) -> None:
+    def test_no_content_is_a_crash(
+        self, inbox: Inbox, content: bytes, name: str
+    ) -> None:
         """Whatever the bytes, there are problems or a SourceError."""
         try:
-            found = desk.read(content, name=name)
+            found = inbox.read(content, name=name)
         except SourceError:
             return
         assert all(isinstance(item, Problem) for item in found)
 
     @given(st.binary(max_size=100))
-    def test_no_line_is_a_crash(self, desk: Desk, content: bytes) -> None:
+    def test_no_line_is_a_crash(self, inbox: Inbox, content: bytes) -> None:
         """Whatever stands among the rows, those before it are read."""
-        found = desk.read(f"{HEADER}\n{LINE}\n".encode() + content)
+        found = inbox.read(f"{HEADER}\n{LINE}\n".encode() + content)
 
         assert summary(found)[0] == "A-1"
 
@@ -173,9 +175,9 @@ class TestProperties:
 
 
 class TestCsv:
-    def test_a_row_is_a_request(self, desk: Desk) -> None:
+    def test_a_row_is_a_request(self, inbox: Inbox) -> None:
         """The row has its place, its id, its request, and itself as read."""
-        row = only_row(desk.read(f"{HEADER}\n{LINE}\n"))
+        row = only_row(inbox.read(f"{HEADER}\n{LINE}\n"))
 
         assert row == Row(position=1, line=2, row_id="A-1", request=ORDER, raw=GOOD)
 
@@ -191,14 +193,14 @@ class TestCsv:
             pytest.param(f"{HEADER},locale\n{LINE},\n", id="empty cell"),
         ],
     )
-    def test_files_differ_and_mean_the_same(self, desk: Desk, content: str) -> None:
+    def test_files_differ_and_mean_the_same(self, inbox: Inbox, content: str) -> None:
         """Marks, line ends, blank lines and unset cells change no request."""
-        assert only_row(desk.read(content)).request == ORDER
+        assert only_row(inbox.read(content)).request == ORDER
 
-    def test_a_problem_tells_the_line_where_its_row_begins(self, desk: Desk) -> None:
+    def test_a_problem_tells_the_line_where_its_row_begins(self, inbox: Inbox) -> None:
         """Line ends within quotes count as lines, and not as rows."""
         first = LINE.replace("John", '"Jo\nhn"')
-        found = desk.read(f"{HEADER}\n{first}\n{LINE.replace('pln', 'zł')}\n")
+        found = inbox.read(f"{HEADER}\n{first}\n{LINE.replace('pln', 'zł')}\n")
 
         assert summary(found) == [
             (
@@ -209,7 +211,7 @@ class TestCsv:
         ]
         assert [item.position for item in found] == [1, 2]
 
-    def test_every_problem_of_a_row_is_reported(self, desk: Desk) -> None:
+    def test_every_problem_of_a_row_is_reported(self, inbox: Inbox) -> None:
         """A row is corrected once, and not once for each problem."""
         bad = {
             **GOOD,
@@ -221,7 +223,7 @@ class TestCsv:
             "metadata[note]": "x" * 501,
         }
 
-        assert summary(desk.csv(bad)) == [
+        assert summary(inbox.csv(bad)) == [
             (
                 "line 2, column id: must be 1 to 128 printable characters, with "
                 "no space around"
@@ -281,11 +283,11 @@ class TestCsv:
         ],
     )
     def test_reading_goes_on_after_what_is_no_row(
-        self, desk: Desk, bad: str | bytes, reason: str
+        self, inbox: Inbox, bad: str | bytes, reason: str
     ) -> None:
         """One broken row is one problem, and the next row is read."""
         bad = bad if isinstance(bad, bytes) else bad.encode()
-        found = desk.read(f"{HEADER}\n".encode() + bad + f"\n{LINE}\n".encode())
+        found = inbox.read(f"{HEADER}\n".encode() + bad + f"\n{LINE}\n".encode())
 
         assert summary(found) == [reason, "A-1"]
 
@@ -293,29 +295,29 @@ class TestCsv:
         "size", [pytest.param(3, id="to the end"), pytest.param(200_000, id="too long")]
     )
     def test_nobody_guesses_where_an_open_quote_ends(
-        self, desk: Desk, size: int
+        self, inbox: Inbox, size: int
     ) -> None:
         """What stands behind it may be rows, or what a customer wrote."""
-        found = desk.read(f'{HEADER}\n{LINE}\n"A-2,{"x" * size}\n{LINE}\n')
+        found = inbox.read(f'{HEADER}\n{LINE}\n"A-2,{"x" * size}\n{LINE}\n')
 
         assert summary(found)[0] == "A-1"
         assert len(found) == 2
         assert summary(found)[1].endswith("a quote open: nothing after it was read")
 
-    def test_formulas_are_text(self, desk: Desk) -> None:
+    def test_formulas_are_text(self, inbox: Inbox) -> None:
         """A formula in the input is a text like any other."""
-        row = only_row(desk.csv(GOOD | {"customer_lastname": "=HYPERLINK(1)"}))
+        row = only_row(inbox.csv(GOOD | {"customer_lastname": "=HYPERLINK(1)"}))
 
         assert row.request.customer_lastname == "=HYPERLINK(1)"
 
     @pytest.mark.parametrize("cell", ["[1]", "{", '{"a": 1, "a": 2}', "order=1"])
-    def test_metadata_in_one_cell_is_an_object(self, desk: Desk, cell: str) -> None:
+    def test_metadata_in_one_cell_is_an_object(self, inbox: Inbox, cell: str) -> None:
         """A cell for all metadata holds a JSON object, and nothing like it."""
-        found = desk.csv(GOOD | {"metadata": cell})
+        found = inbox.csv(GOOD | {"metadata": cell})
 
         assert summary(found) == ["line 2, column metadata: must be an object of texts"]
 
-    def test_columns_are_mapped(self, desk: Desk) -> None:
+    def test_columns_are_mapped(self, inbox: Inbox) -> None:
         """Columns have the user's names, may be left out, and may be metadata."""
         options = TableOptions(
             id_column="Order",
@@ -326,16 +328,16 @@ class TestCsv:
         cells = {k: v for k, v in GOOD.items() if k not in {"id", "amount"}}
         extra = {"Order": "A-1", "Total": "49.99", "Note": "thanks", "Colour": "red"}
 
-        row = only_row(desk.csv({**cells, **extra}, options=options))
+        row = only_row(inbox.csv({**cells, **extra}, options=options))
 
         metadata = {"note": "thanks", "order": "A-1"}
         assert row.request == attrs.evolve(ORDER, metadata=metadata)
 
-    def test_problems_name_the_users_columns(self, desk: Desk) -> None:
+    def test_problems_name_the_users_columns(self, inbox: Inbox) -> None:
         """A problem is in the column that the user sees."""
         cells = {k: v for k, v in GOOD.items() if k != "amount"} | {"Total": "4 999"}
 
-        found = desk.csv(cells, options=TableOptions(columns={"Total": "amount"}))
+        found = inbox.csv(cells, options=TableOptions(columns={"Total": "amount"}))
 
         assert summary(found) == [
             "line 2, column Total: must be a whole number of minor units"
@@ -394,18 +396,18 @@ class TestCsv:
         ],
     )
     def test_a_header_that_does_not_fit_is_refused(
-        self, desk: Desk, header: str, options: TableOptions, reason: str
+        self, inbox: Inbox, header: str, options: TableOptions, reason: str
     ) -> None:
         """Columns that nobody understands are not dropped in silence."""
         with pytest.raises(SourceError) as caught:
-            desk.read(f"{header}\n{LINE}\n" if header else "", options)
+            inbox.read(f"{header}\n{LINE}\n" if header else "", options)
 
         assert reason in str(caught.value)
         assert "john@example.com" not in str(caught.value)
 
 
 class TestJsonl:
-    def test_an_object_is_a_request(self, desk: Desk) -> None:
+    def test_an_object_is_a_request(self, inbox: Inbox) -> None:
         """Numbers are numbers, lists are lists, and metadata is an object."""
         extra = {
             "id": 7,
@@ -417,7 +419,7 @@ class TestJsonl:
             "metadata[order]": "A",
         }
 
-        row = only_row(desk.jsonl(GOOD | extra))
+        row = only_row(inbox.jsonl(GOOD | extra))
 
         assert row.row_id == "7"
         assert row.request == attrs.evolve(
@@ -427,11 +429,11 @@ class TestJsonl:
             metadata={"note": "", "order": "A"},
         )
 
-    def test_a_fraction_is_read_as_it_is_spelled(self, desk: Desk) -> None:
+    def test_a_fraction_is_read_as_it_is_spelled(self, inbox: Inbox) -> None:
         """No float comes near money."""
         line = json.dumps(GOOD | {"amount": "@"}).replace('"@"', "90071992547409.91")
 
-        found = desk.read(line, TableOptions(amount_unit="major"), "a.jsonl")
+        found = inbox.read(line, TableOptions(amount_unit="major"), "a.jsonl")
 
         assert only_row(found).request.amount == 9_007_199_254_740_991
 
@@ -459,12 +461,12 @@ class TestJsonl:
         ],
     )
     def test_reading_goes_on_after_what_is_no_object(
-        self, desk: Desk, line: str | bytes, reason: str
+        self, inbox: Inbox, line: str | bytes, reason: str
     ) -> None:
         """One broken line is one problem, and blank lines are none."""
         line = line if isinstance(line, bytes) else line.encode()
         good = json.dumps(GOOD | {"amount": 4999}).encode()
-        found = desk.read(b"\xef\xbb\xbf\n" + line + b"\n \r\n" + good, name="a.jsonl")
+        found = inbox.read(b"\xef\xbb\xbf\n" + line + b"\n \r\n" + good, name="a.jsonl")
 
         assert summary(found) == [f"line 2: {reason}", "A-1"]
 
@@ -525,10 +527,10 @@ class TestJsonl:
         ],
     )
     def test_a_value_that_does_not_fit_is_a_problem(
-        self, desk: Desk, changes: dict[str, object], column: str, reason: str
+        self, inbox: Inbox, changes: dict[str, object], column: str, reason: str
     ) -> None:
         """Kinds of values are not guessed."""
-        found = desk.jsonl(GOOD | {"amount": 4999} | changes)
+        found = inbox.jsonl(GOOD | {"amount": 4999} | changes)
 
         assert summary(found) == [f"line 1, column {column}: {reason}"]
 
@@ -563,14 +565,14 @@ class TestParquet:
         with pytest.raises(SourceError, match="the input has no column order"):
             list(read_table(path, TableOptions(id_column="order")))
 
-    def test_another_file_is_refused(self, desk: Desk) -> None:
+    def test_another_file_is_refused(self, inbox: Inbox) -> None:
         """The suffix alone makes no Parquet."""
         pytest.importorskip("pyarrow")
 
         with pytest.raises(SourceError, match="cannot be read as Parquet"):
-            desk.read(HEADER, name="a.parquet")
+            inbox.read(HEADER, name="a.parquet")
 
-    def test_without_pyarrow_it_is_refused(self, desk: Desk) -> None:
+    def test_without_pyarrow_it_is_refused(self, inbox: Inbox) -> None:
         """Where pyarrow is not installed, the refusal says what to install."""
         program = (
             "import sys; sys.modules['pyarrow'] = None\n"
@@ -578,7 +580,7 @@ class TestParquet:
             "try: next(read_table(sys.argv[1], TableOptions()))\n"
             "except SourceError as error: print(error)"
         )
-        command = [sys.executable, "-c", program, desk.put("", "a.parquet")]
+        command = [sys.executable, "-c", program, inbox.put("", "a.parquet")]
 
         output = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 -- our own words
 
@@ -602,25 +604,25 @@ class TestIds:
         ],
     )
     def test_an_id_that_nobody_can_name_is_refused(
-        self, desk: Desk, row_id: object
+        self, inbox: Inbox, row_id: object
     ) -> None:
         """An id is what people can read, type and tell apart."""
-        (problem,) = desk.jsonl(GOOD | {"amount": 4999, "id": row_id})
+        (problem,) = inbox.jsonl(GOOD | {"amount": 4999, "id": row_id})
 
         assert isinstance(problem, Problem)
         assert (problem.column, problem.row_id) == ("id", None)
 
-    def test_an_id_has_one_spelling(self, desk: Desk) -> None:
+    def test_an_id_has_one_spelling(self, inbox: Inbox) -> None:
         """An id that another system decomposed derives the same key."""
-        assert only_row(desk.csv(GOOD | {"id": "e\u0301"})).row_id == "\u00e9"
+        assert only_row(inbox.csv(GOOD | {"id": "e\u0301"})).row_id == "\u00e9"
 
-    def test_ids_given_twice_are_found(self, desk: Desk) -> None:
+    def test_ids_given_twice_are_found(self, inbox: Inbox) -> None:
         """Look-alikes are one id, also where a row has other problems."""
         ids = ["e\u0301", "A", "\u00e9", "A"]
         rows = [GOOD | {"id": row_id} for row_id in ids]
         rows[1] = rows[1] | {"amount": "", "currency": ""}
 
-        validation = check(iter(desk.csv(*rows)))
+        validation = check(iter(inbox.csv(*rows)))
 
         assert validation.total == 4
         assert list(map(str, validation.problems)) == [
@@ -634,11 +636,11 @@ class TestIds:
 class TestValidation:
     @given(st.lists(st.sampled_from("abcdef"), max_size=12), st.integers(0, 12))
     def test_what_is_not_kept_is_counted(
-        self, desk: Desk, ids: list[str], most: int
+        self, inbox: Inbox, ids: list[str], most: int
     ) -> None:
         """Kept and counted problems are all problems, and the first are kept."""
         rows = [GOOD | {"id": row_id} for row_id in ids] or [GOOD]
-        found = desk.csv(*rows)
+        found = inbox.csv(*rows)
 
         whole = check(iter(found))
         some = check(iter(found), most=most)
@@ -809,7 +811,7 @@ def test_other_times_are_refused(cell: object) -> None:
         read_moment("expires_at", cell)
 
 
-def test_nothing_tells_personal_data(desk: Desk) -> None:
+def test_nothing_tells_personal_data(inbox: Inbox) -> None:
     """Rows and problems say where the data is, and not what it is."""
     email, first, last, phone, note = PERSONAL
     cells = GOOD | {
@@ -821,7 +823,7 @@ def test_nothing_tells_personal_data(desk: Desk) -> None:
     }
     broken = cells | {"amount": email, "currency": last, "success_url": phone}
 
-    found = desk.csv(cells, broken)
+    found = inbox.csv(cells, broken)
 
     shown = [*map(str, found), *map(repr, found), repr(check(iter(found)))]
     assert not [word for word in PERSONAL for text in shown if word in text]
