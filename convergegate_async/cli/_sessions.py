@@ -1,11 +1,11 @@
 """``convergegate create`` and ``get``."""
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
+from convergegate_async._core.moments import read_moment
 from convergegate_async.models import CheckoutSessionRequest
 
 from ._gateway import Gateway, gateway_options
@@ -24,16 +24,10 @@ class _Moment(click.ParamType[datetime]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> datetime:
-        text = str(value)
         try:
-            if re.fullmatch(r"[0-9]{1,12}", text):
-                return datetime.fromtimestamp(int(text), UTC)
-            moment = datetime.fromisoformat(text)
-        except (ValueError, OverflowError, OSError):
-            self.fail("is neither epoch seconds nor ISO 8601", param, ctx)
-        if moment.tzinfo is None:
-            self.fail("needs a time zone, such as 2026-12-24T18:00+01:00", param, ctx)
-        return moment
+            return read_moment(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()

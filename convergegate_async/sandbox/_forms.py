@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import attrs
 
+from convergegate_async._core.moments import from_epoch
 from convergegate_async._core.operations import lives_long_enough
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, RefundRequest, rules
@@ -123,7 +123,7 @@ def _read_number(name: str, text: str) -> object:
         return None
     try:
         number = int(text)
-        return number if name == "amount" else datetime.fromtimestamp(number, UTC)
-    except (ValueError, OverflowError, OSError):
+        return number if name == "amount" else from_epoch(number)
+    except ValueError:
         reason = "must be an integer"
     raise InvalidFieldError(name, reason)

@@ -6,12 +6,12 @@ no reading to the rules.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import attrs
 
+from convergegate_async._core.moments import read_moment
 from convergegate_async._core.money import exponent_of
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
@@ -23,7 +23,6 @@ REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOT
 
 _MINOR = re.compile("[0-9]{1,16}")
 _MAJOR = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,16}))?")
-_EPOCH = re.compile("[0-9]{1,12}")
 
 
 def read_minor(field: str, value: object) -> int:
@@ -57,23 +56,17 @@ def read_words(value: object) -> object:
     return tuple(re.findall(r"[^ |]+", value)) if isinstance(value, str) else value
 
 
-def read_moment(field: str, value: object) -> object:
+def read_time(field: str, value: object) -> object:
     """Return the time that epoch seconds or ISO 8601 with a zone tell."""
     if type(value) is int:
         value = str(value)
     if not isinstance(value, str):
         return value
-    moment = None
     try:
-        if _EPOCH.fullmatch(value):
-            return datetime.fromtimestamp(int(value), UTC)
-        moment = datetime.fromisoformat(value)
-    except (ValueError, OverflowError, OSError):
-        pass
-    if moment is None or moment.utcoffset() is None:
+        return read_moment(value)
+    except ValueError:
         reason = "must be epoch seconds, or ISO 8601 with a time zone"
-        raise InvalidFieldError(field, reason)
-    return moment
+    raise InvalidFieldError(field, reason)
 
 
 def read_entries(field: str, value: object) -> dict[str, object]:

@@ -21,7 +21,7 @@ from .fields import (
     read_entries,
     read_major,
     read_minor,
-    read_moment,
+    read_time,
     read_words,
 )
 from .formats import (
@@ -329,7 +329,7 @@ class _RowReader:
             case "payment_method":
                 return read_words(value)
             case "expires_at":
-                return read_moment(name, value)
+                return read_time(name, value)
             case _:
                 return value
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async._core.money import exponent_of, spell_major
-from convergegate_async.bulk.tables.fields import read_major, read_moment, read_words
+from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
 from convergegate_async.bulk.tables.formats import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.rows import (
     Problem,
@@ -801,14 +801,14 @@ def test_words_stand_apart_by_spaces_or_bars(cell: str) -> None:
 )
 def test_times_are_epoch_seconds_or_iso(cell: object) -> None:
     """All of them are the same moment."""
-    assert read_moment("expires_at", cell) == datetime(2025, 12, 24, 17, tzinfo=UTC)
+    assert read_time("expires_at", cell) == datetime(2025, 12, 24, 17, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("cell", ["tomorrow", "2025-12-24", "999999999999", -1])
 def test_other_times_are_refused(cell: object) -> None:
     """A time without a zone is not a moment."""
     with pytest.raises(InvalidFieldError):
-        read_moment("expires_at", cell)
+        read_time("expires_at", cell)
 
 
 def test_nothing_tells_personal_data(inbox: Inbox) -> None:
