@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -42,9 +43,29 @@ def decode_plainly(body: bytes) -> object:
         ValueError: It is not strict JSON.
         RecursionError: It is nested too deep.
     """
-    value: object = _JSON.decode(body.decode("utf-8"))
+    return _decode(_JSON, body)
+
+
+def decode_exactly(body: bytes) -> object:
+    """Read a document as `decode_plainly` does, with fractions as `Decimal`.
+
+    Raises:
+        RepeatedNameError: An object in it gives a name twice.
+        ValueError: It is not strict JSON.
+        ArithmeticError: A number is beyond every `Decimal`.
+        RecursionError: It is nested too deep.
+    """
+    return _decode(_EXACT_JSON, body)
+
+
+class RepeatedNameError(ValueError):
+    """An object gives a name twice, and nobody knows which value is meant."""
+
+
+def _decode(parser: json.JSONDecoder, body: bytes) -> object:
+    value: object = parser.decode(body.decode("utf-8"))
     if rb"\u" in body and _SURROGATE_ESCAPE.search(body):
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
     return value
 
 
@@ -101,4 +122,15 @@ def _finite(number: str) -> float:
     return value
 
 
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        message = "gives a name twice"
+        raise RepeatedNameError(message)
+    return members
+
+
 _JSON = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_EXACT_JSON = json.JSONDecoder(
+    parse_constant=_refuse, parse_float=Decimal, object_pairs_hook=_once_each
+)

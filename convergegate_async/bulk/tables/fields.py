@@ -11,12 +11,11 @@ from typing import Any
 
 import attrs
 
+from convergegate_async._core.documents import decode_exactly
 from convergegate_async._core.moments import read_moment
 from convergegate_async._core.money import exponent_of
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
-
-from .formats import decode_object
 
 FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]
@@ -74,7 +73,7 @@ def read_entries(field: str, value: object) -> dict[str, object]:
     entries = value
     if isinstance(value, str):
         try:
-            entries = decode_object(value.encode())
+            entries = decode_exactly(value.encode())
         except (ValueError, ArithmeticError, RecursionError):
             entries = None
     if not isinstance(entries, Mapping):

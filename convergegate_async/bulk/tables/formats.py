@@ -9,12 +9,10 @@ read without it. Apostrophes that were there before count, so every text survive
 import codecs
 import csv
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
+from convergegate_async._core.documents import RepeatedNameError, decode_exactly
 from convergegate_async.errors import ConfigurationError
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
@@ -252,12 +251,6 @@ def _read_row(columns: list[str], row: _CsvRow) -> TableRow:
 
 # -- JSONL -------------------------------------------------------------------------
 
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD]")
-
-
-class _NotAnObjectError(ValueError):
-    pass
-
 
 def _read_jsonl(file: BinaryIO, _: Check) -> Iterator[TableRow]:
     number = 0
@@ -276,47 +269,16 @@ def _read_jsonl(file: BinaryIO, _: Check) -> Iterator[TableRow]:
 
 def _read_object(number: int, line: bytes) -> TableRow:
     try:
-        return TableRow(line=number, cells=decode_object(line))
-    except _NotAnObjectError as error:
+        value = decode_exactly(line)
+        if isinstance(value, dict):
+            return TableRow(line=number, cells=value)
+        fault = "is not a JSON object"
+    except RepeatedNameError as error:
         fault = str(error)
     except (ValueError, ArithmeticError, RecursionError):
         fault = "is not strict JSON in UTF-8"
     text = line.decode("utf-8", "surrogateescape")
     return TableRow(line=number, cells={UNREAD: text}, fault=fault)
-
-
-def decode_object(line: bytes) -> dict[str, object]:
-    """Read one strict JSON object in UTF-8, with fractions as `Decimal`.
-
-    Raises:
-        ValueError: It is something else, or gives a name twice.
-        ArithmeticError: A number is beyond every `Decimal`.
-        RecursionError: It is nested too deep.
-    """
-    value: object = _JSON.decode(line.decode("utf-8"))
-    if not isinstance(value, dict):
-        message = "is not a JSON object"
-        raise _NotAnObjectError(message)
-    if _SURROGATE_ESCAPE.search(line):
-        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
-    return value
-
-
-def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        message = "gives a name twice"
-        raise _NotAnObjectError(message)
-    return members
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-_JSON = json.JSONDecoder(
-    object_pairs_hook=_once_each, parse_float=Decimal, parse_constant=_refuse
-)
 
 
 # -- Parquet -----------------------------------------------------------------------
