@@ -6,6 +6,7 @@ from .jobs.reconcile import reconcile, session_ids_in
 from .jobs.reports import dead_letters, every_row, result_of
 from .jobs.rules import OnUnknown, ResumeRules
 from .journal.journal import Journal, JournalError, State
+from .journal.records import JobHeader
 from .sending.create_many import create_many
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .tables.rows import (
@@ -23,6 +24,7 @@ __all__ = [
     "Created",
     "DeadLetter",
     "Job",
+    "JobHeader",
     "Journal",
     "JournalError",
     "NotSent",

@@ -1,7 +1,6 @@
 """``convergegate bulk``: jobs that open a session for every row of a file."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import click
 
 from convergegate_async.errors import ConfigurationError
 
-from ._gateway import read_api_key
+from ._gateway import Gateway, gateway_options
 
 if TYPE_CHECKING:
     from convergegate_async.bulk import TableOptions
@@ -23,24 +22,12 @@ _directory = click.option(
     default=Path(),
     help="Where jobs are kept. [default: here]",
 )
-_base_url = click.option(
-    "--base-url", help="The gateway's address. [default: CONVERGEGATE_BASE_URL]"
-)
-_api_key_file = click.option(
-    "--api-key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
-)
 _job = click.argument("job")
 _format = click.option(
     "--format",
     type=click.Choice(["csv", "jsonl", "parquet"]),
     help="Of the file. [default: by its name]",
 )
-
-
-def _gateway(command: Callable[..., None]) -> Callable[..., None]:
-    return _directory(_base_url(_api_key_file(command)))
 
 
 @click.group()
@@ -91,8 +78,9 @@ def bulk() -> None:
 )
 @click.option("--skip-validation", is_flag=True, help="Check rows on the way only.")
 @click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
-@_gateway
-def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+@_directory
+@gateway_options
+def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Open a session for every row of SOURCE (CSV, JSONL, Parquet; - is stdin).
 
     All rows are checked before the first is sent. The journal, JOB.journal, knows what
@@ -114,7 +102,6 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
         raise click.UsageError(message)
     folder = JobFolder(job, options.pop("directory"))
     folder.require_new()
-    gateway = _open_gateway(options)
     path = source
     if source == "-":
         path, options["format"] = folder.spool(), options["format"] or "csv"
@@ -131,38 +118,38 @@ def run(source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click
 @bulk.command()
 @_job
 @click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
-@_gateway
+@_directory
+@gateway_options
 @click.option(
     "--on-unknown",
     type=click.Choice(["report", "repeat"]),
     help="Otherwise than the job was begun with.",
 )
 def resume(
+    gateway: Gateway,
     job: str,
     directory: Path,
     dask: str | None,
     on_unknown: str | None,
-    **options: Any,  # noqa: ANN401 -- click has read them
 ) -> None:
     """Go on with a job that was interrupted or killed."""
     from . import _jobs
     from ._job_folder import JobFolder
 
     folder = JobFolder(job, directory)
-    gateway = _open_gateway(options)
     raise SystemExit(_jobs.go_on(folder, gateway, on_unknown=on_unknown, dask=dask))
 
 
 @bulk.command("retry-failed")
 @_job
-@_gateway
-def retry_failed(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+@_directory
+@gateway_options
+def retry_failed(gateway: Gateway, job: str, directory: Path) -> None:
     """Send the rows again that the gateway rejected."""
     from . import _jobs
     from ._job_folder import JobFolder
 
     folder = JobFolder(job, directory)
-    gateway = _open_gateway(options)
     raise SystemExit(_jobs.go_on(folder, gateway, retries_failed=True))
 
 
@@ -229,24 +216,18 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Webhook bodies, one JSON object a line.",
 )
-@_gateway
-def reconcile(job: str, directory: Path, events: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+@_directory
+@gateway_options
+def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> None:
     """Find the sessions of unknown rows by the webhooks that announced them."""
     from . import _jobs
     from ._job_folder import JobFolder
 
     folder = JobFolder(job, directory)
-    reconciled, left = _jobs.reconcile_with_events(
-        folder, _open_gateway(options), events
-    )
+    reconciled, left = _jobs.reconcile_with_events(folder, gateway, events)
     click.echo(f"{reconciled:,} rows reconciled, {left:,} still unknown.", err=True)
     if left:
         raise SystemExit(5)
-
-
-def _open_gateway(options: dict[str, Any]) -> dict[str, str | None]:
-    key = read_api_key(options.pop("api_key_file"))
-    return {"api_key": key, "base_url": options.pop("base_url")}
 
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:

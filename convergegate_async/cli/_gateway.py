@@ -12,7 +12,10 @@ import click
 from convergegate_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from convergegate_async import CheckoutSessionFactory
+    from convergegate_async.factory import FactoryOptions
 
 T = TypeVar("T")
 
@@ -21,64 +24,41 @@ OUTPUTS = ("table", "json", "id")
 
 @attrs.frozen
 class Gateway:
-    """Which gateway to call, and how to show its answer."""
+    """Which gateway to call, and as whom; `None` is what the environment says."""
 
     base_url: str | None
-    api_key_file: Path | None
+    api_key: str | None = attrs.field(repr=False)
+
+    def factory(self, **options: "Unpack[FactoryOptions]") -> "CheckoutSessionFactory":
+        """Return an unopened factory that calls it."""
+        from convergegate_async import CheckoutSessionFactory
+
+        return CheckoutSessionFactory.from_env(
+            api_key=self.api_key, base_url=self.base_url, **options
+        )
+
+
+@attrs.frozen
+class OneCall(Gateway):
+    """A call to make, and how to show its answer."""
+
     timeout: float | None
     output: str
 
     def ask(self, call: "Callable[[CheckoutSessionFactory], Awaitable[T]]") -> T:
-        """Make one call over a factory of its own."""
+        """Make the call over a factory of its own."""
         import asyncio
 
-        from convergegate_async import CheckoutSessionFactory
-
         async def run() -> T:
-            factory = CheckoutSessionFactory.from_env(
-                api_key=read_api_key(self.api_key_file), base_url=self.base_url
-            )
-            async with factory:
+            async with self.factory() as factory:
                 return await call(factory)
 
         return asyncio.run(run())
 
 
-def gateway_options(
-    command: Callable[..., T], *, default_timeout: int = 30
-) -> Callable[..., T]:
-    """Add the options of a call to *command*, handed over as one `Gateway`."""
-
-    @click.option(
-        "--base-url", help="The gateway's address. [default: CONVERGEGATE_BASE_URL]"
-    )
-    @click.option(
-        "--api-key-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
-    )
-    @click.option(
-        "--timeout",
-        type=float,
-        help=f"Deadline of the call in seconds. [default: {default_timeout}]",
-    )
-    @click.option(
-        "--output",
-        type=click.Choice(OUTPUTS),
-        default="table",
-        show_default=True,
-        help="How to print the answer.",
-    )
-    @functools.wraps(command)
-    def wrapped(**options: Any) -> T:  # noqa: ANN401 -- click has read them
-        names = [field.name for field in attrs.fields(Gateway)]
-        gateway = Gateway(**{name: options.pop(name) for name in names})
-        return command(gateway, **options)
-
-    return wrapped
-
-
-def read_api_key(path: Path | None) -> str | None:
+def read_api_key(
+    _context: click.Context, _option: click.Parameter, path: Path | None
+) -> str | None:
     """Return the API key that a file holds, if there is one.
 
     Raises:
@@ -93,3 +73,52 @@ def read_api_key(path: Path | None) -> str | None:
         return key
     message = f"{path} holds no API key that can be read"
     raise ConfigurationError(message)
+
+
+api_key_option = click.option(
+    "--api-key-file",
+    "api_key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=read_api_key,
+    help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
+)
+_base_url_option = click.option(
+    "--base-url", help="The gateway's address. [default: CONVERGEGATE_BASE_URL]"
+)
+
+
+def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options of a gateway to *command*, handed over as one `Gateway`."""
+    return _base_url_option(api_key_option(_gathered(Gateway, command)))
+
+
+def call_options(
+    command: Callable[..., T], *, default_timeout: int = 30
+) -> Callable[..., T]:
+    """Add the options of a call to *command*, handed over as one `OneCall`."""
+    timeout = click.option(
+        "--timeout",
+        type=float,
+        help=f"Deadline of the call in seconds. [default: {default_timeout}]",
+    )
+    output = click.option(
+        "--output",
+        type=click.Choice(OUTPUTS),
+        default="table",
+        show_default=True,
+        help="How to print the answer.",
+    )
+    gathered = timeout(output(_gathered(OneCall, command)))
+    return _base_url_option(api_key_option(gathered))
+
+
+def _gathered(kind: type[Gateway], command: Callable[..., T]) -> Callable[..., T]:
+    """Have *command* called with one *kind* in the place of the options it holds."""
+    names = [field.name for field in attrs.fields(kind)]
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> T:  # noqa: ANN401 -- click has read them
+        gateway = kind(**{name: options.pop(name) for name in names})
+        return command(gateway, **options)
+
+    return wrapped

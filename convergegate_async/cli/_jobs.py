@@ -17,6 +17,7 @@ from convergegate_async import CheckoutSessionFactory, PoolLimits
 from convergegate_async._core.settings import API_KEY_VARIABLE
 from convergegate_async.bulk import (
     Job,
+    JobHeader,
     Journal,
     OnUnknown,
     ResumeRules,
@@ -37,6 +38,7 @@ from convergegate_async.bulk import (
 )
 from convergegate_async.errors import ConfigurationError
 
+from ._gateway import Gateway
 from ._job_folder import JobFolder
 from ._progress import Display
 from ._until import on_interrupt
@@ -62,7 +64,7 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
     folder: JobFolder,
     source: str,
     table_options: TableOptions,
-    gateway: dict[str, str | None],
+    gateway: Gateway,
     *,
     on_unknown: str,
     keys_honoured: bool,
@@ -94,7 +96,7 @@ def begin(  # noqa: PLR0913 -- each is an option of the command
 
 def go_on(
     folder: JobFolder,
-    gateway: dict[str, str | None],
+    gateway: Gateway,
     *,
     retries_failed: bool = False,
     on_unknown: str | None = None,
@@ -110,7 +112,7 @@ def go_on(
             keys_honoured=header.keys_honoured,
             retries_failed=retries_failed,
         )
-        gateway = {**gateway, "base_url": gateway["base_url"] or header.base_url}
+        gateway = _of_job(gateway, header)
         factory = _factory(rules, gateway, options["concurrency"])
         return _run(folder, journal, rules, factory, runner)
 
@@ -178,12 +180,12 @@ async def _send(
     return job.tally, interrupted
 
 
-def _runner(address: str, gateway: dict[str, str | None]) -> "Runner":
+def _runner(address: str, gateway: Gateway) -> "Runner":
     from convergegate_async.runners import DaskRunner
 
-    if gateway["api_key"] is not None:
+    if gateway.api_key is not None:
         # Workers of this machine read the key where this process could have.
-        os.environ[API_KEY_VARIABLE] = gateway["api_key"]
+        os.environ[API_KEY_VARIABLE] = gateway.api_key
     return DaskRunner(address)
 
 
@@ -274,15 +276,14 @@ async def _next(items: AsyncIterator[T]) -> T | None:
 
 
 def reconcile_with_events(
-    folder: JobFolder, gateway: dict[str, str | None], events: Path
+    folder: JobFolder, gateway: Gateway, events: Path
 ) -> tuple[int, int]:
     """Reconcile unknown rows with webhooks; return how many were, and are not."""
 
     async def look(journal: Journal) -> tuple[int, int]:
         header = journal.header
         options = json.loads(header.options)
-        base_url = gateway["base_url"] or header.base_url
-        factory = _factory(ResumeRules(), {**gateway, "base_url": base_url}, 1)
+        factory = _factory(ResumeRules(), _of_job(gateway, header), 1)
         rows = read_table(
             header.source, _table_options(options), format=options["format"]
         )
@@ -296,15 +297,15 @@ def reconcile_with_events(
 
 
 def _factory(
-    rules: ResumeRules, gateway: dict[str, str | None], concurrency: int
+    rules: ResumeRules, gateway: Gateway, concurrency: int
 ) -> CheckoutSessionFactory:
     limit = max(PoolLimits().limit, concurrency)
-    return CheckoutSessionFactory.from_env(
-        api_key=gateway["api_key"],
-        base_url=gateway["base_url"],
-        retry=rules.policy(),
-        pool=PoolLimits(limit=limit),
-    )
+    return gateway.factory(retry=rules.policy(), pool=PoolLimits(limit=limit))
+
+
+def _of_job(gateway: Gateway, header: JobHeader) -> Gateway:
+    """Return the gateway that the job was begun with, unless another is asked for."""
+    return attrs.evolve(gateway, base_url=gateway.base_url or header.base_url)
 
 
 def _table_options(options: dict[str, Any]) -> TableOptions:

@@ -7,7 +7,7 @@ import click
 
 from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
 
-from ._gateway import Gateway, gateway_options
+from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
 from ._show import show
 
@@ -17,8 +17,8 @@ EXPIRED = 4  # exit code: the gateway's answer is no
 
 @click.command()
 @click.argument("session_id")
-@gateway_options
-def pay(gateway: Gateway, session_id: str) -> None:
+@call_options
+def pay(gateway: OneCall, session_id: str) -> None:
     """Pay a session with a BLIK code.
 
     The six digits are asked for, or read from stdin: never given as an argument, which
@@ -39,8 +39,8 @@ def pay(gateway: Gateway, session_id: str) -> None:
 
 @click.command()
 @click.argument("session_id")
-@partial(gateway_options, default_timeout=PATIENCE)
-def wait(gateway: Gateway, session_id: str) -> None:
+@partial(call_options, default_timeout=PATIENCE)
+def wait(gateway: OneCall, session_id: str) -> None:
     """Wait until a session is completed (exit code 0) or expired (4).
 
     Customers take 40 to 90 seconds to confirm.
@@ -71,9 +71,9 @@ def wait(gateway: Gateway, session_id: str) -> None:
     help="A text of your own; may be repeated.",
 )
 @click.option("--idempotency-key", help="One key per refund. [default: a random one]")
-@gateway_options
+@call_options
 def refund(  # noqa: PLR0913 -- the command's options
-    gateway: Gateway,
+    gateway: OneCall,
     *,
     session_id: str,
     amount: int | None,

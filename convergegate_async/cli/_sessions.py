@@ -8,7 +8,7 @@ import click
 from convergegate_async._core.moments import read_moment
 from convergegate_async.models import CheckoutSessionRequest
 
-from ._gateway import Gateway, gateway_options
+from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
 from ._show import show
 
@@ -55,8 +55,8 @@ class _Moment(click.ParamType[datetime]):
     help="A text of your own; may be repeated.",
 )
 @click.option("--idempotency-key", help="One key per purchase. [default: a random one]")
-@gateway_options
-def create(gateway: Gateway, idempotency_key: str | None, **fields: Any) -> None:  # noqa: ANN401 -- click has read them, the request checks them
+@call_options
+def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> None:  # noqa: ANN401 -- click has read them, the request checks them
     """Open a checkout session."""
     fields["payment_method"] = fields["payment_method"] or None
     request = CheckoutSessionRequest(**fields)
@@ -77,8 +77,8 @@ def create(gateway: Gateway, idempotency_key: str | None, **fields: Any) -> None
 
 @click.command()
 @click.argument("session_id")
-@gateway_options
-def get(gateway: Gateway, session_id: str) -> None:
+@call_options
+def get(gateway: OneCall, session_id: str) -> None:
     """Look at a checkout session."""
     session = gateway.ask(
         lambda factory: factory.retrieve(session_id, timeout=gateway.timeout)

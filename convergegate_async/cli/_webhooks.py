@@ -5,16 +5,14 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType
 
-from ._gateway import read_api_key
+from ._gateway import api_key_option
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,28 +21,18 @@ if TYPE_CHECKING:
 
 REFUSED, UNANSWERED = 4, 5  # exit codes
 
-C = TypeVar("C", bound=Callable[..., Any])
-
 
 @click.group()
 def webhooks() -> None:
     """Receive, check and send webhooks, all on this machine."""
 
 
-def _key_option(command: C) -> C:
-    return click.option(
-        "--api-key-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
-    )(command)
-
-
 @webhooks.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]"
 )
-@_key_option
-def listen(port: int, api_key_file: Path | None) -> None:
+@api_key_option
+def listen(port: int, api_key: str | None) -> None:
     """Receive webhooks on 127.0.0.1, and print what they tell, until Ctrl-C.
 
     The address on stdout is the notification_url to open sessions with.
@@ -54,7 +42,7 @@ def listen(port: int, api_key_file: Path | None) -> None:
 
     from ._until import run_until_interrupted
 
-    verifier = WebhookVerifier(_secret(api_key_file))
+    verifier = WebhookVerifier(_secret(api_key))
 
     async def serve(stop: "asyncio.Event") -> None:
         async with WebhookListener(verifier, _print_delivery, port) as listener:
@@ -82,21 +70,19 @@ def _print_delivery(delivery: "ReceivedWebhook") -> None:
 @click.option("--timestamp", required=True, help="The Sec-Timestamp header.")
 @click.option("--signature", required=True, help="The Sec-Signature header.")
 @click.option("--any-age", is_flag=True, help="Do not look at the age.")
-@_key_option
+@api_key_option
 def verify(
     *,
     body: BinaryIO,
     timestamp: str,
     signature: str,
     any_age: bool,
-    api_key_file: Path | None,
+    api_key: str | None,
 ) -> None:
     """Check a delivery: its BODY in a file (- for stdin), and its two headers."""
     from convergegate_async.webhooks import WebhookVerifier
 
-    verifier = WebhookVerifier(
-        _secret(api_key_file), tolerance=None if any_age else 300
-    )
+    verifier = WebhookVerifier(_secret(api_key), tolerance=None if any_age else 300)
     headers = {"Sec-Timestamp": timestamp, "Sec-Signature": signature}
     event = verifier.verify(body.read(), headers)
     click.echo(json.dumps(dict(event.raw), ensure_ascii=False, indent=2))
@@ -114,7 +100,7 @@ def verify(
 @click.option("--session-id", default="AW-kLcRRC5P8U68CYe0kVA", show_default=True)
 @click.option("--refund-id", help="[default: made up, for events of refunds]")
 @click.option("--event-id", help="[default: a new one]")
-@_key_option
+@api_key_option
 def send(  # noqa: PLR0913 -- the command's options
     *,
     url: str,
@@ -122,7 +108,7 @@ def send(  # noqa: PLR0913 -- the command's options
     session_id: str,
     refund_id: str | None,
     event_id: str | None,
-    api_key_file: Path | None,
+    api_key: str | None,
 ) -> None:
     """Send a signed test event to URL, as the gateway would.
 
@@ -148,7 +134,7 @@ def send(  # noqa: PLR0913 -- the command's options
         "data": data,
     }
     body = json.dumps(event).encode()
-    headers = sign(body, secret=_secret(api_key_file), timestamp=now)
+    headers = sign(body, secret=_secret(api_key), timestamp=now)
     status = asyncio.run(post_webhook(url, body, headers))
     click.echo(f"--> {kind} [{event['id']}]", err=True)
     click.echo("no answer" if status is None else status)
@@ -158,8 +144,8 @@ def send(  # noqa: PLR0913 -- the command's options
         sys.exit(REFUSED)
 
 
-def _secret(api_key_file: Path | None) -> str:
-    key = read_api_key(api_key_file) or os.environ.get("CONVERGEGATE_API_KEY", "")
+def _secret(api_key: str | None) -> str:
+    key = api_key or os.environ.get("CONVERGEGATE_API_KEY", "")
     if not key:
         message = "set the environment variable CONVERGEGATE_API_KEY"
         raise ConfigurationError(message)

@@ -300,7 +300,7 @@ def test_two_resumers_do_not_work_on_one_job(
     bulk: Run, tmp_path: Path, gateway: dict[str, str]
 ) -> None:
     """H9: the second hears that another process is at it, and sends nothing."""
-    (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
+    (tmp_path / "orders.csv").write_text(text(5_000), encoding="utf-8")
     arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
     with start(tmp_path, gateway, *arguments) as process:
         wait_for_rows(tmp_path)
