@@ -21,13 +21,8 @@ from tempfile import TemporaryDirectory
 import attrs
 from calls import table
 
-from convergegate_async.bulk.journal.journal import (
-    Intent,
-    JobHeader,
-    Journal,
-    RowResult,
-    State,
-)
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import Intent, JobHeader, RowResult, State
 
 RECORD = JobHeader(
     job="benchmark",

@@ -5,18 +5,12 @@ from .jobs.progress import Tally
 from .jobs.reconcile import reconcile, session_ids_in
 from .jobs.reports import dead_letters, every_row, result_of
 from .jobs.rules import OnUnknown, ResumeRules
-from .journal.journal import Journal, JournalError, State
-from .journal.records import JobHeader
+from .journal.journal import Journal
+from .journal.records import JobHeader, JournalError, State
 from .sending.create_many import create_many
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
-from .tables.rows import (
-    Problem,
-    Row,
-    SourceError,
-    TableOptions,
-    guess_format,
-    read_table,
-)
+from .tables.formats import SourceError, guess_format
+from .tables.rows import Problem, Row, TableOptions, read_table
 from .tables.validation import check
 from .tables.writers import DeadLetter, write_dead_letters, write_results
 

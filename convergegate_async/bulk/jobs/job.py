@@ -19,10 +19,10 @@ import attrs
 from convergegate_async._core.codec import encode_form
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async._version import __version__
-from convergegate_async.bulk.journal.journal import (
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import (
     Intent,
     JobHeader,
-    Journal,
     JournalError,
     JournalRow,
     RowResult,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
-from convergegate_async.bulk.journal.journal import Journal, RowResult, State
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import RowResult, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory

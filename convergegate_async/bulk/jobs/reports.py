@@ -5,7 +5,8 @@ from itertools import islice
 from typing import Any
 
 from convergegate_async._core.idempotency import derive_key
-from convergegate_async.bulk.journal.journal import Journal, JournalRow, State
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import DeadLetter
 

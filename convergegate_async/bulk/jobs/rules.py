@@ -5,7 +5,7 @@ from enum import Enum, StrEnum, auto
 
 import attrs
 
-from convergegate_async.bulk.journal.journal import JournalRow, State
+from convergegate_async.bulk.journal.records import JournalRow, State
 from convergegate_async.policy import RetryPolicy
 
 KEY_WINDOW = 24 * 3600.0

@@ -29,16 +29,6 @@ from .records import (
     refusal,
 )
 
-__all__ = [
-    "Intent",
-    "JobHeader",
-    "Journal",
-    "JournalError",
-    "JournalRow",
-    "RowResult",
-    "State",
-]
-
 T = TypeVar("T")
 
 _GATHERING = 0.001

@@ -29,18 +29,8 @@ from .formats import (
     SourceError,
     TableRow,
     choose_format,
-    guess_format,
     read_table_rows,
 )
-
-__all__ = [
-    "Problem",
-    "Row",
-    "SourceError",
-    "TableOptions",
-    "guess_format",
-    "read_table",
-]
 
 Wrongs: TypeAlias = dict[str, str]
 """What is wrong with a row: reasons by column."""

@@ -35,7 +35,7 @@ from convergegate_async.bulk import (
     session_ids_in,
 )
 from convergegate_async.bulk.jobs.rules import KEY_WINDOW, Decision
-from convergegate_async.bulk.journal.journal import Intent, JournalRow, RowResult
+from convergegate_async.bulk.journal.records import Intent, JournalRow, RowResult
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 COLUMNS = (

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convergegate_async.bulk.journal.database import Database
-from convergegate_async.bulk.journal.journal import (
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import (
     Intent,
     JobHeader,
-    Journal,
     JournalError,
     JournalRow,
     RowResult,

@@ -19,15 +19,13 @@ from hypothesis import strategies as st
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async._core.money import exponent_of, spell_major
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
-from convergegate_async.bulk.tables.formats import escape_cell, unescape_cell
-from convergegate_async.bulk.tables.rows import (
-    Problem,
-    Row,
+from convergegate_async.bulk.tables.formats import (
     SourceError,
-    TableOptions,
+    escape_cell,
     guess_format,
-    read_table,
+    unescape_cell,
 )
+from convergegate_async.bulk.tables.rows import Problem, Row, TableOptions, read_table
 from convergegate_async.bulk.tables.validation import check
 from convergegate_async.errors import InvalidFieldError
 
