@@ -17,7 +17,7 @@ from .documents import decode_json, repeats_a_name
 from .echo import differing_fields
 from .operations import Operation
 from .settings import Settings
-from .verdicts import Finding, Ground, Verdict, judge_status
+from .verdicts import ErrorWords, Finding, Ground, Verdict, judge_status
 
 A = TypeVar("A", bound=Answer)
 
@@ -165,7 +165,7 @@ def _unreadable(call: CallInfo, reason: str, ground: Ground) -> Finding:
 
 # -- the error envelope -------------------------------------------------------------
 
-_WORDS = ("type", "message", "param", "decline_code", "charge_id")
+_WORDS = tuple(field.name for field in attrs.fields(ErrorWords))
 
 
 def _read_error(body: bytes, hidden: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
+
 from convergegate_async.errors import (
     ApiError,
     AuthenticationError,
@@ -150,7 +152,6 @@ def conclude(
     if all(finding.verdict is Verdict.NOT_SENT for finding in findings):
         return NotSentError(reason=last.reason, **about)
     answers = [finding for finding in findings if finding.http_status is not None]
-    reported = _reported(answers[-1]) if answers else {}
     doubtful = [finding for finding in findings if finding.verdict is Verdict.UNKNOWN]
     if not doubtful and operation.own_key and answers[-1].ground is Ground.CONFLICT:
         # The first attempt under this key may have been an earlier call's.
@@ -164,21 +165,21 @@ def conclude(
             phase=doubtful[-1].phase,
             session=session,
             **about,
-            **reported,
+            **(_reported(OutcomeUnknownError, answers[-1]) if answers else {}),
         )
     answer = answers[-1]
-    return _refusal(answer)(
-        reason=answer.reason,
-        decline_code=answer.decline_code,
-        charge_id=answer.charge_id,
-        **about,
-        **reported,
-    )
+    kind = _refusal(answer)
+    return kind(reason=answer.reason, **about, **_reported(kind, answer))
 
 
-def _reported(answer: Finding) -> dict[str, Any]:
-    names = ("http_status", "request_id", "retry_after", "type", "message", "param")
-    return {name: getattr(answer, name) for name in names}
+# The reason and the phase may be those of an earlier attempt.
+_ANSWERED = {field.name for field in attrs.fields(Finding)} - {"reason", "phase"}
+
+
+def _reported(kind: type[CallError], answer: Finding) -> dict[str, Any]:
+    """Return what *answer* says, as far as an error of this *kind* carries it."""
+    shared = {field.name for field in attrs.fields(kind)} & _ANSWERED
+    return {name: getattr(answer, name) for name in shared}
 
 
 def _refusal(answer: Finding) -> type[ApiError]:

@@ -97,7 +97,18 @@ class Failure:
 
 
 @attrs.frozen(kw_only=True)
-class Finding:
+class ErrorWords:
+    """What the gateway says of an error, in the fields of its envelope."""
+
+    type: str | None = None
+    message: str | None = None
+    param: str | None = None
+    decline_code: str | None = None
+    charge_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Finding(ErrorWords):
     """What a failed attempt showed, and on what ground it may be sent again.
 
     Attributes:
@@ -114,11 +125,6 @@ class Finding:
     http_status: int | None = None
     request_id: str | None = None
     retry_after: float | None = None
-    type: str | None = None
-    message: str | None = None
-    param: str | None = None
-    decline_code: str | None = None
-    charge_id: str | None = None
     mistrusted: int = 0
 
 
