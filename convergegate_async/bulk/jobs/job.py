@@ -25,12 +25,9 @@ from convergegate_async.bulk.journal.records import (
     JobHeader,
     JournalError,
     JournalRow,
-    RowResult,
-    State,
 )
 from convergegate_async.bulk.sending.create_many import create_or_error
 from convergegate_async.bulk.sending.outcomes import (
-    Created,
     NotSent,
     Rejected,
     RowOutcome,
@@ -47,11 +44,11 @@ from convergegate_async.runners import Runner
 from .chunks import Chunk, ChunkRow, work_on
 from .progress import Tally
 from .reports import in_chunks
+from .results import interrupted_result, outcome_result
 from .rules import Decision, ResumeRules
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0
-_MOST_SHOWN = 200  # characters
 
 
 def new_header(
@@ -255,7 +252,7 @@ class Job:
             case Decision.CHANGED:
                 self.tally.changed.append(row.row_id)
             case Decision.GIVE_UP:
-                await self._journal.complete(_given_up(row.row_id))
+                await self._journal.complete(interrupted_result(row.row_id))
                 self.tally.unknown += 1
         return None
 
@@ -284,7 +281,7 @@ class Job:
         )
         if wrong_key or isinstance(outcome, NotSent):
             return self._journal.forget(row_id)  # it is pending again
-        return self._journal.complete(_row_result(row_id, outcome))
+        return self._journal.complete(outcome_result(row_id, outcome))
 
     def _key(self, row_id: str) -> str:
         return derive_key(self._journal.header.job, row_id)
@@ -311,31 +308,6 @@ async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task
 def _broken(chunk: Sequence[Row | Problem]) -> int:
     """Count the rows that something is wrong with: each may have several problems."""
     return len({one.position for one in chunk if isinstance(one, Problem)})
-
-
-def _row_result(row_id: str, outcome: RowOutcome) -> RowResult:
-    if isinstance(outcome, Created):
-        session = outcome.session
-        return RowResult(
-            row_id=row_id, state=State.DONE, session_id=session.id, url=session.url
-        )
-    error = outcome.error
-    return RowResult(
-        row_id=row_id,
-        state=State.FAILED if isinstance(outcome, Rejected) else State.UNKNOWN,
-        http_status=getattr(error, "http_status", None),
-        code=type(error).__name__,
-        message=str(error)[:_MOST_SHOWN],
-    )
-
-
-def _given_up(row_id: str) -> RowResult:
-    return RowResult(
-        row_id=row_id,
-        state=State.UNKNOWN,
-        code="Interrupted",
-        message="the job was ended while the row was on its way",
-    )
 
 
 def require_same_home(header: JobHeader, factory: CheckoutSessionFactory) -> None:

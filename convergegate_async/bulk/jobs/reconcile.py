@@ -12,13 +12,14 @@ from pathlib import Path
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import RowResult, State
+from convergegate_async.bulk.journal.records import State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
 from .job import require_same_home
+from .results import session_result
 
 _MUST_MATCH = ("customer_email", "amount_subtotal")
 _ALL = 2**31  # rows
@@ -109,14 +110,7 @@ async def reconcile(
     for row_id, sessions in found.items():
         if len(sessions) == 1:
             (session,) = sessions
-            await journal.complete(
-                RowResult(
-                    row_id=row_id,
-                    state=State.DONE,
-                    session_id=session.id,
-                    url=session.url,
-                )
-            )
+            await journal.complete(session_result(row_id, session))
             reconciled += 1
     return reconciled, len(unknown) - reconciled
 
