@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from convergegate_async.errors import ConfigurationError
-from convergegate_async.models import EventType
+from convergegate_async.models import EventType, SessionStatus
 
 from ._gateway import api_key_option
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from convergegate_async.sandbox import ReceivedWebhook
 
 REFUSED, UNANSWERED = 4, 5  # exit codes
+SAMPLE_SESSION_ID = "AW-kLcRRC5P8U68CYe0kVA"  # those of the provider's pages
+SAMPLE_REFUND_ID = "kLcRRC5P8U68CYe0kVA"
+
+_STATUSES = {str(status): status for status in SessionStatus}
 
 
 @click.group()
@@ -97,7 +101,7 @@ def verify(
     default=str(EventType.SESSION_COMPLETED),
     show_default=True,
 )
-@click.option("--session-id", default="AW-kLcRRC5P8U68CYe0kVA", show_default=True)
+@click.option("--session-id", default=SAMPLE_SESSION_ID, show_default=True)
 @click.option("--refund-id", help="[default: made up, for events of refunds]")
 @click.option("--event-id", help="[default: a new one]")
 @api_key_option
@@ -116,27 +120,25 @@ def send(  # noqa: PLR0913 -- the command's options
     """
     import asyncio
 
-    from convergegate_async.sandbox import post_webhook
+    from convergegate_async.sandbox import BookedEvent, post_webhook
     from convergegate_async.webhooks import sign
 
     now = int(time.time())
-    data = {"session_id": session_id}
     noun, _, state = kind.partition(".")
-    if noun == "refund":
-        data["refund_id"] = refund_id or "kLcRRC5P8U68CYe0kVA"
-    else:
-        data["status"] = "open" if state == "created" else state
-    event = {
-        "id": event_id or f"evt_{secrets.token_hex(8)}",
-        "type": kind,
-        "version": "1",
-        "created_at": now,
-        "data": data,
-    }
-    body = json.dumps(event).encode()
+    is_refund = noun == "refund"
+    event = BookedEvent(
+        id=event_id or f"evt_{secrets.token_hex(8)}",
+        type=EventType(kind),
+        created_at=now,
+        url=url,
+        session_id=session_id,
+        status=None if is_refund else _STATUSES.get(state, SessionStatus.OPEN),
+        refund_id=(refund_id or SAMPLE_REFUND_ID) if is_refund else None,
+    )
+    body = json.dumps(event.as_json()).encode()
     headers = sign(body, secret=_secret(api_key), timestamp=now)
     status = asyncio.run(post_webhook(url, body, headers))
-    click.echo(f"--> {kind} [{event['id']}]", err=True)
+    click.echo(f"--> {kind} [{event.id}]", err=True)
     click.echo("no answer" if status is None else status)
     if status is None:
         sys.exit(UNANSWERED)

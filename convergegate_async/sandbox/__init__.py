@@ -4,7 +4,7 @@ It behaves as the provider's public pages say. What they leave open is assumed, 
 marked so in the code.
 """
 
-from ._book import CODES, BookedRefund, BookedSession, CodeFate
+from ._book import CODES, BookedEvent, BookedRefund, BookedSession, CodeFate
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
 from ._listener import ReceivedWebhook, WebhookListener, post_webhook
 from ._seen import SeenRequest
@@ -13,6 +13,7 @@ from ._webhook_sender import Delivery
 
 __all__ = [
     "CODES",
+    "BookedEvent",
     "BookedRefund",
     "BookedSession",
     "CodeFate",
