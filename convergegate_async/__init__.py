@@ -51,49 +51,8 @@ if TYPE_CHECKING:
     from .policy import PoolLimits, RetryPolicy, Timeouts
     from .webhooks import WebhookReceiver, WebhookVerifier, confirm, sign
 
-_HOMES = {
-    "_core.idempotency": ("derive_key",),
-    "errors": (
-        "ApiError",
-        "AuthenticationError",
-        "BadPayloadError",
-        "BadSignatureError",
-        "CallError",
-        "ConfigurationError",
-        "ConflictError",
-        "ConvergeGateError",
-        "DeclinedError",
-        "InvalidFieldError",
-        "InvalidRequestError",
-        "NotFoundError",
-        "NotSentError",
-        "Outcome",
-        "OutcomeUnknownError",
-        "PermissionDeniedError",
-        "RateLimitedError",
-        "ServerError",
-        "StaleWebhookError",
-        "WaitTimeoutError",
-        "WebhookError",
-    ),
-    "factory": ("CheckoutSessionFactory",),
-    "models": (
-        "CallInfo",
-        "CheckoutSession",
-        "CheckoutSessionRequest",
-        "EventType",
-        "PaymentMethod",
-        "Refund",
-        "RefundReason",
-        "RefundRequest",
-        "RefundStatus",
-        "SessionStatus",
-        "WebhookEvent",
-    ),
-    "policy": ("PoolLimits", "RetryPolicy", "Timeouts"),
-    "webhooks": ("WebhookReceiver", "WebhookVerifier", "confirm", "sign"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOMES = ("errors", "policy", "models", "_core.idempotency", "factory", "webhooks")
+"""Where public names are looked up, the cheapest import first."""
 
 __all__ = [
     "ApiError",
@@ -144,12 +103,13 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker shall see typos
 
     def __getattr__(name: str) -> object:
-        if name not in _HOME_OF:
-            message = f"module {__name__!r} has no attribute {name!r}"
-            raise AttributeError(message)
-        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
+        for home in _HOMES if name in __all__ else ():
+            module = import_module(f"{__name__}.{home}")
+            if hasattr(module, name):
+                value = globals()[name] = getattr(module, name)
+                return value
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
 
 
 def __dir__() -> list[str]:
