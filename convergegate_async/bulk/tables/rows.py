@@ -76,42 +76,45 @@ class TableOptions:
 
 
 @attrs.frozen(kw_only=True)
-class Row:
-    """A session to create.
+class _InputRow:
+    """What is known of a row, good or bad.
 
     Attributes:
         position: Which row of the input it is, from 1.
         line: Where it begins in the file, from 1; the position in Parquet.
-        row_id: The caller's name of the row, in Unicode's composed form (NFC).
         raw: The row as read, for the dead-letter file.
     """
 
     position: int
     line: int
-    row_id: str
-    request: CheckoutSessionRequest = attrs.field(repr=False)
     raw: Mapping[str, object] = attrs.field(repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)
-class Problem:
+class Row(_InputRow):
+    """A session to create.
+
+    Attributes:
+        row_id: The caller's name of the row, in Unicode's composed form (NFC).
+    """
+
+    row_id: str
+    request: CheckoutSessionRequest = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Problem(_InputRow):
     """One thing that is wrong with a row; a row may have several.
 
     Attributes:
-        position: Which row of the input it is, from 1.
-        line: Where it begins in the file, from 1; the position in Parquet.
         row_id: The row's id, where it could be read.
         column: The column that holds or lacks the value; `None` for the whole row.
         reason: What is wrong, without the value.
-        raw: The row as read, for the dead-letter file.
     """
 
-    position: int
-    line: int
     row_id: str | None
     column: str | None
     reason: str
-    raw: Mapping[str, object] = attrs.field(repr=False, hash=False)
 
     def __str__(self) -> str:
         column = "" if self.column is None else f", column {_shown(self.column)}"
