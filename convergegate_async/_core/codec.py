@@ -239,9 +239,8 @@ def _moment(raw: object, _: object) -> datetime:
     try:
         return datetime.fromtimestamp(raw, UTC)
     except (OverflowError, OSError):
-        pass
-    message = "outside of the calendar"
-    raise ValueError(message)
+        message = "outside of the calendar"
+        raise ValueError(message) from None
 
 
 def _is_mapping(kind: object) -> bool:

@@ -58,10 +58,8 @@ class JobFolder:
         try:
             descriptor = os.open(path, flags, 0o600)
         except FileExistsError:
-            descriptor = -1
-        if descriptor < 0:
             message = f"{path} exists: move it, or choose another name for the job"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message) from None
         with os.fdopen(descriptor, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         return str(path)

@@ -260,9 +260,8 @@ def export(folder: JobFolder, *, output: str, format: str | None, order: str) ->
         try:
             return write_results(output, results, format=format)
         except OSError as error:
-            reason = error.strerror
-    message = f"{output} cannot be written: {reason}"
-    raise ConfigurationError(message)
+            message = f"{output} cannot be written: {error.strerror}"
+            raise ConfigurationError(message) from None
 
 
 def _drawn(loop: asyncio.Runner, items: AsyncIterator[T]) -> Iterator[T]:

@@ -177,9 +177,8 @@ def read_fault(text: str) -> Fault:
         values = {name: readers[name](value) for name, value in options.items()}
         return Fault(FaultKind(kind), **values)
     except (KeyError, ValueError):
-        pass
-    message = (
-        f"{text!r} is no fault: use KIND or KIND:NAME=VALUE,… with a kind of "
-        f"{', '.join(FaultKind)} and names of {', '.join(readers)}"
-    )
-    raise ConfigurationError(message)
+        message = (
+            f"{text!r} is no fault: use KIND or KIND:NAME=VALUE,… with a kind of "
+            f"{', '.join(FaultKind)} and names of {', '.join(readers)}"
+        )
+        raise ConfigurationError(message) from None

@@ -88,9 +88,8 @@ def _parse(body: bytes) -> list[tuple[str, str]]:
             strict_parsing=bool(body),
             errors="strict",
         )
-    except ValueError:
-        pass
-    field, reason = "body", "must be application/x-www-form-urlencoded in UTF-8"
+    except ValueError:  # it holds what the customer typed
+        field, reason = "body", "must be application/x-www-form-urlencoded in UTF-8"
     raise InvalidFieldError(field, reason)
 
 
@@ -126,4 +125,4 @@ def _read_number(name: str, text: str) -> object:
         return number if name == "amount" else from_epoch(number)
     except ValueError:
         reason = "must be an integer"
-    raise InvalidFieldError(name, reason)
+        raise InvalidFieldError(name, reason) from None

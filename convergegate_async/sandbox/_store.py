@@ -36,7 +36,6 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        problem = None
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._file = sqlite3.connect(path, timeout=0.2)
@@ -44,9 +43,7 @@ class Store:
             self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._file.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            problem = str(error)
-        if problem is not None:
-            raise ConfigurationError(_cannot_keep(path, problem))
+            raise ConfigurationError(_cannot_keep(path, str(error))) from None
         self._path = path
 
     def load(self, book: Book, base_url: str) -> None:
@@ -59,6 +56,7 @@ class Store:
         try:
             self._load(book, base_url)
         except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+            # Not the error itself: it may hold what customers typed.
             problem = f"it holds something else ({type(error).__name__})"
         if problem is not None:
             raise ConfigurationError(_cannot_keep(self._path, problem))

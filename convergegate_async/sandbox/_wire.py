@@ -27,15 +27,12 @@ async def listen(app: web.Application, port: int) -> tuple[web.AppRunner, str]:
         app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
     )
     await runner.setup()
-    reason = None
     try:
         await web.TCPSite(runner, _HOST, port, backlog=1024).start()
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-    if reason is not None:
         await runner.cleanup()
-        message = f"cannot listen on port {port}: {reason}"
-        raise ConfigurationError(message)
+        message = f"cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+        raise ConfigurationError(message) from None
     host, taken = runner.addresses[0][:2]
     return runner, f"http://{host}:{taken}"
 

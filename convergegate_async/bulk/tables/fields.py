@@ -65,7 +65,7 @@ def read_time(field: str, value: object) -> object:
         return read_moment(value)
     except ValueError:
         reason = "must be epoch seconds, or ISO 8601 with a time zone"
-    raise InvalidFieldError(field, reason)
+        raise InvalidFieldError(field, reason) from None
 
 
 def read_entries(field: str, value: object) -> dict[str, object]:

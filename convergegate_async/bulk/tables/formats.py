@@ -313,11 +313,9 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         file = Path(path).open("rb")  # noqa: SIM115 -- closed below
     except (OSError, ValueError) as error:
         message = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-    else:
-        with file:
-            yield file
-        return
-    raise SourceError(message)
+        raise SourceError(message) from None
+    with file:
+        yield file
 
 
 def _known_formats() -> str:
