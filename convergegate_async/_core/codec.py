@@ -36,7 +36,7 @@ Plan: TypeAlias = tuple[Reader, tuple[tuple[str, str | None, Any, Hook[object]],
 
 _PLAIN = (str, int, bool)
 
-# Both spellings occur in the provider's own samples (API contract 1.12, 1 to 3).
+# Both spellings occur in the provider's own samples and field tables.
 _OTHER_SPELLINGS = {
     "amount_subtotal": "amount_sub_total",
     "expires_at": "expire_at",
@@ -52,7 +52,8 @@ def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
     """Return the names and texts that *request* puts on the wire, in their order.
 
     A hash is spelled ``metadata[key]``, a list as one bare pair an item, a time as
-    whole epoch seconds; what is unset is left out (API contract 1.8).
+    whole epoch seconds; what is unset is left out (DESIGN.md, *What is
+    assumed of the gateway*).
     """
     names, values = _spelling(type(request))
     return tuple(

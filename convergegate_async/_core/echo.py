@@ -1,7 +1,7 @@
 """Whether an answer belongs to the request: what it repeats must be what was sent.
 
 A stray answer on a pooled connection looks like any other 2xx. Compared is only what
-the answer does repeat; the gateway's samples leave much out (reliability 3.3).
+the answer does repeat; the gateway's samples leave much out (DESIGN.md, *Echo check*).
 """
 
 from collections.abc import Collection, Mapping

@@ -169,7 +169,7 @@ _WORDS = tuple(field.name for field in attrs.fields(ErrorWords))
 
 
 def _read_error(body: bytes, hidden: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Read ``{"error": {...}}`` (API contract 2.3), however broken.
+    """Read the provider's envelope, ``{"error": {...}}``, however broken.
 
     Whatever is not a text where a text belongs is left out.
     """

@@ -25,7 +25,7 @@ A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 SESSIONS = "/v1/checkout/sessions"
 REFUNDS = "/v1/refunds"
-MINIMUM_LIFETIME = 2.5 * 3600  # seconds (API contract 1.3)
+MINIMUM_LIFETIME = 2.5 * 3600  # seconds, as the provider's page on *create* says
 
 
 @attrs.frozen
@@ -153,7 +153,7 @@ def pay_checkout_session(
     """Pay a checkout session with the customer's BLIK code.
 
     It is a POST: the provider's page says GET, its sample posts a form, and a code does
-    not belong into an address (API contract 1.5).
+    not belong into an address.
 
     Raises:
         InvalidFieldError: *session_id* cannot be an id, or *blik_code* is not six

@@ -32,7 +32,7 @@ _MOST_DOUBLINGS = 60  # 2.0 ** 1024 would overflow
 # -- whether to go again, and when -------------------------------------------------
 
 
-FIRST_LOOK = 0.5  # seconds; a customer takes 40 to 90 to confirm (API contract 1.2)
+FIRST_LOOK = 0.5  # seconds; a customer takes 40 to 90 to confirm
 LONGEST_LOOK = 5.0
 
 
@@ -46,7 +46,7 @@ class RetryBudget:
     """A bucket of repeats that starts full; every success earns a part of one.
 
     It bounds what our repeats add to a gateway in trouble: one bucket, and from there
-    *budget_ratio* of what still succeeds (source: reliability 2.1).
+    *budget_ratio* of what still succeeds (DESIGN.md, *Retry-After and the budget*).
     """
 
     __slots__ = ("_earning", "_size", "tokens")
@@ -140,7 +140,8 @@ def conclude(
     """Return the error that speaks for the whole call, all its attempts together.
 
     `NotSentError` only if every attempt was not sent, `ApiError` only if none ended
-    unknown, else `OutcomeUnknownError` with what the last answer said (DESIGN 4).
+    unknown, else `OutcomeUnknownError` with what the last answer said (DESIGN.md, *An
+    error speaks for the whole call*).
     """
     last = findings[-1]
     about: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """Webhooks: trust first (signature, age), meaning second (event).
 
 The provider gives pseudo-code only: HMAC-SHA-256, keyed with the SHA-256 of the secret,
-over the ``Sec-Timestamp`` header followed at once by the body (API contract 1.7). That
-the key is the raw digest and the signature lower-case hex is assumed; both can be
-chosen otherwise, and never more than one reading is tried.
+over the ``Sec-Timestamp`` header followed at once by the body. That the key is the raw
+digest and the signature lower-case hex is assumed; both can be chosen otherwise, and
+never more than one reading is tried (DESIGN.md, *Webhook signatures*).
 """
 
 import hmac

@@ -2,7 +2,7 @@
 
 The one question is: can we prove that the gateway did not start to work on it? What is
 not listed here is Unknown, so that a new proxy or a new aiohttp cannot make a silent
-duplicate or a silent loss (source: reliability tables 1.2 and 1.3).
+duplicate or a silent loss (DESIGN.md, *What one attempt proves*).
 """
 
 from enum import Enum, auto

@@ -89,7 +89,8 @@ class CheckoutSessionRequest:
         metadata: Up to 50 texts of your own, such as an order number.
 
     Raises:
-        InvalidFieldError: A field breaks its rule (source: API contract 1.3, 2.2).
+        InvalidFieldError: A field breaks its rule (see the provider's pages on *create*
+            and on metadata).
     """
 
     amount: int = attrs.field(metadata={"rule": rules.amount})
@@ -139,7 +140,7 @@ class RefundRequest:
         full: Pay back the whole session.
 
     Raises:
-        InvalidFieldError: A field breaks its rule (source: API contract 1.6).
+        InvalidFieldError: A field breaks its rule (see the provider's page on refunds).
     """
 
     session_id: str = attrs.field(metadata={"rule": rules.session_id})

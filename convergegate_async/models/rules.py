@@ -1,7 +1,7 @@
 """What a field may hold: each rule returns the value to send, or refuses it.
 
-The rules are the API contract's (`create`, `metadata`) plus what any gateway would
-choke on: control characters and lone surrogates are refused in every text. No
+The rules are the provider's (its pages on *create* and metadata) plus what any gateway
+would choke on: control characters and lone surrogates are refused in every text. No
 refusal repeats the value, which may be personal data.
 """
 

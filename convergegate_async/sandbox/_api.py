@@ -143,7 +143,7 @@ def refusal(
     param: str | None = None,
     decline: str | None = None,
 ) -> Reply:
-    """Return the documented error envelope (API contract 2.3)."""
+    """Return the error envelope of the provider's pages."""
     error = {"message": message, "type": kind}
     if param is not None:
         error["param"] = param

@@ -21,7 +21,7 @@ from convergegate_async.models import (
     SessionStatus,
 )
 
-DEFAULT_LIFETIME = 24 * 3600  # seconds (API contract 1.3)
+DEFAULT_LIFETIME = 24 * 3600  # seconds, as the provider's page on *create* says
 REFUND_TIME = 1  # seconds from `refund.created` to its end (assumed)
 REFUND_THAT_FAILS = 666  # minor units: a refund of so much ends in `refund.failed`
 

@@ -1,7 +1,7 @@
 """Delivers events as signed webhooks, again and again until somebody answers 2xx.
 
-The provider promises four retries and then exponential pauses for up to three days
-(API contract 1.7); how long the pauses are is assumed. All of it runs on the sandbox's
+The provider promises four retries and then exponential pauses for up to three days;
+how long the pauses are is assumed. All of it runs on the sandbox's
 clock, but for the signature's time: a shop's clock is not moved along.
 """
 

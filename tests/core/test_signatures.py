@@ -317,7 +317,7 @@ def test_a_vector_with_a_hex_key_is_reproduced(secret: str, signature: str) -> N
 def test_the_independent_vector_is_reproduced(
     derivation: str, sign: Sign, signature: str
 ) -> None:
-    """The vector of API contract 1.7, made by others, agrees in all four readings."""
+    """A vector that was made by others agrees in all four readings."""
     key = derive_webhook_key("sk_test_BQokikJOvBiI2HlWgH4olfQ2", derivation)
     body = (
         b'{"id":"evt_1","type":"session.completed","created_at":1534255857,'
@@ -513,7 +513,7 @@ def test_what_is_documented_inside_of_data_is_read_there(
 
 
 def test_a_session_event_is_read() -> None:
-    """The sample of API contract 1.7 comes out with every field in its place."""
+    """The provider's sample comes out with every field in its place."""
     raw = {
         "id": "evt-id",
         "type": "session.completed",

@@ -26,8 +26,8 @@ CONFLICT = (Verdict.REJECTED, Ground.CONFLICT)
 TOO_EARLY = (Verdict.REJECTED, Ground.TOO_EARLY)
 THROTTLED = (Verdict.REJECTED, Ground.THROTTLED)
 
-# Read off DESIGN 4 and 5 and the table 1.3 of reliability: statuses, what they prove of
-# a write, and what they prove of a read.
+# As in DESIGN.md, *What one attempt proves*: statuses, what they prove of a write, and
+# what they prove of a read.
 STATUSES: dict[str, tuple[Collection[int], Judgement, Judgement]] = {
     "000-099": (range(100), UNKNOWN_REPEATABLE, UNKNOWN_REPEATABLE),
     "1xx": (range(100, 200), UNKNOWN, UNKNOWN_REPEATABLE),
@@ -55,8 +55,8 @@ STATUSES: dict[str, tuple[Collection[int], Judgement, Judgement]] = {
     "600-999": (range(600, 1000), UNKNOWN_REPEATABLE, UNKNOWN_REPEATABLE),
 }
 
-# Read off table 1.2 of reliability: what breaks before a request can be written, and
-# what a repeat cannot mend.
+# As in DESIGN.md, *What one attempt proves*: what breaks before a request can be
+# written, and what a repeat cannot mend.
 BEFORE_HEAD = {
     FailureKind.CONNECT,
     FailureKind.CONNECT_TIMEOUT,

@@ -108,7 +108,7 @@ def test_an_address_that_cannot_be_right_is_refused(fault: str) -> None:
     ],
 )
 def test_plain_http_reaches_this_machine(base_url: str) -> None:
-    """Plain http to loopback needs no switch (DESIGN 5.9)."""
+    """Plain http to loopback needs no switch."""
     assert base_url in repr(CheckoutSessionFactory(KEY, base_url))
 
 
@@ -284,7 +284,7 @@ async def tunnels(exchange: Exchange) -> None:
 
 
 def expect_refused_by_proxy(observed: Observed, operation: str) -> None:
-    """The proxy's no ends the call at once (DESIGN 4)."""
+    """The proxy's no ends the call at once."""
     expect_unsent(observed, operation)
     assert isinstance(observed.result, NotSentError)
     assert observed.result.attempts == 1

@@ -468,7 +468,7 @@ async def test_a_refund_that_the_gateway_refuses(fault: str, sandbox: Sandbox) -
 async def test_two_refunds_at_once_are_the_gateway_s_to_judge(
     fault: str, sandbox: Sandbox
 ) -> None:
-    """Nothing here makes one wait for the other (DESIGN 5.4): one gets a plain no."""
+    """Nothing here makes one wait for the other: one gets a plain no."""
     del fault
     async with sandbox.factory() as checkout:
         session = await checkout.create(order_with())

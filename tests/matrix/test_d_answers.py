@@ -259,8 +259,8 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
     "D21-foreign": (says(http(FOREIGN, extra=CLOSE)), expect_foreign),
 }
 
-# Of D16, 203 and 206 with a whole session are no fault: DESIGN 5 reads any 2xx by its
-# body. Of D25, no error names the loop's lag: DESIGN 4 knows no such word.
+# Of D16, 203 and 206 with a whole session are no fault: any 2xx is read by its body.
+# Of D25, no error names the loop's lag: there is no such word.
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -214,7 +214,7 @@ BODIES: dict[str, tuple[bytes, Expectation]] = {
     "F7-number": (tells(id=5), expect_nameless),
     "F7-empty": (tells(id=""), expect_nameless),
     "F7-300-characters": (tells(id="x" * 300), expect_nameless),
-    # DESIGN 2: an id in an answer is 1 to 255 printable characters of ASCII.
+    # An id in an answer is 1 to 255 printable characters of ASCII.
     "F7-none-as-text": (tells(id="None"), expect_named),
     "F7-slash": (tells(id="a/b"), expect_named),
     "F7-line-break": (tells(id="a\nb"), expect_nameless),

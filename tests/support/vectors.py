@@ -1,7 +1,7 @@
 """The webhook signature's test vectors, and what a wrong reading makes of the first.
 
-Source: reliability 4.4. A vector is secret, timestamp, body and signature; the check of
-a signature knows nothing of what a body means.
+A vector is secret, timestamp, body and signature; the check of a signature knows
+nothing of what a body means.
 """
 
 import json

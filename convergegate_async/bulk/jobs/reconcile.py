@@ -1,7 +1,7 @@
-"""Unknown rows and the webhooks that tell of them: who belongs to whom.
+"""Unknown rows and the webhooks that name their sessions: who belongs to whom.
 
 An event names a session, the session is retrieved, and it is a row's if the row alone
-could have asked for it (source: reliability 3.3).
+could have asked for it (DESIGN.md, *Rows of a job*).
 """
 
 import json

@@ -9,7 +9,7 @@ from convergegate_async.bulk.journal.records import JournalRow, State
 from convergegate_async.policy import RetryPolicy
 
 KEY_WINDOW = 24 * 3600.0
-"""Seconds that a gateway is trusted to remember a key (reliability 1.6)."""
+"""Seconds that a gateway is trusted to remember a key."""
 
 
 class OnUnknown(StrEnum):

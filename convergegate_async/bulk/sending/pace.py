@@ -1,7 +1,7 @@
 """How many rows at once, and when not to: values that learn, without a clock.
 
 Concurrency is what a server feels, so it is what is steered: up by one for a round of
-successes, down by a tenth when the gateway pushes back (source: reliability 2.4).
+successes, down by a tenth when the gateway pushes back (DESIGN.md, *Pacing*).
 """
 
 from collections import deque
