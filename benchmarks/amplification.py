@@ -8,7 +8,14 @@ import argparse
 import asyncio
 
 import attrs
-from faulty import Connection, Reply, an_order, answer, running_bench, session_of
+from harness.faulty import (
+    Connection,
+    Reply,
+    an_order,
+    answer,
+    running_bench,
+    session_of,
+)
 
 from convergegate_async import (
     CallError,

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from itertools import islice, repeat
 from pathlib import Path
 
-from calls import FORM, by_factory, order
-from stub import running_stub
+from harness.calls import FORM, by_factory, order
+from harness.stub import running_stub
 
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async.bulk import (

@@ -30,7 +30,7 @@ from typing import Any
 
 import aiohttp
 import attrs
-from calls import (
+from harness.calls import (
     FORM,
     KEY,
     PATH,
@@ -45,7 +45,7 @@ from calls import (
     tuned_session,
     versions,
 )
-from stub import SESSION, running_stub
+from harness.stub import SESSION, running_stub
 
 import convergegate_async
 from convergegate_async import CheckoutSessionFactory
@@ -435,7 +435,8 @@ HEAD = (
 def peer_versions() -> str:
     """Return the versions of the peers, and of what they stand on."""
     names = ("stripe", "openai", "httpx", "httpx2", "pydantic", "uvloop")
-    command = [peer_python(), "-c", f"import calls; print(calls.versions{names})"]
+    program = f"from harness.calls import versions; print(versions{names})"
+    command = [peer_python(), "-c", program]
     here = Path(__file__).parent
     return subprocess.run(  # noqa: S603 -- our own file
         command,

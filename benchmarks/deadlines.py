@@ -8,7 +8,7 @@ import asyncio
 import statistics
 import time
 
-from calls import order
+from harness.calls import order
 
 from convergegate_async import CallError, RetryPolicy
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox

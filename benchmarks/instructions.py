@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
-from calls import by_factory, by_hand, tuned, tuned_session
-from stub import running_stub
+from harness.calls import by_factory, by_hand, tuned, tuned_session
+from harness.stub import running_stub
 
 from convergegate_async import CheckoutSessionFactory
 

@@ -22,7 +22,7 @@ from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 import attrs
-from killed_job import BEGUN, JOB, TABLE, Window
+from harness.killed_job import BEGUN, JOB, TABLE, Window
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
@@ -55,7 +55,7 @@ FAULTS = tuple(
         Fault(FaultKind.TRUNCATE),
     )
 )
-_SCRIPT = Path(__file__).with_name("killed_job.py")
+_SCRIPT = Path(__file__).parent / "harness" / "killed_job.py"
 _PATIENCE = 120.0  # seconds that a life may take
 _MOST_SHOWN = 20
 _ECHO = 0.02  # seconds in which the sandbox reads what a dead job has sent

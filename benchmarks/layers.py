@@ -20,8 +20,8 @@ import aiohttp
 import msgspec
 import tenacity
 import webhooks
-from calls import FORM, KEY, Call, order, spread, table, versions
-from stub import BODY
+from harness.calls import FORM, KEY, Call, order, spread, table, versions
+from harness.stub import BODY
 
 from convergegate_async import CheckoutSession, CheckoutSessionFactory
 from convergegate_async._core.codec import encode_form, structure

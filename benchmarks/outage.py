@@ -12,7 +12,7 @@ from collections import Counter
 from enum import StrEnum, auto
 
 import attrs
-from faulty import Connection, an_order, reset, running_bench, session_of
+from harness.faulty import Connection, an_order, reset, running_bench, session_of
 
 from convergegate_async import (
     CallError,

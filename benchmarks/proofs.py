@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import attrs
-from faulty import (
+from harness.faulty import (
     Bench,
     Connection,
     an_order,

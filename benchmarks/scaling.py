@@ -16,9 +16,9 @@ from pathlib import Path
 from platform import python_version
 
 import attrs
-from calls import KEY, by_factory, make, order, spread, table, versions
 from clients import LOOPS, Client, Taken, resident, running_client
-from stub import running_stub
+from harness.calls import KEY, by_factory, make, order, spread, table, versions
+from harness.stub import running_stub
 
 from convergegate_async import CheckoutSessionFactory, PoolLimits
 

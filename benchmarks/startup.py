@@ -15,8 +15,8 @@ from pathlib import Path
 from platform import python_version
 
 import attrs
-from calls import spread, table, versions
-from stub import running_stub
+from harness.calls import spread, table, versions
+from harness.stub import running_stub
 
 CLOCKED = """
 import asyncio, json, time
@@ -26,7 +26,7 @@ cpu, wall = time.process_time(), time.perf_counter()
 taken = time.process_time() - cpu, time.perf_counter() - wall
 print(json.dumps(taken))
 """
-BEFORE_CALL = "from calls import *"
+BEFORE_CALL = "from harness.calls import *"
 FIRST_CALL = """
 async def first():
     async with {opened} as client:

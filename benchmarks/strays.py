@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-from faulty import Connection, an_order, running_bench, session_of
+from harness.faulty import Connection, an_order, running_bench, session_of
 
 from convergegate_async import (
     CallError,

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self
 
-from faulty import reset
+from harness.faulty import reset
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 

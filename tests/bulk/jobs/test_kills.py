@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from killed_job import Window
+from harness.killed_job import Window
 from kills import Kill, kill_jobs, plan
 
 from convergegate_async.bulk import State
