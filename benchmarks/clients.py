@@ -39,12 +39,10 @@ from harness.calls import (
     by_hand,
     floor,
     make,
-    spread,
-    table,
     tuned,
     tuned_session,
-    versions,
 )
+from harness.figures import spread, table, versions
 from harness.stub import SESSION, running_stub
 
 import convergegate_async
@@ -435,7 +433,7 @@ HEAD = (
 def peer_versions() -> str:
     """Return the versions of the peers, and of what they stand on."""
     names = ("stripe", "openai", "httpx", "httpx2", "pydantic", "uvloop")
-    program = f"from harness.calls import versions; print(versions{names})"
+    program = f"from harness.figures import versions; print(versions{names})"
     command = [peer_python(), "-c", program]
     here = Path(__file__).parent
     return subprocess.run(  # noqa: S603 -- our own file

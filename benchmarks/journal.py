@@ -19,7 +19,7 @@ from sqlite3 import sqlite_version
 from tempfile import TemporaryDirectory
 
 import attrs
-from harness.calls import table
+from harness.figures import table
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import Intent, JobHeader, RowResult, State

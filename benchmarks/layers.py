@@ -20,7 +20,8 @@ import aiohttp
 import msgspec
 import tenacity
 import webhooks
-from harness.calls import FORM, KEY, Call, order, spread, table, versions
+from harness.calls import FORM, KEY, Call, order
+from harness.figures import spread, table, versions
 from harness.stub import BODY
 
 from convergegate_async import CheckoutSession, CheckoutSessionFactory

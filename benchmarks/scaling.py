@@ -17,7 +17,8 @@ from platform import python_version
 
 import attrs
 from clients import LOOPS, Client, Taken, resident, running_client
-from harness.calls import KEY, by_factory, make, order, spread, table, versions
+from harness.calls import KEY, by_factory, make, order
+from harness.figures import spread, table, versions
 from harness.stub import running_stub
 
 from convergegate_async import CheckoutSessionFactory, PoolLimits

@@ -15,7 +15,7 @@ from pathlib import Path
 from platform import python_version
 
 import attrs
-from harness.calls import spread, table, versions
+from harness.figures import spread, table, versions
 from harness.stub import running_stub
 
 CLOCKED = """

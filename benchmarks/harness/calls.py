@@ -1,11 +1,9 @@
 """One `create`, made in several ways: the same request, the same decoded answer."""
 
 import asyncio
-import statistics
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from importlib.metadata import version
+from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import urlencode
 
@@ -178,37 +176,3 @@ async def make(call: Call, calls: int, concurrency: int) -> list[int]:
         for _ in range(concurrency):
             workers.create_task(work())
     return taken
-
-
-def spread(values: Iterable[float]) -> str:
-    """Return the median of two values or more, and their p10 to p90."""
-    values = list(values)
-    low, *_, high = statistics.quantiles(values, n=10, method="inclusive")
-    return f"{statistics.median(values):.2f} ({low:.2f} to {high:.2f})"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """Return a Markdown table that reads as well in a terminal.
-
-    Args:
-        head: The names of the columns.
-        rows: The lines, as texts.
-        words: How many columns hold words; those after them hold figures.
-    """
-    lines = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-    def aligned(cells: Sequence[str], filling: str = " ") -> str:
-        padded = (
-            cell.ljust(width, filling) if column < words else cell.rjust(width, filling)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return f"| {' | '.join(padded)} |"
-
-    rule = aligned([":"] * len(head), "-")
-    return "\n".join((aligned(head), rule, *map(aligned, lines[1:])))
-
-
-def versions(*names: str) -> str:
-    """Return the installed versions of the distributions *names*."""
-    return ", ".join(f"{name} {version(name)}" for name in names)
