@@ -16,6 +16,7 @@ from itertools import islice, repeat
 from pathlib import Path
 
 from harness.calls import FORM, by_factory, order
+from harness.figures import resident
 from harness.stub import running_stub
 
 from convergegate_async import CheckoutSessionFactory
@@ -65,12 +66,6 @@ async def exhaust(outcomes: AsyncIterator[RowOutcome]) -> None:
         pass
 
 
-def resident() -> float:
-    """Return the MiB that this process holds in memory."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4096 / 2**20
-
-
 def size_of(path: Path) -> int:
     """Return the bytes of a closed journal."""
     return path.stat().st_size
@@ -87,7 +82,7 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
     """Print a line for each way, and how memory grew."""
     rules = ResumeRules()
     rates: dict[str, list[float]] = {"create": [], "create_many": [], "job": []}
-    memory: list[float] = []
+    memory: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         source = write_input(Path(folder, "orders.csv"), rounds * calls)
         rows: Iterator[Row | Problem] = read_table(source, TableOptions())
@@ -124,7 +119,8 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
             f"{name:<12} {statistics.median(found):>8,.0f} "
             f"{statistics.median(ratios):>11.2f}   {low:.2f} to {high:.2f}"
         )
-    print(f"memory: {memory[0]:.0f} MiB at first, {memory[-1]:.0f} at last")
+    first, last = memory[0] / 2**20, memory[-1] / 2**20
+    print(f"memory: {first:.0f} MiB at first, {last:.0f} at last")
     print(f"journal: {size / rounds / calls:.0f} bytes a row")
 
 

@@ -42,7 +42,7 @@ from harness.calls import (
     tuned,
     tuned_session,
 )
-from harness.figures import spread, table, versions
+from harness.figures import resident, spread, table, versions
 from harness.stub import SESSION, running_stub
 
 import convergegate_async
@@ -335,14 +335,6 @@ async def arrive(call: Call, calls: int, rate: float) -> list[int]:
                 await asyncio.sleep(0)
             callers.create_task(one(due))
     return taken
-
-
-def resident() -> int:
-    """Return the resident bytes of this process, or 0 where they cannot be told."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def serve(options: argparse.Namespace) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from platform import python_version
 
 import attrs
-from clients import LOOPS, Client, Taken, resident, running_client
+from clients import LOOPS, Client, Taken, running_client
 from harness.calls import KEY, by_factory, make, order
-from harness.figures import spread, table, versions
+from harness.figures import resident, spread, table, versions
 from harness.stub import running_stub
 
 from convergegate_async import CheckoutSessionFactory, PoolLimits

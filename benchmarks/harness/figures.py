@@ -1,8 +1,18 @@
 """How figures are formed and shown."""
 
+import os
 import statistics
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
+
+
+def resident() -> int:
+    """Return the resident bytes of this process, or 0 where they cannot be known."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def spread(values: Iterable[float]) -> str:
