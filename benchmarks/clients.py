@@ -205,7 +205,7 @@ def surroundings() -> dict[str, str]:
 
 
 @attrs.frozen(kw_only=True)
-class Taken:
+class CallCost:
     """What a number of calls took.
 
     Attributes:
@@ -243,7 +243,7 @@ class Client:
         self._process.stdin.write(f"{calls} {concurrency} {rate}\n")
         self._process.stdin.flush()
 
-    def hear(self) -> Taken:
+    def hear(self) -> CallCost:
         """Wait for what they took."""
         if self._process.stdout is None:
             raise AssertionError
@@ -251,9 +251,9 @@ class Client:
         if not line:
             message = "a client process has ended early"
             raise RuntimeError(message)
-        return Taken(**json.loads(line))
+        return CallCost(**json.loads(line))
 
-    def make(self, calls: int, concurrency: int, rate: float = 0) -> Taken:
+    def make(self, calls: int, concurrency: int, rate: float = 0) -> CallCost:
         """Have it make so many calls, and wait for what they took."""
         self.tell(calls, concurrency, rate)
         return self.hear()
@@ -300,7 +300,7 @@ async def obey(way: Way, base_url: str) -> None:
             print(json.dumps(attrs.asdict(taken)), flush=True)
 
 
-async def clocked(call: Call, calls: int, concurrency: int, rate: float) -> Taken:
+async def clocked(call: Call, calls: int, concurrency: int, rate: float) -> CallCost:
     """Make so many calls, and return what they took."""
     cpu, wall = time.process_time_ns(), time.perf_counter_ns()
     if rate:
@@ -309,7 +309,7 @@ async def clocked(call: Call, calls: int, concurrency: int, rate: float) -> Take
         times = await make(call, calls, concurrency)
     cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
     shares = statistics.quantiles(times, n=100, method="inclusive")
-    return Taken(
+    return CallCost(
         cpu=cpu / calls / 1e9,
         wall=wall / calls / 1e9,
         p50=shares[49] / 1e9,
@@ -350,7 +350,7 @@ def serve(options: argparse.Namespace) -> None:
 
 # -- the comparison ---------------------------------------------------------------
 
-Rounds = dict[str, list[Taken]]
+Rounds = dict[str, list[CallCost]]
 """What every way took, round by round."""
 
 

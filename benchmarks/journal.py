@@ -41,7 +41,7 @@ PROBE = 0.005
 
 
 @attrs.frozen(kw_only=True)
-class Taken:
+class JournalCost:
     """What it took, in seconds and bytes.
 
     Attributes:
@@ -91,7 +91,7 @@ async def look(ticks: list[float]) -> None:
         await asyncio.sleep(PROBE)
 
 
-async def measure(path: Path, rows: int, tasks: int) -> Taken:
+async def measure(path: Path, rows: int, tasks: int) -> JournalCost:
     """Write a journal at *path*, and read it."""
     ticks: list[float] = []
     with Journal.create(path, RECORD) as journal:
@@ -109,7 +109,7 @@ async def measure(path: Path, rows: int, tasks: int) -> Taken:
             raise SystemExit(message)
     lags = [later - earlier - PROBE for earlier, later in pairwise(ticks)]
     lag = statistics.quantiles(lags, n=100)[-1]
-    return Taken(wall=wall, cpu=cpu, lag=lag, scan=scan, size=path.stat().st_size)  # noqa: ASYNC240 -- nothing else runs
+    return JournalCost(wall=wall, cpu=cpu, lag=lag, scan=scan, size=path.stat().st_size)  # noqa: ASYNC240 -- nothing else runs
 
 
 def main() -> None:

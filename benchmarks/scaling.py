@@ -16,7 +16,7 @@ from pathlib import Path
 from platform import python_version
 
 import attrs
-from clients import LOOPS, Client, Taken, running_client
+from clients import LOOPS, CallCost, Client, running_client
 from harness.calls import KEY, by_factory, make, order
 from harness.figures import resident, spread, table, versions
 from harness.stub import running_stub
@@ -54,7 +54,7 @@ class Point:
     p99: float
 
 
-def point(name: str, concurrency: int, taken: list[Taken]) -> Point:
+def point(name: str, concurrency: int, taken: list[CallCost]) -> Point:
     """Return what processes that ran at the same time come to."""
     return Point(
         client=name,
@@ -66,7 +66,7 @@ def point(name: str, concurrency: int, taken: list[Taken]) -> Point:
     )
 
 
-def together(clients: list[Client], calls: int, concurrency: int) -> list[Taken]:
+def together(clients: list[Client], calls: int, concurrency: int) -> list[CallCost]:
     """Let all *clients* make so many calls at the same time."""
     for client in clients:
         client.tell(calls, concurrency)

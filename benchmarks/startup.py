@@ -41,7 +41,7 @@ BESIDE = {OURS: THEIRS, FIRST: THEIR_FIRST}
 
 
 @attrs.frozen
-class Taken:
+class StartCost:
     """What a start took, in seconds; from outside only the wall clock is seen."""
 
     cpu: float | None
@@ -75,22 +75,22 @@ def run(*arguments: str) -> str:
     ).stdout
 
 
-def start(before: str, work: str) -> Taken:
+def start(before: str, work: str) -> StartCost:
     """Return what *work* took in a fresh interpreter, by its own clocks."""
     program = CLOCKED.format(before=before, work=work)
-    return Taken(*json.loads(run("-c", program)))
+    return StartCost(*json.loads(run("-c", program)))
 
 
-def ask_for_help() -> Taken:
+def ask_for_help() -> StartCost:
     """Return what the command line took to explain itself."""
     started = time.perf_counter()
     run("-m", "convergegate_async", "--help")
-    return Taken(None, time.perf_counter() - started)
+    return StartCost(None, time.perf_counter() - started)
 
 
-def compare(rounds: int) -> dict[str, list[Taken]]:
+def compare(rounds: int) -> dict[str, list[StartCost]]:
     """Return what every start took, round by round; the first round warms the disk."""
-    taken: dict[str, list[Taken]] = {}
+    taken: dict[str, list[StartCost]] = {}
     with running_stub() as base_url:
         for _ in range(rounds + 1):
             for name, program in programs(base_url).items():
@@ -99,7 +99,7 @@ def compare(rounds: int) -> dict[str, list[Taken]]:
     return {name: starts[1:] for name, starts in taken.items()}
 
 
-def line(name: str, taken: dict[str, list[Taken]]) -> list[str]:
+def line(name: str, taken: dict[str, list[StartCost]]) -> list[str]:
     """Return a line of the table."""
     cpu = [start.cpu for start in taken[name] if start.cpu is not None]
     ratio = ""
