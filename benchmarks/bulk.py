@@ -18,6 +18,7 @@ from pathlib import Path
 from harness.calls import FORM, by_factory, order
 from harness.figures import resident
 from harness.stub import running_stub
+from harness.workers import make
 
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async.bulk import (
@@ -45,19 +46,6 @@ def write_input(path: Path, rows: int) -> str:
         for number in range(rows):
             writer.writerow([f"order-{number}", *columns.values()])
     return str(path)
-
-
-async def create_alone(checkout: CheckoutSessionFactory, calls: int) -> None:
-    """Make so many calls with as many workers."""
-    call, left = by_factory(checkout), iter(range(calls))
-
-    async def work() -> None:
-        for _ in left:
-            await call()
-
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(CONCURRENCY):
-            workers.create_task(work())
 
 
 async def exhaust(outcomes: AsyncIterator[RowOutcome]) -> None:
@@ -101,7 +89,7 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
                         islice(rows, calls), concurrency=CONCURRENCY
                     )
                     for name, work in (
-                        ("create", create_alone(checkout, calls)),
+                        ("create", make(by_factory(checkout), calls, CONCURRENCY)),
                         ("create_many", exhaust(many)),
                         ("job", exhaust(durable)),
                     ):

@@ -34,16 +34,15 @@ from harness.calls import (
     FORM,
     KEY,
     PATH,
-    Call,
     by_factory,
     by_hand,
     floor,
-    make,
     tuned,
     tuned_session,
 )
 from harness.figures import resident, spread, table, versions
 from harness.stub import SESSION, running_stub
+from harness.workers import Call, make, make_timed
 
 import convergegate_async
 from convergegate_async import CheckoutSessionFactory
@@ -306,7 +305,7 @@ async def clocked(call: Call, calls: int, concurrency: int, rate: float) -> Call
     if rate:
         times = await arrive(call, calls, rate)
     else:
-        times = await make(call, calls, concurrency)
+        times = await make_timed(call, calls, concurrency)
     cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
     shares = statistics.quantiles(times, n=100, method="inclusive")
     return CallCost(

@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 from harness.calls import by_factory, by_hand, tuned, tuned_session
 from harness.stub import running_stub
+from harness.workers import make
 
 from convergegate_async import CheckoutSessionFactory
 
@@ -43,15 +44,7 @@ async def run(way: str, base_url: str, calls: int) -> None:
             "by hand": by_hand(plain, base_url),
             "factory": by_factory(checkout),
         }[way]
-        left = iter(range(calls))
-
-        async def work() -> None:
-            for _ in left:
-                await call()
-
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(CONCURRENCY):
-                workers.create_task(work())
+        await make(call, calls, CONCURRENCY)
 
 
 def count(way: str, base_url: str, calls: int) -> int:

@@ -20,9 +20,10 @@ import aiohttp
 import msgspec
 import tenacity
 import webhooks
-from harness.calls import FORM, KEY, Call, order
+from harness.calls import FORM, KEY, order
 from harness.figures import spread, table, versions
 from harness.stub import BODY
+from harness.workers import Call
 
 from convergegate_async import CheckoutSession, CheckoutSessionFactory
 from convergegate_async._core.codec import encode_form, structure

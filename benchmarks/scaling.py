@@ -17,9 +17,10 @@ from platform import python_version
 
 import attrs
 from clients import LOOPS, CallCost, Client, running_client
-from harness.calls import KEY, by_factory, make, order
+from harness.calls import KEY, by_factory, order
 from harness.figures import resident, spread, table, versions
 from harness.stub import running_stub
+from harness.workers import make
 
 from convergegate_async import CheckoutSessionFactory, PoolLimits
 

@@ -1,9 +1,7 @@
 """One `create`, made in several ways: the same request, the same decoded answer."""
 
 import asyncio
-import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import urlencode
 
@@ -16,8 +14,8 @@ from convergegate_async import (
     CheckoutSessionFactory,
     CheckoutSessionRequest,
 )
+from harness.workers import Call
 
-Call = Callable[[], Awaitable[object]]
 PATH = "/v1/checkout/sessions"
 KEY = "sk_test_x"
 FORM = {
@@ -156,23 +154,3 @@ def floor(base_url: str) -> Call:
         return msgspec.json.decode(answer)
 
     return call
-
-
-# -- how ways are set side by side ------------------------------------------------
-
-
-async def make(call: Call, calls: int, concurrency: int) -> list[int]:
-    """Make so many calls, so many at a time; return the nanoseconds of each."""
-    left = iter(range(calls))
-    taken: list[int] = []
-
-    async def work() -> None:
-        for _ in left:
-            started = time.perf_counter_ns()
-            await call()
-            taken.append(time.perf_counter_ns() - started)
-
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(concurrency):
-            workers.create_task(work())
-    return taken
