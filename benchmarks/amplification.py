@@ -6,6 +6,7 @@ repeat is made for ten calls that succeed (goal: 1.10, reliability section 6).
 
 import argparse
 import asyncio
+from collections.abc import Iterator
 
 import attrs
 from harness.faulty import (
@@ -16,6 +17,7 @@ from harness.faulty import (
     running_bench,
     session_of,
 )
+from harness.workers import share
 
 from convergegate_async import (
     CallError,
@@ -56,13 +58,13 @@ def failing(rate: float) -> Reply:
 
 async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplification:
     """Make so many calls against a gateway that fails so often."""
-    left, succeeded = iter(range(calls)), 0
+    succeeded = 0
     async with (
         running_bench(failing(rate)) as bench,
         CheckoutSessionFactory("sk_test_x", bench.base_url, retry=POLICY) as checkout,
     ):
 
-        async def work() -> None:
+        async def work(left: Iterator[int]) -> None:
             nonlocal succeeded
             for _ in left:
                 try:
@@ -71,9 +73,7 @@ async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplificati
                     continue
                 succeeded += 1
 
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(concurrency):
-                workers.create_task(work())
+        await share(range(calls), work, concurrency)
         return Amplification(rate, calls, bench.seen.total(), succeeded)
 
 

@@ -12,6 +12,7 @@ import os
 import resource
 import statistics
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from platform import python_version
@@ -20,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 import attrs
 from harness.figures import table
+from harness.workers import share
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import Intent, JobHeader, RowResult, State
@@ -61,9 +63,8 @@ class JournalCost:
 
 async def write(journal: Journal, rows: int, tasks: int) -> None:
     """Intend and complete so many rows, but for the last: one of each task."""
-    positions = iter(range(1, rows + 1))
 
-    async def work() -> None:
+    async def work(positions: Iterator[int]) -> None:
         for position in positions:
             row_id, session_id = f"order-{position:06}", new_session_id()
             intent = Intent(row_id, position, os.urandom(16), sent_at=time.time())
@@ -74,9 +75,7 @@ async def write(journal: Journal, rows: int, tasks: int) -> None:
                     RowResult(row_id, State.DONE, session_id, link, http_status=200)
                 )
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(tasks):
-            group.create_task(work())
+    await share(range(1, rows + 1), work, tasks)
 
 
 def new_session_id() -> str:

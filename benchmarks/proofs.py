@@ -22,6 +22,7 @@ from harness.faulty import (
     running_bench,
     session_of,
 )
+from harness.workers import share
 
 from convergegate_async import (
     CallError,
@@ -108,7 +109,6 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
     told: Counter[str] = Counter()
     denied: list[str] = []
     unknown: list[str] = []
-    numbers = iter(range(calls))
     started = time.perf_counter()
     with _doubted() as doubted:
         async with (
@@ -116,10 +116,9 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
             CheckoutSessionFactory(
                 "sk_test_x", bench.base_url, retry=POLICY, pool=PoolLimits(limit=24)
             ) as checkout,
-            asyncio.TaskGroup() as workers,
         ):
 
-            async def work() -> None:
+            async def work(numbers: Iterator[int]) -> None:
                 for number in numbers:
                     key = f"call-{number}"
                     outcome = await _call(checkout, key, bench)
@@ -131,8 +130,7 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
                     elif outcome == "cancelled" and key not in doubted:
                         denied.append(key)  # no warning: provably not under way
 
-            for _ in range(concurrency):
-                workers.create_task(work())
+            await share(range(calls), work, concurrency)
         seen = bench.seen
     return Proofs(
         told=told,

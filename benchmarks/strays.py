@@ -7,10 +7,11 @@ once or while the connection is idle. Beside it, in the same run: aiohttp by han
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 from harness.faulty import Connection, an_order, running_bench, session_of
+from harness.workers import share
 
 from convergegate_async import (
     CallError,
@@ -63,9 +64,8 @@ def by_hand(session: aiohttp.ClientSession, base_url: str) -> Call:
 async def count(call: Call, calls: int, concurrency: int) -> Counter[str]:
     """Return how often the answer was the caller's own, another's, or an error."""
     results: Counter[str] = Counter()
-    numbers = iter(range(calls))
 
-    async def work() -> None:
+    async def work(numbers: Iterator[int]) -> None:
         for number in numbers:
             try:
                 told = await call(str(number))
@@ -74,9 +74,7 @@ async def count(call: Call, calls: int, concurrency: int) -> Counter[str]:
             else:
                 results["own" if told == str(number) else "another's"] += 1
 
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(concurrency):
-            workers.create_task(work())
+    await share(range(calls), work, concurrency)
     return results
 
 
