@@ -17,6 +17,7 @@ from harness.faulty import (
     running_bench,
     session_of,
 )
+from harness.figures import table
 from harness.workers import share
 
 from convergegate_async import (
@@ -28,6 +29,7 @@ from convergegate_async import (
 RATES = (0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0)
 POLICY = RetryPolicy(base_delay=0.001, max_delay=0.002)
 GOAL = 1.10
+HEAD = ("fails", "calls", "requests", "requests/call", "over the bucket", "succeeded")
 
 
 @attrs.frozen
@@ -77,22 +79,26 @@ async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplificati
         return Amplification(rate, calls, bench.seen.total(), succeeded)
 
 
+def line(result: Amplification) -> list[str]:
+    """Return a line of the table."""
+    return [
+        f"{result.rate:.0%}",
+        f"{result.calls:,}",
+        f"{result.requests:,}",
+        f"{result.requests / result.calls:.3f}",
+        f"{result.factor:.3f}",
+        f"{result.succeeded / result.calls:.1%}",
+    ]
+
+
 def main() -> None:
     """Print a line for each rate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     options = parser.parse_args()
-    print("fails    calls  requests  requests/call  over the bucket  succeeded")
-    worst = 1.0
-    for rate in RATES:
-        told = asyncio.run(amplify(rate, options.calls))
-        worst = max(worst, told.factor)
-        print(
-            f"{rate:>5.0%} {told.calls:>8,} {told.requests:>9,} "
-            f"{told.requests / told.calls:>14.3f} {told.factor:>16.3f} "
-            f"{told.succeeded / told.calls:>10.1%}"
-        )
-    raise SystemExit(worst > GOAL)
+    results = [asyncio.run(amplify(rate, options.calls)) for rate in RATES]
+    print(table(HEAD, map(line, results)))
+    raise SystemExit(max(result.factor for result in results) > GOAL)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from itertools import islice, repeat
 from pathlib import Path
 
 from harness.calls import FORM, by_factory, order
-from harness.figures import resident
+from harness.figures import resident, table
 from harness.stub import running_stub
 from harness.workers import make
 
@@ -66,6 +66,19 @@ async def timed(work: Awaitable[None], calls: int) -> float:
     return calls / (time.perf_counter() - started)
 
 
+def line(name: str, rates: dict[str, list[float]]) -> list[str]:
+    """Return a line of the table: medians, and the spread of the ratio to `create`."""
+    pairs = zip(rates[name], rates["create"], strict=True)
+    ratios = [mine / alone for mine, alone in pairs]
+    low, *_, high = statistics.quantiles(ratios, n=10)
+    return [
+        name,
+        f"{statistics.median(rates[name]):,.0f}",
+        f"{statistics.median(ratios):.2f}",
+        f"{low:.2f} to {high:.2f}",
+    ]
+
+
 async def compare(base_url: str, *, rounds: int, calls: int) -> None:
     """Print a line for each way, and how memory grew."""
     rules = ResumeRules()
@@ -97,16 +110,10 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
                         rates[name].append(rate)
                     memory.append(resident())
             size = size_of(Path(folder, "bench.journal"))
-    print(f"{rounds * calls:,} rows, {CONCURRENCY} at once")
-    print("way           calls/s   to create   p10 to p90")
-    for name, found in rates.items():
-        pairs = zip(found, rates["create"], strict=True)
-        ratios = [mine / alone for mine, alone in pairs]
-        low, *_, high = statistics.quantiles(ratios, n=10)
-        print(
-            f"{name:<12} {statistics.median(found):>8,.0f} "
-            f"{statistics.median(ratios):>11.2f}   {low:.2f} to {high:.2f}"
-        )
+    print(f"{rounds * calls:,} rows, {CONCURRENCY} at once\n")
+    head = ("way", "calls/s", "to create", "p10 to p90")
+    print(table(head, [line(name, rates) for name in rates]))
+    print()
     first, last = memory[0] / 2**20, memory[-1] / 2**20
     print(f"memory: {first:.0f} MiB at first, {last:.0f} at last")
     print(f"journal: {size / rounds / calls:.0f} bytes a row")

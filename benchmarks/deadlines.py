@@ -9,6 +9,7 @@ import statistics
 import time
 
 from harness.calls import order
+from harness.figures import table
 
 from convergegate_async import CallError, RetryPolicy
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -38,21 +39,23 @@ async def overshoots(kind: FaultKind) -> list[float]:
     return taken
 
 
+def line(kind: FaultKind, taken: list[float]) -> list[str]:
+    """Return a line of the table."""
+    p99 = statistics.quantiles(taken, n=100)[98]
+    figures = (statistics.median(taken), p99, max(taken))
+    return [kind, str(len(taken)), *(f"{figure * 1e3:.1f}" for figure in figures)]
+
+
 def main() -> None:
     """Print a line for every fault."""
-    print(f"{'fault':<12} {'calls':>5} {'p50, ms':>8} {'p99, ms':>8} {'max, ms':>8}")
     slow = (
         FaultKind.LATENCY,
         FaultKind.STALL,
         FaultKind.STALL_BODY,
         FaultKind.DRIP,
     )
-    for kind in slow:
-        taken = asyncio.run(overshoots(kind))
-        p99 = statistics.quantiles(taken, n=100)[98]
-        figures = (statistics.median(taken), p99, max(taken))
-        cells = " ".join(f"{figure * 1e3:>8.1f}" for figure in figures)
-        print(f"{kind:<12} {len(taken):>5} {cells}")
+    lines = [line(kind, asyncio.run(overshoots(kind))) for kind in slow]
+    print(table(("fault", "calls", "p50, ms", "p99, ms", "max, ms"), lines))
 
 
 if __name__ == "__main__":

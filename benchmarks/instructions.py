@@ -13,11 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
 from harness.calls import by_factory, by_hand, tuned, tuned_session
+from harness.figures import table, versions
 from harness.stub import running_stub
 from harness.workers import make
 
@@ -93,14 +93,17 @@ def main() -> None:
     if shutil.which("valgrind") is None:
         parser.exit(0, "valgrind is not installed: nothing was counted\n")
     found = compare()
-    names = ("aiohttp", "attrs", "cattrs", "msgspec")
-    print(", ".join(f"{name} {version(name)}" for name in names))
-    print("way       instructions   to tuned   to by hand")
-    for way, instructions in found.items():
-        print(
-            f"{way:<9} {instructions:>12,.0f} {instructions / found['tuned']:>10.3f} "
-            f"{instructions / found['by hand']:>12.3f}"
-        )
+    print(f"{versions('aiohttp', 'attrs', 'cattrs', 'msgspec')}\n")
+    lines = [
+        [
+            way,
+            f"{instructions:,.0f}",
+            f"{instructions / found['tuned']:.3f}",
+            f"{instructions / found['by hand']:.3f}",
+        ]
+        for way, instructions in found.items()
+    ]
+    print(table(("way", "instructions", "to tuned", "to by hand"), lines))
     ratio = found["factory"] / found["tuned"]
     if options.check and ratio > KEPT * LEEWAY:
         parser.exit(1, f"{ratio:.3f} is over {KEPT} by more than 3 %\n")

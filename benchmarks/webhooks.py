@@ -11,10 +11,11 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from platform import python_version
 
+from harness.figures import table
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from convergegate_async._core.signatures import (
@@ -113,6 +114,20 @@ def measure(part: Part, calls: int) -> float:
     return (time.perf_counter_ns() - started) / calls / 1e3
 
 
+def line(name: str, taken: Sequence[float], floor: Sequence[float]) -> list[str]:
+    """Return a line of the table; the ratio is to the floor of the same round."""
+    low, *_, high = statistics.quantiles(taken, n=10)
+    ratio = statistics.median(
+        mine / least for mine, least in zip(taken, floor, strict=True)
+    )
+    return [
+        name,
+        f"{statistics.median(taken):.2f}",
+        f"{low:.2f} to {high:.2f}",
+        f"{ratio:.2f}",
+    ]
+
+
 def main() -> None:
     """Print a line for every part."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -130,18 +145,14 @@ def main() -> None:
 
     print(
         f"Python {python_version()} on {sys.platform}, "
-        f"{len(body):,} bytes, {len(headers)} headers"
+        f"{len(body):,} bytes, {len(headers)} headers\n"
     )
-    print("part                       median, µs   p10 to p90      ratio")
-    for name, taken in zip(measured, zip(*rounds, strict=True), strict=True):
-        low, *_, high = statistics.quantiles(taken, n=10)
-        ratio = statistics.median(
-            mine / one[0] for mine, one in zip(taken, rounds, strict=True)
-        )
-        print(
-            f"{name:<26} {statistics.median(taken):>10.2f}   "
-            f"{low:>5.2f} to {high:<5.2f} {ratio:>8.2f}"
-        )
+    columns = list(zip(*rounds, strict=True))
+    lines = [
+        line(name, taken, floor=columns[0])
+        for name, taken in zip(measured, columns, strict=True)
+    ]
+    print(table(("part", "median, µs", "p10 to p90", "ratio"), lines))
 
 
 if __name__ == "__main__":
