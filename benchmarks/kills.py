@@ -22,6 +22,7 @@ from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 import attrs
+from harness.figures import table
 from harness.killed_job import BEGUN, JOB, TABLE, Window
 
 from convergegate_async import derive_key
@@ -336,16 +337,23 @@ def show(verdict: Verdict) -> None:
     print(
         f"keys {'honoured' if verdict.honoured else 'ignored'}: "
         f"{verdict.kills.total():,} kills of {verdict.jobs:,} jobs of "
-        f"{rows.total():,} rows in {verdict.seconds:,.0f} s"
+        f"{rows.total():,} rows in {verdict.seconds:,.0f} s\n"
     )
-    for window, count in verdict.kills.most_common():
-        print(f"  {count:>9,} killed at {window or 'a random moment'}")
-    for state, count in rows.most_common():
-        print(f"  {count:>9,} rows {state}")
-    print(f"  {verdict.alarms:>9,} of the unknown without a session")
-    print(f"  {len(verdict.violations):>9,} violations")
+    counts = [
+        *(
+            (f"killed at {window or 'a random moment'}", count)
+            for window, count in verdict.kills.most_common()
+        ),
+        *((f"rows {state}", count) for state, count in rows.most_common()),
+        ("of the unknown without a session", verdict.alarms),
+        ("violations", len(verdict.violations)),
+    ]
+    print(
+        table(("what", "how often"), [(what, f"{often:,}") for what, often in counts])
+    )
+    print()
     for violation in verdict.violations[:_MOST_SHOWN]:
-        print(f"            {violation}")
+        print(f"- {violation}")
 
 
 def _run(task: tuple[list[Kill], int, bool, int]) -> Verdict:

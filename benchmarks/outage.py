@@ -13,6 +13,7 @@ from enum import StrEnum, auto
 
 import attrs
 from harness.faulty import Connection, an_order, reset, running_bench, session_of
+from harness.figures import table
 
 from convergegate_async import (
     CallError,
@@ -23,6 +24,7 @@ from convergegate_async import (
 DEADLINE = 1.5  # seconds
 NORMAL = 0.5  # seconds that a healthy call may take on a noisy machine
 WINDOW = 50  # calls in a row that have to be normal
+HEAD = ("gateway", "longest call, s", "back to normal after, s", "calls during it")
 
 
 class Trouble(StrEnum):
@@ -111,22 +113,33 @@ def _back_to_normal(calls: list[tuple[float, float, str]], ended: float) -> floa
     return float("inf")
 
 
+def line(trouble: Trouble, outage: Outage) -> list[str]:
+    """Return a line of the table."""
+    return [
+        trouble,
+        f"{outage.longest:.3f}",
+        f"{outage.recovery:.2f}",
+        ", ".join(f"{name} {count:,}" for name, count in outage.told.items()),
+    ]
+
+
 def main() -> None:
     """Print a line for each kind of outage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rate", type=float, default=200.0)
     options = parser.parse_args()
-    print(f"deadline {DEADLINE} s, {options.rate:.0f} calls/s, {options.seconds:.0f} s")
-    for trouble in Trouble:
-        outage = asyncio.run(
-            suffer(trouble, seconds=options.seconds, rate=options.rate)
+    print(
+        f"deadline {DEADLINE} s, {options.rate:.0f} calls/s, {options.seconds:.0f} s\n"
+    )
+    lines = [
+        line(
+            trouble,
+            asyncio.run(suffer(trouble, seconds=options.seconds, rate=options.rate)),
         )
-        told = ", ".join(f"{name} {count:,}" for name, count in outage.told.items())
-        print(
-            f"{trouble:>7}: longest call {outage.longest:.3f} s, back to normal after "
-            f"{outage.recovery:.2f} s; during it {told}"
-        )
+        for trouble in Trouble
+    ]
+    print(table(HEAD, lines))
 
 
 if __name__ == "__main__":

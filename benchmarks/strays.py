@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 from harness.faulty import Connection, an_order, running_bench, session_of
+from harness.figures import table
 from harness.workers import share
 
 from convergegate_async import (
@@ -100,8 +101,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100_000)
     options = parser.parse_args()
     results = asyncio.run(compare(options.calls))
-    for name, told in results.items():
-        print(f"{name:>8}: " + ", ".join(f"{k} {v:,}" for k, v in sorted(told.items())))
+    outcomes = sorted({"own", "another's"}.union(*results.values()))
+    lines = [
+        [way, *(f"{counts[outcome]:,}" for outcome in outcomes)]
+        for way, counts in results.items()
+    ]
+    print(table(("way", *outcomes), lines))
     raise SystemExit(bool(results["factory"]["another's"]))
 
 
