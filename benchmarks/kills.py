@@ -188,7 +188,7 @@ class Story:
         wrong += [
             f"I4: {key} is no row's key" for key in set(evidence.arrivals) - known
         ]
-        wrong += [f"I6: {name} holds personal data" for name in self._telling_files()]
+        wrong += [f"I6: {name} holds personal data" for name in self._leaking_files()]
         for row_id in self.row_ids:
             broken = _broken(evidence, row_id, honoured=self._honoured, over=over)
             wrong += [f"{promise} ({row_id})" for promise in broken]
@@ -205,11 +205,11 @@ class Story:
             rows = {row.row_id: row async for row in every_row(journal)}
             return rows, await journal.check()
 
-    def _telling_files(self) -> list[str]:
-        told = {path.name: path.read_bytes() for path in self._folder.iterdir()}
+    def _leaking_files(self) -> list[str]:
+        contents = {path.name: path.read_bytes() for path in self._folder.iterdir()}
         return [
             name
-            for name, data in told.items()
+            for name, data in contents.items()
             if any(secret in data or secret in data.lower() for secret in SECRETS)
         ]
 

@@ -164,7 +164,7 @@ def reckoned(taken: Round) -> Round:
     serialization = taken[ENCODED] + taken[DECODED]
     retry = taken.pop(SENT) - taken.pop(TRIED)
     own = (taken[REQUEST], taken[KEY_ROLLED], serialization, retry)
-    told = {
+    ordered = {
         WHOLE: taken[WHOLE],
         REQUEST: taken[REQUEST],
         KEY_ROLLED: taken[KEY_ROLLED],
@@ -174,7 +174,7 @@ def reckoned(taken: Round) -> Round:
         RETRY: retry,
         REST: taken[WHOLE] - sum(own),
     }
-    return told | {name: took for name, took in taken.items() if name not in told}
+    return ordered | {name: took for name, took in taken.items() if name not in ordered}
 
 
 async def compare(rounds: int, calls: int) -> list[Round]:

@@ -43,12 +43,12 @@ class Outage:
         longest: Seconds that the longest call took.
         recovery: Seconds from the end of the outage to the start of the first of
             `WINDOW` normal calls in a row.
-        told: What the calls of the outage came to.
+        outcomes: What the calls of the outage came to.
     """
 
     longest: float
     recovery: float
-    told: Counter[str]
+    outcomes: Counter[str]
 
 
 async def suffer(
@@ -70,10 +70,10 @@ async def suffer(
         begun = time.perf_counter()
         try:
             await checkout.create(an_order("1"))
-            told = "done"
+            outcome = "done"
         except CallError as error:
-            told = error.outcome
-        calls.append((begun, time.perf_counter() - begun, told))
+            outcome = error.outcome
+        calls.append((begun, time.perf_counter() - begun, outcome))
 
     async with (
         running_bench(reply) as bench,
@@ -98,8 +98,8 @@ async def suffer(
     return Outage(
         longest=max(taken for _, taken, _ in calls),
         recovery=_back_to_normal(calls, ended) - ended,
-        told=Counter(
-            told for begun, _, told in calls if started + calm <= begun < ended
+        outcomes=Counter(
+            outcome for begun, _, outcome in calls if started + calm <= begun < ended
         ),
     )
 
@@ -108,7 +108,7 @@ def _back_to_normal(calls: list[tuple[float, float, str]], ended: float) -> floa
     after = [one for one in calls if one[0] >= ended]
     for first in range(len(after) - WINDOW):
         window = after[first : first + WINDOW]
-        if all(told == "done" and taken <= NORMAL for _, taken, told in window):
+        if all(outcome == "done" and taken <= NORMAL for _, taken, outcome in window):
             return window[0][0]
     return float("inf")
 
@@ -119,7 +119,7 @@ def line(trouble: Trouble, outage: Outage) -> list[str]:
         trouble,
         f"{outage.longest:.3f}",
         f"{outage.recovery:.2f}",
-        ", ".join(f"{name} {count:,}" for name, count in outage.told.items()),
+        ", ".join(f"{name} {count:,}" for name, count in outage.outcomes.items()),
     ]
 
 

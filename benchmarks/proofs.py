@@ -40,13 +40,13 @@ class Proofs:
     """What came of all calls.
 
     Attributes:
-        told: How often each outcome was told; ``cancelled`` names cancelled calls.
-        wrong: The keys of calls told "not sent" that the server saw all the same.
-        unsure: How many of the calls told "unknown" the server never saw.
+        outcomes: How often each was reported; ``cancelled`` names cancelled calls.
+        wrong: The keys of calls reported "not sent" that the server saw all the same.
+        unsure: How many of the calls reported "unknown" the server never saw.
         seconds: How long it took.
     """
 
-    told: Counter[str]
+    outcomes: Counter[str]
     wrong: Sequence[str]
     unsure: int
     seconds: float
@@ -105,8 +105,8 @@ def _doubted() -> Iterator[set[str]]:
 
 
 async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
-    """Make so many calls that go wrong; compare what was told with what was seen."""
-    told: Counter[str] = Counter()
+    """Make so many calls that go wrong; compare the reports with what was seen."""
+    outcomes: Counter[str] = Counter()
     denied: list[str] = []
     unknown: list[str] = []
     started = time.perf_counter()
@@ -122,7 +122,7 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
                 for number in numbers:
                     key = f"call-{number}"
                     outcome = await _call(checkout, key, bench)
-                    told[outcome] += 1
+                    outcomes[outcome] += 1
                     if outcome == Outcome.NOT_SENT:
                         denied.append(key)
                     elif outcome == Outcome.UNKNOWN:
@@ -133,7 +133,7 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
             await share(range(calls), work, concurrency)
         seen = bench.seen
     return Proofs(
-        told=told,
+        outcomes=outcomes,
         wrong=[key for key in denied if key.encode() in seen],
         unsure=sum(key.encode() not in seen for key in unknown),
         seconds=time.perf_counter() - started,
@@ -141,7 +141,7 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
 
 
 async def _call(checkout: CheckoutSessionFactory, key: str, bench: Bench) -> str:
-    """Make one call, often cut short; return what the caller was told."""
+    """Make one call, often cut short; return the outcome that the caller saw."""
     patience = bench.dice.choice((0.0005, 0.002, 0.005, 0.02, 0.05))
     create = checkout.create(an_order(key), idempotency_key=key, timeout=patience)
     task = asyncio.create_task(create)
@@ -157,7 +157,7 @@ async def _call(checkout: CheckoutSessionFactory, key: str, bench: Bench) -> str
 
 
 def main() -> None:
-    """Print what was told, and whether any of it was wrong."""
+    """Print what was reported, and whether any of it was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--uvloop", action="store_true")
@@ -169,7 +169,8 @@ def main() -> None:
         loops = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loops) as runner:
         proofs = runner.run(prove(options.calls))
-    print(", ".join(f"{word} {count:,}" for word, count in proofs.told.most_common()))
+    counts = proofs.outcomes.most_common()
+    print(", ".join(f"{outcome} {count:,}" for outcome, count in counts))
     print(f"unknown, and never seen by the server: {proofs.unsure:,}")
     print(f"not sent, and seen by the server (wrong): {len(proofs.wrong)}")
     print(f"{proofs.seconds:.0f} s")

@@ -102,15 +102,15 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "scaling.json")
-        told = page(data, quick=options.quick)
+        report = page(data, quick=options.quick)
         pictures = ["--draw", str(data), "--pictures", str(options.pictures)]
         subprocess.run(  # noqa: S603 -- this file, where matplotlib is
             [peer_python(), __file__, *pictures], check=True, env=surroundings()
         )
     if options.output:
-        options.output.write_text(told, encoding="utf-8")
+        options.output.write_text(report, encoding="utf-8")
     else:
-        print(told)
+        print(report)
 
 
 if __name__ == "__main__":

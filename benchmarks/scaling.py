@@ -104,8 +104,8 @@ def curves(
         taken: dict[tuple[str, int], list[Point]] = {key: [] for key in settings}
         for _ in range(rounds):
             for name, step in settings:
-                told = together(groups[name], calls, step)
-                taken[name, step].append(point(name, step, told))
+                costs = together(groups[name], calls, step)
+                taken[name, step].append(point(name, step, costs))
     return [median(points) for points in taken.values()]
 
 

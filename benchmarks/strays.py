@@ -56,8 +56,8 @@ def by_hand(session: aiohttp.ClientSession, base_url: str) -> Call:
     async def call(number: str) -> str:
         form = {"amount": "4999", "currency": "pln", "metadata[number]": number}
         async with session.post(f"{base_url}/v1/x", data=form) as response:
-            told = (await response.json())["metadata"]["number"]
-            return str(told)
+            document = await response.json()
+            return str(document["metadata"]["number"])
 
     return call
 
@@ -69,11 +69,11 @@ async def count(call: Call, calls: int, concurrency: int) -> Counter[str]:
     async def work(numbers: Iterator[int]) -> None:
         for number in numbers:
             try:
-                told = await call(str(number))
+                repeated = await call(str(number))
             except (CallError, aiohttp.ClientError) as error:
                 results[type(error).__name__] += 1
             else:
-                results["own" if told == str(number) else "another's"] += 1
+                results["own" if repeated == str(number) else "another's"] += 1
 
     await share(range(calls), work, concurrency)
     return results

@@ -14,9 +14,9 @@ async def test_what_was_not_sent_was_never_seen() -> None:
     proofs = await prove(2_000)
 
     assert proofs.wrong == []
-    assert proofs.told["not_sent"] > 0
-    assert proofs.told["unknown"] > 0
-    assert proofs.told["cancelled"] > 0
+    assert proofs.outcomes["not_sent"] > 0
+    assert proofs.outcomes["unknown"] > 0
+    assert proofs.outcomes["cancelled"] > 0
 
 
 async def test_nobody_is_handed_another_s_session() -> None:
@@ -48,4 +48,4 @@ async def test_an_outage_is_survived(trouble: Trouble) -> None:
 
     assert outage.longest <= DEADLINE + 1
     assert outage.recovery < 2
-    assert outage.told["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0
+    assert outage.outcomes["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0
