@@ -14,7 +14,7 @@ from harness.faulty import (
     Reply,
     an_order,
     answer,
-    running_bench,
+    running_gateway,
     session_of,
 )
 from harness.figures import table
@@ -51,7 +51,7 @@ def failing(rate: float) -> Reply:
     """Return a gateway that answers 503 so often."""
 
     def reply(connection: Connection, key: bytes, form: dict[str, str]) -> None:
-        fails = connection.bench.dice.random() < rate
+        fails = connection.gateway.dice.random() < rate
         busy = answer({"error": {"message": "busy"}}, "503 Busy")
         connection.say(busy if fails else session_of(key, form))
 
@@ -62,8 +62,8 @@ async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplificati
     """Make so many calls against a gateway that fails so often."""
     succeeded = 0
     async with (
-        running_bench(failing(rate)) as bench,
-        CheckoutSessionFactory("sk_test_x", bench.base_url, retry=POLICY) as checkout,
+        running_gateway(failing(rate)) as gateway,
+        CheckoutSessionFactory("sk_test_x", gateway.base_url, retry=POLICY) as checkout,
     ):
 
         async def work(left: Iterator[int]) -> None:
@@ -76,7 +76,7 @@ async def amplify(rate: float, calls: int, concurrency: int = 32) -> Amplificati
                 succeeded += 1
 
         await share(range(calls), work, concurrency)
-        return Amplification(rate, calls, bench.seen.total(), succeeded)
+        return Amplification(rate, calls, gateway.seen.total(), succeeded)
 
 
 def line(result: Amplification) -> list[str]:

@@ -12,7 +12,7 @@ from collections import Counter
 from enum import StrEnum, auto
 
 import attrs
-from harness.faulty import Connection, an_order, reset, running_bench, session_of
+from harness.faulty import Connection, an_order, reset, running_gateway, session_of
 from harness.figures import table
 
 from convergegate_async import (
@@ -76,9 +76,9 @@ async def suffer(
         calls.append((begun, time.perf_counter() - begun, outcome))
 
     async with (
-        running_bench(reply) as bench,
+        running_gateway(reply) as gateway,
         CheckoutSessionFactory(
-            "sk_test_x", bench.base_url, timeouts=timeouts
+            "sk_test_x", gateway.base_url, timeouts=timeouts
         ) as checkout,
         asyncio.TaskGroup() as running,
     ):
@@ -89,7 +89,7 @@ async def suffer(
             if out is not (started + calm <= now < ended):
                 out = not out
                 if trouble is Trouble.REFUSES:
-                    await (bench.close() if out else bench.open())
+                    await (gateway.close() if out else gateway.open())
             while started + number / rate <= now:
                 running.create_task(call(checkout))
                 number += 1

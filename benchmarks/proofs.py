@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 import attrs
 from harness.faulty import (
-    Bench,
     Connection,
+    FaultyGateway,
     an_order,
     answer,
     reset,
-    running_bench,
+    running_gateway,
     session_of,
 )
 from harness.workers import share
@@ -54,14 +54,14 @@ class Proofs:
 
 def go_wrong(connection: Connection, key: bytes, form: dict[str, str]) -> None:
     """Answer half of the requests, at random, and do something odd to the others."""
-    bench, whole = connection.bench, session_of(key, form)
-    match bench.dice.randrange(18):
+    gateway, whole = connection.gateway, session_of(key, form)
+    match gateway.dice.randrange(18):
         case 0:
             reset(connection.transport)
         case 1:
             connection.transport.close()
         case 2:
-            connection.say(whole[: bench.dice.randrange(1, len(whole))])
+            connection.say(whole[: gateway.dice.randrange(1, len(whole))])
             connection.transport.close()
         case 3:
             connection.say(b"\x16\x03\x01 not http\r\n\r\n")
@@ -112,16 +112,16 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
     started = time.perf_counter()
     with _doubted() as doubted:
         async with (
-            running_bench(go_wrong, seed) as bench,
+            running_gateway(go_wrong, seed) as gateway,
             CheckoutSessionFactory(
-                "sk_test_x", bench.base_url, retry=POLICY, pool=PoolLimits(limit=24)
+                "sk_test_x", gateway.base_url, retry=POLICY, pool=PoolLimits(limit=24)
             ) as checkout,
         ):
 
             async def work(numbers: Iterator[int]) -> None:
                 for number in numbers:
                     key = f"call-{number}"
-                    outcome = await _call(checkout, key, bench)
+                    outcome = await _call(checkout, key, gateway)
                     outcomes[outcome] += 1
                     if outcome == Outcome.NOT_SENT:
                         denied.append(key)
@@ -131,7 +131,7 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
                         denied.append(key)  # no warning: provably not under way
 
             await share(range(calls), work, concurrency)
-        seen = bench.seen
+        seen = gateway.seen
     return Proofs(
         outcomes=outcomes,
         wrong=[key for key in denied if key.encode() in seen],
@@ -140,13 +140,17 @@ async def prove(calls: int, *, concurrency: int = 32, seed: int = 17) -> Proofs:
     )
 
 
-async def _call(checkout: CheckoutSessionFactory, key: str, bench: Bench) -> str:
+async def _call(
+    checkout: CheckoutSessionFactory, key: str, gateway: FaultyGateway
+) -> str:
     """Make one call, often cut short; return the outcome that the caller saw."""
-    patience = bench.dice.choice((0.0005, 0.002, 0.005, 0.02, 0.05))
+    patience = gateway.dice.choice((0.0005, 0.002, 0.005, 0.02, 0.05))
     create = checkout.create(an_order(key), idempotency_key=key, timeout=patience)
     task = asyncio.create_task(create)
-    if bench.dice.random() < 1 / 3:
-        asyncio.get_running_loop().call_later(bench.dice.uniform(0, 0.02), task.cancel)
+    if gateway.dice.random() < 1 / 3:
+        asyncio.get_running_loop().call_later(
+            gateway.dice.uniform(0, 0.02), task.cancel
+        )
     try:
         await task
     except CallError as error:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
-from harness.faulty import Connection, an_order, running_bench, session_of
+from harness.faulty import Connection, an_order, running_gateway, session_of
 from harness.figures import table
 from harness.workers import share
 
@@ -27,7 +27,7 @@ Call = Callable[[str], Awaitable[str]]
 
 def stray(connection: Connection, key: bytes, form: dict[str, str]) -> None:
     """Answer; sometimes answer somebody else as well."""
-    dice = connection.bench.dice
+    dice = connection.gateway.dice
     theirs = {**form, "customer_email": "eve@example.com", "metadata[number]": "eve"}
     whole, strange = session_of(key, form), session_of(b"eve", theirs)
     if dice.random() >= STRAY_SHARE:
@@ -83,14 +83,14 @@ async def compare(calls: int, concurrency: int = 32) -> dict[str, Counter[str]]:
     """Make so many calls with the factory, and so many by hand."""
     policy = RetryPolicy(base_delay=0.001)
     async with (
-        running_bench(stray) as bench,
+        running_gateway(stray) as gateway,
         aiohttp.ClientSession() as session,
-        CheckoutSessionFactory("sk_test_x", bench.base_url, retry=policy) as checkout,
+        CheckoutSessionFactory("sk_test_x", gateway.base_url, retry=policy) as checkout,
     ):
         return {
             "factory": await count(by_factory(checkout), calls, concurrency),
             "by hand": await count(
-                by_hand(session, bench.base_url), calls, concurrency
+                by_hand(session, gateway.base_url), calls, concurrency
             ),
         }
 

@@ -1,4 +1,4 @@
-"""A gateway on the bench that goes wrong as often as it is told, and keeps count."""
+"""A gateway that goes wrong as often as it should, and counts what it saw."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ Reply = Callable[["Connection", bytes, dict[str, str]], None]
 """What to do with one whole request: its key and its form are given."""
 
 
-class Bench:
+class FaultyGateway:
     """What all connections of one server share.
 
     Attributes:
@@ -63,19 +63,19 @@ class Bench:
 class Connection(asyncio.Protocol):
     """Cuts the stream into requests."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, gateway: FaultyGateway) -> None:
+        self.gateway = gateway
         self._buffer = b""
         self._noted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        self.bench.connections.add(self)
+        self.gateway.connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Count it out."""
-        self.bench.connections.discard(self)
+        self.gateway.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Note each key as soon as it can be read, and reply to each whole request."""
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             found, length = _KEY.search(head), _LENGTH.search(head)
             key = found[1] if found else b""
             if not self._noted:
-                self.bench.seen[key] += 1
+                self.gateway.seen[key] += 1
                 self._noted = True
             whole = end + 4 + (int(length[1]) if length else 0)
             if len(self._buffer) < whole:
@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             self._noted = False
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
-            self.bench.reply(self, key, form)
+            self.gateway.reply(self, key, form)
 
     def say(self, data: bytes) -> None:
         """Write, if anybody is still there."""
@@ -102,14 +102,14 @@ class Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def running_bench(reply: Reply, seed: int = 17) -> AsyncIterator[Bench]:
+async def running_gateway(reply: Reply, seed: int = 17) -> AsyncIterator[FaultyGateway]:
     """Serve on a free port of this machine, in this process."""
-    bench = Bench(reply, seed)
-    await bench.open()
+    gateway = FaultyGateway(reply, seed)
+    await gateway.open()
     try:
-        yield bench
+        yield gateway
     finally:
-        await bench.close()
+        await gateway.close()
 
 
 def reset(transport: asyncio.WriteTransport) -> None:
@@ -120,7 +120,7 @@ def reset(transport: asyncio.WriteTransport) -> None:
 
 
 def an_order(number: str) -> CheckoutSessionRequest:
-    """Return a request that can be told from others by its *number*."""
+    """Return a request that can be recognised by its *number*."""
     return CheckoutSessionRequest(
         amount=4999,
         currency="pln",
