@@ -212,7 +212,7 @@ class CallCost:
         wall: Seconds of all calls together, divided by their number.
         p50: Seconds that half of the calls were answered in.
         p99: Seconds that all but one in a hundred were answered in.
-        memory: Resident bytes of the process afterwards; 0 where that is not told.
+        memory: Resident bytes of the process afterwards; 0 where that is not known.
     """
 
     cpu: float
@@ -223,12 +223,12 @@ class CallCost:
 
 
 class Client:
-    """A process that makes calls in one way, as often as it is told."""
+    """A process that makes calls in one way, as often as asked."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def tell(self, calls: int, concurrency: int, rate: float = 0) -> None:
+    def ask(self, calls: int, concurrency: int, rate: float = 0) -> None:
         """Have it make so many calls.
 
         Args:
@@ -242,7 +242,7 @@ class Client:
         self._process.stdin.write(f"{calls} {concurrency} {rate}\n")
         self._process.stdin.flush()
 
-    def hear(self) -> CallCost:
+    def costs(self) -> CallCost:
         """Wait for what they took."""
         if self._process.stdout is None:
             raise AssertionError
@@ -254,8 +254,8 @@ class Client:
 
     def make(self, calls: int, concurrency: int, rate: float = 0) -> CallCost:
         """Have it make so many calls, and wait for what they took."""
-        self.tell(calls, concurrency, rate)
-        return self.hear()
+        self.ask(calls, concurrency, rate)
+        return self.costs()
 
 
 @contextmanager
@@ -267,7 +267,7 @@ def running_client(
     loop: str = "asyncio",
     core: int | None = None,
 ) -> Iterator[Client]:
-    """Run a client process, on the parent's core unless told another."""
+    """Run a client process, on the parent's core unless another is given."""
     command = [python, __file__, "--way", way, "--loop", loop, "--base-url", base_url]
     if core is not None:
         command += ["--core", str(core)]
@@ -288,8 +288,8 @@ def running_client(
 # -- the client process, from within ----------------------------------------------
 
 
-async def obey(way: Way, base_url: str) -> None:
-    """Make calls as stdin tells, until it ends; tell on stdout what they took."""
+async def answer_requests(way: Way, base_url: str) -> None:
+    """Make calls as stdin asks for, until it ends; print what they took."""
     async with way(base_url) as call:
         for line in sys.stdin:
             calls, concurrency, rate = line.split()
@@ -344,7 +344,7 @@ def serve(options: argparse.Namespace) -> None:
     if options.loop == "uvloop":
         factory = import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(obey({**OWN, **PEERS}[options.way], options.base_url))
+        runner.run(answer_requests({**OWN, **PEERS}[options.way], options.base_url))
 
 
 # -- the comparison ---------------------------------------------------------------

@@ -57,19 +57,19 @@ FAULTS = tuple(
     )
 )
 _SCRIPT = Path(__file__).parent / "harness" / "killed_job.py"
-_PATIENCE = 120.0  # seconds that a life may take
+_PATIENCE = 120.0  # seconds that a run may take
 _MOST_SHOWN = 20
 _ECHO = 0.02  # seconds in which the sandbox reads what a dead job has sent
 
 
 @attrs.frozen
 class Kill:
-    """How a life of the job ends.
+    """How a run of the job ends.
 
     Attributes:
         window: The crash window; `None` for any moment.
         passes: How often the window is passed, this time included.
-        seconds: From the begin of a life to its end, where there is no window.
+        seconds: From the begin of a run to its end, where there is no window.
     """
 
     window: Window | None = None
@@ -83,7 +83,7 @@ class Verdict:
 
     Attributes:
         seconds: How long it took.
-        kills: How many lives ended so, by window.
+        kills: How many runs ended so, by window.
         rows: How many rows ended in each state.
         alarms: How many rows are unknown though the gateway has no session for them.
         violations: What was broken, by the invariants' numbers.
@@ -113,8 +113,8 @@ class Evidence:
     sessions: Mapping[str, Sequence[str]]
 
 
-class Story:
-    """One job from its begin to its end, through as many lives as it takes."""
+class JobUnderTest:
+    """One job from its begin to its end, through as many runs as it takes."""
 
     def __init__(
         self, home: Path, sandbox: Sandbox, rows: int, *, honoured: bool
@@ -134,21 +134,21 @@ class Story:
                 for amount, row_id in enumerate(self.row_ids, 1)
             )
 
-    async def live(self, kill: Kill | None) -> bool:
+    async def run(self, kill: Kill | None) -> bool:
         """Run the job, and tell whether it was killed before it ended.
 
         Raises:
             RuntimeError: It ended otherwise.
         """
-        with self._start(kill) as job:
+        with self._start(kill) as process:
             try:
-                await asyncio.to_thread(_hear, job, BEGUN)
+                await asyncio.to_thread(_wait_for_line, process, BEGUN)
                 if kill is not None and kill.window is None:
                     await asyncio.sleep(kill.seconds)
-                    job.kill()
-                code = await asyncio.to_thread(job.wait, _PATIENCE)
+                    process.kill()
+                code = await asyncio.to_thread(process.wait, _PATIENCE)
             finally:
-                job.kill()
+                process.kill()
         if code not in (0, -SIGKILL):
             message = f"the job ended with {code}"
             raise RuntimeError(message)
@@ -171,7 +171,7 @@ class Story:
             yield from ("--window", kill.window.name, "--passes", str(kill.passes))
 
     def _environment(self) -> dict[str, str]:
-        # Whoever is killed cannot tell what of it was covered.
+        # Whoever is killed cannot write what of it was covered.
         inherited = os.environ.items()
         return {
             **{name: word for name, word in inherited if "COVERAGE" not in name},
@@ -263,12 +263,12 @@ async def kill_jobs(
     deceived: bool = False,
     seed: int = 17,
 ) -> Verdict:
-    """Work on one job after the other until each of *kills* has ended a life.
+    """Work on one job after the other until each of *kills* has ended a run.
 
     Args:
         kills: Each happens once, in this order.
         rows: Of one job.
-        honoured: What the jobs are told of keys.
+        honoured: What the jobs expect of keys.
         deceived: The gateway ignores them all the same.
         seed: Of the first sandbox; each has the next.
     """
@@ -282,27 +282,27 @@ async def kill_jobs(
                 faults=FAULTS,
                 seed=seed + verdict.jobs,
             ) as sandbox:
-                story = Story(Path(home), sandbox, rows, honoured=honoured)
-                await _tell(story, left, verdict)
+                job = JobUnderTest(Path(home), sandbox, rows, honoured=honoured)
+                await _run_to_end(job, left, verdict)
     verdict.seconds = time.perf_counter() - started
     return verdict
 
 
-def _hear(job: subprocess.Popen[str], line: str) -> None:
-    """Wait until *job* says *line*, and nothing else."""
-    if job.stdout is None or job.stdout.readline().strip() != line:
+def _wait_for_line(process: subprocess.Popen[str], line: str) -> None:
+    """Wait until *process* prints *line*, and nothing else."""
+    if process.stdout is None or process.stdout.readline().strip() != line:
         message = "the job ended before it began"
         raise RuntimeError(message)
 
 
-async def _tell(story: Story, left: deque[Kill], verdict: Verdict) -> None:
-    """Kill a job with what is *left* until it ends, and judge it after each life."""
+async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) -> None:
+    """Kill a job with what is *left* until it ends, and judge it after each run."""
     over, kills = False, 0
     evidence = Evidence({}, {}, {})
     while not over:
         kill = left[0] if left else None
-        over = not await story.live(kill)
-        evidence, wrong = await story.judge(over=over)
+        over = not await job.run(kill)
+        evidence, wrong = await job.judge(over=over)
         verdict.violations += wrong
         if not over and kill is not None:
             verdict.kills[kill.window] += 1

@@ -70,8 +70,8 @@ def point(name: str, concurrency: int, taken: list[CallCost]) -> Point:
 def together(clients: list[Client], calls: int, concurrency: int) -> list[CallCost]:
     """Let all *clients* make so many calls at the same time."""
     for client in clients:
-        client.tell(calls, concurrency)
-    return [client.hear() for client in clients]
+        client.ask(calls, concurrency)
+    return [client.costs() for client in clients]
 
 
 def median(points: list[Point]) -> Point:

@@ -1,4 +1,4 @@
-"""A durable job that dies by its own hand, in the middle of what it is told to.
+"""A durable job that dies by its own hand, in the middle of its work.
 
 It is run, killed and judged by ``kills.py``; the gateway and the key come from the
 environment. The traps are in what the job is built from, and so in nothing that ships.
@@ -112,7 +112,7 @@ def trapped_connector(trap: Trap) -> aiohttp.TCPConnector:
 def open_journal(
     path: Path, factory: CheckoutSessionFactory, rules: ResumeRules, trap: Trap
 ) -> TrappedJournal:
-    """Open the journal; make it first, if no earlier life came so far."""
+    """Open the journal; make it first, if no earlier run came so far."""
     if path.exists():
         journal = TrappedJournal.open(path)
     else:
@@ -136,7 +136,7 @@ async def work(orders: str, path: Path, rules: ResumeRules, trap: Trap) -> None:
 
 
 def main() -> None:
-    """Live as the arguments say."""
+    """Run as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("orders")
     parser.add_argument("journal", type=Path)

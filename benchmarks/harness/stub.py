@@ -69,7 +69,7 @@ class FixedAnswer(asyncio.Protocol):
 
 
 async def serve() -> None:
-    """Listen on a free port, tell it on stdout, and stop when stdin ends."""
+    """Listen on a free port, print it, and stop when stdin ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(FixedAnswer, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
