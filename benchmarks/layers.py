@@ -19,8 +19,8 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 import tenacity
-import webhooks
 from harness.calls import FORM, KEY, order
+from harness.delivery import NOW, SECRET, delivery
 from harness.figures import spread, table, versions
 from harness.stub import BODY
 from harness.workers import Call
@@ -146,8 +146,8 @@ def retrying(caller: Caller) -> dict[str, Part]:
 
 def parts(checkout: CheckoutSessionFactory) -> dict[str, Part]:
     """Return what is measured, the whole first."""
-    body, headers = webhooks.delivery()
-    verifier = WebhookVerifier(webhooks.SECRET)
+    body, headers = delivery()
+    verifier = WebhookVerifier(SECRET)
     return {
         WHOLE: awaited(lambda: checkout.create(order())),
         REQUEST: plain(order),
@@ -155,7 +155,7 @@ def parts(checkout: CheckoutSessionFactory) -> dict[str, Part]:
         **encoding(),
         **decoding(),
         **retrying(checkout._caller),  # noqa: SLF001
-        "webhook of 1 KiB": plain(lambda: verifier.verify(body, headers, webhooks.NOW)),
+        "webhook of 1 KiB": plain(lambda: verifier.verify(body, headers, NOW)),
     }
 
 
