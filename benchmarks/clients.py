@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import uuid
-import venv
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -22,9 +21,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from hashlib import sha256
 from importlib import import_module
-from pathlib import Path
 from platform import python_version
 from typing import Any
 
@@ -41,10 +38,10 @@ from harness.calls import (
     tuned_session,
 )
 from harness.figures import resident, spread, table, versions
+from harness.peers import peer_python, peer_versions, surroundings
 from harness.stub import SESSION, running_stub
 from harness.workers import Call, make, make_timed
 
-import convergegate_async
 from convergegate_async import CheckoutSessionFactory
 
 Way = Callable[[str], AbstractAsyncContextManager[Call]]
@@ -52,8 +49,6 @@ Way = Callable[[str], AbstractAsyncContextManager[Call]]
 
 CONCURRENCIES = (1, 32, 256)
 LOOPS = ("asyncio", "uvloop")
-REQUIRED = ("stripe>=16", "openai[aiohttp]>=3.54", "httpx>=0.28", "uvloop>=0.21")
-DRAWING = ("matplotlib>=3.10",)
 SLOW = 4
 """The clients on httpx make so many times fewer calls: they take that much longer."""
 
@@ -169,35 +164,6 @@ PEERS: dict[str, Way] = {
     "openai, httpx": _openai("DefaultAsyncHttpxClient"),
     "httpx, by hand": _httpx,
 }
-
-
-# -- the environment of the peers -------------------------------------------------
-
-
-def peer_python() -> str:
-    """Return the interpreter of the peers' environment, made on first use."""
-    names = (*REQUIRED, *DRAWING)
-    digest = sha256(repr((names, sys.version)).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "convergegate-async" / f"benchmarks-{digest}"
-    python, ready = str(folder / "bin" / "python"), folder / "ready"
-    if not ready.exists():
-        print(f"making an environment for {', '.join(names)}", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        subprocess.run(  # noqa: S603 -- what is fixed above
-            [python, "-m", "pip", "install", "-qq", *names], check=True
-        )
-        ready.touch()
-    return python
-
-
-def surroundings() -> dict[str, str]:
-    """Return variables under which what is imported here is imported there too."""
-    ours = [str(Path(convergegate_async.__file__).parents[1])]
-    ours += [entry for entry in sys.path if entry.endswith("site-packages")]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(ours)}
-    variables.pop("COVERAGE_PROCESS_START", None)
-    return variables
 
 
 # -- the client process, as its parent sees it ------------------------------------
@@ -419,22 +385,6 @@ HEAD = (
     "CPU to by hand",
     "factory's calls/s to its",
 )
-
-
-def peer_versions() -> str:
-    """Return the versions of the peers, and of what they stand on."""
-    names = ("stripe", "openai", "httpx", "httpx2", "pydantic", "uvloop")
-    program = f"from harness.figures import versions; print(versions{names})"
-    command = [peer_python(), "-c", program]
-    here = Path(__file__).parent
-    return subprocess.run(  # noqa: S603 -- our own file
-        command,
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=here,
-        env=surroundings(),
-    ).stdout.strip()
 
 
 def read_options() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from clients import peer_python, surroundings
+from harness.peers import peer_python, surroundings
 
 HERE = Path(__file__).parent
 SCRIPTS = {
