@@ -16,8 +16,8 @@ from pathlib import Path
 from platform import python_version
 
 import attrs
-from clients import LOOPS, CallCost, Client, running_client
 from harness.calls import KEY, by_factory, order
+from harness.client import LOOPS, CallCost, Client, running_client
 from harness.figures import resident, spread, table, versions
 from harness.stub import running_stub
 from harness.workers import make
