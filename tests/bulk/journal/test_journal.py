@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import attrs
-import journal as benchmark
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journal_cost import measure
 
 from convergegate_async.bulk.journal.database import Database
 from convergegate_async.bulk.journal.journal import Journal
@@ -852,6 +852,6 @@ def test_links_and_salts_stay_out_of_reprs() -> None:
 
 async def test_a_row_is_small(path: Path) -> None:
     """At 22 characters of session id and 60 of link, a row takes 160 bytes at most."""
-    taken = await benchmark.measure(path, rows=5_000, tasks=256)
+    taken = await measure(path, rows=5_000, tasks=256)
 
     assert taken.size / 5_000 <= 160
