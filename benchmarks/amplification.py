@@ -1,7 +1,7 @@
 """What repeats add to a gateway in trouble: requests per call at each rate of failure.
 
 Every rate starts with a full bucket, as a factory does. Above the bucket, at most one
-repeat is made for ten calls that succeed (goal: 1.10, reliability section 6).
+repeat is made for ten calls that succeed (goal: 1.10).
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How much longer than its deadline a call takes, against a gateway that stalls.
 
 Every fault that can hold a call up is met in turn; a call has 300 ms. Printed is by how
-much calls overshoot. Goal (reliability 6, line 8): p99 of 50 ms, never above 250 ms.
+much calls overshoot. Goal: p99 of 50 ms, never above 250 ms.
 """
 
 import asyncio

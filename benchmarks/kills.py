@@ -1,7 +1,7 @@
-"""Whether a durable job keeps its promises (reliability 3.4) over thousands of kills.
+"""Whether a durable job keeps its promises over thousands of kills.
 
 A job runs as a process of its own against a sandbox in this one, which fails 5 % of its
-requests; it is killed with SIGKILL, at random moments and in each of the crash windows,
+requests; it is killed with SIGKILL, at random moments and in each of the crash points,
 and resumed until it ends. The judge is the sandbox's own book.
 """
 
@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 
 import attrs
 from harness.figures import table
-from harness.killed_job import BEGUN, JOB, TABLE, Window
+from harness.killed_job import BEGUN, JOB, TABLE, CrashPoint
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
@@ -67,12 +67,12 @@ class Kill:
     """How a run of the job ends.
 
     Attributes:
-        window: The crash window; `None` for any moment.
-        passes: How often the window is passed, this time included.
-        seconds: From the begin of a run to its end, where there is no window.
+        point: The crash point; `None` for any moment.
+        passes: How often the point is passed, this time included.
+        seconds: From the begin of a run to its end, where there is no point.
     """
 
-    window: Window | None = None
+    point: CrashPoint | None = None
     passes: int = 1
     seconds: float = 0.0
 
@@ -83,7 +83,7 @@ class Verdict:
 
     Attributes:
         seconds: How long it took.
-        kills: How many runs ended so, by window.
+        kills: How many runs ended so, by point.
         rows: How many rows ended in each state.
         alarms: How many rows are unknown though the gateway has no session for them.
         violations: What was broken, by the invariants' numbers.
@@ -91,7 +91,7 @@ class Verdict:
 
     honoured: bool
     jobs: int = 0
-    kills: Counter[Window | None] = attrs.field(factory=Counter)
+    kills: Counter[CrashPoint | None] = attrs.field(factory=Counter)
     rows: Counter[State] = attrs.field(factory=Counter)
     alarms: int = 0
     violations: list[str] = attrs.field(factory=list)
@@ -143,7 +143,7 @@ class JobUnderTest:
         with self._start(kill) as process:
             try:
                 await asyncio.to_thread(_wait_for_line, process, BEGUN)
-                if kill is not None and kill.window is None:
+                if kill is not None and kill.point is None:
                     await asyncio.sleep(kill.seconds)
                     process.kill()
                 code = await asyncio.to_thread(process.wait, _PATIENCE)
@@ -167,8 +167,8 @@ class JobUnderTest:
         yield from (str(self._orders), str(self._folder / f"{JOB}.journal"))
         if self._honoured:
             yield "--keys-honoured"
-        if kill is not None and kill.window is not None:
-            yield from ("--window", kill.window.name, "--passes", str(kill.passes))
+        if kill is not None and kill.point is not None:
+            yield from ("--point", kill.point.name, "--passes", str(kill.passes))
 
     def _environment(self) -> dict[str, str]:
         # Whoever is killed cannot write what of it was covered.
@@ -305,11 +305,11 @@ async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) ->
         evidence, wrong = await job.judge(over=over)
         verdict.violations += wrong
         if not over and kill is not None:
-            verdict.kills[kill.window] += 1
+            verdict.kills[kill.point] += 1
             kills += 1
             left.popleft()
-        elif kill is not None and kill.window is not None and not kills:
-            message = f"a whole job never came by {kill.window.name}"
+        elif kill is not None and kill.point is not None and not kills:
+            message = f"a whole job never came by {kill.point.name}"
             raise RuntimeError(message)
     verdict.jobs += 1
     for row_id, row in evidence.rows.items():
@@ -318,14 +318,14 @@ async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) ->
         verdict.alarms += is_alarm
 
 
-def plan(dice: random.Random, *, moments: int, windows: int, rows: int) -> list[Kill]:
-    """Return so many kills at random *moments*, and so many in each of the windows."""
+def plan(dice: random.Random, *, moments: int, points: int, rows: int) -> list[Kill]:
+    """Return so many kills at random *moments*, and so many in each of the points."""
     kills = [Kill(seconds=dice.uniform(0.05, 0.6)) for _ in range(moments)]
     most = min(200, rows // 2)
     kills += [
-        Kill(window, passes=dice.randint(1, most))
-        for window in Window
-        for _ in range(windows)
+        Kill(point, passes=dice.randint(1, most))
+        for point in CrashPoint
+        for _ in range(points)
     ]
     dice.shuffle(kills)
     return kills
@@ -341,8 +341,8 @@ def show(verdict: Verdict) -> None:
     )
     counts = [
         *(
-            (f"killed at {window or 'a random moment'}", count)
-            for window, count in verdict.kills.most_common()
+            (f"killed at {point or 'a random moment'}", count)
+            for point, count in verdict.kills.most_common()
         ),
         *((f"rows {state}", count) for state, count in rows.most_common()),
         ("of the unknown without a session", verdict.alarms),
@@ -369,11 +369,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=17)
     options = parser.parse_args()
     dice = random.Random(options.seed)  # noqa: S311 -- chance, not secrets
-    windows = options.kills // (4 * len(Window))  # half of the kills of each mode
-    moments = options.kills // 2 - windows * len(Window)
+    points = options.kills // (4 * len(CrashPoint))  # half of the kills of each mode
+    moments = options.kills // 2 - points * len(CrashPoint)
     tasks = [
         (
-            plan(dice, moments=moments, windows=windows, rows=options.rows),
+            plan(dice, moments=moments, points=points, rows=options.rows),
             options.rows,
             honoured,
             options.seed,

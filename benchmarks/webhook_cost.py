@@ -2,7 +2,7 @@
 
 All parts take turns in one process, round by round, and a part's time is the mean of
 its round. Read the ratio, which is formed within a round: times depend on the day.
-Goal (reliability 6, line 13): `verify` in 5 µs.
+Goal: `verify` in 5 µs.
 """
 
 import argparse

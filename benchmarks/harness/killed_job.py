@@ -37,8 +37,8 @@ BEGUN = "begun"
 """What the job says before it touches the journal."""
 
 
-class Window(StrEnum):
-    """Where a job can die (reliability 3.5)."""
+class CrashPoint(StrEnum):
+    """Where a job can die."""
 
     READ = "read, intent not committed"
     INTENDED = "intent committed, nothing sent"
@@ -50,14 +50,14 @@ class Window(StrEnum):
 
 @attrs.define
 class Trap:
-    """Kills this process when it is in *window* for the so-manieth time."""
+    """Kills this process when it comes by *point* as often as is *left*."""
 
-    window: Window | None
+    point: CrashPoint | None
     left: int
 
-    def step_on(self, window: Window) -> None:
-        """Come by *window*."""
-        if window is self.window:
+    def step_on(self, point: CrashPoint) -> None:
+        """Come by *point*."""
+        if point is self.point:
             self.left -= 1
             if self.left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -70,20 +70,20 @@ class TrappedJournal(Journal):
 
     async def intend(self, row: Intent) -> None:
         """Have a trap before and after it."""
-        self.trap.step_on(Window.READ)
+        self.trap.step_on(CrashPoint.READ)
         await super().intend(row)
-        self.trap.step_on(Window.INTENDED)
+        self.trap.step_on(CrashPoint.INTENDED)
 
     def complete(self, outcome: RowResult) -> Awaitable[None]:
         """Have a trap before it, after it was asked, and after it is durable."""
-        self.trap.step_on(Window.ANSWERED)
+        self.trap.step_on(CrashPoint.ANSWERED)
         written = super().complete(outcome)
-        self.trap.step_on(Window.ENQUEUED)
+        self.trap.step_on(CrashPoint.ENQUEUED)
         return self._committed(written)
 
     async def _committed(self, written: Awaitable[None]) -> None:
         await written
-        self.trap.step_on(Window.COMMITTED)
+        self.trap.step_on(CrashPoint.COMMITTED)
 
 
 class TrappedSocket(socket.socket):
@@ -94,7 +94,7 @@ class TrappedSocket(socket.socket):
     def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
         """Have a trap once the first bytes are the kernel's."""
         sent = super().send(data, flags)
-        self.trap.step_on(Window.SENT)
+        self.trap.step_on(CrashPoint.SENT)
         return sent
 
 
@@ -141,13 +141,13 @@ def main() -> None:
     parser.add_argument("orders")
     parser.add_argument("journal", type=Path)
     parser.add_argument("--keys-honoured", action="store_true")
-    parser.add_argument("--window", choices=[window.name for window in Window])
+    parser.add_argument("--point", choices=[point.name for point in CrashPoint])
     parser.add_argument("--passes", type=int, default=1)
     options = parser.parse_args()
-    window = None if options.window is None else Window[options.window]
+    point = None if options.point is None else CrashPoint[options.point]
     print(BEGUN, flush=True)
     rules = ResumeRules(keys_honoured=options.keys_honoured)
-    trap = Trap(window, options.passes)
+    trap = Trap(point, options.passes)
     asyncio.run(work(options.orders, options.journal, rules, trap))
 
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from harness.killed_job import Window
+from harness.killed_job import CrashPoint
 from kills import Kill, kill_jobs, plan
 
 from convergegate_async.bulk import State
@@ -15,15 +15,15 @@ ROWS = 1_000  # of one job
 
 @pytest.mark.parametrize("honoured", [True, False], ids=["honoured", "ignored"])
 async def test_no_row_is_lost_or_opened_twice(*, honoured: bool) -> None:
-    """I1 to I6 hold over ten random kills, and one in each of the crash windows."""
+    """I1 to I6 hold over ten random kills, and one in each of the crash points."""
     dice = random.Random(ROWS)  # noqa: S311 -- chance, not secrets
 
     verdict = await kill_jobs(
-        plan(dice, moments=10, windows=1, rows=ROWS), rows=ROWS, honoured=honoured
+        plan(dice, moments=10, points=1, rows=ROWS), rows=ROWS, honoured=honoured
     )
 
     assert verdict.violations == []
-    assert verdict.kills == {None: 10} | dict.fromkeys(Window, 1)
+    assert verdict.kills == {None: 10} | dict.fromkeys(CrashPoint, 1)
     assert verdict.rows.total() == ROWS * verdict.jobs
     assert verdict.rows[State.FAILED] == 0
     assert (verdict.rows[State.UNKNOWN] == 0) is honoured
@@ -31,7 +31,7 @@ async def test_no_row_is_lost_or_opened_twice(*, honoured: bool) -> None:
 
 async def test_the_judge_sees_what_is_opened_twice() -> None:
     """A job that trusts keys, before a gateway that ignores them, is found out."""
-    kills = [Kill(Window.ANSWERED, passes=50)]
+    kills = [Kill(CrashPoint.ANSWERED, passes=50)]
 
     verdict = await kill_jobs(kills, rows=200, honoured=True, deceived=True)
 
