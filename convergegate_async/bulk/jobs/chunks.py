@@ -4,14 +4,14 @@ The key is not in a chunk: whoever works on it reads the key from its environmen
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import attrs
 
-from convergegate_async.bulk.sending.create_many import create_many
-from convergegate_async.bulk.sending.outcomes import RowOutcome
+from convergegate_async.bulk.sending.create_many import create_numbered
+from convergegate_async.bulk.sending.outcomes import Numbered, RowOutcome
 from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.policy import PoolLimits
 
 from .rules import ResumeRules
@@ -22,8 +22,7 @@ class ChunkRow:
     """A row on its way to a worker."""
 
     row_id: str
-    key: str
-    request: CheckoutSessionRequest = attrs.field(repr=False)
+    item: Numbered
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +56,7 @@ def work_on(chunk: Chunk) -> ChunkResult:
 
 
 async def _work_on(chunk: Chunk) -> ChunkResult:
-    keys = {id(row.request): row.key for row in chunk.rows}
+    row_ids = {row.item.index: row.row_id for row in chunk.rows}
     outcomes: list[tuple[str, RowOutcome]] = []
     error = None
     factory = CheckoutSessionFactory.from_env(
@@ -70,16 +69,20 @@ async def _work_on(chunk: Chunk) -> ChunkResult:
         raise ConfigurationError(message)
     async with factory:
         try:
-            made = create_many(
+            made = create_numbered(
                 factory,
-                [row.request for row in chunk.rows],
+                _items(chunk),
                 concurrency=chunk.concurrency,
                 maximum_rps=chunk.maximum_rps,
-                key=lambda request: keys[id(request)],
             )
             async for outcome in made:
-                row_id = chunk.rows[outcome.index].row_id
+                row_id = row_ids[outcome.index]
                 outcomes.append((row_id, outcome))
         except CallError as stopped:
             error = stopped
     return ChunkResult(outcomes=tuple(outcomes), error=error)
+
+
+async def _items(chunk: Chunk) -> AsyncIterator[Numbered]:
+    for row in chunk.rows:
+        yield row.item

@@ -26,12 +26,12 @@ from convergegate_async.bulk.journal.records import (
     JournalError,
     JournalRow,
 )
-from convergegate_async.bulk.sending.create_many import create_or_error
+from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import (
     NotSent,
+    Numbered,
     Rejected,
     RowOutcome,
-    outcome_of,
 )
 from convergegate_async.bulk.sending.workers import Workers, check_limits
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -208,11 +208,7 @@ class Job:
                 api_key_fingerprint=self._journal.header.api_key_fingerprint,
                 rules=self._rules,
                 rows=tuple(
-                    ChunkRow(
-                        row_id=task.row.row_id,
-                        key=self._key(task.row.row_id),
-                        request=task.row.request,
-                    )
+                    ChunkRow(row_id=task.row.row_id, item=self._numbered(task.row))
                     for task in batch
                 ),
                 concurrency=concurrency,
@@ -258,11 +254,9 @@ class Job:
 
     async def _send(self, task: _Task) -> RowOutcome:
         await self._intend(task)
-        row, key = task.row, self._key(task.row.row_id)
-        result = await create_or_error(self._factory, row.request, key)
-        outcome = outcome_of(row.position - 1, row.request, key, result)
+        outcome = await create_one(self._factory, self._numbered(task.row))
         # The worker is free for the next row while this one is made durable.
-        self._writing[outcome.index] = self._write(row.row_id, outcome)
+        self._writing[outcome.index] = self._write(task.row.row_id, outcome)
         return outcome
 
     async def _intend(self, task: _Task) -> None:
@@ -283,8 +277,9 @@ class Job:
             return self._journal.forget(row_id)  # it is pending again
         return self._journal.complete(outcome_result(row_id, outcome))
 
-    def _key(self, row_id: str) -> str:
-        return derive_key(self._journal.header.job, row_id)
+    def _numbered(self, row: Row) -> Numbered:
+        key = derive_key(self._journal.header.job, row.row_id)
+        return Numbered(row.position - 1, row.request, key)
 
 
 def fingerprint(request: CheckoutSessionRequest, salt: bytes) -> bytes:

@@ -13,7 +13,7 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
-from .outcomes import RowOutcome, outcome_of
+from .outcomes import Numbered, RowOutcome, outcome_of
 from .workers import Workers
 
 
@@ -49,45 +49,64 @@ async def create_many(
         AuthenticationError: The key is wrong: at most *concurrency* requests were sent.
         PermissionDeniedError: Three requests in a row were forbidden.
     """
-
-    async def work(item: tuple[int, CheckoutSessionRequest]) -> RowOutcome:
-        index, request = item
-        own_key = None if key is None else key(request)
-        return outcome_of(
-            index, request, own_key, await create_or_error(factory, request, own_key)
+    items = _numbered(requests, key)
+    async with aclosing(
+        create_numbered(
+            factory, items, concurrency=concurrency, maximum_rps=maximum_rps
         )
+    ) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
+
+
+async def create_numbered(
+    factory: CheckoutSessionFactory,
+    items: AsyncIterator[Numbered],
+    *,
+    concurrency: int,
+    maximum_rps: float | None,
+) -> AsyncGenerator[RowOutcome, None]:
+    """Do as `create_many` does, for requests that are numbered already."""
+
+    async def work(item: Numbered) -> RowOutcome:
+        return await create_one(factory, item)
 
     workers = Workers(
-        factory,
-        _numbered(requests),
-        work,
-        concurrency=concurrency,
-        maximum_rps=maximum_rps,
+        factory, items, work, concurrency=concurrency, maximum_rps=maximum_rps
     )
     async with aclosing(workers.outcomes()) as outcomes:
         async for outcome in outcomes:
             yield outcome
 
 
-async def create_or_error(
-    factory: CheckoutSessionFactory, request: CheckoutSessionRequest, key: str | None
-) -> CheckoutSession | CallError | InvalidFieldError:
+async def create_one(factory: CheckoutSessionFactory, item: Numbered) -> RowOutcome:
     """Return what `create` answered, or raised about this one request."""
+    result: CheckoutSession | CallError | InvalidFieldError
     try:
-        return await factory.create(request, idempotency_key=key)
+        result = await factory.create(
+            item.request, idempotency_key=item.idempotency_key
+        )
     except (CallError, InvalidFieldError) as error:
-        return error
+        result = error
+    return outcome_of(item, result)
 
 
 async def _numbered(
     requests: Iterable[CheckoutSessionRequest] | AsyncIterable[CheckoutSessionRequest],
-) -> AsyncIterator[tuple[int, CheckoutSessionRequest]]:
+    key: Callable[[CheckoutSessionRequest], str] | None,
+) -> AsyncIterator[Numbered]:
     index = 0
+    async for request in _each(requests):
+        yield Numbered(index, request, None if key is None else key(request))
+        index += 1
+
+
+async def _each(
+    requests: Iterable[CheckoutSessionRequest] | AsyncIterable[CheckoutSessionRequest],
+) -> AsyncIterator[CheckoutSessionRequest]:
     if isinstance(requests, AsyncIterable):
         async for request in requests:
-            yield index, request
-            index += 1
+            yield request
         return
     for request in requests:
-        yield index, request
-        index += 1
+        yield request

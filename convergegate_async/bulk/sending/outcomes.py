@@ -14,6 +14,20 @@ from convergegate_async.errors import (
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
 
+@attrs.frozen
+class Numbered:
+    """A request with an identity of its own, wherever it is sent.
+
+    Attributes:
+        index: The place of the request among the requests, from 0.
+        idempotency_key: A random one if `None`.
+    """
+
+    index: int
+    request: CheckoutSessionRequest = attrs.field(repr=False)
+    idempotency_key: str | None
+
+
 @attrs.frozen(kw_only=True)
 class _Row:
     """What every outcome tells.
@@ -61,31 +75,31 @@ RowOutcome: TypeAlias = Created | Rejected | NotSent | Unknown
 
 
 def outcome_of(
-    index: int,
-    request: CheckoutSessionRequest,
-    key: str | None,
-    result: CheckoutSession | CallError | InvalidFieldError,
+    item: Numbered, result: CheckoutSession | CallError | InvalidFieldError
 ) -> RowOutcome:
     """Return the noun for what a `create` answered or raised."""
+    index, request = item.index, item.request
+    if isinstance(result, InvalidFieldError):
+        key = item.idempotency_key
+        return Rejected(index=index, request=request, idempotency_key=key, error=result)
+    if isinstance(result, CheckoutSession):
+        key = result.call.idempotency_key
+        return Created(
+            index=index, request=request, idempotency_key=key, session=result
+        )
+    key = result.idempotency_key
     match result:
-        case CheckoutSession():
-            key = result.call.idempotency_key
-            return Created(
-                index=index, request=request, idempotency_key=key, session=result
+        case NotSentError():
+            return NotSent(
+                index=index, request=request, idempotency_key=key, error=result
             )
-        case InvalidFieldError():
+        case OutcomeUnknownError():
+            return Unknown(
+                index=index, request=request, idempotency_key=key, error=result
+            )
+        case ApiError():
             return Rejected(
                 index=index, request=request, idempotency_key=key, error=result
             )
-        case NotSentError():
-            noun: type[NotSent | Unknown | Rejected] = NotSent
-        case OutcomeUnknownError():
-            noun = Unknown
-        case _:
-            noun = Rejected
-    return noun(
-        index=index,
-        request=request,
-        idempotency_key=result.idempotency_key,
-        error=result,  # type: ignore[arg-type]  # chosen to fit above
-    )
+        case _:  # a CallError is one of the three
+            raise AssertionError(type(result))

@@ -13,7 +13,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.verdicts import Finding, Ground, Verdict
 from convergegate_async.bulk import RowOutcome
-from convergegate_async.bulk.sending.outcomes import outcome_of
+from convergegate_async.bulk.sending.outcomes import Numbered, outcome_of
 from convergegate_async.bulk.sending.pace import (
     FIRST_LIMIT,
     FIRST_PROBE,
@@ -26,18 +26,14 @@ from convergegate_async.bulk.sending.pace import (
     Pace,
 )
 
-REQUEST = an_order()
-CREATED = outcome_of(0, REQUEST, None, CheckoutSession(id="s1"))
+ITEM = Numbered(0, an_order(), None)
+CREATED = outcome_of(ITEM, CheckoutSession(id="s1"))
 UNSENT = outcome_of(
-    0,
-    REQUEST,
-    None,
+    ITEM,
     NotSentError(operation="create", reason="x", attempts=1, elapsed=0.0),
 )
 UNKNOWN = outcome_of(
-    0,
-    REQUEST,
-    None,
+    ITEM,
     OutcomeUnknownError(
         operation="create", reason="x", attempts=1, elapsed=0.0, phase="sent"
     ),
