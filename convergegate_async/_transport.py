@@ -23,7 +23,8 @@ from convergegate_async._core.messages import (
     HttpRequest,
     HttpResponse,
 )
-from convergegate_async._core.verdicts import Failure, FailureKind
+from convergegate_async._core.verdicts import Failure
+from convergegate_async.errors import FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
 

@@ -42,6 +42,53 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
+class FailureKind(StrEnum):
+    """What broke, where no whole answer came."""
+
+    CONNECT = "connect"
+    """The gateway could not be reached."""
+    CONNECT_TIMEOUT = "connect_timeout"
+    """No connection was opened in time."""
+    POOL_TIMEOUT = "pool_timeout"
+    """All connections of the pool stayed busy."""
+    NO_DESCRIPTOR = "no_descriptor"
+    """This process has no file descriptor left."""
+    DNS = "dns"
+    """The gateway's name could not be looked up just now."""
+    UNKNOWN_HOST = "unknown_host"
+    """The gateway's name does not exist."""
+    HANDSHAKE = "handshake"
+    """The TLS handshake failed."""
+    CERTIFICATE = "certificate"
+    """The gateway's certificate is not trusted."""
+    PROXY = "proxy"
+    """The proxy could not be reached."""
+    PROXY_REFUSAL = "proxy_refusal"
+    """The proxy refused to connect."""
+    ADDRESS = "address"
+    """The address cannot be called."""
+    STRAY = "stray"
+    """The connection held bytes that nobody asked for."""
+    CLOSED = "closed"
+    """The factory was closed."""
+    TIMEOUT = "timeout"
+    """Time ran out."""
+    DISCONNECTED = "disconnected"
+    """The connection was closed without an answer."""
+    BROKEN = "broken"
+    """The connection broke."""
+    HEAD = "head"
+    """The head of the answer could not be read."""
+    BODY = "body"
+    """The body of the answer was cut or broken."""
+    ENCODED = "encoded"
+    """The answer was compressed although that was not asked for."""
+    TOO_LARGE = "too_large"
+    """The answer was larger than 1 MiB."""
+    UNEXPECTED = "unexpected"
+    """The connection failed in an unforeseen way."""
+
+
 class ConvergeGateError(Exception):
     """The root of all errors of this package."""
 
@@ -86,6 +133,7 @@ class CallError(ConvergeGateError):
         session: The session as last seen, where one was read.
         phase: How far the attempt of unknown outcome got: ``sent``, ``head``,
             ``body``, ``status``, ``parse`` or ``echo``.
+        failure: What broke, where that attempt brought no whole answer.
     """
 
     outcome: ClassVar[Outcome]
@@ -104,6 +152,7 @@ class CallError(ConvergeGateError):
     param: str | None = None
     session: "CheckoutSession | None" = None
     phase: str | None = None
+    failure: FailureKind | None = None
 
     def __attrs_post_init__(self) -> None:
         self.args = (str(self),)

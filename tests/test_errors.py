@@ -15,6 +15,7 @@ from convergegate_async import (
     CheckoutSession,
     ConfigurationError,
     ConvergeGateError,
+    FailureKind,
     InvalidFieldError,
     NotSentError,
     Outcome,
@@ -65,6 +66,7 @@ FACTS = {
     "param": TEXTS,
     "session": st.sampled_from([None, SESSION]),
     "phase": TEXTS,
+    "failure": st.none() | st.sampled_from(FailureKind),
 }
 
 

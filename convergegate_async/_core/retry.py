@@ -151,7 +151,7 @@ def conclude(
         "idempotency_key": call.idempotency_key,
     }
     if all(finding.verdict is Verdict.NOT_SENT for finding in findings):
-        return NotSentError(reason=last.reason, **about)
+        return NotSentError(reason=last.reason, failure=last.failure, **about)
     answers = [finding for finding in findings if finding.http_status is not None]
     doubtful = [finding for finding in findings if finding.verdict is Verdict.UNKNOWN]
     if not doubtful and operation.own_key and answers[-1].ground is Ground.CONFLICT:
@@ -164,6 +164,7 @@ def conclude(
         return OutcomeUnknownError(
             reason=reason,
             phase=doubtful[-1].phase,
+            failure=doubtful[-1].failure,
             session=session,
             **about,
             **(_reported(OutcomeUnknownError, answers[-1]) if answers else {}),
@@ -173,8 +174,12 @@ def conclude(
     return kind(reason=answer.reason, **about, **_reported(kind, answer))
 
 
-# The reason and the phase may be those of an earlier attempt.
-_ANSWERED = {field.name for field in attrs.fields(Finding)} - {"reason", "phase"}
+# What stands apart from the answer may be an earlier attempt's.
+_ANSWERED = {field.name for field in attrs.fields(Finding)} - {
+    "failure",
+    "phase",
+    "reason",
+}
 
 
 def _reported(kind: type[CallError], answer: Finding) -> dict[str, Any]:

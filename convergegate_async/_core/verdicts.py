@@ -9,6 +9,8 @@ from enum import Enum, auto
 
 import attrs
 
+from convergegate_async.errors import FailureKind
+
 
 class Verdict(Enum):
     """What is proven of one attempt."""
@@ -31,53 +33,68 @@ class Ground(Enum):
 
 
 @attrs.frozen
-class _Row:
+class _Break:
+    """What a broken connection means.
+
+    Attributes:
+        reason: What broke, in plain words.
+        before_head: The kind alone proves that no request was written.
+        final: A repeat cannot help.
+    """
+
     reason: str
     before_head: bool = False
     final: bool = False
 
 
-class FailureKind(Enum):
-    """What broke, in the transport's words.
-
-    *before_head* says that the kind alone proves that no request was written; *final*
-    that a repeat cannot help.
-    """
-
-    CONNECT = _Row("the gateway could not be reached", before_head=True)
-    CONNECT_TIMEOUT = _Row("no connection was opened in time", before_head=True)
-    POOL_TIMEOUT = _Row(
+_BROKEN = {
+    FailureKind.CONNECT: _Break("the gateway could not be reached", before_head=True),
+    FailureKind.CONNECT_TIMEOUT: _Break(
+        "no connection was opened in time", before_head=True
+    ),
+    FailureKind.POOL_TIMEOUT: _Break(
         "all connections stayed busy: raise PoolLimits.limit or call less",
         before_head=True,
         final=True,
-    )
-    NO_DESCRIPTOR = _Row(
+    ),
+    FailureKind.NO_DESCRIPTOR: _Break(
         "this process has no file descriptor left: raise its limit (ulimit -n) "
         "or lower PoolLimits.limit",
         before_head=True,
         final=True,
-    )
-    DNS = _Row("the gateway's name could not be looked up", before_head=True)
-    UNKNOWN_HOST = _Row(
+    ),
+    FailureKind.DNS: _Break(
+        "the gateway's name could not be looked up", before_head=True
+    ),
+    FailureKind.UNKNOWN_HOST: _Break(
         "the gateway's host name does not exist", before_head=True, final=True
-    )
-    HANDSHAKE = _Row("the TLS handshake failed", before_head=True)
-    CERTIFICATE = _Row(
+    ),
+    FailureKind.HANDSHAKE: _Break("the TLS handshake failed", before_head=True),
+    FailureKind.CERTIFICATE: _Break(
         "the gateway's certificate is not trusted", before_head=True, final=True
-    )
-    PROXY = _Row("the proxy could not be reached", before_head=True)
-    PROXY_REFUSAL = _Row("the proxy refused to connect", before_head=True, final=True)
-    ADDRESS = _Row("the address cannot be called", before_head=True, final=True)
-    STRAY = _Row("the connection held bytes that nobody asked for", before_head=True)
-    CLOSED = _Row("the factory was closed", final=True)
-    TIMEOUT = _Row("time ran out")
-    DISCONNECTED = _Row("the connection was closed without an answer")
-    BROKEN = _Row("the connection broke")
-    HEAD = _Row("the head of the answer could not be read")
-    BODY = _Row("the body of the answer was cut or broken")
-    ENCODED = _Row("the answer was compressed although that was not asked for")
-    TOO_LARGE = _Row("the answer was larger than 1 MiB")
-    UNEXPECTED = _Row("the connection failed in an unforeseen way")
+    ),
+    FailureKind.PROXY: _Break("the proxy could not be reached", before_head=True),
+    FailureKind.PROXY_REFUSAL: _Break(
+        "the proxy refused to connect", before_head=True, final=True
+    ),
+    FailureKind.ADDRESS: _Break(
+        "the address cannot be called", before_head=True, final=True
+    ),
+    FailureKind.STRAY: _Break(
+        "the connection held bytes that nobody asked for", before_head=True
+    ),
+    FailureKind.CLOSED: _Break("the factory was closed", final=True),
+    FailureKind.TIMEOUT: _Break("time ran out"),
+    FailureKind.DISCONNECTED: _Break("the connection was closed without an answer"),
+    FailureKind.BROKEN: _Break("the connection broke"),
+    FailureKind.HEAD: _Break("the head of the answer could not be read"),
+    FailureKind.BODY: _Break("the body of the answer was cut or broken"),
+    FailureKind.ENCODED: _Break(
+        "the answer was compressed although that was not asked for"
+    ),
+    FailureKind.TOO_LARGE: _Break("the answer was larger than 1 MiB"),
+    FailureKind.UNEXPECTED: _Break("the connection failed in an unforeseen way"),
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -113,6 +130,7 @@ class Finding(ErrorWords):
 
     Attributes:
         reason: What happened, in plain words and without the caller's data.
+        failure: What broke, where no whole answer came.
         phase: Where an attempt of unknown outcome ended.
         retry_after: Seconds that the gateway asked to wait.
         mistrusted: How many fields of the answer belong to another request.
@@ -121,6 +139,7 @@ class Finding(ErrorWords):
     verdict: Verdict
     ground: Ground
     reason: str
+    failure: FailureKind | None = None
     phase: str | None = None
     http_status: int | None = None
     request_id: str | None = None
@@ -130,18 +149,20 @@ class Finding(ErrorWords):
 
 def judge_failure(failure: Failure) -> Finding:
     """Return what an attempt without a whole answer proves."""
-    row = failure.kind.value
+    row = _BROKEN[failure.kind]
     unsent = failure.sent is False or (failure.sent is None and row.before_head)
     if unsent:
         return Finding(
             verdict=Verdict.NOT_SENT,
             ground=Ground.NONE if row.final else Ground.UNSENT,
             reason=row.reason,
+            failure=failure.kind,
         )
     return Finding(
         verdict=Verdict.UNKNOWN,
         ground=Ground.NONE if row.final else Ground.AMBIGUOUS,
         reason=row.reason,
+        failure=failure.kind,
         phase=failure.phase,
     )
 

@@ -16,6 +16,7 @@ from convergegate_async import (
     CheckoutSession,
     ConflictError,
     DeclinedError,
+    FailureKind,
     InvalidRequestError,
     NotFoundError,
     NotSentError,
@@ -33,7 +34,14 @@ from convergegate_async._core.retry import (
     may_repeat,
     next_pause,
 )
-from convergegate_async._core.verdicts import Finding, Ground, Verdict, judge_status
+from convergegate_async._core.verdicts import (
+    Failure,
+    Finding,
+    Ground,
+    Verdict,
+    judge_failure,
+    judge_status,
+)
 
 CALL = CallInfo(idempotency_key="cg1-7", attempts=3, elapsed=1.5)
 
@@ -777,3 +785,31 @@ def test_a_doubtful_call_carries_the_session_as_last_seen() -> None:
     error = conclude(operation(), [LOST], CALL, session)
 
     assert error.session is session
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "unsent"])
+def test_an_error_names_what_broke(kind: FailureKind, *, sent: bool) -> None:
+    """A full pool and a gateway that is down are told apart without reading prose."""
+    finding = judge_failure(Failure(kind=kind, sent=sent))
+
+    error = conclude(operation(), [finding], CALL)
+
+    assert error.failure is kind
+
+
+def test_an_error_names_what_left_it_in_doubt() -> None:
+    """The attempt that may have been done counts, not the one after it."""
+    lost = judge_failure(Failure(kind=FailureKind.DISCONNECTED, sent=True))
+    unsent = judge_failure(Failure(kind=FailureKind.CONNECT, sent=False))
+
+    assert conclude(operation(), [lost, unsent], CALL).failure is lost.failure
+
+
+def test_an_answer_is_no_failure() -> None:
+    """Where the gateway said no, nothing broke."""
+    refused = Finding(
+        verdict=Verdict.REJECTED, ground=Ground.NONE, reason="no", http_status=400
+    )
+
+    assert conclude(operation(), [refused], CALL).failure is None

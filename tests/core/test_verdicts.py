@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from convergegate_async._core.verdicts import (
     Failure,
-    FailureKind,
     Finding,
     Ground,
     Verdict,
     judge_failure,
     judge_status,
 )
+from convergegate_async.errors import FailureKind
 
 Judgement: TypeAlias = tuple[Verdict, Ground]
 
@@ -160,6 +160,7 @@ def test_a_broken_connection_is_no_answer() -> None:
         verdict=Verdict.UNKNOWN,
         ground=Ground.AMBIGUOUS,
         reason="the connection broke",
+        failure=FailureKind.BROKEN,
         phase="sent",
     )
 

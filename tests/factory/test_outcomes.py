@@ -35,7 +35,8 @@ from convergegate_async import (
     Timeouts,
 )
 from convergegate_async._core.messages import HttpResponse
-from convergegate_async._core.verdicts import Failure, FailureKind
+from convergegate_async._core.verdicts import Failure
+from convergegate_async.errors import FailureKind
 from convergegate_async.factory import FactoryOptions
 
 Script = tuple[HttpResponse | Failure, ...]

@@ -35,7 +35,8 @@ from convergegate_async import (
     WebhookEvent,
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async._core.verdicts import Failure, FailureKind
+from convergegate_async._core.verdicts import Failure
+from convergegate_async.errors import FailureKind
 from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 

@@ -7,7 +7,8 @@ from typing import Unpack
 
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async._core.verdicts import Failure, FailureKind
+from convergegate_async._core.verdicts import Failure
+from convergegate_async.errors import FailureKind
 from convergegate_async.factory import FactoryOptions, Runtime
 
 SESSION = {"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}

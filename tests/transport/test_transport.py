@@ -21,12 +21,13 @@ from convergegate_async import (
     Timeouts,
 )
 from convergegate_async._core.messages import BODY_LIMIT, HttpRequest
-from convergegate_async._core.verdicts import Failure, FailureKind
+from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import (
     KINDS,
     AiohttpTransport,
     kind_of,
 )
+from convergegate_async.errors import FailureKind
 
 ONCE = RetryPolicy(max_attempts=1)
 SESSION = b'{"id": "AW-kLcRRC5P8U68CYe0kVA", "status": "open"}'

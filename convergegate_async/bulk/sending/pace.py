@@ -6,7 +6,8 @@ successes, down by a tenth when the gateway pushes back (DESIGN.md, *Pacing*).
 
 from collections import deque
 
-from convergegate_async._core.verdicts import FailureKind, Finding, Ground
+from convergegate_async._core.verdicts import Finding, Ground
+from convergegate_async.errors import FailureKind
 
 from .outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 
@@ -20,7 +21,6 @@ MOST_UNKNOWN = 25
 FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
 
 _BUSY = frozenset({429, 503})
-_CONNECT_TIMEOUT = FailureKind.CONNECT_TIMEOUT.value.reason
 
 
 class ConcurrencyLimit:
@@ -139,7 +139,7 @@ class Pace:
         if (
             finding.ground is Ground.THROTTLED
             or finding.http_status in _BUSY
-            or finding.reason == _CONNECT_TIMEOUT
+            or finding.failure is FailureKind.CONNECT_TIMEOUT
         ):
             self.limit.shrink(now)
 
