@@ -71,7 +71,7 @@ def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
     if operation.idempotency_key is not None:
         headers["Idempotency-Key"] = operation.idempotency_key
     return HttpRequest(
-        method=operation.method,
+        method=operation.endpoint.method,
         url=settings.base_url + operation.path,
         headers=headers,
         body=operation.body,
@@ -95,7 +95,7 @@ def parse_response(
         call: The account of the call so far, for the answer to carry.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
-    verdict, ground = judge_status(response.status, writes=operation.writes)
+    verdict, ground = judge_status(response.status, writes=operation.endpoint.writes)
     header = response.headers.get
     request_id = header("request-id") or header("x-request-id")
     if verdict is Verdict.DONE:
@@ -138,7 +138,7 @@ def _read_answer(
         raw = None
     if not isinstance(raw, dict):
         return _unreadable(call, "the answer is not a JSON object", Ground.AMBIGUOUS)
-    answer = structure(operation.answer, raw, call)
+    answer = structure(operation.endpoint.answer, raw, call)
     if answer is None:
         # Something was done that we cannot name: a repeat would only add to it.
         return _unreadable(call, "the answer has no usable id", Ground.NONE)

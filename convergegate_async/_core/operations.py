@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum, auto
-from typing import Generic, TypeVar
-from urllib.parse import quote
+from typing import Generic
 
 import attrs
 
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import (
-    Answer,
     CheckoutSession,
     CheckoutSessionRequest,
     Refund,
@@ -19,12 +16,18 @@ from convergegate_async.models import (
 )
 
 from .codec import encode_form, form_fields
+from .endpoints import (
+    CREATE,
+    PAY,
+    REFUND,
+    RETRIEVE,
+    RETRIEVE_REFUND,
+    WAIT,
+    A_co,
+    Endpoint,
+)
 from .secret import Secret
 
-A_co = TypeVar("A_co", bound=Answer, covariant=True)
-
-SESSIONS = "/v1/checkout/sessions"
-REFUNDS = "/v1/refunds"
 MINIMUM_LIFETIME = 2.5 * 3600  # seconds, as the provider's page on *create* says
 
 
@@ -33,53 +36,32 @@ class _Payment:
     blik_code: Secret[str]
 
 
-class Repeat(Enum):
-    """When an operation may be sent again after an attempt of unknown outcome."""
-
-    FREELY = auto()  # it only reads
-    UNDER_KEY = auto()  # at worst an orphan that nobody has the link to
-    UNDER_HONOURED_KEY = auto()  # money would move twice
-    NEVER = auto()  # a code is used once
-
-
 @attrs.frozen(kw_only=True)
 class Operation(Generic[A_co]):
     """A call to make, described.
 
     Attributes:
-        name: The name of the factory's method.
+        endpoint: What it calls.
         path: Below the base URL, ids percent-encoded.
-        answer: What a 2xx is read into.
-        repeat: When it may be sent again.
         noun: What is sent.
         expected: What the answer has to repeat, by the answer's field names.
         own_key: The caller chose the key, so an earlier call may have used it.
-        look: The read that shows more, should the outcome be unknown.
-        follow: Look until the session is final, not only once.
+        session_id: The session to look at, should the outcome be unknown.
     """
 
-    name: str
-    method: str
+    endpoint: Endpoint[A_co]
     path: str = attrs.field(repr=False)
-    answer: type[A_co]
-    repeat: Repeat
     body: bytes | None = attrs.field(default=None, repr=False)
     noun: attrs.AttrsInstance | None = attrs.field(default=None, repr=False)
     expected: Mapping[str, object] = attrs.field(factory=dict, repr=False)
     idempotency_key: str | None = None
     own_key: bool = False
-    look: "Operation[CheckoutSession] | None" = None
-    follow: bool = False
+    session_id: str | None = None
 
     @property
     def sent(self) -> tuple[tuple[str, str], ...]:
         """Name and text of what is sent, to be taken out of messages."""
         return () if self.noun is None else form_fields(self.noun)
-
-    @property
-    def writes(self) -> bool:
-        """Tell whether the call changes anything at the gateway."""
-        return self.repeat is not Repeat.FREELY
 
 
 def create_checkout_session(
@@ -104,11 +86,8 @@ def create_checkout_session(
         field, reason = "expires_at", "must be at least 2.5 hours ahead"
         raise InvalidFieldError(field, reason)
     return Operation(
-        name="create",
-        method="POST",
-        path=SESSIONS,
-        answer=CheckoutSession,
-        repeat=Repeat.UNDER_KEY,
+        endpoint=CREATE,
+        path=CREATE.path,
         body=encode_form(request),
         noun=request,
         expected=expected_of(request),
@@ -136,13 +115,25 @@ def retrieve_checkout_session(session_id: str) -> Operation[CheckoutSession]:
     Raises:
         InvalidFieldError: *session_id* cannot be an id.
     """
+    return _look_at(RETRIEVE, session_id)
+
+
+def wait_for_checkout_session(session_id: str) -> Operation[CheckoutSession]:
+    """Look at a checkout session, until somebody has seen enough.
+
+    Raises:
+        InvalidFieldError: *session_id* cannot be an id.
+    """
+    return _look_at(WAIT, session_id)
+
+
+def _look_at(
+    endpoint: Endpoint[CheckoutSession], session_id: str
+) -> Operation[CheckoutSession]:
     rules.session_id("session_id", session_id)
     return Operation(
-        name="retrieve",
-        method="GET",
-        path=f"{SESSIONS}/{quote(session_id, safe='')}",
-        answer=CheckoutSession,
-        repeat=Repeat.FREELY,
+        endpoint=endpoint,
+        path=endpoint.path_of(session_id),
         expected={"id": session_id},
     )
 
@@ -152,29 +143,24 @@ def pay_checkout_session(
 ) -> Operation[CheckoutSession]:
     """Pay a checkout session with the customer's BLIK code.
 
-    It is a POST: the provider's page says GET, its sample posts a form, and a code does
-    not belong into an address.
+    It is a POST: a code does not belong into an address.
 
     Raises:
         InvalidFieldError: *session_id* cannot be an id, or *blik_code* is not six
             digits.
     """
-    look = retrieve_checkout_session(session_id)
+    rules.session_id("session_id", session_id)
     if not rules.is_blik_code(blik_code.reveal()):
         field, reason = "blik_code", "must be six digits, in a str"
         raise InvalidFieldError(field, reason)
     payment = _Payment(blik_code)
     return Operation(
-        name="pay",
-        method="POST",
-        path=f"{look.path}/pay",
-        answer=CheckoutSession,
-        repeat=Repeat.NEVER,
+        endpoint=PAY,
+        path=PAY.path_of(session_id),
         body=encode_form(payment),
         noun=payment,
         expected={"id": session_id},
-        look=look,
-        follow=True,
+        session_id=session_id,
     )
 
 
@@ -189,11 +175,8 @@ def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refu
         raise InvalidFieldError(field, reason)
     rules.idempotency_key("idempotency_key", key)
     return Operation(
-        name="refund",
-        method="POST",
-        path=REFUNDS,
-        answer=Refund,
-        repeat=Repeat.UNDER_HONOURED_KEY,
+        endpoint=REFUND,
+        path=REFUND.path,
         body=encode_form(request),
         noun=request,
         expected={
@@ -204,7 +187,7 @@ def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refu
         },
         idempotency_key=key,
         own_key=own_key,
-        look=retrieve_checkout_session(request.session_id),
+        session_id=request.session_id,
     )
 
 
@@ -216,11 +199,8 @@ def retrieve_refund(refund_id: str) -> Operation[Refund]:
     """
     rules.session_id("refund_id", refund_id)
     return Operation(
-        name="retrieve_refund",
-        method="GET",
-        path=f"{REFUNDS}/{quote(refund_id, safe='')}",
-        answer=Refund,
-        repeat=Repeat.FREELY,
+        endpoint=RETRIEVE_REFUND,
+        path=RETRIEVE_REFUND.path_of(refund_id),
         expected={"id": refund_id},
     )
 

@@ -22,7 +22,8 @@ from convergegate_async.errors import (
 from convergegate_async.models import Answer, CallInfo, CheckoutSession
 from convergegate_async.policy import RetryPolicy
 
-from .operations import Operation, Repeat
+from .endpoints import Repeat
+from .operations import Operation
 from .verdicts import Finding, Ground, Verdict
 
 CONFLICT_PAUSE = 1.0  # seconds: the attempt that is at work needs time to end
@@ -145,7 +146,7 @@ def conclude(
     """
     last = findings[-1]
     about: dict[str, Any] = {
-        "operation": operation.name,
+        "operation": operation.endpoint.name,
         "attempts": call.attempts,
         "elapsed": call.elapsed,
         "idempotency_key": call.idempotency_key,

@@ -11,8 +11,6 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
-import attrs
-
 from convergegate_async._core.echo import ECHO_FIELDS
 from convergegate_async._core.idempotency import fresh_key
 from convergegate_async._core.operations import (
@@ -21,6 +19,7 @@ from convergegate_async._core.operations import (
     pay_checkout_session,
     retrieve_checkout_session,
     retrieve_refund,
+    wait_for_checkout_session,
 )
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import (
@@ -332,8 +331,7 @@ class CheckoutSessionFactory:
             OutcomeUnknownError: An answer was not to this request.
             ConfigurationError: The factory is not open here.
         """
-        look = attrs.evolve(retrieve_checkout_session(session_id), name="wait")
-        return await self._caller.wait(look, timeout)
+        return await self._caller.wait(wait_for_checkout_session(session_id), timeout)
 
     def notify(self, event: WebhookEvent) -> None:
         """Let `wait` look at once at the session that a verified *event* is about.

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from convergegate_async._core.documents import decode_json
+from convergegate_async._core.endpoints import Look
 from convergegate_async._core.messages import (
     HttpResponse,
     build_request,
     parse_response,
 )
-from convergegate_async._core.operations import Operation
+from convergegate_async._core.operations import (
+    Operation,
+    retrieve_checkout_session,
+)
 from convergegate_async._core.retry import (
     RetryBudget,
     look_pause,
@@ -110,11 +114,11 @@ class Caller:
             if isinstance(result, Finding):
                 result = await self._look_after(call, result)
         except asyncio.CancelledError:
-            if operation.writes and call.is_doubtful:
+            if operation.endpoint.writes and call.is_doubtful:
                 self.lifecycle.note_unknown(operation.idempotency_key)
                 _logger.warning(
                     "%s was cancelled under way and may have been done%s",
-                    operation.name,
+                    operation.endpoint.name,
                     _under(operation.idempotency_key),
                 )
             raise
@@ -147,7 +151,7 @@ class Caller:
             raise call.error(self.runtime.clock())
         if result is None:
             raise WaitTimeoutError(
-                operation=look.name,
+                operation=look.endpoint.name,
                 reason="the factory was closed"
                 if self.lifecycle.cut
                 else "time ran out",
@@ -214,7 +218,10 @@ class Caller:
         if _logger.isEnabledFor(logging.DEBUG):
             conclusion = result.reason if isinstance(result, Finding) else "done"
             _logger.debug(
-                "%s, attempt %d: %s", call.operation.name, call.tries, conclusion
+                "%s, attempt %d: %s",
+                call.operation.endpoint.name,
+                call.tries,
+                conclusion,
             )
         return result
 
@@ -254,7 +261,8 @@ class Caller:
     def _goes_again(self, call: Call[Answer], finding: Finding) -> bool:
         """Decide, take a repeat out of the budget, and leave word of the pause."""
         operation = call.operation
-        if self.lifecycle.cut or not may_repeat(finding, operation.repeat, self.policy):
+        repeat = operation.endpoint.repeat
+        if self.lifecycle.cut or not may_repeat(finding, repeat, self.policy):
             return False
         pause = next_pause(
             finding,
@@ -266,11 +274,11 @@ class Caller:
         if pause is None or not self._budget.spend():
             return False
         call.pause = pause
-        doubtful = finding.verdict is Verdict.UNKNOWN and operation.writes
+        doubtful = finding.verdict is Verdict.UNKNOWN and operation.endpoint.writes
         if doubtful and call.unknown_attempts == 1:
             _logger.warning(
                 "%s has an unknown outcome (%s) and is repeated%s",
-                operation.name,
+                operation.endpoint.name,
                 finding.reason,
                 _under(operation.idempotency_key),
             )
@@ -278,21 +286,26 @@ class Caller:
 
     async def _look_after(self, call: Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
-        look = call.operation.look
-        if look is None or self.policy.max_attempts == 1:
+        operation = call.operation
+        if operation.session_id is None or self.policy.max_attempts == 1:
             return finding
         if not isinstance(call.error(self.runtime.clock()), OutcomeUnknownError):
             return finding
+        look = retrieve_checkout_session(operation.session_id)
         looking = self._new_call(look, call.deadline)
-        if not call.operation.follow:
-            seen = await self._send(looking)
-            call.session = None if isinstance(seen, Finding) else seen
-            return finding
-        final = await self._follow(looking)
-        call.session = looking.session
-        if final is None or isinstance(final, Finding):
-            return finding
-        return self._as_answer_to(final, call)  # type: ignore[return-value]  # what is followed answers with a session
+        seen: CheckoutSession | Finding | None
+        match operation.endpoint.look:
+            case Look.NONE:
+                return finding
+            case Look.ONCE:
+                seen = await self._send(looking)
+                call.session = None if isinstance(seen, Finding) else seen
+            case Look.UNTIL_FINAL:
+                seen = await self._follow(looking)
+                call.session = looking.session
+                if isinstance(seen, operation.endpoint.answer):
+                    return self._as_answer_to(seen, call)
+        return finding
 
     async def _follow(
         self, call: Call[CheckoutSession]
@@ -313,7 +326,7 @@ class Caller:
                         return result
                 elif not (
                     self.lifecycle.cut
-                    or may_repeat(result, call.operation.repeat, self.policy)
+                    or may_repeat(result, call.operation.endpoint.repeat, self.policy)
                 ):
                     # The last look speaks for the wait: the others were looked past.
                     call.findings = [result]
@@ -326,17 +339,15 @@ class Caller:
                 await self.runtime.sleep(max(0.0, pause), waker)
         return None
 
-    def _as_answer_to(
-        self, session: CheckoutSession, call: Call[Answer]
-    ) -> CheckoutSession:
-        """Return *session* as the answer to *call*, and not only to its last look."""
+    def _as_answer_to(self, answer: A, call: Call[Answer]) -> A:
+        """Return *answer* as that to *call*, and not only to its last look."""
         call_info = attrs.evolve(
             call.account(self.runtime.clock()),
-            http_status=session.call.http_status,
-            request_id=session.call.request_id,
-            misread=session.call.misread,
+            http_status=answer.call.http_status,
+            request_id=answer.call.request_id,
+            misread=answer.call.misread,
         )
-        return attrs.evolve(session, call=call_info)
+        return attrs.evolve(answer, call=call_info)
 
     @contextmanager
     def _waker(self, session_id: str | None = None) -> Iterator[asyncio.Event]:

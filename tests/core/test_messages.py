@@ -199,7 +199,7 @@ def test_the_status_alone_decides_what_is_proven(
 
     assert isinstance(finding, Finding)
     assert (finding.verdict, finding.ground) == judge_status(
-        status, writes=operation.writes
+        status, writes=operation.endpoint.writes
     )
     assert (finding.http_status, finding.phase) == (status, "status")
 

@@ -11,12 +11,20 @@ from convergegate_async import (
     CheckoutSession,
     CheckoutSessionRequest,
     InvalidFieldError,
-    Refund,
     RefundRequest,
+)
+from convergegate_async._core.endpoints import (
+    CREATE,
+    ENDPOINTS,
+    PAY,
+    REFUND,
+    RETRIEVE,
+    RETRIEVE_REFUND,
+    Look,
+    Repeat,
 )
 from convergegate_async._core.operations import (
     Operation,
-    Repeat,
     create_checkout_session,
     create_refund,
     pay_checkout_session,
@@ -92,7 +100,7 @@ def test_a_session_lives_2_5_hours_at_least(ahead: int) -> None:
     request = expiring(NOW + ahead)
 
     try:
-        accepted = create(request).name == "create"
+        accepted = create(request).endpoint is CREATE
     except InvalidFieldError:
         accepted = False
 
@@ -146,22 +154,16 @@ def test_create_is_a_post_to_the_sessions(order: CheckoutSessionRequest) -> None
     """The gateway documents one address for new sessions."""
     operation = create(order)
 
-    assert (operation.name, operation.method, operation.path) == (
-        "create",
-        "POST",
-        "/v1/checkout/sessions",
-    )
+    assert operation.endpoint is CREATE
+    assert (CREATE.method, operation.path) == ("POST", "/v1/checkout/sessions")
 
 
 def test_retrieve_is_a_get_of_the_session() -> None:
     """Looking at a session sends neither a body nor a key."""
     operation = retrieve_checkout_session("s1")
 
-    assert (operation.name, operation.method, operation.path) == (
-        "retrieve",
-        "GET",
-        "/v1/checkout/sessions/s1",
-    )
+    assert operation.endpoint is RETRIEVE
+    assert (RETRIEVE.method, operation.path) == ("GET", "/v1/checkout/sessions/s1")
     assert (operation.body, operation.idempotency_key) == (None, None)
 
 
@@ -234,38 +236,18 @@ def test_the_body_is_the_same_whenever_it_is_built(
     assert first.body == second.body
 
 
-@pytest.mark.parametrize(
-    ("repeat", "writes"),
-    [
-        (Repeat.FREELY, False),
-        (Repeat.UNDER_KEY, True),
-        (Repeat.UNDER_HONOURED_KEY, True),
-        (Repeat.NEVER, True),
-    ],
-)
-def test_only_what_is_repeated_freely_changes_nothing(
-    repeat: Repeat, *, writes: bool
-) -> None:
-    """An operation writes unless it may be repeated as often as one likes."""
-    operation = Operation(
-        name="any", method="POST", path="/", answer=CheckoutSession, repeat=repeat
-    )
+def test_what_is_repeated_how_and_what_writes_are_two_facts() -> None:
+    """A lost session is an orphan at worst, lost money moves twice, a code is spent."""
+    facts = {one.name: (one.writes, one.repeat, one.look) for one in ENDPOINTS}
 
-    assert operation.writes is writes
-
-
-def test_create_is_repeated_under_its_key_only(order: CheckoutSessionRequest) -> None:
-    """A second session is an orphan at worst, and the key may prevent even that."""
-    operation = create(order)
-
-    assert operation.repeat is Repeat.UNDER_KEY
-
-
-def test_retrieve_is_repeated_freely() -> None:
-    """Looking twice does no harm."""
-    operation = retrieve_checkout_session("s1")
-
-    assert operation.repeat is Repeat.FREELY
+    assert facts == {
+        "create": (True, Repeat.UNDER_KEY, Look.NONE),
+        "retrieve": (False, Repeat.FREELY, Look.NONE),
+        "wait": (False, Repeat.FREELY, Look.NONE),
+        "pay": (True, Repeat.NEVER, Look.UNTIL_FINAL),
+        "refund": (True, Repeat.UNDER_HONOURED_KEY, Look.ONCE),
+        "retrieve_refund": (False, Repeat.FREELY, Look.NONE),
+    }
 
 
 def test_the_repr_of_an_operation_holds_no_personal_data(
@@ -306,20 +288,14 @@ def test_pay_is_a_post_of_the_code() -> None:
     """The code goes in the body, never in the address, and without a key."""
     operation = pay_checkout_session("s1", CODE)
 
-    assert (operation.name, operation.method, operation.body) == (
-        "pay",
-        "POST",
-        b"blik_code=123456",
-    )
+    assert operation.endpoint is PAY
+    assert (PAY.method, operation.body) == ("POST", b"blik_code=123456")
     assert operation.idempotency_key is None
 
 
-def test_pay_is_never_repeated_in_doubt() -> None:
-    """A code is used once, so a lost payment is looked after."""
-    operation = pay_checkout_session("s1", CODE)
-
-    assert operation.repeat is Repeat.NEVER
-    assert (operation.look, operation.follow) == (retrieve_checkout_session("s1"), True)
+def test_a_lost_payment_is_looked_for_in_its_session() -> None:
+    """The session that was to be paid shows whether it was."""
+    assert pay_checkout_session("s1", CODE).session_id == "s1"
 
 
 def test_pay_expects_the_session_it_paid() -> None:
@@ -385,10 +361,8 @@ def test_refund_is_a_post_under_its_key() -> None:
     """A refund is asked for at an address of its own, under the key of the purchase."""
     operation = create_refund(PART, key="order-17", own_key=True)
 
-    assert (operation.name, operation.method, operation.path, operation.answer) == (
-        *("refund", "POST", "/v1/refunds"),
-        Refund,
-    )
+    assert operation.endpoint is REFUND
+    assert (REFUND.method, operation.path) == ("POST", "/v1/refunds")
     assert (operation.idempotency_key, operation.own_key) == ("order-17", True)
 
 
@@ -404,14 +378,11 @@ def test_refund_sends_the_request_as_a_form() -> None:
     ]
 
 
-def test_refund_is_repeated_only_if_keys_are_honoured() -> None:
-    """Money would move twice, so a lost refund is looked after instead."""
+def test_a_lost_refund_is_looked_for_in_its_session() -> None:
+    """The session that was to be refunded shows what has been."""
     operation = create_refund(PART, key="cg1-7", own_key=False)
 
-    assert operation.repeat is Repeat.UNDER_HONOURED_KEY
-    assert (operation.look, operation.follow) == (
-        *(retrieve_checkout_session("s1"), False),
-    )
+    assert operation.session_id == PART.session_id
 
 
 def test_a_full_refund_expects_no_amount_back() -> None:
@@ -444,11 +415,9 @@ def test_retrieve_refund_is_a_get_that_is_repeated_freely() -> None:
     """Looking at a refund is like looking at a session."""
     operation = retrieve_refund("r1")
 
-    assert (operation.name, operation.method, operation.path, operation.answer) == (
-        *("retrieve_refund", "GET", "/v1/refunds/r1"),
-        Refund,
-    )
-    assert (operation.repeat, operation.expected) == (Repeat.FREELY, {"id": "r1"})
+    assert operation.endpoint is RETRIEVE_REFUND
+    assert (RETRIEVE_REFUND.method, operation.path) == ("GET", "/v1/refunds/r1")
+    assert operation.expected == {"id": "r1"}
 
 
 def test_what_cannot_be_an_id_is_no_refund() -> None:

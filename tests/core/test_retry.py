@@ -26,7 +26,8 @@ from convergegate_async import (
     RetryPolicy,
     ServerError,
 )
-from convergegate_async._core.operations import Operation, Repeat
+from convergegate_async._core.endpoints import CREATE, Repeat
+from convergegate_async._core.operations import Operation
 from convergegate_async._core.retry import (
     RetryBudget,
     conclude,
@@ -49,11 +50,8 @@ CALL = CallInfo(idempotency_key="cg1-7", attempts=3, elapsed=1.5)
 def operation(*, own_key: bool = False) -> Operation[CheckoutSession]:
     """Describe a call of which only the end matters."""
     return Operation(
-        name="create",
-        method="POST",
+        endpoint=CREATE,
         path="/",
-        answer=CheckoutSession,
-        repeat=Repeat.UNDER_KEY,
         idempotency_key="cg1-7",
         own_key=own_key,
     )
