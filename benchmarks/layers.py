@@ -31,6 +31,7 @@ from convergegate_async._core.documents import decode_json
 from convergegate_async._core.idempotency import fresh_key
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.operations import create_checkout_session
+from convergegate_async._transport import Marks
 from convergegate_async.factory._caller import Caller
 from convergegate_async.models import CallInfo
 from convergegate_async.webhooks import WebhookVerifier
@@ -55,10 +56,16 @@ class InstantTransport:
     async def open(self) -> None:
         """Do nothing."""
 
-    async def send(self, request: HttpRequest, patience: float) -> HttpResponse:
+    async def send(
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
+    ) -> HttpResponse:
         """Answer."""
-        del request, patience
+        del request, patience, marks
         return self._answer
+
+    def load(self) -> tuple[int, int, int]:
+        """Be idle."""
+        return 0, 0, 0
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Do nothing."""
@@ -130,7 +137,7 @@ def retrying(caller: Caller) -> dict[str, Part]:
         order(), key=key, own_key=False, now=time.time()
     )
     # There is no public way to send without the factory around it.
-    call = caller._new_call(operation, float("inf"))  # noqa: SLF001
+    call = caller._new_call(operation, float("inf"), ())  # noqa: SLF001
     shared = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(3))
 
     async def nothing() -> None:

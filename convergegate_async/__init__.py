@@ -35,7 +35,14 @@ if TYPE_CHECKING:
         WaitTimeoutError,
         WebhookError,
     )
-    from .factory import CheckoutSessionFactory
+    from .factory import (
+        AttemptInfo,
+        CallEnded,
+        CheckoutSessionFactory,
+        Observer,
+        PhaseTimings,
+        PoolStats,
+    )
     from .models import (
         CallInfo,
         CheckoutSession,
@@ -57,9 +64,11 @@ _HOMES = ("errors", "policy", "models", "_core.idempotency", "factory", "webhook
 
 __all__ = [
     "ApiError",
+    "AttemptInfo",
     "AuthenticationError",
     "BadPayloadError",
     "BadSignatureError",
+    "CallEnded",
     "CallError",
     "CallInfo",
     "CheckoutSession",
@@ -75,11 +84,14 @@ __all__ = [
     "InvalidRequestError",
     "NotFoundError",
     "NotSentError",
+    "Observer",
     "Outcome",
     "OutcomeUnknownError",
     "PaymentMethod",
     "PermissionDeniedError",
+    "PhaseTimings",
     "PoolLimits",
+    "PoolStats",
     "RateLimitedError",
     "Refund",
     "RefundReason",

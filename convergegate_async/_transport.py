@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import client_exceptions, http_exceptions
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from convergegate_async._core.messages import (
@@ -28,6 +29,29 @@ from convergegate_async.errors import FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
 
+class Marks:
+    """When an attempt came how far, on the event loop's clock; `None` if it did not.
+
+    Attributes:
+        entered: It began to wait for a place in the pool.
+        slot: It had one.
+        sent: Its head was about to be written.
+        head: The head of the answer was read.
+        body: The body was read.
+        unsent: It was cancelled when provably nothing of it had been sent.
+    """
+
+    __slots__ = ("body", "entered", "head", "sent", "slot", "unsent")
+
+    def __init__(self) -> None:
+        self.entered: float | None = None
+        self.slot: float | None = None
+        self.sent: float | None = None
+        self.head: float | None = None
+        self.body: float | None = None
+        self.unsent = False
+
+
 class Transport(Protocol):
     """How the factory reaches the gateway."""
 
@@ -36,13 +60,17 @@ class Transport(Protocol):
         ...
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
-        """Make one attempt that ends within *patience* seconds."""
+        """Make one attempt that ends within *patience* seconds, and fill in *marks*."""
         ...
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close what brought an answer that was not ours, or *everything*."""
+        ...
+
+    def load(self) -> tuple[int, int, int]:
+        """Count attempts with a place in the pool and without, and connections."""
         ...
 
     async def aclose(self) -> None:
@@ -59,11 +87,13 @@ class _Attempt:
         head: The head of the answer was read.
         queued: It still waits for a place in the pool.
         connection: What it is sent over.
+        marks: Where to note when; `None` if nobody asks.
     """
 
-    __slots__ = ("built", "connection", "head", "marked", "queued")
+    __slots__ = ("built", "connection", "head", "marked", "marks", "queued")
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks | None) -> None:
+        self.marks = marks
         self.built = False
         self.head = False
         self.marked = False
@@ -81,6 +111,10 @@ class _Attempt:
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("convergegate_attempt")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class _StrayDataError(aiohttp.ClientConnectionError):
@@ -102,8 +136,11 @@ class _Request(aiohttp.ClientRequest):
         # An unsolicited answer on an idle connection would be read as ours.
         if conn.protocol is None or conn.protocol.should_close:
             raise _StrayDataError
-        self._attempt.marked = True
-        self._attempt.connection = conn.protocol
+        attempt = self._attempt
+        attempt.connection = conn.protocol
+        if attempt.marks is not None:
+            attempt.marks.sent = _now()
+        attempt.marked = True
         return await super().send(conn)
 
 
@@ -158,6 +195,8 @@ class AiohttpTransport:
         limit = connector.limit if connector is not None else 0
         self._slots = asyncio.Semaphore(min(limit or pool.limit, pool.limit))
         self._generation: _Generation | None = None
+        self._in_flight = 0
+        self._connections: set[object] = set()
         self._deadlines: set[asyncio.Timeout] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._all_cut = asyncio.Event()
@@ -168,18 +207,23 @@ class AiohttpTransport:
         self._generation = self._new_generation()
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
-        """Make one attempt that ends within *patience* seconds."""
+        """Make one attempt that ends within *patience* seconds, and fill in *marks*."""
         if self._closed or patience <= 0:
             kind = FailureKind.CLOSED if self._closed else FailureKind.TIMEOUT
             return Failure(kind=kind, sent=False)
-        attempt = _Attempt()
+        attempt = _Attempt(marks)
+        if marks is not None:
+            marks.entered = _now()
         deadline = asyncio.timeout(patience)
         self._deadlines.add(deadline)
         try:
             async with deadline, self._slots:
                 attempt.queued = False
+                self._in_flight += 1
+                if marks is not None:
+                    marks.slot = _now()
                 for _ in range(self._pool.limit):
                     with suppress(_StrayDataError):
                         return await self._exchange(request, attempt)
@@ -189,9 +233,12 @@ class AiohttpTransport:
             # aiohttp's frames hold the key and the body.
             cancelled = error.with_traceback(None)
             cancelled.__context__ = None
+            if marks is not None:
+                marks.unsent = attempt.queued or (attempt.built and not attempt.marked)
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             return self._read_failure(error, attempt)
         finally:
+            self._in_flight -= not attempt.queued
             self._deadlines.discard(deadline)
             if self._closed and not self._deadlines:
                 self._all_cut.set()
@@ -202,6 +249,15 @@ class AiohttpTransport:
         _close_connection(response.connection)
         if everything:
             self._retire()
+
+    def load(self) -> tuple[int, int, int]:
+        """Count attempts with a place in the pool and without, and connections."""
+        self._forget_closed()
+        waiting = len(self._deadlines) - self._in_flight
+        return self._in_flight, waiting, len(self._connections)
+
+    def _forget_closed(self) -> None:
+        self._connections = {one for one in self._connections if _is_open(one)}
 
     def _retire(self) -> None:
         """Open a new generation of connections; the old one ends with its last call."""
@@ -236,9 +292,13 @@ class AiohttpTransport:
                 allow_redirects=False,  # a redirect would take the body elsewhere
             ) as response:
                 attempt.head = True
+                if attempt.marks is not None:
+                    attempt.marks.head = _now()
                 if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
                     _close_connection(attempt.connection)  # it speaks HTTP no longer
                 body = await _read_body(response)
+                if attempt.marks is not None:
+                    attempt.marks.body = _now()
                 return HttpResponse(
                     status=response.status,
                     headers=_read_headers(response),
@@ -247,6 +307,9 @@ class AiohttpTransport:
                 )
         finally:
             _attempt.reset(token)
+            self._connections.add(attempt.connection)
+            if len(self._connections) > 2 * self._pool.limit:
+                self._forget_closed()
             generation.busy -= 1
             if generation is not self._generation:
                 self._close_when_idle(generation)
@@ -297,6 +360,10 @@ class AiohttpTransport:
             task = asyncio.get_running_loop().create_task(generation.session.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def _is_open(connection: object) -> bool:
+    return isinstance(connection, ResponseHandler) and connection.is_connected()
 
 
 def _close_connection(connection: object) -> None:

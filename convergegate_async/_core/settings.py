@@ -16,6 +16,7 @@ from .secret import Secret
 API_KEY_VARIABLE = "CONVERGEGATE_API_KEY"
 BASE_URL_VARIABLE = "CONVERGEGATE_BASE_URL"
 
+_PORTS = {"http": 80, "https": 443}
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
 
@@ -39,6 +40,12 @@ class Settings:
     def is_local(self) -> bool:
         """Tell whether the gateway is on this machine."""
         return is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """The address and the port that are called."""
+        parts = urlsplit(self.base_url)
+        return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
     def secret_spellings(self) -> tuple[tuple[str, str], ...]:
         """Return the key as a gateway could quote it: plain, or as the header."""

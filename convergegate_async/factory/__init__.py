@@ -5,9 +5,8 @@ It is long by what its docstrings tell users, who read them in their editor.
 
 import os
 import ssl as tls
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from hashlib import blake2b
+from collections.abc import Collection, Mapping
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
@@ -28,7 +27,6 @@ from convergegate_async._core.settings import (
     missing_variables,
     read_settings,
 )
-from convergegate_async._core.verdicts import Finding
 from convergegate_async._transport import AiohttpTransport, Transport
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import (
@@ -41,12 +39,31 @@ from convergegate_async.models import (
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 from ._caller import Caller
+from ._context import FactoryContext, context_of
+from ._observers import (
+    AttemptInfo,
+    CallEnded,
+    Observer,
+    PhaseTimings,
+    PoolStats,
+)
 from ._runtime import Runtime
 
 if TYPE_CHECKING:
     from aiohttp import BaseConnector
 
-__all__ = ["CheckoutSessionFactory", "FactoryOptions", "Runtime"]
+__all__ = [
+    "AttemptInfo",
+    "CallEnded",
+    "CheckoutSessionFactory",
+    "FactoryContext",
+    "FactoryOptions",
+    "Observer",
+    "PhaseTimings",
+    "PoolStats",
+    "Runtime",
+    "context_of",
+]
 
 
 class FactoryOptions(TypedDict, total=False):
@@ -59,6 +76,7 @@ class FactoryOptions(TypedDict, total=False):
     proxy: str | None
     ssl: tls.SSLContext | None
     echo_fields: Collection[str]
+    observers: Collection[Observer]
     transport: Transport | None
     runtime: Runtime | None
 
@@ -89,6 +107,7 @@ class CheckoutSessionFactory:
             certificates and host names, except to this machine.
         echo_fields: Which fields of an answer must repeat what was sent. Leave one out
             if your gateway rewrites it.
+        observers: Who is told what attempts and calls came to, apart from the log.
         transport: What to send with instead of aiohttp, for tests.
         runtime: Where time and chance come from, for tests.
 
@@ -108,6 +127,7 @@ class CheckoutSessionFactory:
         proxy: str | None = None,
         ssl: tls.SSLContext | None = None,
         echo_fields: Collection[str] = ECHO_FIELDS,
+        observers: Collection[Observer] = (),
         transport: Transport | None = None,
         runtime: Runtime | None = None,
     ) -> None:
@@ -119,14 +139,7 @@ class CheckoutSessionFactory:
         if not _is_proxy(hidden_proxy.reveal()):
             message = "the proxy must be an http or https URL"
             raise ConfigurationError(message)
-        for name, value, kind in (
-            ("retry", retry, RetryPolicy),
-            ("timeouts", timeouts, Timeouts),
-            ("pool", pool, PoolLimits),
-        ):
-            if value is not None and not isinstance(value, kind):
-                message = f"{name} must be a {kind.__name__}"
-                raise ConfigurationError(message)
+        _check_kinds(retry=retry, timeouts=timeouts, pool=pool)
         settings = read_settings(secret, base_url, echo_fields)
         direct = settings.is_local and hidden_proxy.reveal() is None
         if settings.base_url.startswith("http:") and not direct:
@@ -140,7 +153,6 @@ class CheckoutSessionFactory:
             raise ConfigurationError(message)
         timeouts = timeouts or Timeouts()
         pool = pool or PoolLimits()
-        self._limit = pool.limit
         self._caller = Caller(
             settings=settings,
             policy=retry or RetryPolicy(),
@@ -154,7 +166,10 @@ class CheckoutSessionFactory:
                 ssl=ssl,
             ),
             runtime=runtime or Runtime(),
+            observers=tuple(observers),
+            limit=pool.limit,
         )
+        self._is_view = False
 
     @classmethod
     def from_env(
@@ -186,12 +201,42 @@ class CheckoutSessionFactory:
             raise ConfigurationError(message)
         return cls(cast("str", secret), base_url, **overrides)
 
+    def with_options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        observers: Collection[Observer] = (),
+    ) -> Self:
+        """Return a view of this factory: the same pool and budget, other manners.
+
+        It is open as long as this factory is, and is itself neither opened nor closed.
+
+        Args:
+            retry: Whether and when the view tries again; the budget stays as it is.
+            timeouts: How long the view waits; `Timeouts.connect` stays as it is.
+            observers: Who is told of the view's calls, besides the factory's own.
+
+        Raises:
+            ConfigurationError: An argument cannot be right.
+        """
+        _check_kinds(retry=retry, timeouts=timeouts)
+        view = copy(self)
+        view._caller = self._caller.view(retry, timeouts, tuple(observers))  # noqa: SLF001 -- its own class
+        view._is_view = True  # noqa: SLF001 -- its own class
+        return view
+
+    def stats(self) -> PoolStats:
+        """Return how busy the pool is at this moment."""
+        return self._caller.stats()
+
     async def open(self) -> Self:
         """Open the pool on the running event loop.
 
         Raises:
-            ConfigurationError: The factory was opened before.
+            ConfigurationError: The factory was opened before, or is a view.
         """
+        self._require_whole()
         await self._caller.lifecycle.open()
         self._caller.warm_up()
         return self
@@ -206,8 +251,10 @@ class CheckoutSessionFactory:
             The idempotency keys of the calls whose outcome was left unknown.
 
         Raises:
-            ConfigurationError: It was opened in another process or event loop.
+            ConfigurationError: It was opened in another process or event loop, or
+                is a view.
         """
+        self._require_whole()
         return await self._caller.lifecycle.aclose(drain)
 
     async def __aenter__(self) -> Self:
@@ -393,49 +440,24 @@ class CheckoutSessionFactory:
         """
         return await self._caller.run(retrieve_refund(refund_id), timeout)
 
-    # -- for those who make many calls -------------------------------------------------
-
-    @property
-    def limit(self) -> int:
-        """How many requests may be under way at once."""
-        return self._limit
-
-    @property
-    def base_url(self) -> str:
-        """Where it calls, without ``/v1``."""
-        return self._caller.settings.base_url
-
-    @property
-    def is_live(self) -> bool:
-        """Tell whether its key may move real money: any but a test key may."""
-        return not self._caller.settings.api_key.reveal().startswith("sk_test_")
-
-    def api_key_fingerprint(self, salt: bytes) -> str:
-        """Return 16 hexadecimal digits that tell its key from others, and no more."""
-        key = self._caller.settings.api_key.reveal().encode()
-        return blake2b(key, digest_size=8, key=salt).hexdigest()
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """Whether and when it tries again."""
-        return self._caller.policy
-
-    @property
-    def runtime(self) -> Runtime:
-        """Where its time and chance come from."""
-        return self._caller.runtime
-
-    @contextmanager
-    def listening(self, hear: Callable[[Finding], None]) -> Iterator[None]:
-        """Have *hear* called with what every failed attempt shows, whoever makes it."""
-        self._caller.listeners.append(hear)
-        try:
-            yield
-        finally:
-            self._caller.listeners.remove(hear)
+    def _require_whole(self) -> None:
+        if self._is_view:
+            message = "a view is not opened or closed: its factory is"
+            raise ConfigurationError(message)
 
     def _fresh_key(self) -> str:
         return fresh_key(self._caller.runtime.dice())
+
+
+_KINDS = {"retry": RetryPolicy, "timeouts": Timeouts, "pool": PoolLimits}
+
+
+def _check_kinds(**values: object) -> None:
+    for name, value in values.items():
+        kind = _KINDS[name]
+        if value is not None and not isinstance(value, kind):
+            message = f"{name} must be a {kind.__name__}"
+            raise ConfigurationError(message)
 
 
 def _is_proxy(proxy: object) -> bool:

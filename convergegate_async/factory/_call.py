@@ -1,6 +1,6 @@
 """One call under way."""
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
@@ -9,6 +9,9 @@ from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async.errors import CallError
 from convergegate_async.models import Answer, CallInfo, CheckoutSession
 
+if TYPE_CHECKING:
+    from ._observers import Observer
+
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
@@ -16,6 +19,7 @@ class Call(Generic[A_co]):
     """One call under way: what was asked, until when, and what was found so far."""
 
     __slots__ = (
+        "audience",
         "deadline",
         "findings",
         "operation",
@@ -32,11 +36,13 @@ class Call(Generic[A_co]):
         request: HttpRequest,
         started: float,
         deadline: float,
+        audience: "tuple[Observer, ...]" = (),
     ) -> None:
         self.operation = operation
         self.request = request
         self.started = started
         self.deadline = deadline
+        self.audience = audience
         self.findings: list[Finding] = []
         self.tries = 0
         self.pause = 0.0

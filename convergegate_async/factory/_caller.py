@@ -6,8 +6,9 @@ tenacity is known here and nowhere else.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,10 +32,18 @@ from convergegate_async._core.retry import (
     next_pause,
 )
 from convergegate_async._core.settings import Settings
-from convergegate_async._core.verdicts import Failure, Finding, Verdict, judge_failure
-from convergegate_async._transport import Transport
+from convergegate_async._core.verdicts import (
+    Failure,
+    Finding,
+    Ground,
+    Verdict,
+    judge_failure,
+)
+from convergegate_async._transport import Marks, Transport
 from convergegate_async.errors import (
+    CallError,
     InvalidFieldError,
+    NotSentError,
     OutcomeUnknownError,
     WaitTimeoutError,
 )
@@ -43,6 +52,7 @@ from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._call import Call
 from ._lifecycle import Lifecycle
+from ._observers import Observer, PoolStats, Reporter
 from ._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -68,7 +78,7 @@ class _AttemptFailedError(Exception):
 class Caller:
     """Makes described calls over one transport."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a factory consists of
         self,
         *,
         settings: Settings,
@@ -76,16 +86,37 @@ class Caller:
         timeouts: Timeouts,
         transport: Transport,
         runtime: Runtime,
+        observers: tuple[Observer, ...],
+        limit: int,
     ) -> None:
         self.settings = settings
         self.runtime = runtime
         self.lifecycle = Lifecycle(transport)
         self.policy = policy
+        self.limit = limit
         self._timeouts = timeouts
         self._transport = transport
         self._budget = RetryBudget(policy)
-        self.listeners: list[Callable[[Finding], None]] = []
+        self._reporter = Reporter(settings, observers)
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def view(
+        self,
+        policy: RetryPolicy | None,
+        timeouts: Timeouts | None,
+        observers: tuple[Observer, ...],
+    ) -> "Caller":
+        """Return a caller over the same pool, budget and lifecycle."""
+        view = copy(self)
+        view.policy = policy or self.policy
+        view._timeouts = timeouts or self._timeouts  # noqa: SLF001 -- its own class
+        both = (*self._reporter.observers, *observers)
+        view._reporter = Reporter(self.settings, both)  # noqa: SLF001 -- its own class
+        return view
+
+    def stats(self) -> PoolStats:
+        """Return how busy the pool is at this moment."""
+        return PoolStats(*self._transport.load(), repeats_left=int(self._budget.tokens))
 
     def warm_up(self) -> None:
         """Load what the first call or the first failure would have to wait for.
@@ -114,6 +145,8 @@ class Caller:
             if isinstance(result, Finding):
                 result = await self._look_after(call, result)
         except asyncio.CancelledError:
+            if call.audience:
+                self._reporter.call_ended(call, self.runtime.clock(), _cancelled(call))
             if operation.endpoint.writes and call.is_doubtful:
                 self.lifecycle.note_unknown(operation.idempotency_key)
                 _logger.warning(
@@ -125,8 +158,12 @@ class Caller:
         finally:
             self.lifecycle.leave(call)
         if not isinstance(result, Finding):
+            if call.audience:
+                self._reporter.call_ended(call, self.runtime.clock(), None)
             return result
-        error = call.error(self.runtime.clock())
+        now = self.runtime.clock()
+        error = call.error(now)
+        self._reporter.call_ended(call, now, error)
         if isinstance(error, OutcomeUnknownError):
             self.lifecycle.note_unknown(error.idempotency_key)
         raise error
@@ -145,22 +182,30 @@ class Caller:
         call = self._enter(look, timeout)
         try:
             result = await self._follow(call)
+        except asyncio.CancelledError:
+            self._reporter.call_ended(call, self.runtime.clock(), _cancelled(call))
+            raise
         finally:
             self.lifecycle.leave(call)
+        now = self.runtime.clock()
+        if isinstance(result, CheckoutSession):
+            self._reporter.call_ended(call, now, None)
+            return self._as_answer_to(result, call)
+        error: CallError
         if isinstance(result, Finding):
-            raise call.error(self.runtime.clock())
-        if result is None:
-            raise WaitTimeoutError(
+            error = call.error(now)
+        else:
+            is_cut = self.lifecycle.cut
+            error = WaitTimeoutError(
                 operation=look.endpoint.name,
-                reason="the factory was closed"
-                if self.lifecycle.cut
-                else "time ran out",
+                reason="the factory was closed" if is_cut else "time ran out",
                 attempts=call.tries,
-                elapsed=self.runtime.clock() - call.started,
+                elapsed=now - call.started,
                 session=call.session,
                 phase="status",
             )
-        return self._as_answer_to(result, call)
+        self._reporter.call_ended(call, now, error)
+        raise error
 
     def wake(self, session_id: str) -> None:
         """Let whoever waits for the session look at once."""
@@ -175,13 +220,16 @@ class Caller:
             field, reason = "timeout", "must be a finite number of seconds above 0"
             raise InvalidFieldError(field, reason)
         total = self._timeouts.total if timeout is None else timeout
-        call = self._new_call(operation, self.runtime.clock() + total)
+        audience = self._reporter.audience()
+        call = self._new_call(operation, self.runtime.clock() + total, audience)
         self.lifecycle.enter(call)
         return call
 
-    def _new_call(self, operation: Operation[A], deadline: float) -> Call[A]:
+    def _new_call(
+        self, operation: Operation[A], deadline: float, audience: tuple[Observer, ...]
+    ) -> Call[A]:
         request = build_request(operation, self.settings)
-        return Call(operation, request, self.runtime.clock(), deadline)
+        return Call(operation, request, self.runtime.clock(), deadline, audience)
 
     async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
@@ -196,7 +244,13 @@ class Caller:
         """Send once, and understand what came back."""
         call.tries += 1
         patience = min(self._timeouts.attempt, call.deadline - self.runtime.clock())
-        outcome = await self._transport.send(call.request, patience)
+        marks = Marks() if call.audience else None
+        try:
+            outcome = await self._transport.send(call.request, patience, marks)
+        except asyncio.CancelledError:
+            if marks is not None:
+                self._reporter.attempt_ended(call, _cut_short(marks), None, marks)
+            raise
         result: A | Finding
         if isinstance(outcome, Failure):
             result = judge_failure(outcome)
@@ -210,19 +264,13 @@ class Caller:
             )
         if isinstance(result, Finding):
             call.findings.append(result)
-            for hear in self.listeners:
-                hear(result)
             if result.mistrusted and isinstance(outcome, HttpResponse):
                 everything = result.mistrusted > 1
                 self._transport.distrust(outcome, everything=everything)
-        if _logger.isEnabledFor(logging.DEBUG):
-            conclusion = result.reason if isinstance(result, Finding) else "done"
-            _logger.debug(
-                "%s, attempt %d: %s",
-                call.operation.endpoint.name,
-                call.tries,
-                conclusion,
-            )
+        if marks is not None:
+            status = outcome.status if isinstance(outcome, HttpResponse) else None
+            finding = result if isinstance(result, Finding) else None
+            self._reporter.attempt_ended(call, finding, status, marks)
         return result
 
     async def _repeat(self, call: Call[A]) -> A | Finding:
@@ -292,7 +340,7 @@ class Caller:
         if not isinstance(call.error(self.runtime.clock()), OutcomeUnknownError):
             return finding
         look = retrieve_checkout_session(operation.session_id)
-        looking = self._new_call(look, call.deadline)
+        looking = self._new_call(look, call.deadline, call.audience)
         seen: CheckoutSession | Finding | None
         match operation.endpoint.look:
             case Look.NONE:
@@ -316,7 +364,7 @@ class Caller:
         with self._waker(session_id) as waker:
             while call.deadline > self.runtime.clock():
                 waker.clear()
-                looking = self._new_call(call.operation, call.deadline)
+                looking = self._new_call(call.operation, call.deadline, call.audience)
                 result = await self._send(looking)
                 call.findings += looking.findings
                 call.tries += looking.tries
@@ -364,6 +412,18 @@ class Caller:
                 self._watchers[session_id].discard(waker)
                 if not self._watchers[session_id]:
                     del self._watchers[session_id]
+
+
+def _cancelled(call: Call[Answer]) -> CallError:
+    """Return what is known of a call that is cancelled, for those who watch."""
+    kind = OutcomeUnknownError if call.is_doubtful else NotSentError
+    return kind(operation=call.operation.endpoint.name, reason="it was cancelled")
+
+
+def _cut_short(marks: Marks) -> Finding:
+    """Return what an attempt shows that is cancelled under way."""
+    verdict = Verdict.NOT_SENT if marks.unsent else Verdict.UNKNOWN
+    return Finding(verdict=verdict, ground=Ground.NONE, reason="it was cancelled")
 
 
 def _under(key: str | None) -> str:

@@ -36,6 +36,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._transport import Marks
 from convergegate_async.errors import FailureKind
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -79,10 +80,10 @@ class LastingTransport(ScriptedTransport):
     """Answers the last line of its script for ever."""
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
         """Answer the next line, and keep the last one."""
-        line = await super().send(request, patience)
+        line = await super().send(request, patience, marks)
         if not self.script:
             self.script.append(line)
         return line

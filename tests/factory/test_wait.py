@@ -36,6 +36,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._transport import Marks
 from convergegate_async.errors import FailureKind
 from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -60,10 +61,10 @@ class LastingTransport(ScriptedTransport):
     """Answers the last line of its script for ever."""
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
         """Answer the next line, and keep the last one."""
-        line = await super().send(request, patience)
+        line = await super().send(request, patience, marks)
         if not self.script:
             self.script.append(line)
         return line
@@ -80,10 +81,10 @@ class SlowTransport(LastingTransport):
         self.seconds = seconds
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
         """Answer late, or give up once the patience is at its end."""
-        line = await super().send(request, patience)
+        line = await super().send(request, patience, marks)
         self.still.time += min(self.seconds, patience)
         timeout = Failure(kind=FailureKind.TIMEOUT, sent=True)
         return line if self.seconds < patience else timeout
@@ -95,11 +96,11 @@ class ShownTransport(ScriptedTransport):
     status = "open"
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
         """Answer about the session in the address."""
         self.script.append(shows(self.status, request.url.rpartition("/")[2]))
-        return await super().send(request, patience)
+        return await super().send(request, patience, marks)
 
 
 class HeldTransport(ScriptedTransport):
@@ -111,12 +112,12 @@ class HeldTransport(ScriptedTransport):
         self.go = asyncio.Event()
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
         """Hold the answer back."""
         self.asked.set()
         await self.go.wait()
-        return await super().send(request, patience)
+        return await super().send(request, patience, marks)
 
 
 class Sleeper:

@@ -40,6 +40,7 @@ from convergegate_async import (
     ServerError,
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
+from convergegate_async._transport import Marks
 from convergegate_async.factory import Runtime
 
 STATUSES = (
@@ -133,9 +134,11 @@ class Stubborn(ScriptedTransport):
         self.answer = answer
         self.verb = verb
 
-    async def send(self, request: HttpRequest, patience: float) -> HttpResponse:
+    async def send(
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
+    ) -> HttpResponse:
         """Answer the call itself, or the look."""
-        del patience
+        del patience, marks
         self.sent.append(request)
         if request.method == self.verb:
             return self.answer

@@ -39,6 +39,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._transport import Marks
 
 SOON = 0.25  # seconds: as tight as any row of the matrix is timed
 Answer = HttpResponse | Failure
@@ -51,8 +52,11 @@ class Dealt(ScriptedTransport):
         super().__init__()
         self.deal = deal
 
-    async def send(self, request: HttpRequest, patience: float) -> Answer:
+    async def send(
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
+    ) -> Answer:
         """Answer whatever is dealt."""
+        del marks
         self.sent.append(request)
         self.patience.append(patience)
         return self.deal()

@@ -8,6 +8,7 @@ from typing import Unpack
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._transport import Marks
 from convergegate_async.errors import FailureKind
 from convergegate_async.factory import FactoryOptions, Runtime
 
@@ -41,9 +42,10 @@ class ScriptedTransport:
         """Do nothing."""
 
     async def send(
-        self, request: HttpRequest, patience: float
+        self, request: HttpRequest, patience: float, marks: Marks | None = None
     ) -> HttpResponse | Failure:
         """Answer the next line of the script."""
+        del marks
         self.sent.append(request)
         self.patience.append(patience)
         return self.script.pop(0)
@@ -52,6 +54,10 @@ class ScriptedTransport:
         """Remember."""
         del response
         self.distrusted.append(everything)
+
+    def load(self) -> tuple[int, int, int]:
+        """Be idle."""
+        return 0, 0, 0
 
     async def aclose(self) -> None:
         """Remember."""

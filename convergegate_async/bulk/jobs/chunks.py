@@ -11,7 +11,7 @@ import attrs
 from convergegate_async.bulk.sending.create_many import create_numbered
 from convergegate_async.bulk.sending.outcomes import Numbered, RowOutcome
 from convergegate_async.errors import CallError, ConfigurationError
-from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import PoolLimits
 
 from .rules import ResumeRules
@@ -64,7 +64,7 @@ async def _work_on(chunk: Chunk) -> ChunkResult:
         retry=chunk.rules.policy(),
         pool=PoolLimits(limit=max(PoolLimits().limit, chunk.concurrency)),
     )
-    if factory.api_key_fingerprint(chunk.salt) != chunk.api_key_fingerprint:
+    if context_of(factory).api_key_fingerprint(chunk.salt) != chunk.api_key_fingerprint:
         message = "the worker's CONVERGEGATE_API_KEY is not the key of the job"
         raise ConfigurationError(message)
     async with factory:

@@ -37,7 +37,7 @@ from convergegate_async.bulk.sending.workers import Workers, check_limits
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.validation import Seen
 from convergegate_async.errors import AuthenticationError, ConfigurationError
-from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.runners import Runner
 
@@ -60,12 +60,12 @@ def new_header(
     options: Mapping[str, object] | None = None,
 ) -> JobHeader:
     """Return what a new journal says of the job and of whom it is run for."""
-    salt = secrets.token_bytes(16)
+    salt, context = secrets.token_bytes(16), context_of(factory)
     return JobHeader(
         job=job,
-        base_url=factory.base_url,
-        live=factory.is_live,
-        api_key_fingerprint=factory.api_key_fingerprint(salt),
+        base_url=context.base_url,
+        live=context.is_live,
+        api_key_fingerprint=context.api_key_fingerprint(salt),
         keys_honoured=keys_honoured,
         salt=salt,
         sdk_version=__version__,
@@ -85,26 +85,20 @@ class Job:
 
     Args:
         journal: What is known of the rows.
-        factory: Open, and with the retry policy of *rules*.
+        factory: Open; the job repeats by *rules*, whatever the factory's own policy.
         rules: What may be done with rows that were met before.
 
     Raises:
         JournalError: The journal belongs to another gateway, key, or mode.
-        ConfigurationError: The factory would repeat what *rules* forbid to repeat.
     """
 
     def __init__(
         self, journal: Journal, factory: CheckoutSessionFactory, rules: ResumeRules
     ) -> None:
         require_same_home(journal.header, factory)
-        if factory.policy.repeat_unknown_create and not rules.repeats:
-            message = (
-                "rows of unknown outcome are not to be repeated: build the factory "
-                "with retry=rules.policy()"
-            )
-            raise ConfigurationError(message)
         self._journal = journal
-        self._factory = factory
+        self._factory = factory.with_options(retry=rules.policy())
+        self._runtime = context_of(factory).runtime
         self._rules = rules
         self._workers: Workers[_Task] | None = None
         self._writing: dict[int, Awaitable[None]] = {}
@@ -203,7 +197,7 @@ class Job:
                 return
             await asyncio.gather(*[self._intend(task) for task in batch])
             yield Chunk(
-                base_url=self._factory.base_url,
+                base_url=self._journal.header.base_url,
                 salt=self._journal.header.salt,
                 api_key_fingerprint=self._journal.header.api_key_fingerprint,
                 rules=self._rules,
@@ -240,7 +234,7 @@ class Job:
     async def _judge(self, row: Row, known: JournalRow | None) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
         mark = fingerprint(row.request, self._journal.header.salt)
-        match self._rules.decide(known, mark, self._factory.runtime.now()):
+        match self._rules.decide(known, mark, self._runtime.now()):
             case Decision.SEND:
                 return _Task(row, mark)
             case Decision.SKIP:
@@ -252,9 +246,9 @@ class Job:
                 self.tally.unknown += 1
         return None
 
-    async def _send(self, task: _Task) -> RowOutcome:
+    async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
-        outcome = await create_one(self._factory, self._numbered(task.row))
+        outcome = await create_one(factory, self._numbered(task.row))
         # The worker is free for the next row while this one is made durable.
         self._writing[outcome.index] = self._write(task.row.row_id, outcome)
         return outcome
@@ -264,7 +258,7 @@ class Job:
             row_id=task.row.row_id,
             position=task.row.position,
             fingerprint=task.fingerprint,
-            sent_at=self._factory.runtime.now(),
+            sent_at=self._runtime.now(),
         )
         await self._journal.intend(intent)
 
@@ -312,15 +306,16 @@ def require_same_home(header: JobHeader, factory: CheckoutSessionFactory) -> Non
         JournalError: With what the job was begun with.
     """
     problem = None
-    if header.live is not factory.is_live:
+    context = context_of(factory)
+    if header.live is not context.is_live:
         modes = ("a test", "a live")
         problem = (
             f"was begun with {modes[header.live]} key, and this is "
-            f"{modes[factory.is_live]} key"
+            f"{modes[context.is_live]} key"
         )
-    elif header.base_url != factory.base_url:
-        problem = f"was begun at {header.base_url}, not at {factory.base_url}"
-    elif header.api_key_fingerprint != factory.api_key_fingerprint(header.salt):
+    elif header.base_url != context.base_url:
+        problem = f"was begun at {header.base_url}, not at {context.base_url}"
+    elif header.api_key_fingerprint != context.api_key_fingerprint(header.salt):
         problem = (
             "was begun with another API key; if that one was wrong, remove the journal "
             "and run the job anew"

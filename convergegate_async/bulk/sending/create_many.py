@@ -67,12 +67,8 @@ async def create_numbered(
     maximum_rps: float | None,
 ) -> AsyncGenerator[RowOutcome, None]:
     """Do as `create_many` does, for requests that are numbered already."""
-
-    async def work(item: Numbered) -> RowOutcome:
-        return await create_one(factory, item)
-
     workers = Workers(
-        factory, items, work, concurrency=concurrency, maximum_rps=maximum_rps
+        factory, items, create_one, concurrency=concurrency, maximum_rps=maximum_rps
     )
     async with aclosing(workers.outcomes()) as outcomes:
         async for outcome in outcomes:

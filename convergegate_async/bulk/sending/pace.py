@@ -6,8 +6,8 @@ successes, down by a tenth when the gateway pushes back (DESIGN.md, *Pacing*).
 
 from collections import deque
 
-from convergegate_async._core.verdicts import Finding, Ground
 from convergegate_async.errors import FailureKind
+from convergegate_async.factory import AttemptInfo
 
 from .outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 
@@ -132,14 +132,13 @@ class Pace:
         self._next_start = start + self._interval
         return start - now
 
-    def hear(self, finding: Finding, now: float) -> None:
-        """Learn from a failed attempt, whichever row it was made for."""
-        if finding.retry_after:
-            self._paused_until = max(self._paused_until, now + finding.retry_after)
+    def note_attempt(self, attempt: AttemptInfo, now: float) -> None:
+        """Learn from an attempt, whichever row it was made for."""
+        if attempt.retry_after:
+            self._paused_until = max(self._paused_until, now + attempt.retry_after)
         if (
-            finding.ground is Ground.THROTTLED
-            or finding.http_status in _BUSY
-            or finding.failure is FailureKind.CONNECT_TIMEOUT
+            attempt.http_status in _BUSY
+            or attempt.failure is FailureKind.CONNECT_TIMEOUT
         ):
             self.limit.shrink(now)
 

@@ -8,13 +8,17 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
-from convergegate_async._core.verdicts import Finding
 from convergegate_async.errors import (
     AuthenticationError,
     ConfigurationError,
     PermissionDeniedError,
 )
-from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.factory import (
+    AttemptInfo,
+    CallEnded,
+    CheckoutSessionFactory,
+    context_of,
+)
 
 from .outcomes import Rejected, RowOutcome
 from .pace import Pace
@@ -29,9 +33,11 @@ class Workers(Generic[T]):
     """Does *work* on *items*, as fast as the gateway likes it and no faster.
 
     Args:
-        factory: Whose attempts are listened to, so that one ``Retry-After`` holds all.
+        factory: What is called; a view of it, whose attempts are watched so that one
+            ``Retry-After`` holds all.
         items: What to work on; at most one for each worker is taken ahead of time.
-        work: What to do with one; returns `None` where there is nothing to tell.
+        work: What to do with the view and one item; returns `None` where there is
+            nothing to tell.
         concurrency: The most workers.
         maximum_rps: The most items started in a second; `None` for no such limit.
 
@@ -44,16 +50,16 @@ class Workers(Generic[T]):
         self,
         factory: CheckoutSessionFactory,
         items: AsyncIterator[T],
-        work: Callable[[T], Awaitable[RowOutcome | None]],
+        work: Callable[[CheckoutSessionFactory, T], Awaitable[RowOutcome | None]],
         *,
         concurrency: int,
         maximum_rps: float | None = None,
     ) -> None:
         check_limits(factory, concurrency, maximum_rps)
-        self._factory = factory
+        self._factory = factory.with_options(observers=[self])
         self._items = items
         self._work = work
-        self._runtime = factory.runtime
+        self._runtime = context_of(factory).runtime
         self._pace = Pace(concurrency, maximum_rps)
         self._taking = asyncio.Lock()
         self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(concurrency)
@@ -73,15 +79,14 @@ class Workers(Generic[T]):
             PermissionDeniedError: Three rows in a row were forbidden.
             Exception: Whatever *items* or *work* raised; likewise.
         """
-        with self._factory.listening(self._hear):
-            try:
-                self._start_workers()
-                if not self._running:  # it was stopped before
-                    self._done.put_nowait(None)
-                while (outcome := await self._done.get()) is not None:
-                    yield outcome
-            finally:
-                await self._cancel_all()
+        try:
+            self._start_workers()
+            if not self._running:  # it was stopped before
+                self._done.put_nowait(None)
+            while (outcome := await self._done.get()) is not None:
+                yield outcome
+        finally:
+            await self._cancel_all()
         if self._error is not None:
             raise self._error
 
@@ -89,6 +94,13 @@ class Workers(Generic[T]):
         """Begin no further item; what is under way goes on to its end."""
         self._is_over = self._is_stopped = True
         self._rouse.set()
+
+    def attempt_ended(self, attempt: AttemptInfo) -> None:
+        """Let the pace learn from an attempt: workers observe their own calls."""
+        self._pace.note_attempt(attempt, self._now())
+
+    def call_ended(self, call: CallEnded) -> None:
+        """Learn nothing: the outcome of the row says more."""
 
     # -- workers -----------------------------------------------------------------------
 
@@ -128,7 +140,7 @@ class Workers(Generic[T]):
         if self._is_stopped:
             return
         self._pace.breaker.let_through()
-        outcome = await self._work(item)
+        outcome = await self._work(self._factory, item)
         if outcome is not None:
             self._learn(outcome)
             await self._done.put(outcome)
@@ -146,9 +158,6 @@ class Workers(Generic[T]):
 
     def _now(self) -> float:
         return self._runtime.clock()
-
-    def _hear(self, finding: Finding) -> None:
-        self._pace.hear(finding, self._now())
 
     def _learn(self, outcome: RowOutcome) -> None:
         was_open = self._pace.breaker.is_open
@@ -183,9 +192,9 @@ def check_limits(
     message = None
     if type(concurrency) is not int or concurrency < 1:
         message = "concurrency must be a whole number above 0"
-    elif concurrency > factory.limit:
+    elif concurrency > (limit := context_of(factory).limit):
         message = (
-            f"concurrency {concurrency} is above PoolLimits.limit {factory.limit}: "
+            f"concurrency {concurrency} is above PoolLimits.limit {limit}: "
             "raise that, or the rest would only wait"
         )
     elif maximum_rps is not None and not (

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from convergegate_async import (
     AuthenticationError,
     CheckoutSessionFactory,
+    CheckoutSessionRequest,
     ConfigurationError,
     RetryPolicy,
 )
@@ -23,9 +24,11 @@ from convergegate_async.bulk import (
     JournalError,
     OnUnknown,
     ResumeRules,
+    Row,
     State,
     TableOptions,
     Tally,
+    Unknown,
     dead_letters,
     every_row,
     new_header,
@@ -416,12 +419,19 @@ async def test_a_job_belongs_to_one_gateway_key_and_mode(
         Job(journal, other, rules)
 
 
-async def test_a_factory_that_would_repeat_is_refused(
-    sandbox: Sandbox, journal: Journal
+async def test_a_job_repeats_by_its_rules_whatever_its_factory_does(
+    sandbox: Sandbox, journal: Journal, order: CheckoutSessionRequest
 ) -> None:
-    """I3: under `report` the factory, too, has to leave unknown rows alone."""
-    with pytest.raises(ConfigurationError, match=r"rules\.policy"):
-        Job(journal, sandbox.factory(), ResumeRules())
+    """I3: under `report` the wire, too, leaves unknown rows alone."""
+    sandbox.faults.add(Fault(FaultKind.LOST, operation="create", times=1))
+    row = Row(position=1, line=1, row_id="A-1", request=order, raw={})
+
+    async with sandbox.factory() as checkout:  # would repeat
+        job = Job(journal, checkout, ResumeRules())
+        outcomes = [outcome async for outcome in job.run([row])]
+
+    assert sandbox.count("create") == 1
+    assert [type(outcome) for outcome in outcomes] == [Unknown]
 
 
 async def test_the_journal_holds_no_personal_data(

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from orders import an_order
 
 from convergegate_async import (
+    AttemptInfo,
     CheckoutSession,
     NotSentError,
+    Outcome,
     OutcomeUnknownError,
+    PhaseTimings,
 )
-from convergegate_async._core.verdicts import Finding, Ground, Verdict
 from convergegate_async.bulk import RowOutcome
 from convergegate_async.bulk.sending.outcomes import Numbered, outcome_of
 from convergegate_async.bulk.sending.pace import (
@@ -41,14 +43,19 @@ UNKNOWN = outcome_of(
 EVENTS = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=200)
 
 
-def throttled(retry_after: float | None = None) -> Finding:
+def throttled(retry_after: float | None = None) -> AttemptInfo:
     """Return what a 429 shows."""
-    return Finding(
-        verdict=Verdict.REJECTED,
-        ground=Ground.THROTTLED,
-        reason="HTTP 429",
+    return AttemptInfo(
+        operation="create",
+        path="/v1/checkout/sessions",
+        server_address="gateway.example",
+        server_port=443,
+        attempt=1,
+        outcome=Outcome.REJECTED,
         http_status=429,
         retry_after=retry_after,
+        failure=None,
+        timings=PhaseTimings(),
     )
 
 
@@ -101,8 +108,8 @@ def test_a_hint_holds_every_row() -> None:
     """One ``Retry-After`` is waited out by all, and a shorter one does not end it."""
     pace = Pace(10)
 
-    pace.hear(throttled(retry_after=5.0), 100.0)
-    pace.hear(throttled(retry_after=1.0), 100.0)
+    pace.note_attempt(throttled(retry_after=5.0), 100.0)
+    pace.note_attempt(throttled(retry_after=1.0), 100.0)
 
     assert pace.wait(101.0) == 4.0
     assert pace.wait(105.0) == 0.0

@@ -1,0 +1,54 @@
+"""What a leaf has to know of a factory that it is handed, as one value."""
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import attrs
+
+from convergegate_async._core.secret import Secret
+from convergegate_async.policy import RetryPolicy
+
+from ._runtime import Runtime
+
+if TYPE_CHECKING:
+    from . import CheckoutSessionFactory
+
+
+@attrs.frozen(kw_only=True)
+class FactoryContext:
+    """What a leaf has to know of a factory.
+
+    Attributes:
+        base_url: Where it calls, without ``/v1``.
+        limit: How many requests may be under way at once.
+        policy: Whether and when it tries again.
+        runtime: Where its time and chance come from.
+    """
+
+    base_url: str
+    limit: int
+    policy: RetryPolicy
+    runtime: Runtime
+    _api_key: Secret[str] = attrs.field(repr=False)
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether the key may move real money: any but a test key may."""
+        return not self._api_key.reveal().startswith("sk_test_")
+
+    def api_key_fingerprint(self, salt: bytes) -> str:
+        """Return 16 hexadecimal digits that tell the key from others, and no more."""
+        key = self._api_key.reveal().encode()
+        return blake2b(key, digest_size=8, key=salt).hexdigest()
+
+
+def context_of(factory: "CheckoutSessionFactory") -> FactoryContext:
+    """Return what a leaf has to know of *factory*."""
+    caller = factory._caller  # noqa: SLF001 -- of this room
+    return FactoryContext(
+        base_url=caller.settings.base_url,
+        limit=caller.limit,
+        policy=caller.policy,
+        runtime=caller.runtime,
+        api_key=caller.settings.api_key,
+    )

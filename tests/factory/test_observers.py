@@ -1,0 +1,247 @@
+"""Who watches calls sees each attempt and each call, and costs them nothing else."""
+
+import asyncio
+import logging
+
+import attrs
+import pytest
+from matrix import OPERATIONS, call
+from raw import RawServer, hangs_up
+from scripted import REFUSED, ScriptedTransport, answered, scripted_factory
+
+from convergegate_async import (
+    AttemptInfo,
+    CallEnded,
+    CallError,
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    FailureKind,
+    Outcome,
+    RetryPolicy,
+    Timeouts,
+    WaitTimeoutError,
+)
+from convergegate_async._core.messages import HttpResponse
+from convergegate_async._transport import KINDS
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+
+DONE = HttpResponse(status=200, body=b'{"id": "s1", "status": "completed"}')
+
+
+class Watcher:
+    """Remembers all that it is told."""
+
+    def __init__(self) -> None:
+        self.attempts: list[AttemptInfo] = []
+        self.calls: list[CallEnded] = []
+
+    def attempt_ended(self, attempt: AttemptInfo) -> None:
+        """Remember."""
+        self.attempts.append(attempt)
+
+    def call_ended(self, call: CallEnded) -> None:
+        """Remember."""
+        self.calls.append(call)
+
+
+class Broken:
+    """Raises whatever it is told."""
+
+    def attempt_ended(self, attempt: AttemptInfo) -> None:
+        """Fail."""
+        raise ZeroDivisionError(attempt)
+
+    def call_ended(self, call: CallEnded) -> None:
+        """Fail."""
+        raise ZeroDivisionError(call)
+
+
+async def test_a_lost_answer_is_seen_attempt_by_attempt(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """First unknown, then done: two attempts, one call, over one endpoint."""
+    watcher = Watcher()
+    sandbox.faults.add(Fault(FaultKind.LOST, operation="create", times=1))
+
+    async with sandbox.factory(observers=[watcher]) as checkout:
+        await checkout.create(order, idempotency_key="order-17")
+
+    lost, done = watcher.attempts
+    port = int(sandbox.base_url.rpartition(":")[2])
+    assert (lost.attempt, done.attempt) == (1, 2)
+    assert (lost.outcome, done.outcome) == (Outcome.UNKNOWN, None)
+    assert (lost.http_status, done.http_status) == (None, 200)
+    assert lost.failure in {FailureKind.DISCONNECTED, FailureKind.BROKEN}
+    assert {(one.operation, one.path) for one in watcher.attempts} == {
+        ("create", "/v1/checkout/sessions")
+    }
+    assert (done.server_address, done.server_port) == ("127.0.0.1", port)
+    (ended,) = watcher.calls
+    assert (ended.outcome, ended.attempts, ended.unknown_attempts) == (None, 2, 1)
+    assert ended.idempotency_key == "order-17"
+
+
+async def test_the_phases_of_an_attempt_are_those_it_came_through(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """What was done has all four; what was lost has no first byte."""
+    watcher = Watcher()
+    sandbox.faults.add(Fault(FaultKind.LOST, operation="create", times=1))
+
+    async with sandbox.factory(observers=[watcher]) as checkout:
+        await checkout.create(order)
+
+    lost, done = (attrs.asdict(one.timings) for one in watcher.attempts)
+    assert [name for name, seconds in lost.items() if seconds is None] == [
+        "first_byte",
+        "body",
+    ]
+    assert all(seconds >= 0 for seconds in done.values())
+
+
+async def test_an_id_is_no_part_of_what_is_seen() -> None:
+    """Paths are templates: an id near a pay page stays out of metrics."""
+    watcher, script = Watcher(), ScriptedTransport(DONE)
+
+    async with scripted_factory(script, observers=[watcher]) as checkout:
+        await checkout.retrieve("s1")
+
+    assert watcher.attempts[0].path == "/v1/checkout/sessions/{id}"
+    assert "s1" not in repr(watcher.attempts) + repr(watcher.calls)
+
+
+async def test_an_observer_that_raises_costs_one_line(
+    order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call and the other observer go on; the log names two classes, once."""
+    watcher, script = Watcher(), ScriptedTransport(REFUSED, DONE, DONE)
+
+    async with scripted_factory(script, observers=[Broken(), watcher]) as checkout:
+        await checkout.create(order)
+        await checkout.create(order)
+
+    errors = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert [one.getMessage() for one in errors] == [
+        "the observer Broken raised ZeroDivisionError and missed that event (said once)"
+    ]
+    assert (len(watcher.attempts), len(watcher.calls)) == (3, 2)
+
+
+async def test_a_view_tells_its_own_observers_and_the_factory_s(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Observers of a view are added, and see the calls of the view only."""
+    everyone, own = Watcher(), Watcher()
+    script = ScriptedTransport(DONE, DONE)
+
+    async with scripted_factory(script, observers=[everyone]) as checkout:
+        view = checkout.with_options(observers=[own])
+        await checkout.create(order)
+        await view.create(order)
+
+    assert (len(everyone.calls), len(own.calls)) == (2, 1)
+
+
+async def test_a_view_has_a_policy_of_its_own(order: CheckoutSessionRequest) -> None:
+    """One attempt by the view, three by the factory, over one transport."""
+    script = ScriptedTransport(*[REFUSED] * 4)
+
+    async with scripted_factory(script) as checkout:
+        view = checkout.with_options(retry=RetryPolicy(max_attempts=1))
+        for caller, attempts in ((view, 1), (checkout, 3)):
+            with pytest.raises(CallError) as caught:
+                await caller.create(order)
+            assert caught.value.attempts == attempts
+
+
+async def test_a_view_is_neither_opened_nor_closed() -> None:
+    """The pool is the factory's; a view that closed it would cut the others' calls."""
+    async with scripted_factory(ScriptedTransport()) as checkout:
+        view = checkout.with_options(timeouts=Timeouts(total=1))
+
+        for act in (view.open, view.aclose):
+            with pytest.raises(ConfigurationError, match="a view is not opened"):
+                await act()
+
+
+async def test_a_cancelled_call_is_seen_as_well(order: CheckoutSessionRequest) -> None:
+    """What may have been done is unknown, also to those who watch."""
+    watcher, sent = Watcher(), asyncio.Event()
+
+    class Held(ScriptedTransport):
+        """Never answers."""
+
+        async def send(self, *_: object) -> HttpResponse:
+            sent.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with scripted_factory(Held(), observers=[watcher]) as checkout:
+        task = asyncio.create_task(checkout.create(order))
+        await sent.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert [one.outcome for one in watcher.attempts] == [Outcome.UNKNOWN]
+    assert [one.outcome for one in watcher.calls] == [Outcome.UNKNOWN]
+
+
+async def test_a_wait_that_runs_out_is_one_call() -> None:
+    """Its looks are attempts of the one call that was made."""
+    pending = HttpResponse(status=200, body=b'{"id": "s1", "status": "pending"}')
+    watcher, script = Watcher(), ScriptedTransport(*[pending] * 50)
+
+    async with scripted_factory(script, observers=[watcher]) as checkout:
+        with pytest.raises(WaitTimeoutError):
+            await checkout.wait("s1", timeout=5)
+
+    (ended,) = watcher.calls
+    assert (ended.operation, ended.outcome) == ("wait", Outcome.UNKNOWN)
+    assert ended.attempts == len(watcher.attempts) > 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_what_is_seen_and_what_is_raised_agree(operation: str) -> None:
+    """A server that hangs up: outcome, count and kind as on the error."""
+    watcher = Watcher()
+    twice = RetryPolicy(max_attempts=2, base_delay=0.001)
+    async with (
+        RawServer(hangs_up) as server,
+        CheckoutSessionFactory(
+            "sk_test_x", server.base_url, retry=twice, observers=[watcher]
+        ) as checkout,
+    ):
+        with pytest.raises(CallError) as caught:
+            await call(checkout, operation, timeout=1)
+
+    error, ended = caught.value, watcher.calls[-1]
+    assert (ended.operation, ended.outcome) == (operation, error.outcome)
+    assert (ended.attempts, ended.failure) == (error.attempts, error.failure)
+    assert error.failure in KINDS.values()
+
+
+async def test_stats_count_what_is_under_way(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """Idle at first, one connection after a call, repeats as the budget has them."""
+    async with sandbox.factory() as checkout:
+        before = checkout.stats()
+        await checkout.create(order)
+        after = checkout.stats()
+
+    assert (before.in_flight, before.waiting, before.connections) == (0, 0, 0)
+    assert (after.in_flight, after.waiting, after.connections) == (0, 0, 1)
+    assert before.repeats_left == RetryPolicy().budget
+
+
+async def test_a_429_tells_when_to_come_back() -> None:
+    """`retry_after` is on the attempt, so that a pace can learn from it."""
+    watcher = Watcher()
+    script = ScriptedTransport(answered(429, retry_after="3"), DONE)
+
+    async with scripted_factory(script, observers=[watcher]) as checkout:
+        await checkout.retrieve("s1")
+
+    assert [one.retry_after for one in watcher.attempts] == [3.0, None]
