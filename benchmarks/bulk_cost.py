@@ -23,9 +23,9 @@ from harness.workers import make
 from convergegate_async import CheckoutSessionFactory
 from convergegate_async.bulk import (
     Job,
+    JobPlan,
     Journal,
     Problem,
-    ResumeRules,
     Row,
     RowOutcome,
     TableOptions,
@@ -81,15 +81,12 @@ def line(name: str, rates: dict[str, list[float]]) -> list[str]:
 
 async def compare(base_url: str, *, rounds: int, calls: int) -> None:
     """Print a line for each way, and how memory grew."""
-    rules = ResumeRules()
     rates: dict[str, list[float]] = {"create": [], "create_many": [], "job": []}
     memory: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         source = write_input(Path(folder, "orders.csv"), rounds * calls)
         rows: Iterator[Row | Problem] = read_table(source, TableOptions())
-        async with CheckoutSessionFactory(
-            "sk_test_x", base_url, retry=rules.policy()
-        ) as checkout:
+        async with CheckoutSessionFactory("sk_test_x", base_url) as checkout:
             header = new_header(checkout, "bench")
             with Journal.create(Path(folder, "bench.journal"), header) as journal:
                 for _ in range(rounds):
@@ -98,9 +95,8 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
                         (order() for _ in repeat(None, calls)),
                         concurrency=CONCURRENCY,
                     )
-                    durable = Job(journal, checkout, rules).run(
-                        islice(rows, calls), concurrency=CONCURRENCY
-                    )
+                    job = Job(journal, checkout, JobPlan(concurrency=CONCURRENCY))
+                    durable = job.run(islice(rows, calls))
                     for name, work in (
                         ("create", make(by_factory(checkout), calls, CONCURRENCY)),
                         ("create_many", exhaust(many)),

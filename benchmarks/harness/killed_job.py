@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from convergegate_async import CheckoutSessionFactory
+from convergegate_async import CheckoutSessionFactory, RetryPolicy
 from convergegate_async.bulk import (
     Job,
+    JobPlan,
     Journal,
     ResumeRules,
     TableOptions,
     new_header,
-    read_table,
 )
 from convergegate_async.bulk.journal.records import Intent, RowResult
 
@@ -110,13 +110,13 @@ def trapped_connector(trap: Trap) -> aiohttp.TCPConnector:
 
 
 def open_journal(
-    path: Path, factory: CheckoutSessionFactory, rules: ResumeRules, trap: Trap
+    path: Path, factory: CheckoutSessionFactory, plan: JobPlan, trap: Trap
 ) -> TrappedJournal:
     """Open the journal; make it first, if no earlier run came so far."""
     if path.exists():
         journal = TrappedJournal.open(path)
     else:
-        header = new_header(factory, JOB, keys_honoured=rules.keys_honoured)
+        header = new_header(factory, JOB, plan)
         journal = TrappedJournal.create(path, header)
     journal.trap = trap
     return journal
@@ -124,14 +124,15 @@ def open_journal(
 
 async def work(orders: str, path: Path, rules: ResumeRules, trap: Trap) -> None:
     """Begin the job, or go on with it, to the end."""
-    policy = attrs.evolve(rules.policy(), base_delay=0.01)  # the gateway is near
+    plan = JobPlan(source=orders, table=TABLE, rules=rules, concurrency=64)
+    policy = RetryPolicy(base_delay=0.01)  # the gateway is near
     async with (
         trapped_connector(trap) as connector,
         CheckoutSessionFactory.from_env(retry=policy, connector=connector) as factory,
-        open_journal(path, factory, rules, trap) as journal,
+        open_journal(path, factory, plan, trap) as journal,
     ):
-        job = Job(journal, factory, rules)
-        async for _ in job.run(read_table(orders, TABLE), concurrency=64):
+        job = Job(journal, factory, plan)
+        async for _ in job.run():
             pass
 
 

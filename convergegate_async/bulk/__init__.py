@@ -1,9 +1,11 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
+from .jobs.folder import JobFolder
 from .jobs.job import Job, new_header
+from .jobs.plan import JobPlan, plan_of
 from .jobs.progress import Tally
 from .jobs.reconcile import reconcile, session_ids_in
-from .jobs.reports import dead_letters, every_row, result_of
+from .jobs.reports import every_row, result_of
 from .jobs.rules import OnUnknown, ResumeRules
 from .journal.journal import Journal
 from .journal.records import JobHeader, JournalError, State
@@ -18,7 +20,9 @@ __all__ = [
     "Created",
     "DeadLetter",
     "Job",
+    "JobFolder",
     "JobHeader",
+    "JobPlan",
     "Journal",
     "JournalError",
     "NotSent",
@@ -35,10 +39,10 @@ __all__ = [
     "Unknown",
     "check",
     "create_many",
-    "dead_letters",
     "every_row",
     "guess_format",
     "new_header",
+    "plan_of",
     "read_table",
     "reconcile",
     "result_of",

@@ -1,6 +1,7 @@
 """``convergegate bulk``: jobs that open a session for every row of a file."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from convergegate_async.errors import ConfigurationError
 from ._gateway import Gateway, gateway_options
 
 if TYPE_CHECKING:
-    from convergegate_async.bulk import TableOptions
+    from convergegate_async.bulk import JobPlan
 
 MOST_PROBLEMS = 100
 
@@ -86,33 +87,49 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noq
     All rows are checked before the first is sent. The journal, JOB.journal, knows what
     became of each: after a kill, `bulk resume JOB` goes on where it was.
     """
-    from convergegate_async.bulk import TableOptions
+    from convergegate_async.bulk import (
+        JobFolder,
+        JobPlan,
+        OnUnknown,
+        ResumeRules,
+        TableOptions,
+    )
 
     from . import _jobs
-    from ._job_folder import JobFolder
 
-    table_options = TableOptions(
-        id_column=options.pop("id_column"),
-        columns=_columns(options.pop("maps"), options.pop("map_file")),
-        amount_unit=options.pop("amount_unit"),
-        row_metadata=options.pop("row_metadata"),
+    table = TableOptions(
+        id_column=options["id_column"],
+        columns=_columns(options["maps"], options["map_file"]),
+        amount_unit=options["amount_unit"],
+        row_metadata=options["row_metadata"],
     )
     if options["dask"] and not options["keys_honoured"]:
         message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
         raise click.UsageError(message)
-    folder = JobFolder(job, options.pop("directory"))
+    folder = JobFolder(job, options["directory"])
     folder.require_new()
-    path = source
-    if source == "-":
-        path, options["format"] = folder.spool(), options["format"] or "csv"
-    is_valid = options.pop("skip_validation") or _is_valid(
-        path, table_options, options["format"]
+    is_piped = source == "-"
+    plan = JobPlan(
+        source=folder.spool(sys.stdin.buffer) if is_piped else source,
+        format=options["format"] or ("csv" if is_piped else None),
+        table=table,
+        rules=ResumeRules(
+            on_unknown=OnUnknown(options["on_unknown"]),
+            keys_honoured=options["keys_honoured"],
+        ),
+        concurrency=options["concurrency"],
+        maximum_rps=options["maximum_rps"],
     )
-    if not is_valid:
-        if source == "-":
-            Path(path).unlink()
-        raise SystemExit(1)
-    raise SystemExit(_jobs.begin(folder, path, table_options, gateway, **options))
+    total = None
+    if not options["skip_validation"]:
+        total = _checked(plan)
+        if total is None:
+            if is_piped:
+                Path(plan.source).unlink()
+            raise SystemExit(1)
+    raise SystemExit(
+        _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
+    )
 
 
 @bulk.command()
@@ -133,8 +150,9 @@ def resume(
     on_unknown: str | None,
 ) -> None:
     """Go on with a job that was interrupted or killed."""
+    from convergegate_async.bulk import JobFolder
+
     from . import _jobs
-    from ._job_folder import JobFolder
 
     folder = JobFolder(job, directory)
     raise SystemExit(_jobs.go_on(folder, gateway, on_unknown=on_unknown, dask=dask))
@@ -146,8 +164,9 @@ def resume(
 @gateway_options
 def retry_failed(gateway: Gateway, job: str, directory: Path) -> None:
     """Send the rows again that the gateway rejected."""
+    from convergegate_async.bulk import JobFolder
+
     from . import _jobs
-    from ._job_folder import JobFolder
 
     folder = JobFolder(job, directory)
     raise SystemExit(_jobs.go_on(folder, gateway, retries_failed=True))
@@ -159,8 +178,9 @@ def retry_failed(gateway: Gateway, job: str, directory: Path) -> None:
 @click.option("--output", type=click.Choice(["table", "json"]), default="table")
 def status(job: str, directory: Path, output: str) -> None:
     """Show how far a job has come."""
+    from convergegate_async.bulk import JobFolder
+
     from . import _jobs
-    from ._job_folder import JobFolder
 
     summary = _jobs.status(JobFolder(job, directory))
     if output == "json":
@@ -175,8 +195,9 @@ def status(job: str, directory: Path, output: str) -> None:
 @_directory
 def verify(job: str, directory: Path) -> None:
     """Check that a job's journal is sound."""
+    from convergegate_async.bulk import JobFolder
+
     from . import _jobs
-    from ._job_folder import JobFolder
 
     problems = _jobs.verify(JobFolder(job, directory))
     for problem in problems:
@@ -201,8 +222,9 @@ def verify(job: str, directory: Path) -> None:
 @_directory
 def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Write what became of each row."""
+    from convergegate_async.bulk import JobFolder
+
     from . import _jobs
-    from ._job_folder import JobFolder
 
     rows = _jobs.export(JobFolder(job, directory), **options)
     click.echo(f"{rows:,} rows written.", err=True)
@@ -220,8 +242,9 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
 @gateway_options
 def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> None:
     """Find the sessions of unknown rows by the webhooks that announced them."""
+    from convergegate_async.bulk import JobFolder
+
     from . import _jobs
-    from ._job_folder import JobFolder
 
     folder = JobFolder(job, directory)
     reconciled, left = _jobs.reconcile_with_events(folder, gateway, events)
@@ -253,20 +276,17 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     return columns
 
 
-def _is_valid(
-    path: str, table_options: "TableOptions", file_format: str | None
-) -> bool:
-    """Tell all that is wrong with the input, and whether anything is."""
-    from convergegate_async.bulk import check, read_table
+def _checked(plan: "JobPlan") -> int | None:
+    """Print every problem of the input; return its rows, `None` if there are any."""
+    from convergegate_async.bulk import check
 
-    found = check(
-        read_table(path, table_options, format=file_format), most=MOST_PROBLEMS
-    )
+    found = check(plan.rows(), most=MOST_PROBLEMS)
     for problem in found.problems:
         click.echo(str(problem), err=True)
     if found.more:
         click.echo(f"… and {found.more:,} more", err=True)
     if found.problems:
         wrong = len(found.problems) + found.more
-        click.echo(f"Nothing was sent: {wrong:,} problems in {path}.", err=True)
-    return not found.problems
+        click.echo(f"Nothing was sent: {wrong:,} problems in {plan.source}.", err=True)
+        return None
+    return found.total

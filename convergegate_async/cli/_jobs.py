@@ -1,12 +1,9 @@
-"""What the ``bulk`` commands do with a job's files, from first row to report."""
+"""What the ``bulk`` commands do, from the first row to the report on stderr."""
 
 import asyncio
-import json
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from enum import IntEnum
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,29 +14,23 @@ from convergegate_async import CheckoutSessionFactory, PoolLimits
 from convergegate_async._core.settings import API_KEY_VARIABLE
 from convergegate_async.bulk import (
     Job,
+    JobFolder,
     JobHeader,
+    JobPlan,
     Journal,
     OnUnknown,
-    ResumeRules,
     RowOutcome,
     State,
-    TableOptions,
-    Tally,
-    dead_letters,
     every_row,
-    guess_format,
-    new_header,
-    read_table,
+    plan_of,
     reconcile,
     result_of,
     session_ids_in,
-    write_dead_letters,
     write_results,
 )
 from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway
-from ._job_folder import JobFolder
 from ._progress import Display
 from ._until import on_interrupt
 
@@ -51,8 +42,8 @@ T = TypeVar("T")
 _MOST_LISTED = 20
 
 
-class Ending(IntEnum):
-    """What is left to do, as an exit code."""
+class RunExitCode(IntEnum):
+    """The exit code of a run: what is left to do."""
 
     DONE = 0
     REJECTED = 4
@@ -60,38 +51,24 @@ class Ending(IntEnum):
     INTERRUPTED = 130
 
 
-def begin(  # noqa: PLR0913 -- each is an option of the command
+def begin(
     folder: JobFolder,
-    source: str,
-    table_options: TableOptions,
+    plan: JobPlan,
     gateway: Gateway,
     *,
-    on_unknown: str,
-    keys_honoured: bool,
+    total: int | None,
     dask: str | None,
-    **settings: Any,  # noqa: ANN401 -- click has read them
-) -> Ending:
+) -> RunExitCode:
     """Run a new job; return what is left to do."""
-    file_format = settings["format"] or guess_format(source)
-    if Path(source).resolve() == folder.letters(file_format).resolve():
-        message = f"{source} would be written over: choose another name for the job"
-        raise ConfigurationError(message)
-    next(
-        read_table(source, table_options, format=file_format), None
-    )  # or it cannot be read at all
+    next(plan.rows(), None)  # or it cannot be read at all
     runner = None if dask is None else _runner(dask, gateway)
-    rules = ResumeRules(on_unknown=OnUnknown(on_unknown), keys_honoured=keys_honoured)
-    options = {**attrs.asdict(table_options), **settings, "on_unknown": on_unknown}
-    factory = _factory(rules, gateway, settings["concurrency"])
-    header = new_header(
-        factory,
-        folder.job,
-        keys_honoured=keys_honoured,
-        source=str(Path(source).resolve()),
-        options=options,
-    )
-    with Journal.create(folder.journal, header) as journal:
-        return _run(folder, journal, rules, factory, runner)
+
+    async def run() -> RunExitCode:
+        factory = _factory(gateway, plan)
+        async with await Job.begin(folder, plan, factory, total=total) as job, factory:
+            return await _run(folder, job, runner)
+
+    return asyncio.run(run())
 
 
 def go_on(
@@ -101,83 +78,45 @@ def go_on(
     retries_failed: bool = False,
     on_unknown: str | None = None,
     dask: str | None = None,
-) -> Ending:
+) -> RunExitCode:
     """Run a job again; return what is left to do."""
     runner = None if dask is None else _runner(dask, gateway)
-    with Journal.open(folder.journal) as journal:
-        header = journal.header
-        options = json.loads(header.options)
-        rules = ResumeRules(
-            on_unknown=OnUnknown(on_unknown or options["on_unknown"]),
-            keys_honoured=header.keys_honoured,
-            retries_failed=retries_failed,
-        )
-        gateway = _of_job(gateway, header)
-        factory = _factory(rules, gateway, options["concurrency"])
-        return _run(folder, journal, rules, factory, runner)
+
+    async def run() -> RunExitCode:
+        with Journal.open(folder.journal) as journal:
+            plan = plan_of(
+                journal.header,
+                None if on_unknown is None else OnUnknown(on_unknown),
+                retries_failed=retries_failed,
+            )
+            factory = _factory(_of_job(gateway, journal.header), plan)
+            job = Job(journal, factory, plan, folder)
+            async with factory, job:
+                return await _run(folder, job, runner)
+
+    return asyncio.run(run())
 
 
-def _run(
-    folder: JobFolder,
-    journal: Journal,
-    rules: ResumeRules,
-    factory: CheckoutSessionFactory,
-    runner: "Runner | None",
-) -> Ending:
-    """Run the job once, tell what came of it, and return what is left to do."""
-    options = json.loads(journal.header.options)
-    table_options = _table_options(options)
-    with asyncio.Runner() as loop:
-        tally, interrupted = loop.run(_send(folder, journal, rules, factory, runner))
-        counts = loop.run(journal.counts())
-    letters = _write_letters(folder, journal, table_options, options["format"])
-    _report(folder, tally, counts, letters)
+async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
+    """Run the job once, report what came of it, and return what is left to do."""
+    outcomes = job.run() if runner is None else job.run_on(runner)
+    with Display(folder.job, job) as display:
+        ticking = asyncio.create_task(display.tick())
+        try:
+            interrupted = await _watch(job, outcomes)
+        finally:
+            ticking.cancel()
+    counts = await job.counts()
+    _report(folder, job, counts, await job.write_dead_letters())
     if interrupted:
         click.echo(
             f"Saved; go on with `convergegate bulk resume {folder.job}`.", err=True
         )
-        return Ending.INTERRUPTED
-    if tally.not_sent or counts[State.UNKNOWN]:
-        return Ending.UNKNOWN
-    is_whole = tally.is_complete and not counts[State.FAILED]
-    return Ending.DONE if is_whole else Ending.REJECTED
-
-
-async def _send(
-    folder: JobFolder,
-    journal: Journal,
-    rules: ResumeRules,
-    factory: CheckoutSessionFactory,
-    runner: "Runner | None",
-) -> tuple[Tally, bool]:
-    """Send what is to be sent; return what was counted, and whether it was cut."""
-    options = json.loads(journal.header.options)
-    table_options, source, file_format = (
-        _table_options(options),
-        journal.header.source,
-        options["format"],
-    )
-    total = journal.header.total
-    if total is None:
-        last = deque(read_table(source, table_options, format=file_format), maxlen=1)
-        total = last[0].position if last else 0
-        await journal.set_total(total)
-    async with factory:
-        job = Job(journal, factory, rules)
-        rows = read_table(source, table_options, format=file_format)
-        limits = {name: options[name] for name in ("concurrency", "maximum_rps")}
-        outcomes = (
-            job.run(rows, **limits)
-            if runner is None
-            else job.run_on(runner, rows, **limits)
-        )
-        with Display(folder.job, total, job.tally, options["maximum_rps"]) as display:
-            ticking = asyncio.create_task(display.tick())
-            try:
-                interrupted = await _watch(job, outcomes)
-            finally:
-                ticking.cancel()
-    return job.tally, interrupted
+        return RunExitCode.INTERRUPTED
+    if job.tally.not_sent or counts[State.UNKNOWN]:
+        return RunExitCode.UNKNOWN
+    is_whole = job.tally.is_complete and not counts[State.FAILED]
+    return RunExitCode.DONE if is_whole else RunExitCode.REJECTED
 
 
 def _runner(address: str, gateway: Gateway) -> "Runner":
@@ -220,7 +159,7 @@ def status(folder: JobFolder) -> dict[str, Any]:
     async def look(journal: Journal) -> dict[str, Any]:
         counts = await journal.counts()
         total = journal.header.total
-        met = sum(counts.values())
+        recorded = sum(counts.values())
         return {
             "job": journal.header.job,
             "gateway": journal.header.base_url,
@@ -230,7 +169,7 @@ def status(folder: JobFolder) -> dict[str, Any]:
             "rejected": counts.get(State.FAILED, 0),
             "unknown": counts.get(State.UNKNOWN, 0),
             "interrupted": counts.get(State.SENT, 0),
-            "pending": None if total is None else total - met,
+            "pending": None if total is None else total - recorded,
         }
 
     with Journal.open(folder.journal) as journal:
@@ -280,26 +219,23 @@ def reconcile_with_events(
     """Reconcile unknown rows with webhooks; return how many were, and are not."""
 
     async def look(journal: Journal) -> tuple[int, int]:
-        header = journal.header
-        options = json.loads(header.options)
-        factory = _factory(ResumeRules(), _of_job(gateway, header), 1)
-        rows = read_table(
-            header.source, _table_options(options), format=options["format"]
-        )
-        async with factory:
+        plan = plan_of(journal.header)
+        async with _factory(_of_job(gateway, journal.header), plan) as factory:
             return await reconcile(
-                journal, factory, rows, session_ids_in(events), options["row_metadata"]
+                journal,
+                factory,
+                plan.rows(),
+                session_ids_in(events),
+                plan.table.row_metadata,
             )
 
     with Journal.open(folder.journal) as journal:
         return asyncio.run(look(journal))
 
 
-def _factory(
-    rules: ResumeRules, gateway: Gateway, concurrency: int
-) -> CheckoutSessionFactory:
-    limit = max(PoolLimits().limit, concurrency)
-    return gateway.factory(retry=rules.policy(), pool=PoolLimits(limit=limit))
+def _factory(gateway: Gateway, plan: JobPlan) -> CheckoutSessionFactory:
+    limit = max(PoolLimits().limit, plan.concurrency)
+    return gateway.factory(pool=PoolLimits(limit=limit))
 
 
 def _of_job(gateway: Gateway, header: JobHeader) -> Gateway:
@@ -307,34 +243,10 @@ def _of_job(gateway: Gateway, header: JobHeader) -> Gateway:
     return attrs.evolve(gateway, base_url=gateway.base_url or header.base_url)
 
 
-def _table_options(options: dict[str, Any]) -> TableOptions:
-    names = [field.name for field in attrs.fields(TableOptions)]
-    return TableOptions(**{name: options[name] for name in names})
-
-
-def _write_letters(
-    folder: JobFolder,
-    journal: Journal,
-    table_options: TableOptions,
-    file_format: str | None,
-) -> Path | None:
-    """Write the rows that came to nothing, if any, as input for another job."""
-    file_format = file_format or guess_format(journal.header.source)
-    path = folder.letters(file_format)
-    rows = read_table(journal.header.source, table_options, format=file_format)
-    with asyncio.Runner() as loop:
-        letters = _drawn(loop, dead_letters(journal, rows))
-        first = next(letters, None)
-        if first is None:
-            path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
-            return None
-        write_dead_letters(str(path), chain([first], letters), format=file_format)
-    return path
-
-
 def _report(
-    folder: JobFolder, tally: Tally, counts: dict[State, int], letters: Path | None
+    folder: JobFolder, job: Job, counts: dict[State, int], dead_letters: Path | None
 ) -> None:
+    tally = job.tally
     counted = (
         ("created", tally.created),
         ("rejected", tally.rejected),
@@ -353,10 +265,14 @@ def _report(
         click.echo(f"Changed since they were sent, and left alone: {listed}", err=True)
     if unknown := counts[State.UNKNOWN]:
         click.echo(
-            f"Of {unknown:,} rows nobody knows whether they have a session: "
+            f"{unknown:,} rows may or may not have a session: "
             f"`convergegate bulk export {folder.job}` lists them, "
             f"`bulk reconcile {folder.job} --events FILE` may find out.",
             err=True,
         )
-    if letters is not None:
-        click.echo(f"Rows without a session, as input again: {letters}", err=True)
+    if dead_letters is not None:
+        click.echo(
+            "Rejected and invalid rows, to be corrected and run as a new job: "
+            f"{dead_letters}",
+            err=True,
+        )

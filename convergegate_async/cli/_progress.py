@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from convergegate_async.bulk import Tally
+    from convergegate_async.bulk import Job
 
 LINE_EVERY = 5.0  # seconds
 DRAW_EVERY = 0.2
@@ -21,18 +21,15 @@ class Display:
     """Shows how far a job is.
 
     Args:
-        job: Its name.
-        total: The rows of its input.
-        tally: What is counted while it runs.
-        limit: The rate it may not exceed, in rows a second.
+        name: That of the job.
+        job: What is shown.
     """
 
-    def __init__(
-        self, job: str, total: int, tally: "Tally", limit: float | None
-    ) -> None:
+    def __init__(self, name: str, job: "Job") -> None:
+        limit = job.plan.maximum_rps
+        self._name = name
         self._job = job
-        self._total = total
-        self._tally = tally
+        self._tally = job.tally
         self._limit = "no limit" if limit is None else f"limit {limit:g}"
         self._started = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
@@ -77,14 +74,18 @@ class Display:
     def _pace(self) -> str:
         elapsed = max(time.monotonic() - self._started, 1e-9)
         rate = (self._tally.seen - self._tally.skipped) / elapsed
-        left = (self._total - self._tally.seen) / rate if rate else None
+        total = self._job.total
+        left = (total - self._tally.seen) / rate if total and rate else None
         minutes, seconds = divmod(round(left or 0), 60)
         eta = "-:--" if left is None else f"{minutes}:{seconds:02}"
         return f"{rate:,.0f} rows/s ({self._limit}), {eta} left"
 
     def _line(self) -> str:
-        done = f"{self._job}: {self._tally.seen:,}/{self._total:,} rows"
-        return f"{done}, {self._counts()}, {self._pace()}"
+        return f"{self._progress()}, {self._counts()}, {self._pace()}"
+
+    def _progress(self) -> str:
+        total = "?" if self._job.total is None else f"{self._job.total:,}"
+        return f"{self._name}: {self._tally.seen:,}/{total} rows"
 
     def _draw(self) -> "RenderableType":
         from rich.progress_bar import ProgressBar
@@ -94,9 +95,13 @@ class Display:
         tally = self._tally
         codes = " · ".join(f"{n:,} {code}" for code, n in tally.codes.most_common(3))
         grid = Table.grid()
-        grid.add_row(Text(f"{self._job}: {tally.seen:,}/{self._total:,} rows", "bold"))
+        grid.add_row(Text(self._progress(), "bold"))
         grid.add_row(
-            ProgressBar(total=max(1, self._total), completed=tally.seen, width=60)
+            ProgressBar(
+                total=max(1, self._job.total or tally.seen),
+                completed=tally.seen,
+                width=60,
+            )
         )
         grid.add_row(Text(self._counts()))
         grid.add_row(Text(self._pace(), "dim"))

@@ -18,14 +18,6 @@ from .rules import ResumeRules
 
 
 @attrs.frozen(kw_only=True)
-class ChunkRow:
-    """A row on its way to a worker."""
-
-    row_id: str
-    item: Numbered
-
-
-@attrs.frozen(kw_only=True)
 class Chunk:
     """Some rows of a job, and how fast they may be sent."""
 
@@ -33,7 +25,7 @@ class Chunk:
     salt: bytes = attrs.field(repr=False)
     api_key_fingerprint: str = attrs.field(repr=False)
     rules: ResumeRules
-    rows: tuple[ChunkRow, ...] = attrs.field(repr=False)
+    rows: tuple[Numbered, ...] = attrs.field(repr=False)
     concurrency: int
     maximum_rps: float | None
 
@@ -42,7 +34,7 @@ class Chunk:
 class ChunkResult:
     """What became of a chunk: of some of its rows only, if *error* ended it."""
 
-    outcomes: tuple[tuple[str, RowOutcome], ...] = attrs.field(repr=False)
+    outcomes: tuple[RowOutcome, ...] = attrs.field(repr=False)
     error: CallError | None = None
 
 
@@ -56,8 +48,7 @@ def work_on(chunk: Chunk) -> ChunkResult:
 
 
 async def _work_on(chunk: Chunk) -> ChunkResult:
-    row_ids = {row.item.index: row.row_id for row in chunk.rows}
-    outcomes: list[tuple[str, RowOutcome]] = []
+    outcomes: list[RowOutcome] = []
     error = None
     factory = CheckoutSessionFactory.from_env(
         base_url=chunk.base_url,
@@ -76,13 +67,12 @@ async def _work_on(chunk: Chunk) -> ChunkResult:
                 maximum_rps=chunk.maximum_rps,
             )
             async for outcome in made:
-                row_id = row_ids[outcome.index]
-                outcomes.append((row_id, outcome))
+                outcomes.append(outcome)  # noqa: PERF401 -- kept where an error ends it
         except CallError as stopped:
             error = stopped
     return ChunkResult(outcomes=tuple(outcomes), error=error)
 
 
 async def _items(chunk: Chunk) -> AsyncIterator[Numbered]:
-    for row in chunk.rows:
-        yield row.item
+    for item in chunk.rows:
+        yield item

@@ -1,18 +1,19 @@
 """Durable jobs: a row is in the journal before a byte of it is on the wire."""
 
 import asyncio
-import json
 import secrets
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Iterable,
-    Mapping,
-    Sequence,
+    Iterator,
 )
 from contextlib import aclosing
 from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import attrs
 
@@ -25,6 +26,7 @@ from convergegate_async.bulk.journal.records import (
     JobHeader,
     JournalError,
     JournalRow,
+    State,
 )
 from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import (
@@ -36,42 +38,53 @@ from convergegate_async.bulk.sending.outcomes import (
 from convergegate_async.bulk.sending.workers import Workers, check_limits
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.validation import Seen
+from convergegate_async.bulk.tables.writers import write_dead_letters
 from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.runners import Runner
 
-from .chunks import Chunk, ChunkRow, work_on
+from .chunks import Chunk, work_on
+from .dead_letters import DeadLetters
+from .folder import JobFolder
+from .plan import JobPlan, plan_of
 from .progress import Tally
 from .reports import in_chunks
 from .results import interrupted_result, outcome_result
-from .rules import Decision, ResumeRules
+from .rules import Decision, OnUnknown
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0
 
 
 def new_header(
-    factory: CheckoutSessionFactory,
-    job: str,
-    *,
-    keys_honoured: bool = False,
-    source: str = "",
-    options: Mapping[str, object] | None = None,
+    factory: CheckoutSessionFactory, job: str, plan: JobPlan | None = None
 ) -> JobHeader:
     """Return what a new journal says of the job and of whom it is run for."""
-    salt, context = secrets.token_bytes(16), context_of(factory)
+    salt, context, plan = (
+        secrets.token_bytes(16),
+        context_of(factory),
+        plan or JobPlan(),
+    )
     return JobHeader(
         job=job,
         base_url=context.base_url,
         live=context.is_live,
         api_key_fingerprint=context.api_key_fingerprint(salt),
-        keys_honoured=keys_honoured,
+        keys_honoured=plan.rules.keys_honoured,
         salt=salt,
         sdk_version=__version__,
-        source=source,
-        options=json.dumps(dict(options or {})),
+        source=plan.source,
+        options=plan.to_json(),
     )
+
+
+@attrs.frozen
+class _Met:
+    """A row of the input, and what the journal knows of it."""
+
+    row: Row
+    known: JournalRow | None
 
 
 @attrs.frozen
@@ -83,52 +96,165 @@ class _Task:
 class Job:
     """Opens a session for every row of an input, over as many runs as it takes.
 
+    Begin one, or go on with one, by its folder::
+
+        async with await Job.begin(folder, plan, factory) as job:
+            async for outcome in job.run():
+                ...
+
     Args:
         journal: What is known of the rows.
-        factory: Open; the job repeats by *rules*, whatever the factory's own policy.
-        rules: What may be done with rows that were met before.
+        factory: Open; the job repeats by the rules of *plan*, whatever the factory's
+            own policy.
+        plan: What to do.
+        folder: Where dead letters go; needed for `write_dead_letters` only.
+
+    Attributes:
+        plan: What it does.
+        tally: How far this run has come.
 
     Raises:
         JournalError: The journal belongs to another gateway, key, or mode.
     """
 
     def __init__(
-        self, journal: Journal, factory: CheckoutSessionFactory, rules: ResumeRules
+        self,
+        journal: Journal,
+        factory: CheckoutSessionFactory,
+        plan: JobPlan | None = None,
+        folder: JobFolder | None = None,
     ) -> None:
         require_same_home(journal.header, factory)
+        self.plan: JobPlan = plan or JobPlan()
+        self.tally: Tally = Tally()
         self._journal = journal
-        self._factory = factory.with_options(retry=rules.policy())
-        self._runtime = context_of(factory).runtime
-        self._rules = rules
+        self._rules = self.plan.rules
+        context = context_of(factory)
+        self._factory = factory.with_options(retry=self._rules.policy(context.policy))
+        self._runtime = context.runtime
+        self._folder = folder
         self._workers: Workers[_Task] | None = None
+        self._under_way: dict[int, Row] = {}
         self._writing: dict[int, Awaitable[None]] = {}
         self._is_stopped = False
-        self.tally = Tally()
+        self._dead_letters = DeadLetters()
+        self._batches: Iterator[list[Row | Problem]] = iter(())
+        self._batch: list[Row | Problem] = []
+        self._position = 0
+        self._seen = Seen()
+        self._passing = self._pass()
+        self._failed_before: dict[int, _Met] = {}
+
+    @classmethod
+    async def begin(
+        cls,
+        folder: JobFolder,
+        plan: JobPlan,
+        factory: CheckoutSessionFactory,
+        *,
+        total: int | None = None,
+    ) -> Self:
+        """Make the journal of a new job; nothing is sent yet.
+
+        Args:
+            folder: Where the job's files go, and its name.
+            plan: What to do. Check the rows before, by `check`.
+            factory: Open, or to be opened before `run`.
+            total: How many rows the input has, if that is known.
+
+        Raises:
+            ConfigurationError: There is a job of that name, or the input would be
+                written over.
+            JournalError: The journal cannot be made there.
+        """
+        folder.require_new()
+        plan = plan.kept_in(folder)
+        header = new_header(factory, folder.job, plan)
+        journal = Journal.create(folder.journal, header)
+        job = cls(journal, factory, plan, folder)
+        if total is not None:
+            await journal.set_total(total)
+        return job
+
+    @classmethod
+    async def resume(
+        cls,
+        folder: JobFolder,
+        factory: CheckoutSessionFactory,
+        *,
+        on_unknown: OnUnknown | None = None,
+        retries_failed: bool = False,
+    ) -> Self:
+        """Go on with a job, whoever began it.
+
+        Args:
+            folder: Where the job's files are, and its name.
+            factory: For the gateway and the key that the job was begun with.
+            on_unknown: Otherwise than it was begun with.
+            retries_failed: Send the rows again that the gateway rejected.
+
+        Raises:
+            JournalError: There is no such job, its journal is refused, or it belongs
+                to another gateway, key, or mode.
+        """
+        journal = Journal.open(folder.journal)
+        try:
+            plan = plan_of(journal.header, on_unknown, retries_failed=retries_failed)
+            return cls(journal, factory, plan, folder)
+        except JournalError:
+            journal.close()
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the journal, so that others can have it."""
+        self._dead_letters.close()
+        self._journal.close()
+
+    @property
+    def total(self) -> int | None:
+        """How many rows the input has, if that is known."""
+        return self._journal.header.total
+
+    async def counts(self) -> dict[State, int]:
+        """Return how many rows are in each state, over all runs."""
+        return await self._journal.counts()
 
     async def run(
-        self,
-        rows: Iterable[Row | Problem],
-        *,
-        concurrency: int = 32,
-        maximum_rps: float | None = None,
+        self, rows: Iterable[Row | Problem] | None = None
     ) -> AsyncGenerator[RowOutcome, None]:
         """Send what is to be sent, and yield each outcome once it is durable.
 
         Rows are taken one by one; what was completed before is passed over.
 
+        Args:
+            rows: What to send; those of the plan's file if `None`.
+
         Raises:
             AuthenticationError: The key is wrong.
-            PermissionDeniedError: Three rows in a row were forbidden.
+            PermissionDeniedError: Three consecutive rows were answered 403.
             JournalError: The journal cannot be written: nothing more was sent.
             ConfigurationError: A limit cannot be kept.
+            SourceError: The plan's file cannot be read.
         """
-        check_limits(self._factory, concurrency, maximum_rps)
+        plan = self.plan
+        check_limits(self._factory, plan.concurrency, plan.maximum_rps)
         self._workers = Workers(
             self._factory,
             self._tasks(rows),
             self._send,
-            concurrency=concurrency,
-            maximum_rps=maximum_rps,
+            concurrency=plan.concurrency,
+            maximum_rps=plan.maximum_rps,
         )
         if self._is_stopped:
             self._workers.stop()
@@ -143,12 +269,7 @@ class Job:
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
 
     async def run_on(
-        self,
-        runner: Runner,
-        rows: Iterable[Row | Problem],
-        *,
-        concurrency: int = 32,
-        maximum_rps: float | None = None,
+        self, runner: Runner, rows: Iterable[Row | Problem] | None = None
     ) -> AsyncGenerator[RowOutcome, None]:
         """Do the same on the workers of *runner*, a chunk of rows at a time.
 
@@ -158,37 +279,64 @@ class Job:
         Raises:
             ConfigurationError: It is not known that keys are honoured.
             AuthenticationError: The workers' key is wrong.
-            PermissionDeniedError: Three rows in a row were forbidden.
+            PermissionDeniedError: Three consecutive rows were answered 403.
             JournalError: The journal cannot be written: nothing more was sent.
+            SourceError: The plan's file cannot be read.
         """
         if not self._rules.keys_honoured:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
-        check_limits(self._factory, concurrency, maximum_rps)
+        check_limits(self._factory, self.plan.concurrency, self.plan.maximum_rps)
         async with runner:
-            chunks = self._chunks(rows, runner, concurrency, maximum_rps)
+            chunks = self._chunks(rows, runner)
             async with aclosing(runner.map(work_on, chunks)) as results:
                 async for result in results:
-                    await asyncio.gather(
-                        *[
-                            self._write(row_id, outcome)
-                            for row_id, outcome in result.outcomes
-                        ]
-                    )
-                    for _, outcome in result.outcomes:
+                    await asyncio.gather(*map(self._write, result.outcomes))
+                    for outcome in result.outcomes:
                         self.tally.count(outcome)
                         yield outcome
                     if result.error is not None:
                         raise result.error
 
+    def stop(self) -> None:
+        """Begin no further row; what is under way goes on to its end."""
+        self._is_stopped = True
+        if self._workers is not None:
+            self._workers.stop()
+
+    async def write_dead_letters(self) -> Path | None:
+        """Write the rows that came to no session, if any, as input for another job.
+
+        Call it after a run, also after one that was stopped: the rest of the input is
+        looked through for rows that an earlier run has sent.
+
+        Returns:
+            Where they are; `None` if there are none.
+
+        Raises:
+            ConfigurationError: The job has no folder, or the file cannot be written.
+        """
+        if self._folder is None:
+            message = "dead letters need a folder: use Job.begin or Job.resume"
+            raise ConfigurationError(message)
+        for passing in (self._passing, self._pass()):  # the first may be cancelled
+            async for met in passing:
+                self._note_failed(met)
+        for met in self._failed_before.values():
+            self._note_failed(met)
+        self._failed_before.clear()
+        path = self._folder.dead_letters(self.plan.file_format)
+        if not self._dead_letters:
+            path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
+            return None
+        write_dead_letters(str(path), self._dead_letters, format=self.plan.file_format)
+        return path
+
     async def _chunks(
-        self,
-        rows: Iterable[Row | Problem],
-        runner: Runner,
-        concurrency: int,
-        maximum_rps: float | None,
+        self, rows: Iterable[Row | Problem] | None, runner: Runner
     ) -> AsyncIterator[Chunk]:
         tasks = self._tasks(rows)
+        maximum_rps = self.plan.maximum_rps
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
             rate = maximum_rps and maximum_rps / runner.slots
@@ -201,56 +349,73 @@ class Job:
                 salt=self._journal.header.salt,
                 api_key_fingerprint=self._journal.header.api_key_fingerprint,
                 rules=self._rules,
-                rows=tuple(
-                    ChunkRow(row_id=task.row.row_id, item=self._numbered(task.row))
-                    for task in batch
-                ),
-                concurrency=concurrency,
+                rows=tuple(self._numbered(task.row) for task in batch),
+                concurrency=self.plan.concurrency,
                 maximum_rps=rate,
             )
 
-    def stop(self) -> None:
-        """Begin no further row; what is under way goes on to its end."""
-        self._is_stopped = True
-        if self._workers is not None:
-            self._workers.stop()
+    async def _tasks(
+        self, rows: Iterable[Row | Problem] | None
+    ) -> AsyncIterator[_Task]:
+        self._batches = in_chunks(self.plan.rows() if rows is None else rows)
+        self._passing = self._pass()
+        async for met in self._passing:
+            if self._is_stopped:
+                self._note_failed(met)
+                return
+            task = await self._judge(met)
+            if task is not None:
+                yield task
 
-    async def _tasks(self, rows: Iterable[Row | Problem]) -> AsyncIterator[_Task]:
-        met = Seen()
-        for chunk in in_chunks(rows):
-            good = [row for row in chunk if isinstance(row, Row)]
-            self.tally.invalid += _broken(chunk)
+    async def _pass(self) -> AsyncGenerator[_Met, None]:
+        """Yield each good row with what the journal knows of it; note the others."""
+        while batch := self._batch or next(self._batches, []):
+            # A look-up that is cancelled leaves its batch to whoever goes on.
+            self._batch = batch
+            good = [row for row in batch if isinstance(row, Row)]
             known = await self._journal.lookup([row.row_id for row in good])
-            for row in good:
-                if self._is_stopped:
-                    return
-                if met.before(row.row_id):
+            self._batch = []
+            for row in batch:
+                is_new, self._position = row.position != self._position, row.position
+                if isinstance(row, Problem):
+                    if is_new:  # a row may have several problems
+                        self.tally.invalid += 1
+                        self._dead_letters.add_problem(row)
+                elif self._seen.before(row.row_id):
                     self.tally.invalid += 1  # of two rows under one id one is sent
-                    continue
-                task = await self._judge(row, known.get(row.row_id))
-                if task is not None:
-                    yield task
+                else:
+                    yield _Met(row, known.get(row.row_id))
+        if self.total is None:
+            await self._journal.set_total(self._position)
 
-    async def _judge(self, row: Row, known: JournalRow | None) -> _Task | None:
+    async def _judge(self, met: _Met) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
+        row = met.row
         mark = fingerprint(row.request, self._journal.header.salt)
-        match self._rules.decide(known, mark, self._runtime.now()):
+        match self._rules.decide(met.known, mark, self._runtime.now()):
             case Decision.SEND:
+                self._failed_before[row.position] = met  # until it is on its way
                 return _Task(row, mark)
             case Decision.SKIP:
                 self.tally.skipped += 1
+                self._note_failed(met)
             case Decision.CHANGED:
                 self.tally.changed.append(row.row_id)
+                self._note_failed(met)
             case Decision.GIVE_UP:
                 await self._journal.complete(interrupted_result(row.row_id))
                 self.tally.unknown += 1
         return None
 
+    def _note_failed(self, met: _Met) -> None:
+        if met.known is not None and met.known.state is State.FAILED:
+            self._dead_letters.add_failed(met.row, met.known)
+
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
         outcome = await create_one(factory, self._numbered(task.row))
         # The worker is free for the next row while this one is made durable.
-        self._writing[outcome.index] = self._write(task.row.row_id, outcome)
+        self._writing[outcome.index] = self._write(outcome)
         return outcome
 
     async def _intend(self, task: _Task) -> None:
@@ -261,15 +426,21 @@ class Job:
             sent_at=self._runtime.now(),
         )
         await self._journal.intend(intent)
+        self._failed_before.pop(task.row.position, None)
+        self._under_way[task.row.position - 1] = task.row
 
-    def _write(self, row_id: str, outcome: RowOutcome) -> Awaitable[None]:
+    def _write(self, outcome: RowOutcome) -> Awaitable[None]:
         """Have it written what became of a row; durable when it is awaited."""
+        row = self._under_way.pop(outcome.index)
         wrong_key = isinstance(outcome, Rejected) and isinstance(
             outcome.error, AuthenticationError
         )
         if wrong_key or isinstance(outcome, NotSent):
-            return self._journal.forget(row_id)  # it is pending again
-        return self._journal.complete(outcome_result(row_id, outcome))
+            return self._journal.forget(row.row_id)  # it is pending again
+        result = outcome_result(row.row_id, outcome)
+        if result.state is State.FAILED:
+            self._dead_letters.add_failed(row, result)
+        return self._journal.complete(result)
 
     def _numbered(self, row: Row) -> Numbered:
         key = derive_key(self._journal.header.job, row.row_id)
@@ -292,11 +463,6 @@ async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task
     while count and (item := await anext(items, None)) is not None:
         yield item
         count -= 1
-
-
-def _broken(chunk: Sequence[Row | Problem]) -> int:
-    """Count the rows that something is wrong with: each may have several problems."""
-    return len({one.position for one in chunk if isinstance(one, Problem)})
 
 
 def require_same_home(header: JobHeader, factory: CheckoutSessionFactory) -> None:

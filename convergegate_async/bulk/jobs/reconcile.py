@@ -6,7 +6,8 @@ could have asked for it (DESIGN.md, *Rows of a job*).
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
@@ -19,10 +20,10 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
 from .job import require_same_home
+from .reports import every_row, in_chunks
 from .results import session_result
 
 _MUST_MATCH = ("customer_email", "amount_subtotal")
-_ALL = 2**31  # rows
 
 
 def session_ids_in(path: Path) -> Iterator[str]:
@@ -86,45 +87,53 @@ async def reconcile(
         CallError: A session cannot be looked at.
     """
     require_same_home(journal.header, factory)
-    # Nobody else works on the job: what was under way is as unknown as the rest.
-    doubtful = [State.UNKNOWN, State.SENT]
-    unknown = {row.row_id for row in await journal.rows(doubtful, limit=_ALL)}
-    known = {row.session_id for row in await journal.rows([State.DONE], limit=_ALL)}
-    asked = {
-        row.row_id: row
-        for row in rows
-        if isinstance(row, Row) and row.row_id in unknown
-    }
+    candidates = await _candidates(journal, factory, session_ids)
+    owners: defaultdict[str, list[str]] = defaultdict(list)
     found: defaultdict[str, list[CheckoutSession]] = defaultdict(list)
-    for session_id in session_ids:
-        if session_id in known:
-            continue
-        try:
-            session = await factory.retrieve(session_id)
-        except NotFoundError:
-            continue  # another merchant's, or gone
-        owners = _owners(session, asked, row_metadata)
-        if len(owners) == 1:
-            found[owners[0]].append(session)
+    for batch in in_chunks(rows):
+        for row in await _in_doubt(journal, batch):
+            for session in candidates:
+                if _may_own(row, session, row_metadata):
+                    owners[session.id].append(row.row_id)
+                    found[row.row_id].append(session)
     reconciled = 0
     for row_id, sessions in found.items():
-        if len(sessions) == 1:
-            (session,) = sessions
-            await journal.complete(session_result(row_id, session))
+        if len(sessions) == 1 and len(owners[sessions[0].id]) == 1:
+            await journal.complete(session_result(row_id, sessions[0]))
             reconciled += 1
-    return reconciled, len(unknown) - reconciled
+    counts = await journal.counts()
+    # Nobody else works on the job: what was under way is as unknown as the rest.
+    return reconciled, counts[State.UNKNOWN] + counts[State.SENT]
 
 
-def _owners(
-    session: CheckoutSession, rows: Mapping[str, Row], row_metadata: str | None
-) -> list[str]:
-    """Return the ids of the rows that could have asked for *session*."""
-    if row_metadata is not None:
-        row_id = session.metadata.get(row_metadata, "")
-        rows = {row_id: rows[row_id]} if row_id in rows else {}
+async def _candidates(
+    journal: Journal, factory: CheckoutSessionFactory, session_ids: Iterable[str]
+) -> list[CheckoutSession]:
+    """Return the sessions that no row has yet."""
+    wanted = dict.fromkeys(session_ids)
+    async for row in every_row(journal):
+        wanted.pop(row.session_id or "", None)
+    candidates = []
+    for session_id in wanted:
+        with suppress(NotFoundError):  # another merchant's, or gone
+            candidates.append(await factory.retrieve(session_id))
+    return candidates
+
+
+async def _in_doubt(journal: Journal, batch: list[Row | Problem]) -> list[Row]:
+    rows = {row.row_id: row for row in batch if isinstance(row, Row)}
+    known = await journal.lookup(list(rows))
     return [
-        row_id
-        for row_id, row in rows.items()
-        if all(getattr(session, name) is not None for name in _MUST_MATCH)
-        and not differing_fields(expected_of(row.request), session, ECHO_FIELDS)
+        rows[row_id]
+        for row_id, record in known.items()
+        if record.state in (State.UNKNOWN, State.SENT)
     ]
+
+
+def _may_own(row: Row, session: CheckoutSession, row_metadata: str | None) -> bool:
+    """Tell whether *row* could have asked for *session*."""
+    if row_metadata is not None and session.metadata.get(row_metadata) != row.row_id:
+        return False
+    return all(
+        getattr(session, name) is not None for name in _MUST_MATCH
+    ) and not differing_fields(expected_of(row.request), session, ECHO_FIELDS)

@@ -6,9 +6,8 @@ from typing import Any
 
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalRow, State
+from convergegate_async.bulk.journal.records import JournalRow
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.writers import DeadLetter
 
 LOOKS_AHEAD = 256  # rows whose fate is looked up together
 _PAGE = 10_000  # rows
@@ -48,35 +47,3 @@ def result_of(row: JournalRow, job: str) -> dict[str, Any]:
         "code": row.code,
         "message": row.message,
     }
-
-
-async def dead_letters(
-    journal: Journal, rows: Iterable[Row | Problem]
-) -> AsyncIterator[DeadLetter]:
-    """Yield each row of the input that came to no session, with the reason."""
-    last = 0
-    for chunk in in_chunks(rows):
-        ids = [row.row_id for row in chunk if isinstance(row, Row)]
-        known = await journal.lookup(ids)
-        for row in chunk:
-            letter = None
-            if isinstance(row, Problem) and row.position != last:
-                letter = DeadLetter(
-                    line=row.line, code="Invalid", message=row.reason, raw=row.raw
-                )
-            elif isinstance(row, Row):
-                letter = _dead_letter(row, known.get(row.row_id))
-            last = row.position
-            if letter is not None:
-                yield letter
-
-
-def _dead_letter(row: Row, known: JournalRow | None) -> DeadLetter | None:
-    if known is None or known.state is not State.FAILED:
-        return None
-    return DeadLetter(
-        line=row.line,
-        code=known.code or "",
-        message=known.message or "",
-        raw=row.raw,
-    )

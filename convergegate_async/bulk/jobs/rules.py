@@ -47,9 +47,14 @@ class ResumeRules:
         """Tell whether a row of unknown outcome may be sent again."""
         return self.keys_honoured or self.on_unknown is OnUnknown.REPEAT
 
-    def policy(self) -> RetryPolicy:
-        """Return the retry policy that keeps these rules on the wire, too."""
-        return RetryPolicy(
+    def policy(self, own: RetryPolicy | None = None) -> RetryPolicy:
+        """Return the retry policy that keeps these rules on the wire, too.
+
+        Args:
+            own: That of the factory; its pauses are kept.
+        """
+        return attrs.evolve(
+            own or RetryPolicy(),
             max_attempts=6,
             repeat_unknown_create=self.repeats,
             keys_honoured=self.keys_honoured,

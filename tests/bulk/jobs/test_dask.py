@@ -18,6 +18,7 @@ from convergegate_async import CheckoutSessionRequest, ConfigurationError
 from convergegate_async.bulk import (
     Created,
     Job,
+    JobPlan,
     Journal,
     ResumeRules,
     Row,
@@ -82,16 +83,16 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     tmp_path: Path,
 ) -> None:
     """20,000 rows, one SIGKILL among them: one session each, by the sandbox's book."""
-    rules = ResumeRules(keys_honoured=True)
+    plan = JobPlan(rules=ResumeRules(keys_honoured=True), concurrency=16)
     seen: Counter[str | None] = Counter()
 
-    async with sandbox.factory(retry=rules.policy()) as checkout:
-        header = new_header(checkout, "april", keys_honoured=True)
+    async with sandbox.factory() as checkout:
+        header = new_header(checkout, "april", plan)
         with Journal.create(tmp_path / "april.journal", header) as journal:
-            job = Job(journal, checkout, rules)
+            job = Job(journal, checkout, plan)
             runner = DaskRunner(cluster.scheduler_address)
             killed = None
-            outcomes = job.run_on(runner, rows(order, ROWS), concurrency=16)
+            outcomes = job.run_on(runner, rows(order, ROWS))
             async for outcome in outcomes:
                 assert isinstance(outcome, Created)
                 seen[outcome.idempotency_key] += 1
@@ -141,13 +142,13 @@ async def test_dask_needs_keys_that_are_honoured(
     sandbox: Sandbox, order: CheckoutSessionRequest, tmp_path: Path
 ) -> None:
     """Without them nothing is started, noted or sent: a lost chunk could not be."""
-    rules = ResumeRules()
+    plan = JobPlan()
     before = psutil.Process().children()
 
-    async with sandbox.factory(retry=rules.policy()) as checkout:
-        header = new_header(checkout, "april")
+    async with sandbox.factory() as checkout:
+        header = new_header(checkout, "april", plan)
         with Journal.create(tmp_path / "april.journal", header) as journal:
-            job = Job(journal, checkout, rules)
+            job = Job(journal, checkout, plan)
             outcomes = job.run_on(DaskRunner("local:2"), rows(order, 3))
             with pytest.raises(ConfigurationError, match="keys_honoured"):
                 await anext(outcomes)

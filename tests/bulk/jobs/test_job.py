@@ -20,6 +20,8 @@ from convergegate_async import (
 )
 from convergegate_async.bulk import (
     Job,
+    JobFolder,
+    JobPlan,
     Journal,
     JournalError,
     OnUnknown,
@@ -29,7 +31,6 @@ from convergegate_async.bulk import (
     TableOptions,
     Tally,
     Unknown,
-    dead_letters,
     every_row,
     new_header,
     read_table,
@@ -82,12 +83,15 @@ async def run(
     options: TableOptions | None = None,
 ) -> Tally:
     """Run the job once, over a factory of its own."""
-    rules = rules or ResumeRules()
-    async with sandbox.factory(retry=rules.policy()) as checkout:
-        job = Job(journal, checkout, rules)
-        async for _ in job.run(
-            read_table(source, options or TableOptions()), concurrency=8
-        ):
+    plan = JobPlan(
+        source=source,
+        table=options or TableOptions(),
+        rules=rules or ResumeRules(),
+        concurrency=8,
+    )
+    async with sandbox.factory() as checkout:
+        job = Job(journal, checkout, plan)
+        async for _ in job.run():
             pass
     return job.tally
 
@@ -266,15 +270,22 @@ async def test_rejected_rows_can_be_retried_and_fed_again(
     """They are dead letters with line, code and message; `retry-failed` sends them."""
     sandbox.faults.add(Fault(FaultKind.STATUS, status=400, times=2))
     source = write_input(tmp_path / "orders.csv", 10)
-    first = await run(sandbox, journal, source)
-    rows = read_table(source, TableOptions())
-    letters = [letter async for letter in dead_letters(journal, rows)]
+    plan = JobPlan(source=source, concurrency=8)
+    async with sandbox.factory() as checkout:
+        first = Job(journal, checkout, plan, JobFolder("april", tmp_path))
+        async for _ in first.run():
+            pass
+        written = await first.write_dead_letters()
 
     second = await run(sandbox, journal, source, ResumeRules(retries_failed=True))
 
-    assert (first.rejected, second.created) == (2, 2)
-    assert [letter.code for letter in letters] == ["InvalidRequestError"] * 2
-    assert all(letter.raw["id"] for letter in letters)
+    assert (first.tally.rejected, second.created) == (2, 2)
+    assert written == tmp_path / "april.failed.csv"
+    letters = list(csv.DictReader(written.read_text(encoding="utf-8").splitlines()))
+    assert [letter["cg_code"] for letter in letters] == ["InvalidRequestError"] * 2
+    assert [int(letter["cg_line"]) for letter in letters] == sorted(
+        int(letter["id"].removeprefix("order-")) + 1 for letter in letters
+    )
     assert len(sandbox.book.sessions) == 10
 
 
@@ -303,8 +314,8 @@ async def test_what_was_not_sent_is_pending_again(
     policy = RetryPolicy(max_attempts=2, base_delay=0.001, repeat_unknown_create=False)
     gone = CheckoutSessionFactory(sandbox.api_key, base_url, retry=policy)
     async with gone as checkout:
-        job = Job(journal, checkout, ResumeRules())
-        async for _ in job.run(read_table(source, TableOptions()), concurrency=4):
+        job = Job(journal, checkout, JobPlan(source=source, concurrency=4))
+        async for _ in job.run():
             pass
     await sandbox.__aenter__()
 
@@ -317,14 +328,11 @@ async def test_a_wrong_key_stops_the_job_and_rejects_few(
 ) -> None:
     """H16: at most *concurrency* + 3 requests are sent, and the error is raised."""
     source = write_input(tmp_path / "orders.csv", 500)
-    rules = ResumeRules()
-    wrong = CheckoutSessionFactory(
-        "sk_test_wrong", sandbox.base_url, retry=rules.policy()
-    )
+    wrong = CheckoutSessionFactory("sk_test_wrong", sandbox.base_url)
     path = tmp_path / "may.journal"
     with Journal.create(path, new_header(wrong, "may")) as journal:
         async with wrong as checkout:
-            job = Job(journal, checkout, rules)
+            job = Job(journal, checkout, JobPlan(concurrency=8))
             with pytest.raises(AuthenticationError):
                 await _exhaust(job, source)
 
@@ -332,7 +340,7 @@ async def test_a_wrong_key_stops_the_job_and_rejects_few(
 
 
 async def _exhaust(job: Job, source: str) -> None:
-    async for _ in job.run(read_table(source, TableOptions()), concurrency=8):
+    async for _ in job.run(read_table(source, TableOptions())):
         pass
 
 
@@ -342,9 +350,8 @@ async def test_stopping_drains(
     """After `stop` nothing more is begun, and what is under way is completed."""
     sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.05))
     source = write_input(tmp_path / "orders.csv", 500)
-    rules = ResumeRules()
-    async with sandbox.factory(retry=rules.policy()) as checkout:
-        job = Job(journal, checkout, rules)
+    async with sandbox.factory() as checkout:
+        job = Job(journal, checkout, JobPlan(concurrency=8))
         asyncio.get_running_loop().call_later(0.2, job.stop)
         await _exhaust(job, source)
 
@@ -410,13 +417,10 @@ async def test_a_job_belongs_to_one_gateway_key_and_mode(
     journal: Journal,
 ) -> None:
     """A test job is not gone on with by a live key, nor elsewhere."""
-    rules = ResumeRules()
-    other = CheckoutSessionFactory(
-        key or sandbox.api_key, base_url or sandbox.base_url, retry=rules.policy()
-    )
+    other = CheckoutSessionFactory(key or sandbox.api_key, base_url or sandbox.base_url)
 
     with pytest.raises(JournalError, match=words):
-        Job(journal, other, rules)
+        Job(journal, other)
 
 
 async def test_a_job_repeats_by_its_rules_whatever_its_factory_does(
@@ -427,7 +431,7 @@ async def test_a_job_repeats_by_its_rules_whatever_its_factory_does(
     row = Row(position=1, line=1, row_id="A-1", request=order, raw={})
 
     async with sandbox.factory() as checkout:  # would repeat
-        job = Job(journal, checkout, ResumeRules())
+        job = Job(journal, checkout)
         outcomes = [outcome async for outcome in job.run([row])]
 
     assert sandbox.count("create") == 1
@@ -541,14 +545,11 @@ async def test_a_wrong_key_leaves_its_rows_pending(
 ) -> None:
     """A row that was refused for the key's sake was not refused for its own."""
     source = write_input(tmp_path / "orders.csv", 50)
-    rules = ResumeRules()
-    wrong = CheckoutSessionFactory(
-        "sk_test_wrong", sandbox.base_url, retry=rules.policy()
-    )
+    wrong = CheckoutSessionFactory("sk_test_wrong", sandbox.base_url)
     with Journal.create(tmp_path / "may.journal", new_header(wrong, "may")) as journal:
         async with wrong as checkout:
             with pytest.raises(AuthenticationError):
-                await _exhaust(Job(journal, checkout, rules), source)
+                await _exhaust(Job(journal, checkout), source)
         counts = await journal.counts()
 
     assert sum(counts.values()) == 0
@@ -573,9 +574,8 @@ async def test_a_job_that_was_stopped_does_not_begin(
 ) -> None:
     """A stop that came before the run is not lost."""
     source = write_input(tmp_path / "orders.csv", 5)
-    rules = ResumeRules()
-    async with sandbox.factory(retry=rules.policy()) as checkout:
-        job = Job(journal, checkout, rules)
+    async with sandbox.factory() as checkout:
+        job = Job(journal, checkout, JobPlan(concurrency=8))
         job.stop()
         await _exhaust(job, source)
 

@@ -12,6 +12,7 @@ from orders import an_order
 from convergegate_async.bulk import (
     Created,
     Job,
+    JobPlan,
     Journal,
     ResumeRules,
     Row,
@@ -54,7 +55,7 @@ async def test_outcomes_keep_the_index_of_the_input(
 ) -> None:
     """Row 1,400 is row 1,400 again, and not the 400th of the second chunk."""
     monkeypatch.setenv("CONVERGEGATE_API_KEY", sandbox.api_key)
-    rules = ResumeRules(keys_honoured=True)
+    plan = JobPlan(rules=ResumeRules(keys_honoured=True), concurrency=16)
     rows = [
         Row(
             position=number,
@@ -66,10 +67,10 @@ async def test_outcomes_keep_the_index_of_the_input(
         for number in range(1, ROWS + 1)
     ]
 
-    async with sandbox.factory(retry=rules.policy()) as checkout:
-        header = new_header(checkout, "april", keys_honoured=True)
+    async with sandbox.factory() as checkout:
+        header = new_header(checkout, "april", plan)
         with Journal.create(tmp_path / "april.journal", header) as journal:
-            job = Job(journal, checkout, rules)
+            job = Job(journal, checkout, plan)
             outcomes = [outcome async for outcome in job.run_on(ThreadRunner(), rows)]
 
     assert sorted(outcome.index for outcome in outcomes) == list(range(ROWS))

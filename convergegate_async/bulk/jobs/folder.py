@@ -3,8 +3,8 @@
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 
@@ -18,7 +18,7 @@ class JobFolder:
     """Where a job keeps what it knows."""
 
     job: str
-    directory: Path
+    directory: Path = Path()
 
     def __attrs_post_init__(self) -> None:
         if not _NAME.fullmatch(self.job):
@@ -30,7 +30,7 @@ class JobFolder:
         """What became of each row."""
         return self.directory / f"{self.job}.journal"
 
-    def letters(self, file_format: str) -> Path:
+    def dead_letters(self, file_format: str) -> Path:
         """Return where rejected rows go, as input for another job."""
         return self.directory / f"{self.job}.failed.{file_format}"
 
@@ -47,8 +47,8 @@ class JobFolder:
             )
             raise ConfigurationError(message)
 
-    def spool(self) -> str:
-        """Keep stdin in a file, so that the job can be resumed; return its path.
+    def spool(self, stream: BinaryIO) -> str:
+        """Keep *stream* in a file, so that the job can be resumed; return its path.
 
         Raises:
             ConfigurationError: There is such a file.
@@ -61,5 +61,5 @@ class JobFolder:
             message = f"{path} exists: move it, or choose another name for the job"
             raise ConfigurationError(message) from None
         with os.fdopen(descriptor, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            shutil.copyfileobj(stream, file)
         return str(path)

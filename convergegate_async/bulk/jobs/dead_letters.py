@@ -1,0 +1,45 @@
+"""Rows that came to no session, gathered while they go by."""
+
+import pickle
+import tempfile
+import weakref
+from collections.abc import Iterator
+
+from convergegate_async.bulk.journal.records import JournalRow, RowResult
+from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.writers import DeadLetter
+
+
+class DeadLetters:
+    """Dead letters in a nameless file, which come out in the order of the input.
+
+    Attributes:
+        close: Forgets them all; done by itself when nobody has them any more.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- see `close`
+        self.close = weakref.finalize(self, self._file.close)
+        self._places: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        for _, offset in sorted(self._places):
+            self._file.seek(offset)
+            yield pickle.load(self._file)  # noqa: S301 -- our own, and nobody else's
+
+    def add_problem(self, problem: Problem) -> None:
+        """Take in a row that cannot be sent, by the first of its problems."""
+        self._add(problem, "Invalid", problem.reason)
+
+    def add_failed(self, row: Row, known: JournalRow | RowResult) -> None:
+        """Take in a row that the gateway rejected, in this run or an earlier one."""
+        self._add(row, known.code or "", known.message or "")
+
+    def _add(self, row: Row | Problem, code: str, message: str) -> None:
+        letter = DeadLetter(line=row.line, code=code, message=message, raw=row.raw)
+        self._file.seek(0, 2)
+        self._places.append((row.position, self._file.tell()))
+        pickle.dump(letter, self._file)

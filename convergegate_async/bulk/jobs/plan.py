@@ -1,0 +1,128 @@
+"""What a job is to do: given once, stored in its journal, and found there again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from convergegate_async.bulk.journal.records import JobHeader, JournalError
+from convergegate_async.bulk.tables.formats import Format, choose_format
+from convergegate_async.bulk.tables.rows import (
+    Problem,
+    Row,
+    TableOptions,
+    read_table,
+)
+from convergegate_async.errors import ConfigurationError
+
+from .folder import JobFolder
+from .rules import OnUnknown, ResumeRules
+
+
+@attrs.frozen(kw_only=True)
+class JobPlan:
+    """What a job is to do.
+
+    Attributes:
+        source: The file of its rows; empty if they are handed to `Job.run`.
+        format: ``csv``, ``jsonl`` or ``parquet``; `None`: what the suffix says.
+        table: How the file is read.
+        rules: What may be done with rows that an earlier run has sent.
+        concurrency: The most rows that are sent at once.
+        maximum_rps: The most rows started in a second; `None` for no such limit.
+    """
+
+    source: str = ""
+    format: str | None = None
+    table: TableOptions = attrs.field(factory=TableOptions)
+    rules: ResumeRules = attrs.field(factory=ResumeRules)
+    concurrency: int = 32
+    maximum_rps: float | None = None
+
+    @property
+    def file_format(self) -> Format:
+        """The format of the file.
+
+        Raises:
+            SourceError: There is no such format, or the suffix promises none.
+        """
+        return choose_format(self.source, self.format)
+
+    def rows(self) -> Iterator[Row | Problem]:
+        """Read the rows of the file one by one.
+
+        Raises:
+            SourceError: The file as a whole cannot be read, or its columns do not fit.
+        """
+        return read_table(self.source, self.table, format=self.format)
+
+    def kept_in(self, folder: JobFolder) -> Self:
+        """Return the plan with the whole path of its source, to be stored.
+
+        Raises:
+            ConfigurationError: The dead letters would be written over the source.
+        """
+        if not self.source:
+            return self
+        source = Path(self.source).resolve()
+        if source == folder.dead_letters(self.file_format).resolve():
+            message = (
+                f"{self.source} would be written over: choose another name for the job"
+            )
+            raise ConfigurationError(message)
+        return attrs.evolve(self, source=str(source))
+
+    def to_json(self) -> str:
+        """Return what `from_header` reads, but for the source."""
+        values = attrs.asdict(self)
+        del values["source"]
+        return json.dumps(values)
+
+    @classmethod
+    def from_header(cls, header: JobHeader) -> Self:
+        """Return the plan that the job was begun with.
+
+        Raises:
+            JournalError: The journal holds no plan of this version.
+        """
+        try:
+            values: dict[str, Any] = json.loads(header.options)
+            rules = values.pop("rules")
+            return cls(
+                source=header.source,
+                table=TableOptions(**values.pop("table")),
+                rules=ResumeRules(
+                    **{**rules, "on_unknown": OnUnknown(rules["on_unknown"])}
+                ),
+                **values,
+            )
+        except (ValueError, LookupError, TypeError, AttributeError):
+            message = f"the job {header.job} was begun by another version; use that"
+            raise JournalError(message) from None
+
+
+def plan_of(
+    header: JobHeader,
+    on_unknown: OnUnknown | None = None,
+    *,
+    retries_failed: bool = False,
+) -> JobPlan:
+    """Return the plan of a job that is gone on with.
+
+    Args:
+        header: What its journal says of it.
+        on_unknown: Otherwise than it was begun with.
+        retries_failed: Rejected rows are sent again in this run.
+
+    Raises:
+        JournalError: The journal holds no plan of this version.
+    """
+    plan = JobPlan.from_header(header)
+    rules = attrs.evolve(
+        plan.rules,
+        on_unknown=on_unknown or plan.rules.on_unknown,
+        retries_failed=retries_failed,
+    )
+    return attrs.evolve(plan, rules=rules)

@@ -1,0 +1,258 @@
+"""A job by its folder: begun, stopped, gone on with, from Python or by the command."""
+
+import asyncio
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+from orders import ORDER_FIELDS
+
+from convergegate_async import ConfigurationError
+from convergegate_async.bulk import (
+    Job,
+    JobFolder,
+    JobPlan,
+    JournalError,
+    OnUnknown,
+    ResumeRules,
+    TableOptions,
+    new_header,
+    plan_of,
+)
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+
+
+def write_orders(path: Path, rows: int, **changes: str) -> str:
+    """Write an input; *changes* make its rows bad."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["id", *ORDER_FIELDS])
+        writer.writeheader()
+        for number in range(1, rows + 1):
+            writer.writerow({"id": f"order-{number}", **ORDER_FIELDS} | changes)
+    return str(path)
+
+
+async def exhaust(job: Job) -> int:
+    """Run *job* to its end, and return how many outcomes it had."""
+    return len([outcome async for outcome in job.run()])
+
+
+def bulk(folder: Path, sandbox: Sandbox, *arguments: str) -> "subprocess.Popen[str]":
+    """Start a command of ``bulk``."""
+    return subprocess.Popen(  # noqa: S603 -- our own program
+        [sys.executable, "-m", "convergegate_async", "bulk", *arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            "CONVERGEGATE_API_KEY": sandbox.api_key,
+            "CONVERGEGATE_BASE_URL": sandbox.base_url,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def test_a_job_is_begun_and_gone_on_with(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Half of it in the first run, the rest in the second, each row once."""
+    folder = JobFolder("april", tmp_path)
+    source = write_orders(tmp_path / "orders.csv", 50)
+    plan = JobPlan(source=source, concurrency=2)
+
+    async with sandbox.factory() as checkout:
+        async with await Job.begin(folder, plan, checkout) as job:
+            async for _ in job.run():
+                job.stop()
+            stopped = job.tally.created
+        async with await Job.resume(folder, checkout) as job:
+            await exhaust(job)
+            total = job.total
+
+    assert 0 < stopped < 50
+    assert job.tally.created == 50 - stopped
+    assert job.plan == plan
+    assert total == len(sandbox.book.sessions) == 50
+
+
+async def test_a_name_is_used_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A second job of the name is refused, with how to go on with the first."""
+    folder = JobFolder("april", tmp_path)
+    plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 1))
+    factory = sandbox.factory()
+    (await Job.begin(folder, plan, factory)).close()
+
+    with pytest.raises(ConfigurationError, match="bulk resume april"):
+        await Job.begin(folder, plan, factory)
+
+
+async def test_dead_letters_do_not_overwrite_their_input(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Who runs the dead letters as a job of the same name would lose them."""
+    plan = JobPlan(source=write_orders(tmp_path / "april.failed.csv", 1))
+
+    with pytest.raises(ConfigurationError, match="would be written over"):
+        await Job.begin(JobFolder("april", tmp_path), plan, sandbox.factory())
+
+
+async def test_dead_letters_are_whole_after_a_stop(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Rows that an earlier run sent are looked through, also behind the stop."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=400, times=600))
+    folder = JobFolder("april", tmp_path)
+    plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 600))
+    async with sandbox.factory() as checkout:
+        async with await Job.begin(folder, plan, checkout) as job:
+            await exhaust(job)
+
+        async with await Job.resume(folder, checkout, retries_failed=True) as job:
+            async for _ in job.run():
+                job.stop()
+            written = await job.write_dead_letters()
+
+    assert written is not None
+    lines = [
+        row["cg_line"]
+        for row in csv.DictReader(written.read_text(encoding="utf-8").splitlines())
+    ]
+    created = len(sandbox.book.sessions)
+    assert 0 < created < 600
+    assert len(lines) == 600 - created
+    assert lines == sorted(lines, key=int)
+
+
+async def test_invalid_rows_are_dead_letters_once(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A row with two problems is one letter, and nothing of it is sent."""
+    folder = JobFolder("april", tmp_path)
+    source = write_orders(
+        tmp_path / "orders.csv", 3, amount="no", customer_email="nobody"
+    )
+
+    async with sandbox.factory() as checkout:
+        begun = await Job.begin(folder, JobPlan(source=source), checkout)
+        async with begun as job:
+            assert await exhaust(job) == 0
+            written = await job.write_dead_letters()
+
+    assert written is not None
+    codes = [
+        row["cg_code"]
+        for row in csv.DictReader(written.read_text(encoding="utf-8").splitlines())
+    ]
+    assert codes == ["Invalid"] * 3
+    assert job.tally.invalid == 3
+
+
+async def test_a_run_reads_each_row_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """With the check before it that is twice, dead letters and totals included."""
+    opened: list[str] = []
+    source = write_orders(tmp_path / "orders.csv", 20)
+    recording = True
+
+    def record(event: str, arguments: tuple[object, ...]) -> None:
+        if recording and event == "open" and str(arguments[0]) == source:
+            opened.append(event)
+
+    sys.addaudithook(record)
+    folder = JobFolder("april", tmp_path)
+    async with sandbox.factory() as checkout:
+        begun = await Job.begin(folder, JobPlan(source=source), checkout)
+        async with begun as job:
+            await exhaust(job)
+            await job.write_dead_letters()
+            total = job.total
+    recording = False
+
+    assert opened == ["open"]
+    assert total == 20
+
+
+async def test_the_command_goes_on_with_a_job_of_python_s(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The plan is in the journal, and nobody has to repeat it."""
+    source = write_orders(tmp_path / "orders.csv", 30)
+    plan = JobPlan(source=source, table=TableOptions(row_metadata="row"), concurrency=2)
+    async with sandbox.factory() as checkout:
+        begun = await Job.begin(JobFolder("april", tmp_path), plan, checkout)
+        async with begun as job:
+            async for _ in job.run():
+                job.stop()
+
+    output = await _communicate(bulk(tmp_path, sandbox, "resume", "april"))
+
+    assert f"created {30 - job.tally.created}" in output
+    assert {s.request.metadata["row"] for s in sandbox.book.sessions.values()} == {  # type: ignore[index]  # it is there
+        f"order-{number}" for number in range(1, 31)
+    }
+
+
+async def test_python_goes_on_with_a_job_of_the_command_s(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Rejected by the first run, sent by the second, under the options of the first."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=422, times=5))
+    write_orders(tmp_path / "orders.csv", 5)
+    await _communicate(
+        bulk(
+            tmp_path, sandbox, "run", "orders.csv", "--job", "april", "--concurrency=3"
+        )
+    )
+
+    async with sandbox.factory() as checkout:
+        folder = JobFolder("april", tmp_path)
+        async with await Job.resume(folder, checkout, retries_failed=True) as job:
+            await exhaust(job)
+
+    assert (job.tally.created, job.plan.concurrency) == (5, 3)
+
+
+async def _communicate(process: "subprocess.Popen[str]") -> str:
+    """Wait for *process* without holding up the sandbox; return its stderr."""
+    _, stderr = await asyncio.to_thread(process.communicate)
+    return stderr
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        JobPlan(),
+        JobPlan(source="orders.csv", format="csv", concurrency=7, maximum_rps=0.5),
+        JobPlan(
+            table=TableOptions(columns={"Total": "amount"}, amount_unit="major"),
+            rules=ResumeRules(on_unknown=OnUnknown.REPEAT, keys_honoured=True),
+        ),
+    ],
+    ids=["nothing", "limits", "table-and-rules"],
+)
+async def test_a_plan_is_found_again_in_its_journal(
+    plan: JobPlan, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is stored is what was said."""
+    plan = plan.kept_in(JobFolder("april", tmp_path))
+    (await Job.begin(JobFolder("april", tmp_path), plan, sandbox.factory())).close()
+
+    with Journal.open(tmp_path / "april.journal") as journal:
+        assert plan_of(journal.header) == plan
+
+
+@pytest.mark.parametrize("options", ["{}", "[]", '{"rules": {}}', "no"])
+async def test_a_journal_without_a_plan_is_refused(
+    options: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A journal of another version says so, and nothing is sent."""
+    header = attrs.evolve(new_header(sandbox.factory(), "april"), options=options)
+    Journal.create(tmp_path / "april.journal", header).close()
+
+    with pytest.raises(JournalError, match="begun by another version"):
+        await Job.resume(JobFolder("april", tmp_path), sandbox.factory())
