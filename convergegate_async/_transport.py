@@ -49,7 +49,7 @@ class Marks:
         self.sent: float | None = None
         self.head: float | None = None
         self.body: float | None = None
-        self.unsent = False
+        self.unsent: bool = False
 
 
 class Transport(Protocol):

@@ -155,7 +155,7 @@ class CallError(ConvergeGateError):
     failure: FailureKind | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.args = (str(self),)
+        Exception.__init__(self, str(self))  # what `args` and pickles hold
 
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
@@ -288,5 +288,5 @@ class StaleWebhookError(WebhookError):
         self, reason: str, http_status: int = 400, event: "WebhookEvent | None" = None
     ) -> None:
         super().__init__(reason, http_status)
-        self.args = (reason, http_status, event)
+        Exception.__init__(self, reason, http_status, event)  # for pickles
         self.event = event

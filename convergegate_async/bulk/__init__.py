@@ -6,25 +6,35 @@ from .jobs.plan import JobPlan, plan_of
 from .jobs.progress import Tally
 from .jobs.reconcile import reconcile, session_ids_in
 from .jobs.reports import every_row, result_of
-from .jobs.rules import OnUnknown, ResumeRules
+from .jobs.rules import Decision, OnUnknown, ResumeRules
 from .journal.journal import Journal
-from .journal.records import JobHeader, JournalError, State
+from .journal.records import (
+    Intent,
+    JobHeader,
+    JournalError,
+    JournalRow,
+    RowResult,
+    State,
+)
 from .sending.create_many import create_many
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .tables.formats import SourceError, guess_format
 from .tables.rows import Problem, Row, TableOptions, read_table
-from .tables.validation import check
+from .tables.validation import Validation, check
 from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
     "Created",
     "DeadLetter",
+    "Decision",
+    "Intent",
     "Job",
     "JobFolder",
     "JobHeader",
     "JobPlan",
     "Journal",
     "JournalError",
+    "JournalRow",
     "NotSent",
     "OnUnknown",
     "Problem",
@@ -32,11 +42,13 @@ __all__ = [
     "ResumeRules",
     "Row",
     "RowOutcome",
+    "RowResult",
     "SourceError",
     "State",
     "TableOptions",
     "Tally",
     "Unknown",
+    "Validation",
     "check",
     "create_many",
     "every_row",

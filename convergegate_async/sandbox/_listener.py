@@ -52,7 +52,7 @@ class WebhookListener:
         self._on_delivery = on_delivery
         self._port = port
         self._runner: web.AppRunner | None = None
-        self.url = ""
+        self.url: str = ""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**20)

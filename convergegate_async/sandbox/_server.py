@@ -80,8 +80,8 @@ class Sandbox:
         db: Path | None = None,
     ) -> None:
         self.api_key = api_key
-        self.faults = FaultPlan(faults, seed)
-        self.book = Book(self.now, seed)
+        self.faults: FaultPlan = FaultPlan(faults, seed)
+        self.book: Book = Book(self.now, seed)
         self.seen: deque[SeenRequest] = deque(maxlen=JOURNAL_SIZE)
         self.counts: Counter[str] = Counter()
         self._port = port

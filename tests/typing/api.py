@@ -1,19 +1,36 @@
-"""Checked by mypy, never run: the types that users see."""
+"""Checked by mypy and pyright, never run: the types that users see."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import assert_type
 
 from convergegate_async import (
+    AttemptInfo,
+    CallEnded,
     CallInfo,
     CheckoutSession,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
+    FailureKind,
     Outcome,
     OutcomeUnknownError,
     PaymentMethod,
+    PoolStats,
+    Refund,
+    RefundRequest,
+    RetryPolicy,
     SessionStatus,
+    WebhookEvent,
     derive_key,
+)
+from convergegate_async.bulk import (
+    Created,
+    Job,
+    JobFolder,
+    JobPlan,
+    RowOutcome,
+    State,
+    create_many,
 )
 from convergegate_async.sandbox import Sandbox
 
@@ -43,6 +60,48 @@ async def calls(checkout: CheckoutSessionFactory) -> None:
     assert_type(await checkout.retrieve(session.id, timeout=3), CheckoutSession)
     assert_type(await checkout.aclose(drain=1), tuple[str, ...])
     CheckoutSessionRequest(amount="1")  # type: ignore[call-arg, arg-type]  # must not pass
+
+
+class Counter:
+    """An observer needs no base class."""
+
+    def attempt_ended(self, attempt: AttemptInfo) -> None:
+        """See an attempt."""
+        assert_type(attempt.failure, FailureKind | None)
+        assert_type(attempt.timings.connect, float | None)
+
+    def call_ended(self, call: CallEnded) -> None:
+        """See a call."""
+        assert_type(call.outcome, Outcome | None)
+
+
+async def money(checkout: CheckoutSessionFactory) -> None:
+    """Every call is awaited, and every answer has its type."""
+    assert_type(await checkout.pay("s1", "123456"), CheckoutSession)
+    assert_type(await checkout.wait("s1", timeout=9), CheckoutSession)
+    part = RefundRequest(session_id="s1", amount=1)
+    refund = await checkout.refund(part, idempotency_key="k")
+    assert_type(refund, Refund)
+    assert_type(await checkout.retrieve_refund(refund.id), Refund)
+    checkout.notify(WebhookEvent(id="e1", type="session.completed"))
+
+
+async def manners(checkout: CheckoutSessionFactory) -> None:
+    """A view is a factory, and the pool can be asked."""
+    view = checkout.with_options(retry=RetryPolicy(), observers=[Counter()])
+    assert_type(view, CheckoutSessionFactory)
+    assert_type(view.stats(), PoolStats)
+
+
+async def many(checkout: CheckoutSessionFactory, folder: JobFolder) -> None:
+    """Outcomes are told apart by their class."""
+    async for outcome in create_many(checkout, [], concurrency=1):
+        assert_type(outcome, RowOutcome)
+        if isinstance(outcome, Created):
+            assert_type(outcome.session, CheckoutSession)
+    async with await Job.begin(folder, JobPlan(), checkout) as job:
+        assert_type(job, Job)
+        assert_type(await job.counts(), dict[State, int])
 
 
 async def life() -> None:

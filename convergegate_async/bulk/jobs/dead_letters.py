@@ -3,7 +3,7 @@
 import pickle
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from convergegate_async.bulk.journal.records import JournalRow, RowResult
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -19,7 +19,7 @@ class DeadLetters:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- see `close`
-        self.close = weakref.finalize(self, self._file.close)
+        self.close: Callable[[], object] = weakref.finalize(self, self._file.close)
         self._places: list[tuple[int, int]] = []
 
     def __len__(self) -> int:

@@ -146,7 +146,7 @@ class Database:
         self._numbers = {head: number for number, head in self._heads.items()}
         [(last,)] = connection.execute("SELECT max(completed) FROM rows")
         self._completed = int(last or 0)
-        self.header = self._stored_header()
+        self.header: JobHeader = self._stored_header()
 
     @classmethod
     def create(cls, path: Path, header: JobHeader) -> None:

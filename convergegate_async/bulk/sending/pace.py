@@ -111,10 +111,10 @@ class Pace:
     """
 
     def __init__(self, ceiling: int, maximum_rps: float | None = None) -> None:
-        self.limit = ConcurrencyLimit(ceiling)
+        self.limit: ConcurrencyLimit = ConcurrencyLimit(ceiling)
         self._interval = 0.0 if maximum_rps is None else 1 / maximum_rps
         self._next_start = float("-inf")
-        self.breaker = CircuitBreaker()
+        self.breaker: CircuitBreaker = CircuitBreaker()
         self._paused_until = float("-inf")
 
     @property
