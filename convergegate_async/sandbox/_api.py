@@ -23,18 +23,40 @@ class Reply:
     replayed: bool = False
 
 
+@attrs.frozen(kw_only=True)
+class ApiRequest:
+    """What a request of the API says.
+
+    Attributes:
+        id: That of the session or refund in the path, if any.
+        key: The idempotency key.
+    """
+
+    id: str = ""
+    body: bytes = attrs.field(default=b"", repr=False)
+    key: str | None = None
+
+
 class Api:
     """Answers as the gateway does.
 
     Args:
         book: The gateway's memory.
         api_key: Whose requests are answered.
+        now: The gateway's clock, in epoch seconds.
         honour_keys: Answer a repeated idempotency key with the first answer (assumed:
             the provider documents nothing of the kind).
+
+    Attributes:
+        base_url: Where the pay pages are, once it is known.
     """
 
-    def __init__(self, book: Book, api_key: str, *, honour_keys: bool) -> None:
-        self.book = book
+    def __init__(
+        self, book: Book, api_key: str, now: Callable[[], float], *, honour_keys: bool
+    ) -> None:
+        self.book: Book = book
+        self.base_url: str = ""
+        self._now = now
         self.honour_keys = honour_keys
         self._authorizations = {
             f"Basic {base64.b64encode(f'{api_key}:'.encode()).decode()}",
@@ -45,30 +67,29 @@ class Api:
         """Tell whether the header holds our key, by Basic or as a Bearer."""
         return authorization in self._authorizations
 
-    def create(self, body: bytes, key: str | None, base_url: str, now: float) -> Reply:
+    def create(self, request: ApiRequest) -> Reply:
         """Open a session, or say which field is wrong."""
+        return self._once("create", request, self._open_session)
 
-        def work() -> Reply:
-            request = read_create_form(body, now)
-            session = self.book.open_session(request, base_url)
-            return Reply(status=200, document=session.as_created())
+    def _open_session(self, body: bytes) -> Reply:
+        form = read_create_form(body, self._now())
+        session = self.book.open_session(form, self.base_url)
+        return Reply(status=200, document=session.as_created())
 
-        return self._once("create", key, body, work)
-
-    def retrieve(self, session_id: str) -> Reply:
+    def retrieve(self, request: ApiRequest) -> Reply:
         """Tell how a session stands."""
-        session = self.book.find_session(session_id)
+        session = self.book.find_session(request.id)
         if session is None:
             return refusal(404, "no such checkout session", param="id")
         return Reply(status=200, document=session.as_retrieved())
 
-    def pay(self, session_id: str, body: bytes) -> Reply:
+    def pay(self, request: ApiRequest) -> Reply:
         """Take a BLIK code for a session; see `CODES`."""
-        session = self.book.find_session(session_id)
+        session = self.book.find_session(request.id)
         if session is None:
             return refusal(404, "no such checkout session", param="id")
         try:
-            code = read_pay_form(body)
+            code = read_pay_form(request.body)
         except InvalidFieldError as error:
             return refusal(400, f"{error.field} {error.reason}", param=error.field)
         problem = self.take_code(session, code)
@@ -88,36 +109,40 @@ class Api:
         self.book.pay(session, code)
         return None
 
-    def refund(self, body: bytes, key: str | None) -> Reply:
+    def refund(self, request: ApiRequest) -> Reply:
         """Pay money back, or say why not."""
+        return self._once("refund", request, self._make_refund)
 
-        def work() -> Reply:
-            request = read_refund_form(body)
-            session = self.book.find_session(request.session_id)
-            if session is None:
-                return refusal(404, "no such checkout session", param="session_id")
-            if not session.payments:
-                return refusal(400, "the session is not paid", param="session_id")
-            left = session.request.amount - session.amount_refunded
-            if left == 0 or (request.amount or 0) > left:
-                message = f"only {left} is left to refund"
-                return refusal(400, message, param="amount")
-            refund = self.book.make_refund(session, request)
-            return Reply(status=200, document=refund.as_json())
+    def _make_refund(self, body: bytes) -> Reply:
+        form = read_refund_form(body)
+        session = self.book.find_session(form.session_id)
+        if session is None:
+            return refusal(404, "no such checkout session", param="session_id")
+        if not session.payments:
+            return refusal(400, "the session is not paid", param="session_id")
+        left = session.request.amount - session.amount_refunded
+        if left == 0 or (form.amount or 0) > left:
+            message = f"only {left} is left to refund"
+            return refusal(400, message, param="amount")
+        refund = self.book.make_refund(session, form)
+        return Reply(status=200, document=refund.as_json())
 
-        return self._once("refund", key, body, work)
-
-    def retrieve_refund(self, refund_id: str) -> Reply:
+    def retrieve_refund(self, request: ApiRequest) -> Reply:
         """Tell how a refund stands."""
-        refund = self.book.find_refund(refund_id)
+        refund = self.book.find_refund(request.id)
         if refund is None:
             return refusal(404, "no such refund", param="id")
         return Reply(status=200, document=refund.as_json())
 
+    def unknown(self, _: ApiRequest) -> Reply:
+        """Say that there is no such address."""
+        return refusal(404, "no such resource")
+
     def _once(
-        self, operation: str, key: str | None, body: bytes, work: Callable[[], Reply]
+        self, operation: str, request: ApiRequest, work: Callable[[bytes], Reply]
     ) -> Reply:
         """Do *work*, or repeat what was answered to it under the same key."""
+        key, body = request.key, request.body
         kept = self.book.answers.get((operation, key)) if key else None
         if kept is not None and kept.request_body != body:
             message = "this idempotency key was used with another request"
@@ -125,7 +150,7 @@ class Api:
         if kept is not None:
             return Reply(status=200, document=kept.answer, replayed=True)
         try:
-            reply = work()
+            reply = work(body)
         except InvalidFieldError as error:
             return refusal(400, f"{error.field} {error.reason}", param=error.field)
         if key and self.honour_keys and reply.status == 200:  # noqa: PLR2004 -- OK
@@ -150,3 +175,30 @@ def refusal(
     if decline is not None:
         error["decline_code"] = decline
     return Reply(status=status, document={"error": error})
+
+
+@attrs.frozen
+class Route:
+    """An address of the API, and what answers there.
+
+    Attributes:
+        name: That of the factory's method; faults and counts go by it.
+    """
+
+    name: str
+    method: str
+    path: str
+    answer: Callable[[Api, ApiRequest], Reply]
+
+
+_SESSIONS = "/v1/checkout/sessions"
+
+ROUTES = (
+    Route("create", "POST", _SESSIONS, Api.create),
+    Route("retrieve", "GET", f"{_SESSIONS}/{{id}}", Api.retrieve),
+    Route("pay", "POST", f"{_SESSIONS}/{{id}}/pay", Api.pay),
+    Route("refund", "POST", "/v1/refunds", Api.refund),
+    Route("retrieve_refund", "GET", "/v1/refunds/{id}", Api.retrieve_refund),
+    Route("other", "*", "/{path:.*}", Api.unknown),
+)
+"""All addresses of the API; the last takes what no other does."""

@@ -271,8 +271,10 @@ class Book:
                 session.status = SessionStatus.PENDING
                 session.confirms_at = self._now() + PAID_LATER
                 self._remind(session.confirms_at, session.id)
-            case _:
+            case CodeFate.PAID | None:
                 self._complete(session)
+            case CodeFate.REFUSED | CodeFate.EXPIRED:
+                raise AssertionError(code)  # the API has refused it
 
     def make_refund(
         self, session: BookedSession, request: RefundRequest

@@ -10,7 +10,9 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-OPERATIONS = ("create", "retrieve", "pay", "refund", "retrieve_refund", "other")
+from ._api import ROUTES
+
+OPERATIONS = tuple(route.name for route in ROUTES)
 """What requests are told apart by."""
 
 WEBHOOK = "webhook"

@@ -5,18 +5,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, Unpack
+from typing import Self, Unpack
 
 import aiohttp
-import attrs
 from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
-from ._api import Api, Reply, refusal
+from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book
 from ._faults import Fault, FaultKind, FaultPlan
 from ._seen import SeenRequest
@@ -28,17 +28,6 @@ from .site.routes import Site
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _LONGEST_NAP = 3_600.0  # seconds
 _NOTHING = Reply(status=200, document={})
-
-Work: TypeAlias = Callable[[], Reply]
-
-
-@attrs.frozen
-class _Ask:
-    """What a request of the API says."""
-
-    id: str
-    body: bytes
-    key: str | None
 
 
 class Sandbox:
@@ -90,7 +79,7 @@ class Sandbox:
         self._on_request = on_request
         self._db = db
         self._store: Store | None = None
-        self._api = Api(self.book, api_key, honour_keys=honour_keys)
+        self._api = Api(self.book, api_key, self.now, honour_keys=honour_keys)
         self._sender = WebhookSender(api_key, self.now, now, self.faults)
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
@@ -152,6 +141,7 @@ class Sandbox:
             app = web.Application(client_max_size=2**20)
             app.add_routes(self._routes())
             runner, self._base_url = await listen(app, self._port)
+            self._api.base_url = self._base_url
             stack.push_async_callback(runner.cleanup)
             if self._db is not None:
                 self._store = Store(self._db)
@@ -207,91 +197,52 @@ class Sandbox:
     # -- the API -----------------------------------------------------------------------
 
     def _routes(self) -> list[web.RouteDef]:
-        api, sessions = self._api, "/v1/checkout/sessions"
-        return [
-            self._route(
-                "create",
-                "POST",
-                sessions,
-                lambda ask: api.create(ask.body, ask.key, self.base_url, self.now()),
-            ),
-            self._route(
-                "retrieve",
-                "GET",
-                f"{sessions}/{{id}}",
-                lambda ask: api.retrieve(ask.id),
-            ),
-            self._route(
-                "pay",
-                "POST",
-                f"{sessions}/{{id}}/pay",
-                lambda ask: api.pay(ask.id, ask.body),
-            ),
-            self._route(
-                "refund",
-                "POST",
-                "/v1/refunds",
-                lambda ask: api.refund(ask.body, ask.key),
-            ),
-            self._route(
-                "retrieve_refund",
-                "GET",
-                "/v1/refunds/{id}",
-                lambda ask: api.retrieve_refund(ask.id),
-            ),
-            *Site(self, api).routes(),
-            self._route(
-                "other", "*", "/{path:.*}", lambda _: refusal(404, "no such resource")
-            ),
+        api = [
+            web.route(route.method, route.path, partial(self._serve, route))
+            for route in ROUTES
         ]
+        return [*Site(self, self._api).routes(), *api]
 
-    def _route(
-        self, operation: str, method: str, path: str, work: Callable[[_Ask], Reply]
-    ) -> web.RouteDef:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            ask = _Ask(
-                id=request.match_info.get("id", ""),
-                body=await request.read(),
-                key=request.headers.get("Idempotency-Key"),
-            )
-            return await self._serve(request, operation, ask.body, lambda: work(ask))
-
-        return web.route(method, path, handle)
-
-    async def _serve(
-        self, request: web.Request, operation: str, body: bytes, work: Work
-    ) -> web.StreamResponse:
-        """Note the request, let a fault have its way with it, and answer."""
+    async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
+        """Note the request, apply a fault if one is drawn, and answer."""
+        asked = ApiRequest(
+            id=request.match_info.get("id", ""),
+            body=await request.read(),
+            key=request.headers.get("Idempotency-Key"),
+        )
         seen = SeenRequest(
-            operation=operation,
+            operation=route.name,
             method=request.method,
             path=request.path,
-            idempotency_key=request.headers.get("Idempotency-Key"),
-            body=b"" if operation == "pay" else body,  # a code is nobody's business
+            idempotency_key=asked.key,
+            body=b""
+            if route.name == "pay"
+            else asked.body,  # a code is nobody's business
         )
         self.seen.append(seen)
-        self.counts[operation] += 1
-        fault = self.faults.draw(operation)
+        self.counts[route.name] += 1
+        fault = self.faults.draw(route.name)
+        work = partial(self._work, request, route, asked)
         try:
-            return await self._meet(fault, seen, request, work)
+            if fault is None:
+                return self._answer(seen, work())
+            return await self._answer_badly(fault, seen, request, work)
         finally:
             self._news.set()
             if self._on_request is not None:
                 self._on_request(seen)
 
-    async def _meet(
+    async def _answer_badly(
         self,
-        fault: Fault | None,
+        fault: Fault,
         seen: SeenRequest,
         request: web.Request,
-        work: Work,
+        work: Callable[[], Reply],
     ) -> web.StreamResponse:
-        if fault is None:
-            return self._answer(seen, self._work(request, work))
         seen.fault = fault.kind
         if fault.kind is FaultKind.LATENCY:
             await asyncio.sleep(fault.seconds)
-        reply = self._work(request, work) if fault.lets_work() else _NOTHING
+        reply = work() if fault.lets_work() else _NOTHING
         if fault.kind is FaultKind.LATENCY:
             return self._answer(seen, reply)
         if fault.kind is FaultKind.STATUS:
@@ -299,9 +250,9 @@ class Sandbox:
             return self._answer(seen, reply, fault.retry_after)
         return await break_answer(request, reply, fault, self._closing)
 
-    def _work(self, request: web.Request, work: Work) -> Reply:
+    def _work(self, request: web.Request, route: Route, asked: ApiRequest) -> Reply:
         if self._api.admits(request.headers.get("Authorization")):
-            reply = work()
+            reply = route.answer(self._api, asked)
             self._save()
             return reply
         message = "no valid API key was given"

@@ -166,5 +166,21 @@ def _delay(fault: Fault | None) -> float:
             return fault.seconds
         case FaultKind.WEBHOOK_SWAPPED:
             return QUICK_PAUSE
-        case _:
+        case (
+            FaultKind.WEBHOOK_LOST
+            | FaultKind.WEBHOOK_DUPLICATE
+            | FaultKind.WEBHOOK_FORGED
+        ):
             return 0.0
+        case (
+            FaultKind.STATUS
+            | FaultKind.LATENCY
+            | FaultKind.STALL
+            | FaultKind.RESET
+            | FaultKind.LOST
+            | FaultKind.TRUNCATE
+            | FaultKind.STALL_BODY
+            | FaultKind.DRIP
+            | FaultKind.GARBAGE
+        ):
+            raise AssertionError(fault.kind)  # drawn for requests only

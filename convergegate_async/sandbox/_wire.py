@@ -71,8 +71,18 @@ async def break_answer(
             with suppress(ConnectionResetError):  # nobody listens any more
                 await response.prepare(request)
                 await _write_badly(response, body, fault, closing)
-        case _:
+        case FaultKind.RESET | FaultKind.LOST:
             pass
+        case FaultKind.STATUS | FaultKind.LATENCY:
+            raise AssertionError(fault.kind)  # answered, and not badly
+        case (
+            FaultKind.WEBHOOK_LOST
+            | FaultKind.WEBHOOK_LATE
+            | FaultKind.WEBHOOK_SWAPPED
+            | FaultKind.WEBHOOK_DUPLICATE
+            | FaultKind.WEBHOOK_FORGED
+        ):
+            raise AssertionError(fault.kind)  # drawn for deliveries only
     if fault.kind is not FaultKind.DRIP:
         _reset(request)
     return response

@@ -18,7 +18,7 @@ from convergegate_async import (
     SessionStatus,
 )
 from convergegate_async.sandbox import CODES, BookedSession
-from convergegate_async.sandbox._api import Api
+from convergegate_async.sandbox._api import Api, ApiRequest
 from convergegate_async.sandbox._book import Book
 
 NOW = 1_700_000_000.0
@@ -44,7 +44,7 @@ class Gateway:
     def __init__(self, seed: int = 0) -> None:
         self.clock = Clock()
         self.book = Book(self.clock.show, seed)
-        self.api = Api(self.book, "sk", honour_keys=True)
+        self.api = Api(self.book, "sk", self.clock.show, honour_keys=True)
 
     def open(self, **changes: object) -> BookedSession:
         """Enter a session."""
@@ -52,7 +52,8 @@ class Gateway:
 
     def pay(self, session: BookedSession, code: str) -> int:
         """Hand a code in at the counter, and return the status of the answer."""
-        reply = self.api.pay(session.id, urlencode({"blik_code": code}).encode())
+        body = urlencode({"blik_code": code}).encode()
+        reply = self.api.pay(ApiRequest(id=session.id, body=body))
         return reply.status
 
     def refund(self, session: BookedSession, amount: int | None = None) -> int:
@@ -60,7 +61,7 @@ class Gateway:
         form = {"session_id": session.id}
         if amount is not None:
             form["amount"] = str(amount)
-        return self.api.refund(urlencode(form).encode(), None).status
+        return self.api.refund(ApiRequest(body=urlencode(form).encode())).status
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock, and let happen what is due."""
@@ -407,7 +408,8 @@ def test_everything_is_forgotten(gateway: Gateway) -> None:
     """A cleared book knows no session, refund, key or event, and nothing is due."""
     session = gateway.open()
     gateway.pay(session, "123456")
-    gateway.api.refund(urlencode({"session_id": session.id}).encode(), "key")
+    body = urlencode({"session_id": session.id}).encode()
+    gateway.api.refund(ApiRequest(body=body, key="key"))
     gateway.open()
 
     gateway.book.clear()

@@ -1,7 +1,8 @@
 """The sandbox for people: the pay page of a session, and a status page at ``/``."""
 
 import itertools
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import Protocol
 
 from aiohttp import web
 
@@ -9,12 +10,11 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import SessionStatus, rules
 from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import BookedSession
-from convergegate_async.sandbox._faults import read_fault
+from convergegate_async.sandbox._faults import FaultPlan, read_fault
+from convergegate_async.sandbox._seen import SeenRequest
+from convergegate_async.sandbox._webhook_sender import Delivery
 
 from . import pages
-
-if TYPE_CHECKING:
-    from convergegate_async.sandbox._server import Sandbox
 
 _SHOWN = 50  # rows of a table
 _HEADERS = {
@@ -27,10 +27,39 @@ _HEADERS = {
 }
 
 
+class Controls(Protocol):
+    """What the pages show of a sandbox, and do to it."""
+
+    faults: FaultPlan
+    seen: deque[SeenRequest]
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens."""
+        ...
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """The webhooks that were sent."""
+        ...
+
+    def now(self) -> float:
+        """Return what its clock shows."""
+        ...
+
+    def advance(self, seconds: float) -> None:
+        """Move its clock on."""
+        ...
+
+    def reset(self) -> None:
+        """Let it forget everything."""
+        ...
+
+
 class Site:
     """The pages of one sandbox."""
 
-    def __init__(self, sandbox: "Sandbox", api: Api) -> None:
+    def __init__(self, sandbox: Controls, api: Api) -> None:
         self._sandbox = sandbox
         self._api = api
 
