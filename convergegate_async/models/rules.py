@@ -42,7 +42,7 @@ FAST_CHECKS: dict[Rule, FastCheck] = {}
 """Tells by one look that a rule takes a text of 1 to `MAX_TEXT` as it is.
 
 Each is made of its rule's own pattern, but for two at the end. With them a request of
-twelve fields is built in 0.56 of the time that it takes without.
+twelve fields is built in 0.55 of the time that it takes without (0.52 to 0.59).
 """
 
 

@@ -81,9 +81,11 @@ async def call(
             return await checkout.retrieve(SESSION_ID, timeout=timeout)
         case "pay":
             return await checkout.pay(SESSION_ID, BLIK_CODE, timeout=timeout)
-        case _:
+        case "refund":
             refund = RefundRequest(session_id=SESSION_ID, amount=1000)
             return await checkout.refund(refund, timeout=timeout)
+        case _:
+            raise AssertionError(operation)
 
 
 async def observe(

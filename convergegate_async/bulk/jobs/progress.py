@@ -9,6 +9,7 @@ from convergegate_async.bulk.sending.outcomes import (
     NotSent,
     Rejected,
     RowOutcome,
+    Unknown,
 )
 
 
@@ -55,6 +56,6 @@ class Tally:
                 self.rejected += 1
             case NotSent():
                 self.not_sent += 1
-            case _:
+            case Unknown():
                 self.unknown += 1
         self.codes[type(outcome.error).__name__] += 1
