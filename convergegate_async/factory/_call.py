@@ -1,6 +1,6 @@
 """One call under way."""
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
@@ -9,8 +9,7 @@ from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async.errors import CallError
 from convergegate_async.models import Answer, CallInfo, CheckoutSession
 
-if TYPE_CHECKING:
-    from ._observers import Observer
+from ._observers import Observer
 
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
@@ -36,7 +35,7 @@ class Call(Generic[A_co]):
         request: HttpRequest,
         started: float,
         deadline: float,
-        audience: "tuple[Observer, ...]" = (),
+        audience: tuple[Observer, ...] = (),
     ) -> None:
         self.operation = operation
         self.request = request

@@ -1,6 +1,7 @@
 """The one way to make a call: send, understand, try again, until the deadline.
 
-tenacity is known here and nowhere else.
+tenacity is known here and nowhere else. It is longer than most modules, as a call is
+read from its top to its bottom.
 """
 
 import asyncio
@@ -35,7 +36,6 @@ from convergegate_async._core.settings import Settings
 from convergegate_async._core.verdicts import (
     Failure,
     Finding,
-    Ground,
     Verdict,
     judge_failure,
 )
@@ -43,7 +43,6 @@ from convergegate_async._transport import Marks, Transport
 from convergegate_async.errors import (
     CallError,
     InvalidFieldError,
-    NotSentError,
     OutcomeUnknownError,
     WaitTimeoutError,
 )
@@ -52,7 +51,8 @@ from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
 from ._call import Call
 from ._lifecycle import Lifecycle
-from ._observers import Observer, PoolStats, Reporter
+from ._observers import Observer, PoolStats
+from ._reporter import Reporter
 from ._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Caller:
                 result = await self._look_after(call, result)
         except asyncio.CancelledError:
             if call.audience:
-                self._reporter.call_ended(call, self.runtime.clock(), _cancelled(call))
+                self._reporter.call_cancelled(call, self.runtime.clock())
             if operation.endpoint.writes and call.is_doubtful:
                 self.lifecycle.note_unknown(operation.idempotency_key)
                 _logger.warning(
@@ -183,7 +183,7 @@ class Caller:
         try:
             result = await self._follow(call)
         except asyncio.CancelledError:
-            self._reporter.call_ended(call, self.runtime.clock(), _cancelled(call))
+            self._reporter.call_cancelled(call, self.runtime.clock())
             raise
         finally:
             self.lifecycle.leave(call)
@@ -249,7 +249,7 @@ class Caller:
             outcome = await self._transport.send(call.request, patience, marks)
         except asyncio.CancelledError:
             if marks is not None:
-                self._reporter.attempt_ended(call, _cut_short(marks), None, marks)
+                self._reporter.attempt_cancelled(call, marks)
             raise
         result: A | Finding
         if isinstance(outcome, Failure):
@@ -412,18 +412,6 @@ class Caller:
                 self._watchers[session_id].discard(waker)
                 if not self._watchers[session_id]:
                     del self._watchers[session_id]
-
-
-def _cancelled(call: Call[Answer]) -> CallError:
-    """Return what is known of a call that is cancelled, for those who watch."""
-    kind = OutcomeUnknownError if call.is_doubtful else NotSentError
-    return kind(operation=call.operation.endpoint.name, reason="it was cancelled")
-
-
-def _cut_short(marks: Marks) -> Finding:
-    """Return what an attempt shows that is cancelled under way."""
-    verdict = Verdict.NOT_SENT if marks.unsent else Verdict.UNKNOWN
-    return Finding(verdict=verdict, ground=Ground.NONE, reason="it was cancelled")
 
 
 def _under(key: str | None) -> str:
