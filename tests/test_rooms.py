@@ -73,6 +73,6 @@ def test_the_walk_finds_the_modules() -> None:
 
     assert {
         "convergegate_async.bulk.Job",
-        "convergegate_async.cli._job_folder.JobFolder",
+        "convergegate_async.cli._gateway.Gateway",
         "convergegate_async.runners.DaskRunner",
     } <= names

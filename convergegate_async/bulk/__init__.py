@@ -1,7 +1,8 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
 from .jobs.folder import JobFolder
-from .jobs.job import Job, new_header
+from .jobs.header import new_header
+from .jobs.job import Job
 from .jobs.plan import JobPlan, plan_of
 from .jobs.progress import Tally
 from .jobs.reconcile import reconcile, session_ids_in

@@ -1,31 +1,24 @@
 """Durable jobs: a row is in the journal before a byte of it is on the wire."""
 
 import asyncio
-import secrets
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Iterable,
-    Iterator,
 )
 from contextlib import aclosing
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import attrs
 
-from convergegate_async._core.codec import encode_form
 from convergegate_async._core.idempotency import derive_key
-from convergegate_async._version import __version__
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import (
     Intent,
-    JobHeader,
     JournalError,
-    JournalRow,
     State,
 )
 from convergegate_async.bulk.sending.create_many import create_one
@@ -37,54 +30,23 @@ from convergegate_async.bulk.sending.outcomes import (
 )
 from convergegate_async.bulk.sending.workers import Workers, check_limits
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.validation import Seen
 from convergegate_async.bulk.tables.writers import write_dead_letters
 from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
-from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.runners import Runner
 
 from .chunks import Chunk, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
+from .header import fingerprint, new_header, require_same_home
+from .passage import Met, Passage
 from .plan import JobPlan, plan_of
 from .progress import Tally
-from .reports import in_chunks
 from .results import interrupted_result, outcome_result
 from .rules import Decision, OnUnknown
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0
-
-
-def new_header(
-    factory: CheckoutSessionFactory, job: str, plan: JobPlan | None = None
-) -> JobHeader:
-    """Return what a new journal says of the job and of whom it is run for."""
-    salt, context, plan = (
-        secrets.token_bytes(16),
-        context_of(factory),
-        plan or JobPlan(),
-    )
-    return JobHeader(
-        job=job,
-        base_url=context.base_url,
-        live=context.is_live,
-        api_key_fingerprint=context.api_key_fingerprint(salt),
-        keys_honoured=plan.rules.keys_honoured,
-        salt=salt,
-        sdk_version=__version__,
-        source=plan.source,
-        options=plan.to_json(),
-    )
-
-
-@attrs.frozen
-class _Met:
-    """A row of the input, and what the journal knows of it."""
-
-    row: Row
-    known: JournalRow | None
 
 
 @attrs.frozen
@@ -138,12 +100,8 @@ class Job:
         self._writing: dict[int, Awaitable[None]] = {}
         self._is_stopped = False
         self._dead_letters = DeadLetters()
-        self._batches: Iterator[list[Row | Problem]] = iter(())
-        self._batch: list[Row | Problem] = []
-        self._position = 0
-        self._seen = Seen()
-        self._passing = self._pass()
-        self._failed_before: dict[int, _Met] = {}
+        self._passage = Passage((), journal, self.tally, self._dead_letters)
+        self._failed_before: dict[int, Met] = {}
 
     @classmethod
     async def begin(
@@ -319,9 +277,9 @@ class Job:
         if self._folder is None:
             message = "dead letters need a folder: use Job.begin or Job.resume"
             raise ConfigurationError(message)
-        for passing in (self._passing, self._pass()):  # the first may be cancelled
-            async for met in passing:
-                self._note_failed(met)
+        async for met in self._passage:
+            self._note_failed(met)
+        await self._keep_total()
         for met in self._failed_before.values():
             self._note_failed(met)
         self._failed_before.clear()
@@ -357,38 +315,22 @@ class Job:
     async def _tasks(
         self, rows: Iterable[Row | Problem] | None
     ) -> AsyncIterator[_Task]:
-        self._batches = in_chunks(self.plan.rows() if rows is None else rows)
-        self._passing = self._pass()
-        async for met in self._passing:
+        rows = self.plan.rows() if rows is None else rows
+        self._passage = Passage(rows, self._journal, self.tally, self._dead_letters)
+        async for met in self._passage:
             if self._is_stopped:
                 self._note_failed(met)
                 return
             task = await self._judge(met)
             if task is not None:
                 yield task
+        await self._keep_total()
 
-    async def _pass(self) -> AsyncGenerator[_Met, None]:
-        """Yield each good row with what the journal knows of it; note the others."""
-        while batch := self._batch or next(self._batches, []):
-            # A look-up that is cancelled leaves its batch to whoever goes on.
-            self._batch = batch
-            good = [row for row in batch if isinstance(row, Row)]
-            known = await self._journal.lookup([row.row_id for row in good])
-            self._batch = []
-            for row in batch:
-                is_new, self._position = row.position != self._position, row.position
-                if isinstance(row, Problem):
-                    if is_new:  # a row may have several problems
-                        self.tally.invalid += 1
-                        self._dead_letters.add_problem(row)
-                elif self._seen.before(row.row_id):
-                    self.tally.invalid += 1  # of two rows under one id one is sent
-                else:
-                    yield _Met(row, known.get(row.row_id))
+    async def _keep_total(self) -> None:
         if self.total is None:
-            await self._journal.set_total(self._position)
+            await self._journal.set_total(self._passage.position)
 
-    async def _judge(self, met: _Met) -> _Task | None:
+    async def _judge(self, met: Met) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
         row = met.row
         mark = fingerprint(row.request, self._journal.header.salt)
@@ -407,7 +349,7 @@ class Job:
                 self.tally.unknown += 1
         return None
 
-    def _note_failed(self, met: _Met) -> None:
+    def _note_failed(self, met: Met) -> None:
         if met.known is not None and met.known.state is State.FAILED:
             self._dead_letters.add_failed(met.row, met.known)
 
@@ -447,11 +389,6 @@ class Job:
         return Numbered(row.position - 1, row.request, key)
 
 
-def fingerprint(request: CheckoutSessionRequest, salt: bytes) -> bytes:
-    """Return 16 bytes that tell whether a row is still the same, and nothing else."""
-    return blake2b(encode_form(request), digest_size=16, key=salt).digest()
-
-
 def _chunk_rows(rate: float | None) -> int:
     """Return how many rows make a chunk: about five seconds' worth."""
     if rate is None:
@@ -463,29 +400,3 @@ async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task
     while count and (item := await anext(items, None)) is not None:
         yield item
         count -= 1
-
-
-def require_same_home(header: JobHeader, factory: CheckoutSessionFactory) -> None:
-    """Refuse to go on with a job elsewhere, or under another key.
-
-    Raises:
-        JournalError: With what the job was begun with.
-    """
-    problem = None
-    context = context_of(factory)
-    if header.live is not context.is_live:
-        modes = ("a test", "a live")
-        problem = (
-            f"was begun with {modes[header.live]} key, and this is "
-            f"{modes[context.is_live]} key"
-        )
-    elif header.base_url != context.base_url:
-        problem = f"was begun at {header.base_url}, not at {context.base_url}"
-    elif header.api_key_fingerprint != context.api_key_fingerprint(header.salt):
-        problem = (
-            "was begun with another API key; if that one was wrong, remove the journal "
-            "and run the job anew"
-        )
-    if problem is not None:
-        message = f"the job {header.job} {problem}"
-        raise JournalError(message)

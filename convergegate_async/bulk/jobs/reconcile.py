@@ -19,7 +19,7 @@ from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
-from .job import require_same_home
+from .header import require_same_home
 from .reports import every_row, in_chunks
 from .results import session_result
 

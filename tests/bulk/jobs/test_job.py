@@ -251,7 +251,7 @@ async def test_a_row_on_its_way_when_the_job_died_is_given_up(
     """A row that was intended and never completed may be at the gateway: unknown."""
     source = write_input(tmp_path / "orders.csv", 3)
     (first, *_) = list(read_table(source, TableOptions()))
-    from convergegate_async.bulk.jobs.job import fingerprint  # noqa: PLC0415 -- one use
+    from convergegate_async.bulk.jobs.header import fingerprint  # noqa: PLC0415 -- one use
 
     mark = fingerprint(first.request, journal.header.salt)  # type: ignore[union-attr]  # a good row
     await journal.intend(

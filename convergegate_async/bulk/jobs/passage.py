@@ -1,0 +1,85 @@
+"""One way through an input, whoever goes on where another was cut off."""
+
+from collections.abc import AsyncIterator, Iterable
+
+import attrs
+
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import JournalRow
+from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.validation import Seen
+
+from .dead_letters import DeadLetters
+from .progress import Tally
+from .reports import in_chunks
+
+
+@attrs.frozen
+class Met:
+    """A row of the input, and what the journal knows of it."""
+
+    row: Row
+    known: JournalRow | None
+
+
+class Passage:
+    """Passes over rows once: good ones are met, bad ones counted and put aside.
+
+    Args:
+        rows: The input.
+        journal: What is known of the rows.
+        tally: Where bad rows are counted.
+        dead_letters: Where they are put.
+
+    Attributes:
+        position: That of the row that was passed last.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row | Problem],
+        journal: Journal,
+        tally: Tally,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self.position: int = 0
+        self._batches = in_chunks(rows)
+        self._journal = journal
+        self._tally = tally
+        self._dead_letters = dead_letters
+        self._seen = Seen()
+        self._batch: list[Row | Problem] = []
+        self._known: dict[str, JournalRow] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Met]:
+        return self
+
+    async def __anext__(self) -> Met:
+        while True:
+            if self._known is None:
+                await self._look_up()
+            while self._batch:
+                met = self._meet(self._batch.pop(0))
+                if met is not None:
+                    return met
+            self._known = None
+
+    async def _look_up(self) -> None:
+        # A look-up that is cancelled leaves its batch to whoever goes on.
+        self._batch = self._batch or next(self._batches, [])
+        if not self._batch:
+            raise StopAsyncIteration
+        good = [row.row_id for row in self._batch if isinstance(row, Row)]
+        self._known = await self._journal.lookup(good)
+
+    def _meet(self, row: Row | Problem) -> Met | None:
+        is_new, self.position = row.position != self.position, row.position
+        if isinstance(row, Problem):
+            if is_new:  # a row may have several problems
+                self._tally.invalid += 1
+                self._dead_letters.add_problem(row)
+        elif self._seen.before(row.row_id):
+            self._tally.invalid += 1  # of two rows under one id one is sent
+        else:
+            return Met(row, (self._known or {}).get(row.row_id))
+        return None
