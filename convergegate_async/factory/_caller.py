@@ -52,7 +52,7 @@ from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 from ._call import Call
 from ._lifecycle import Lifecycle
 from ._observers import Observer, PoolStats
-from ._reporter import Reporter
+from ._reporter import LOGGING, Reporter
 from ._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -220,7 +220,9 @@ class Caller:
             field, reason = "timeout", "must be a finite number of seconds above 0"
             raise InvalidFieldError(field, reason)
         total = self._timeouts.total if timeout is None else timeout
-        audience = self._reporter.audience()
+        audience = self._reporter.observers
+        if _logger.isEnabledFor(logging.DEBUG):
+            audience = (LOGGING, *audience)
         call = self._new_call(operation, self.runtime.clock() + total, audience)
         self.lifecycle.enter(call)
         return call

@@ -59,19 +59,13 @@ class Reporter:
 
     Args:
         settings: What is called.
-        observers: Who is told, apart from logging.
+        observers: Who is told, apart from logging, which is while it is on.
     """
 
     def __init__(self, settings: Settings, observers: tuple[Observer, ...]) -> None:
         self.observers = observers
         self._address, self._port = settings.server
         self._complained: set[int] = set()
-
-    def audience(self) -> tuple[Observer, ...]:
-        """Return who is told just now: logging, too, while it is on."""
-        if _logger.isEnabledFor(logging.DEBUG):
-            return (LOGGING, *self.observers)
-        return self.observers
 
     def attempt_ended(
         self,
