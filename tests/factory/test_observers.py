@@ -8,10 +8,9 @@ import pytest
 from matrix import OPERATIONS, call
 from raw import RawServer, hangs_up
 from scripted import REFUSED, ScriptedTransport, answered, scripted_factory
+from watching import Broken, Watcher
 
 from convergegate_async import (
-    AttemptInfo,
-    CallEnded,
     CallError,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
@@ -27,34 +26,6 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 DONE = HttpResponse(status=200, body=b'{"id": "s1", "status": "completed"}')
-
-
-class Watcher:
-    """Remembers all that it is told."""
-
-    def __init__(self) -> None:
-        self.attempts: list[AttemptInfo] = []
-        self.calls: list[CallEnded] = []
-
-    def attempt_ended(self, attempt: AttemptInfo) -> None:
-        """Remember."""
-        self.attempts.append(attempt)
-
-    def call_ended(self, call: CallEnded) -> None:
-        """Remember."""
-        self.calls.append(call)
-
-
-class Broken:
-    """Raises whatever it is told."""
-
-    def attempt_ended(self, attempt: AttemptInfo) -> None:
-        """Fail."""
-        raise ZeroDivisionError(attempt)
-
-    def call_ended(self, call: CallEnded) -> None:
-        """Fail."""
-        raise ZeroDivisionError(call)
 
 
 async def test_a_lost_answer_is_seen_attempt_by_attempt(

@@ -14,6 +14,7 @@ from typing import Unpack
 import attrs
 from canaries import BLIK_CODE, KEY, canary_order, channels, leaked
 from raw import Exchange, Handler, RawServer, http
+from watching import Broken, Watcher
 
 from convergegate_async import (
     CallError,
@@ -99,9 +100,10 @@ async def observe(
 ) -> Observed:
     """Make one call against a server with *fault*, and check what holds for them all.
 
-    In time, without a canary on any channel, one key and one body for all attempts of a
-    create or refund and none for the others, both places of the pool free again (where
-    the server is called by plain http at its own address).
+    In time, seen by an observer as it was (another one raises), without a canary on any
+    channel, one key and one body for all attempts of a create or refund and none for
+    the others, both places of the pool free again (where the server is called by plain
+    http at its own address).
 
     Args:
         fault: What the server does.
@@ -114,6 +116,8 @@ async def observe(
     options.setdefault("retry", TWICE)
     options.setdefault("timeouts", Timeouts(attempt=ATTEMPT, connect=ATTEMPT))
     options.setdefault("pool", PoolLimits(limit=2))
+    watcher = Watcher()
+    options.setdefault("observers", [Broken(), watcher])
     healer = Healer(fault)
     async with RawServer(healer, tls) as server:
         base_url = server.base_url if at is None else at(server.base_url)
@@ -124,9 +128,11 @@ async def observe(
                     await checkout.retrieve(SESSION_ID)
                     await asyncio.sleep(REST)
                     server.requests.clear()
+                    watcher.clear()
                 started = time.perf_counter()
                 result = await _result(checkout, operation)
                 elapsed = time.perf_counter() - started
+                watcher.agrees_with(result)
                 if isinstance(result, NotSentError):
                     await asyncio.sleep(REST)  # what was sent after all would arrive
                 wire = list(server.requests)
