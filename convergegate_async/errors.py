@@ -66,7 +66,7 @@ class FailureKind(StrEnum):
     PROXY_REFUSAL = "proxy_refusal"
     """The proxy refused to connect."""
     ADDRESS = "address"
-    """The address cannot be called."""
+    """The base URL or proxy URL cannot be used."""
     STRAY = "stray"
     """The connection held bytes that nobody asked for."""
     CLOSED = "closed"
@@ -80,7 +80,7 @@ class FailureKind(StrEnum):
     HEAD = "head"
     """The head of the answer could not be read."""
     BODY = "body"
-    """The body of the answer was cut or broken."""
+    """The body of the answer was truncated or broken."""
     ENCODED = "encoded"
     """The answer was compressed although that was not asked for."""
     TOO_LARGE = "too_large"
@@ -214,7 +214,7 @@ class ApiError(CallError):
     """
 
     outcome = Outcome.REJECTED
-    _verb = "was refused"
+    _verb = "was rejected"
 
     decline_code: str | None = None
     charge_id: str | None = None
@@ -241,7 +241,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """Another request is in the way, or the session's state is (409)."""
+    """The session's state, or another request under the same key, forbids it (409)."""
 
 
 class RateLimitedError(ApiError):
@@ -250,6 +250,8 @@ class RateLimitedError(ApiError):
 
 class ServerError(ApiError):
     """The gateway failed without doing what was asked (5xx)."""
+
+    _verb = "failed at the gateway"
 
 
 class WebhookError(ConvergeGateError):

@@ -209,12 +209,12 @@ def test_the_tree_is_the_one_that_is_drawn(
         ),
         pytest.param(
             ApiError(operation="pay", reason="HTTP 402", attempts=1),
-            "pay was refused: HTTP 402 (1 attempt)",
+            "pay was rejected: HTTP 402 (1 attempt)",
             id="refused",
         ),
         pytest.param(
             ApiError(operation="pay"),
-            "pay was refused: no reason was given",
+            "pay was rejected: no reason was given",
             id="bare",
         ),
         pytest.param(

@@ -124,7 +124,7 @@ def _finite(number: str) -> float:
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        message = "gives a name twice"
+        message = "has a duplicate key"
         raise RepeatedNameError(message)
     return members
 

@@ -142,8 +142,11 @@ def _canonical(base_url: str) -> tuple[str, str | None]:
             "must be https (plain http only to this machine)",
             parts.scheme == "http" and not is_loopback(host),
         ),
-        ("must name a host, not a number", not _is_host(host)),
-        ("must end before /v1", path.endswith("/v1")),
+        (
+            "must name a host, not a bare number or a link-local address",
+            not _is_host(host),
+        ),
+        ("must not include /v1", path.endswith("/v1")),
     )
     name = f"[{host}]" if ":" in host else host
     address = f"{parts.scheme}://{name}{'' if port is None else f':{port}'}{path}"

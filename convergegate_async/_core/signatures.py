@@ -142,7 +142,8 @@ def check_age(
     if abs(now - seconds) <= tolerance:
         return None
     stale = attrs.evolve(event, stale=True)
-    return StaleWebhookError("the delivery is not from these minutes", event=stale)
+    reason = f"the timestamp is more than {tolerance:g} seconds from now"
+    return StaleWebhookError(reason, event=stale)
 
 
 def _pairs(headers: object) -> Iterable[tuple[str | bytes, object]]:

@@ -78,7 +78,7 @@ _BROKEN = {
         "the proxy refused to connect", before_head=True, final=True
     ),
     FailureKind.ADDRESS: _Break(
-        "the address cannot be called", before_head=True, final=True
+        "the base URL or proxy URL cannot be used", before_head=True, final=True
     ),
     FailureKind.STRAY: _Break(
         "the connection held bytes that nobody asked for", before_head=True
@@ -88,7 +88,7 @@ _BROKEN = {
     FailureKind.DISCONNECTED: _Break("the connection was closed without an answer"),
     FailureKind.BROKEN: _Break("the connection broke"),
     FailureKind.HEAD: _Break("the head of the answer could not be read"),
-    FailureKind.BODY: _Break("the body of the answer was cut or broken"),
+    FailureKind.BODY: _Break("the body of the answer was truncated or broken"),
     FailureKind.ENCODED: _Break(
         "the answer was compressed although that was not asked for"
     ),

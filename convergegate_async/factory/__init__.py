@@ -134,7 +134,7 @@ class CheckoutSessionFactory:
         secret, hidden_proxy = _secret(api_key), Secret(proxy)
         del api_key, proxy  # tracebacks show locals
         if connector is not None and ssl is not None:
-            message = "ssl belongs to the connector: give it there"
+            message = "ssl cannot be combined with connector: set it on the connector"
             raise ConfigurationError(message)
         if not _is_proxy(hidden_proxy.reveal()):
             message = "the proxy must be an http or https URL"
@@ -143,7 +143,9 @@ class CheckoutSessionFactory:
         settings = read_settings(secret, base_url, echo_fields)
         direct = settings.is_local and hidden_proxy.reveal() is None
         if settings.base_url.startswith("http:") and not direct:
-            message = "plain http reaches this machine only without a proxy"
+            message = (
+                "plain http is allowed only to this machine, and only without a proxy"
+            )
             raise ConfigurationError(message)
         if ssl is not None and not _is_trustworthy(ssl, local=direct):
             message = (

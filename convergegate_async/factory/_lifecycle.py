@@ -101,7 +101,8 @@ class Lifecycle:
             await self._end()
         if self._left_unknown:
             _logger.warning(
-                "closed over calls of unknown outcome; idempotency keys: %s",
+                "the factory was closed before these calls were answered; "
+                "their outcome is unknown; idempotency keys: %s",
                 ", ".join(self._left_unknown),
             )
         return tuple(self._left_unknown)

@@ -49,7 +49,10 @@ class DaskRunner:
         scheme, _, rest = address.partition(":")
         self._local = int(rest) if scheme == "local" and rest.isdecimal() else 0
         if not self._local and not address.startswith(("tcp://", "tls://")):
-            message = "the Dask address is tcp://host:port or local:WORKERS"
+            message = (
+                "the Dask address must be tcp://host:port, tls://host:port "
+                "or local:WORKERS"
+            )
             raise ConfigurationError(message)
         if find_spec("distributed") is None:
             message = "Dask is not installed: pip install 'convergegate-async[dask]'"

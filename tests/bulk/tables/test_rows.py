@@ -439,7 +439,7 @@ class TestJsonl:
         ("line", "reason"),
         [
             pytest.param("[1]", "is not a JSON object", id="list"),
-            pytest.param('{"id": 1, "id": 2}', "gives a name twice", id="twice"),
+            pytest.param('{"id": 1, "id": 2}', "has a duplicate key", id="twice"),
             pytest.param('{"id": NaN}', "is not strict JSON in UTF-8", id="NaN"),
             pytest.param('{"id": 1} {}', "is not strict JSON in UTF-8", id="trailing"),
             pytest.param('{"id": "\\ud800"}', "is not strict JSON in UTF-8", id="lone"),
