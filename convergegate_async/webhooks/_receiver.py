@@ -91,7 +91,7 @@ class WebhookReceiver:
             return event
         if event.id in self._under_way:
             # The first delivery may still fail; then this one is not the last.
-            return WebhookReply(503, "under way: deliver again")
+            return WebhookReply(503, "being handled: deliver again")
         self._under_way.add(event.id)
         try:
             return await self._take(event, factory)
@@ -115,7 +115,7 @@ class WebhookReceiver:
         task = asyncio.create_task(self._act(event, factory))
         self._later.add(task)
         task.add_done_callback(self._later.discard)
-        return WebhookReply(200, "taken")
+        return WebhookReply(200, "accepted")
 
     async def _act(
         self, event: WebhookEvent, factory: CheckoutSessionFactory
@@ -127,7 +127,7 @@ class WebhookReceiver:
             _tell_failure("claiming", event, error)
             return WebhookReply(500, "deliver again")
         if not claimed:
-            return WebhookReply(200, "known already")
+            return WebhookReply(200, "already handled")
         done = False
         try:
             async with asyncio.timeout(self._handler_timeout):
@@ -185,12 +185,14 @@ class WebhookReceiver:
         try:
             await confirm(event, factory)
         except ConvergeGateError as error:
-            _logger.warning("stale webhook event %r: %s", event.id, error)
+            _logger.warning(
+                "stale webhook event %r could not be confirmed: %s", event.id, error
+            )
             denied = isinstance(
                 error, NotFoundError | BadPayloadError | InvalidFieldError
             )
             return (
-                WebhookReply(200, "denied")
+                WebhookReply(200, "not confirmed by the gateway: ignored")
                 if denied
                 else WebhookReply(500, "deliver again")
             )

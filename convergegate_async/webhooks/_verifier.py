@@ -185,7 +185,9 @@ async def confirm(
 
 def _check_reading(key_derivation: object, signature_encoding: object) -> None:
     if key_derivation not in _DERIVATIONS or signature_encoding not in list(_SIGNS):
-        message = "key_derivation is raw or hex, signature_encoding hex or base64"
+        message = (
+            "key_derivation must be raw or hex, and signature_encoding hex or base64"
+        )
         raise ConfigurationError(message)
 
 
