@@ -89,12 +89,12 @@ class Fault:
 
     def __attrs_post_init__(self) -> None:
         problems = {
-            "status is from 200 to 599": not 200 <= self.status <= 599,  # noqa: PLR2004 -- final statuses
-            "seconds are 0 or more": not 0 <= self.seconds < math.inf,
-            "probability is from 0 to 1": not 0 <= self.probability <= 1,
-            f"operation is one of {', '.join(OPERATIONS)}": self.operation
+            "status must be from 200 to 599": not 200 <= self.status <= 599,  # noqa: PLR2004 -- final statuses
+            "seconds must be 0 or more": not 0 <= self.seconds < math.inf,
+            "probability must be from 0 to 1": not 0 <= self.probability <= 1,
+            f"operation must be one of {', '.join(OPERATIONS)}": self.operation
             not in (None, *OPERATIONS),
-            "times are 0 or more": self.times is not None and self.times < 0,
+            "times must be 0 or more": self.times is not None and self.times < 0,
         }
         for rule, broken in problems.items():
             if broken:

@@ -96,7 +96,7 @@ class WebhookSender:
         delivery = Delivery(event=event, born=self._now(), fault=kind)
         self.journal.append(delivery)
         if not is_loopback(urlsplit(event.url).hostname or ""):
-            delivery.note = "not sent: the address is not on this machine"
+            delivery.note = "not sent: the URL is not on this machine"
         elif fault is not None and fault.kind is FaultKind.WEBHOOK_LOST:
             delivery.note = "lost on purpose"
         else:
