@@ -97,7 +97,7 @@ async def _demo() -> None:
         step(f"confirm: asked again, the gateway says {session.status}")
 
         refund = await checkout.refund(RefundRequest(session_id=session.id, amount=400))
-        step(f"refund: {spell_amount(refund.amount, session.currency)} on their way")
+        step(f"refund: {spell_amount(refund.amount, session.currency)} is on its way")
         await event_of(EventType.REFUND_SUCCEEDED)
         refund = await checkout.retrieve_refund(refund.id)
         session = await checkout.retrieve(session.id)

@@ -63,9 +63,13 @@ def _advice_on_doubt(error: errors.OutcomeUnknownError) -> str | None:
             )
         case "refund":
             refunded = session.amount_refunded if session else None
+            amount = (
+                "an unknown amount is"
+                if refunded is None
+                else f"{refunded} minor units are"
+            )
             return (
-                "Do not repeat it before you have looked: the session shows "
-                f"{'an unknown amount' if refunded is None else refunded} refunded. "
+                f"Check before you repeat it: of the session, {amount} refunded. "
                 f"The key was {key}."
             )
         case "wait":

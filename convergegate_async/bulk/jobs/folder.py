@@ -22,7 +22,7 @@ class JobFolder:
 
     def __attrs_post_init__(self) -> None:
         if not _NAME.fullmatch(self.job):
-            message = "a job's name is 1 to 64 letters, digits or any of . _ -"
+            message = "a job's name must be 1 to 64 letters, digits or any of . _ -"
             raise ConfigurationError(message)
 
     @property
