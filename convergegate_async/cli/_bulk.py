@@ -24,10 +24,15 @@ _directory = click.option(
     help="Where jobs are kept. [default: here]",
 )
 _job = click.argument("job")
+_dask = click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Send from Dask workers: tcp://host:8786, or local:4 for four processes here.",
+)
 _format = click.option(
     "--format",
     type=click.Choice(["csv", "jsonl", "parquet"]),
-    help="Of the file. [default: by its name]",
+    help="Format of the file. [default: by its suffix]",
 )
 
 
@@ -39,32 +44,47 @@ def bulk() -> None:
 @bulk.command()
 @click.argument("source")
 @click.option("--job", required=True, help="The job's name; keys derive from it.")
-@click.option("--id-column", default="id", show_default=True, help="The rows' own id.")
+@click.option(
+    "--id-column",
+    default="id",
+    show_default=True,
+    help="Column that holds each row's id.",
+)
 @click.option(
     "--map",
     "maps",
     multiple=True,
     metavar="COLUMN=FIELD",
-    help="A column that is named otherwise; may be repeated. An empty FIELD drops it.",
+    help="Read COLUMN as FIELD; may be repeated. An empty FIELD ignores the column.",
 )
 @click.option(
     "--map-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The same as a JSON object.",
+    help="The same mappings, as a JSON object in a file.",
 )
 @click.option(
     "--amount-unit",
     type=click.Choice(["minor", "major"]),
     default="minor",
     show_default=True,
-    help="4999, or 49.99.",
+    help="minor is 4999, major is 49.99.",
 )
 @click.option(
     "--row-metadata", metavar="NAME", help="Put the row's id into the metadata, too."
 )
 @_format
-@click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--maximum-rps", type=click.FloatRange(0, min_open=True))
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Most requests in progress at once.",
+)
+@click.option(
+    "--maximum-rps",
+    type=click.FloatRange(0, min_open=True),
+    help="Most requests started per second.",
+)
 @click.option(
     "--on-unknown",
     type=click.Choice(["report", "repeat"]),
@@ -77,8 +97,12 @@ def bulk() -> None:
     is_flag=True,
     help="The provider has told you that a repeated key gives the first session.",
 )
-@click.option("--skip-validation", is_flag=True, help="Check rows on the way only.")
-@click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
+@click.option(
+    "--skip-validation",
+    is_flag=True,
+    help="Do not check all rows before sending; check each when its turn comes.",
+)
+@_dask
 @_directory
 @gateway_options
 def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click has read them
@@ -134,13 +158,13 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noq
 
 @bulk.command()
 @_job
-@click.option("--dask", metavar="ADDRESS", help="tcp://host:8786, or local:4.")
+@_dask
 @_directory
 @gateway_options
 @click.option(
     "--on-unknown",
     type=click.Choice(["report", "repeat"]),
-    help="Otherwise than the job was begun with.",
+    help="Replaces the job's own choice for this run.",
 )
 def resume(
     gateway: Gateway,
@@ -218,6 +242,7 @@ def verify(job: str, directory: Path) -> None:
     type=click.Choice(["input", "completion"]),
     default="input",
     show_default=True,
+    help="Order of the rows.",
 )
 @_directory
 def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them

@@ -83,7 +83,7 @@ api_key_option = click.option(
     help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
 )
 _base_url_option = click.option(
-    "--base-url", help="The gateway's address. [default: CONVERGEGATE_BASE_URL]"
+    "--base-url", help="The gateway's base URL. [default: CONVERGEGATE_BASE_URL]"
 )
 
 

@@ -60,8 +60,10 @@ def wait(gateway: OneCall, session_id: str) -> None:
 
 @click.command()
 @click.argument("session_id")
-@click.option("--amount", type=int, help="A part, in minor units: 1000 is 10.00.")
-@click.option("--full", is_flag=True, help="Everything.")
+@click.option(
+    "--amount", type=int, help="Amount to refund, in minor units: 1000 is 10.00."
+)
+@click.option("--full", is_flag=True, help="Refund the whole amount.")
 @click.option("--reason", type=click.Choice([str(word) for word in RefundReason]))
 @click.option(
     "--metadata",

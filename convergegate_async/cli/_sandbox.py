@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="[default: free]"
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on. [default: any free one]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all dice.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the faults and of all ids.",
+)
 @click.option("--ignore-keys", is_flag=True, help="Do not honour idempotency keys.")
 @click.option(
     "--fault",

@@ -44,7 +44,11 @@ class _Moment(click.ParamType[datetime]):
 @click.option("--notification-url", help="Where webhooks go.")
 @click.option("--customer-ip", help="The customer's IP address.")
 @click.option("--customer-country", help="Two letters, such as PL.")
-@click.option("--payment-method", multiple=True, help="May be repeated.  [blik]")
+@click.option(
+    "--payment-method",
+    multiple=True,
+    help="Allowed payment method; may be repeated. Known: blik.",
+)
 @click.option("--expires-at", type=_Moment(), help="At least 2.5 hours ahead.")
 @click.option("--locale", help="Language of the pay page, such as pl.")
 @click.option(

@@ -39,7 +39,7 @@ def webhooks() -> None:
 def listen(port: int, api_key: str | None) -> None:
     """Receive webhooks on 127.0.0.1, and print what they tell, until Ctrl-C.
 
-    The address on stdout is the notification_url to open sessions with.
+    The URL on stdout is the notification_url to open sessions with.
     """
     from convergegate_async.sandbox import WebhookListener
     from convergegate_async.webhooks import WebhookVerifier
@@ -73,7 +73,7 @@ def _print_delivery(delivery: "ReceivedWebhook") -> None:
 @click.argument("body", type=click.File("rb"))
 @click.option("--timestamp", required=True, help="The Sec-Timestamp header.")
 @click.option("--signature", required=True, help="The Sec-Signature header.")
-@click.option("--any-age", is_flag=True, help="Do not look at the age.")
+@click.option("--any-age", is_flag=True, help="Accept a delivery of any age.")
 @api_key_option
 def verify(
     *,
@@ -102,7 +102,7 @@ def verify(
     show_default=True,
 )
 @click.option("--session-id", default=SAMPLE_SESSION_ID, show_default=True)
-@click.option("--refund-id", help="[default: made up, for events of refunds]")
+@click.option("--refund-id", help="[default: a sample id, for refund events]")
 @click.option("--event-id", help="[default: a new one]")
 @api_key_option
 def send(  # noqa: PLR0913 -- the command's options

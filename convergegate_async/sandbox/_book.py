@@ -190,7 +190,7 @@ class Book:
 
     Args:
         now: The gateway's clock, in epoch seconds.
-        seed: Of all ids.
+        seed: Seeds all ids.
 
     Attributes:
         outbox: Events that nobody has taken yet.

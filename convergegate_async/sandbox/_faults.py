@@ -109,7 +109,7 @@ class Fault:
 
 
 class FaultPlan:
-    """Which request meets which fault; the same seed rolls the same dice."""
+    """Decides which request meets which fault; repeatable by its seed."""
 
     def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
         self._dice = random.Random(seed)  # noqa: S311 -- faults have to be repeatable
@@ -162,7 +162,7 @@ def read_fault(text: str) -> Fault:
     """Read a fault from ``kind[:name=value,…]``, such as ``status:status=429,times=1``.
 
     Raises:
-        ConfigurationError: It is no such text.
+        ConfigurationError: *text* does not describe a fault.
     """
     kind, _, rest = text.partition(":")
     options = dict(part.partition("=")[::2] for part in rest.split(",") if part)
@@ -180,7 +180,7 @@ def read_fault(text: str) -> Fault:
         return Fault(FaultKind(kind), **values)
     except (KeyError, ValueError):
         message = (
-            f"{text!r} is no fault: use KIND or KIND:NAME=VALUE,… with a kind of "
-            f"{', '.join(FaultKind)} and names of {', '.join(readers)}"
+            f"{text!r} is not a fault: use KIND or KIND:NAME=VALUE,…; "
+            f"kinds are {', '.join(FaultKind)}; names are {', '.join(readers)}"
         )
         raise ConfigurationError(message) from None

@@ -44,7 +44,7 @@ class Sandbox:
         honour_keys: Answer a repeated idempotency key with the first answer. Nobody
             knows whether the real gateway does.
         faults: What goes wrong.
-        seed: Of the faults' dice and of all ids.
+        seed: Seeds the faults and all ids.
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
         on_request: Called with every request once it is over.
         db: A SQLite file to keep the book in; in memory only if `None`.
