@@ -42,7 +42,7 @@ def read_major(field: str, value: object, currency: object) -> int:
     except InvalidFieldError:
         digits = None
     if digits is None:
-        raise InvalidFieldError(field, "means nothing without a currency")
+        raise InvalidFieldError(field, "needs a valid currency in the same row")
     fraction = (parts[2] or "").rstrip("0")
     if len(fraction) > digits:
         reason = f"must have at most {digits} decimals in this currency"
@@ -77,7 +77,7 @@ def read_entries(field: str, value: object) -> dict[str, object]:
         except (ValueError, ArithmeticError, RecursionError):
             entries = None
     if not isinstance(entries, Mapping):
-        raise InvalidFieldError(field, "must be an object of texts")
+        raise InvalidFieldError(field, "must be a JSON object whose values are text")
     return {key: text for key, text in entries.items() if text is not None}
 
 

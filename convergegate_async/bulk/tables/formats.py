@@ -43,7 +43,7 @@ _BATCH = 1_000
 
 
 class SourceError(ConfigurationError):
-    """An input cannot be read as a whole; nothing of it was used."""
+    """The input itself, not one of its rows, cannot be read."""
 
 
 @attrs.frozen(kw_only=True)

@@ -245,7 +245,9 @@ class _RowReader:
             fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
             if fits and row_id == row_id.strip():
                 return row_id
-        reason = f"must be 1 to {_MAX_ID} printable characters, with no space around"
+        reason = (
+            f"must be 1 to {_MAX_ID} printable characters, with no space at either end"
+        )
         wrongs[self._options.id_column] = reason
         return None
 

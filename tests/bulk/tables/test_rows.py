@@ -224,7 +224,7 @@ class TestCsv:
         assert summary(inbox.csv(bad)) == [
             (
                 "line 2, column id: must be 1 to 128 printable characters, with "
-                "no space around"
+                "no space at either end"
             ),
             "line 2, column amount: must be a whole number of minor units",
             (
@@ -313,7 +313,9 @@ class TestCsv:
         """A cell for all metadata holds a JSON object, and nothing like it."""
         found = inbox.csv(GOOD | {"metadata": cell})
 
-        assert summary(found) == ["line 2, column metadata: must be an object of texts"]
+        assert summary(found) == [
+            "line 2, column metadata: must be a JSON object whose values are text"
+        ]
 
     def test_columns_are_mapped(self, inbox: Inbox) -> None:
         """Columns have the user's names, may be left out, and may be metadata."""
@@ -504,7 +506,7 @@ class TestJsonl:
             pytest.param(
                 {"id": True},
                 "id",
-                "must be 1 to 128 printable characters, with no space around",
+                "must be 1 to 128 printable characters, with no space at either end",
                 id="bool id",
             ),
             pytest.param(
@@ -514,7 +516,10 @@ class TestJsonl:
                 id="twice",
             ),
             pytest.param(
-                {"metadata": [1]}, "metadata", "must be an object of texts", id="list"
+                {"metadata": [1]},
+                "metadata",
+                "must be a JSON object whose values are text",
+                id="list",
             ),
             pytest.param(
                 {"metadata": {str(n): "" for n in range(51)}},
@@ -554,7 +559,7 @@ class TestParquet:
         assert row.request.amount == 4999
         assert row.request.expires_at == datetime.fromtimestamp(2_000_000_000, UTC)
         assert summary(problems) == [
-            "line 2, column amount: means nothing without a currency",
+            "line 2, column amount: needs a valid currency in the same row",
             "line 2, column currency: must be a three-letter ISO 4217 code",
         ]
 
