@@ -171,7 +171,7 @@ class AiohttpTransport:
         pool: How many connections, and for how long.
         connector: The caller's own, used and never closed; its connections are the
             caller's to retire.
-        proxy: The address of a proxy; the environment is not asked.
+        proxy: The URL of a proxy; HTTP_PROXY and the like are not read.
         ssl: What to trust; aiohttp's default if `None`.
     """
 

@@ -1,5 +1,4 @@
-"""The thinking: pure functions over values.
+"""Pure functions over values: no I/O, clock, randomness, logging or async.
 
-The law of this folder: no I/O, no clock, no dice, no logging, no async. What it needs
-from the world comes in as an argument.
+Times and random numbers are passed in as arguments.
 """

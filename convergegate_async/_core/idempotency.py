@@ -12,12 +12,12 @@ _SIZE = 16
 def derive_key(namespace: str, identifier: str | int) -> str:
     """Return the idempotency key of one purchase, the same on every machine.
 
-    Use it where your own number of the purchase outlives the process, so that a
-    repeat after a crash cannot pay twice: ``derive_key("order", order.id)``.
+    Use it if you store an identifier of the purchase, so that a retry after a crash
+    carries the same key: ``derive_key("order", order.id)``.
 
     Args:
-        namespace: What the number counts, such as ``order``.
-        identifier: The number itself; 7 and ``"7"`` are the same purchase.
+        namespace: The kind of identifier, such as ``order``.
+        identifier: Your identifier of the purchase; 7 and ``"7"`` are the same.
 
     Raises:
         InvalidFieldError: One of them is empty or holds control characters.

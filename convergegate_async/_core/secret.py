@@ -1,4 +1,4 @@
-"""A value that shows itself to nobody who does not ask by name."""
+"""A value that is shown only by an explicit call of `reveal`."""
 
 from typing import Generic, NoReturn, TypeVar
 
@@ -14,7 +14,7 @@ class Secret(Generic[S]):
         self._value = value
 
     def reveal(self) -> S:
-        """Return the value itself; call it where it goes onto the wire."""
+        """Return the value itself; call it only where the value is sent."""
         return self._value
 
     def __repr__(self) -> str:

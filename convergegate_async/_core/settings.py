@@ -28,7 +28,8 @@ class Settings:
         base_url: Scheme, host and path prefix, without ``/v1`` and a final slash.
         api_key: The secret key.
         authorization: The header's value, computed once.
-        echo_fields: Which fields of an answer must repeat what was sent.
+        echo_fields: Which fields of an answer must equal what was sent, where it has
+            them.
     """
 
     base_url: str

@@ -95,18 +95,18 @@ class CheckoutSessionFactory:
 
     Args:
         api_key: The secret key, sent by HTTP Basic.
-        base_url: The gateway's address, without ``/v1``; plain http to this machine
+        base_url: The gateway's URL, without ``/v1``; plain http to this machine
             only.
         retry: Whether and when to try again.
         timeouts: How long to wait.
         pool: How many connections to hold, and for how long.
         connector: An aiohttp connector of your own. It is used and never closed, and
             the retirement of its connections is up to you.
-        proxy: The address of a proxy; the environment is not asked for one.
+        proxy: The URL of a proxy; HTTP_PROXY and the like are not read.
         ssl: What to trust; the platform's certificates if `None`. It has to verify
             certificates and host names, except to this machine.
-        echo_fields: Which fields of an answer must repeat what was sent. Leave one out
-            if your gateway rewrites it.
+        echo_fields: Which fields of an answer must equal what was sent, where it has
+            them. Leave one out if your gateway rewrites it.
         observers: Who is told what attempts and calls came to, apart from the log.
         transport: What to send with instead of aiohttp, for tests.
         runtime: Where time and chance come from, for tests.
@@ -247,7 +247,7 @@ class CheckoutSessionFactory:
         """Refuse new calls, let running ones finish, and close the pool.
 
         Args:
-            drain: The seconds that running calls get before they are cut.
+            drain: The seconds that running calls get before they are aborted.
 
         Returns:
             The idempotency keys of the calls whose outcome was left unknown.
@@ -365,7 +365,7 @@ class CheckoutSessionFactory:
         """Look at a session until it is `completed` or `expired`.
 
         The pauses between looks grow from half a second to five; `notify` ends one at
-        once. What may pass, such as a 503, is looked past.
+        once. A temporary failure, such as a 503, does not end the wait.
 
         Args:
             session_id: The session's id.

@@ -137,7 +137,7 @@ class Caller:
         Raises:
             CallError: No attempt brought an answer; the error speaks for all of them.
             ConfigurationError: The factory is not open here.
-            InvalidFieldError: *timeout* is no duration.
+            InvalidFieldError: *timeout* is not a finite number of seconds above 0.
         """
         call = self._enter(operation, timeout)
         try:
@@ -171,13 +171,13 @@ class Caller:
     async def wait(
         self, look: Operation[CheckoutSession], timeout: float | None
     ) -> CheckoutSession:
-        """Look at a session until it is final; a passing failure is looked past.
+        """Look at a session until it is final; temporary failures are ignored.
 
         Raises:
             WaitTimeoutError: Time ran out, or the factory was closed.
             CallError: The session cannot be looked at.
             ConfigurationError: The factory is not open here.
-            InvalidFieldError: *timeout* is no duration.
+            InvalidFieldError: *timeout* is not a finite number of seconds above 0.
         """
         call = self._enter(look, timeout)
         try:

@@ -131,8 +131,8 @@ class CheckoutSessionRequest:
 class RefundRequest:
     """A refund to make: a part of a session's amount, or all of it.
 
-    The gateway reads a missing amount as "everything", so everything has to be
-    said aloud: exactly one of *amount* and *full*.
+    The gateway reads a missing amount as "everything", so a full refund is
+    requested explicitly: give exactly one of *amount* and *full*.
 
     Attributes:
         session_id: The session to refund.

@@ -131,7 +131,7 @@ def sign(
 
     Raises:
         ConfigurationError: The secret or a choice cannot be right.
-        TypeError: *timestamp* is no int.
+        TypeError: *timestamp* is not an int.
     """
     hidden = Secret(secret)
     del secret  # tracebacks show locals

@@ -47,7 +47,7 @@ async def create_many(
     Raises:
         ConfigurationError: A limit cannot be kept, or the factory is not open here.
         AuthenticationError: The key is wrong: at most *concurrency* requests were sent.
-        PermissionDeniedError: Three requests in a row were forbidden.
+        PermissionDeniedError: Three consecutive requests were answered 403.
     """
     items = _numbered(requests, key)
     async with aclosing(

@@ -76,7 +76,7 @@ class Workers(Generic[T]):
         Raises:
             AuthenticationError: The key is wrong; raised once what was under way is
                 over.
-            PermissionDeniedError: Three rows in a row were forbidden.
+            PermissionDeniedError: Three consecutive rows were answered 403.
             Exception: Whatever *items* or *work* raised; likewise.
         """
         try:
