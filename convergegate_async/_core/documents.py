@@ -49,7 +49,7 @@ def decode_exactly(body: bytes) -> object:
     """Read a document as `decode_plainly` does, with fractions as `Decimal`.
 
     Raises:
-        RepeatedNameError: An object in it gives a name twice.
+        DuplicateKeyError: An object in it has a duplicate key.
         ValueError: It is not strict JSON.
         ArithmeticError: A number is beyond every `Decimal`.
         RecursionError: It is nested too deep.
@@ -57,8 +57,8 @@ def decode_exactly(body: bytes) -> object:
     return _decode(_EXACT_JSON, body)
 
 
-class RepeatedNameError(ValueError):
-    """An object gives a name twice, and nobody knows which value is meant."""
+class DuplicateKeyError(ValueError):
+    """An object has a duplicate key, and nobody knows which value is meant."""
 
 
 def _decode(parser: json.JSONDecoder, body: bytes) -> object:
@@ -79,8 +79,8 @@ def fast_decoder(module: str = "msgspec") -> Decoder | None:
     return decoder
 
 
-def repeats_a_name(body: bytes, document: Mapping[str, object]) -> bool:
-    """Tell whether the outermost object of *body* names something vital twice.
+def has_duplicate_key(body: bytes, document: Mapping[str, object]) -> bool:
+    """Tell whether the outermost object of *body* has a critical key twice.
 
     Parsers keep the last without a word; which one is meant nobody knows.
 
@@ -103,10 +103,10 @@ def repeats_a_name(body: bytes, document: Mapping[str, object]) -> bool:
         json.loads(body, object_pairs_hook=note)
     except RecursionError:
         return True  # who can tell
-    return any(outermost.count(name) > 1 for name in _VITAL_NAMES)
+    return any(outermost.count(name) > 1 for name in _CRITICAL_KEYS)
 
 
-_VITAL_NAMES = ("id", "status", "amount", "amount_total", "amount_sub_total")
+_CRITICAL_KEYS = ("id", "status", "amount", "amount_total", "amount_sub_total")
 
 
 def _refuse(constant: str) -> None:
@@ -125,7 +125,7 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         message = "has a duplicate key"
-        raise RepeatedNameError(message)
+        raise DuplicateKeyError(message)
     return members
 
 

@@ -13,7 +13,7 @@ from convergegate_async._version import __version__
 from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure
-from .documents import decode_json, repeats_a_name
+from .documents import decode_json, has_duplicate_key
 from .echo import differing_fields
 from .operations import Operation
 from .settings import Settings
@@ -142,7 +142,7 @@ def _read_answer(
     if answer is None:
         # Something was done that we cannot name: a repeat would only add to it.
         return _unreadable(call, "the answer has no usable id", Ground.NONE)
-    if repeats_a_name(body, raw):
+    if has_duplicate_key(body, raw):
         return _unreadable(call, "the answer names a field twice", Ground.NONE)
     names = differing_fields(operation.expected, answer, echo_fields)
     if names:

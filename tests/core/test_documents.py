@@ -10,7 +10,7 @@ from convergegate_async._core.documents import (
     decode_json,
     decode_plainly,
     fast_decoder,
-    repeats_a_name,
+    has_duplicate_key,
 )
 
 JSON = st.recursive(
@@ -201,7 +201,7 @@ def test_a_vital_name_given_twice_is_noticed(*, body: bytes, twice: bool) -> Non
     """Of an answer with two ids nobody knows which one is meant."""
     document = json.loads(body)
 
-    noticed = repeats_a_name(body, document)
+    noticed = has_duplicate_key(body, document)
 
     assert noticed is twice
 
@@ -212,7 +212,7 @@ def test_no_depth_fails_the_search_for_names(depth: int) -> None:
     nested = b"[" * depth + b'{"id": 1}' + b"]" * depth
     body = b'{"id": "a", "refunds": ' + nested + b"}"
 
-    assert repeats_a_name(body, {"id": "a", "refunds": []}) in (True, False)
+    assert has_duplicate_key(body, {"id": "a", "refunds": []}) in (True, False)
 
 
 @each_decoder

@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
-from convergegate_async._core.documents import RepeatedNameError, decode_exactly
+from convergegate_async._core.documents import DuplicateKeyError, decode_exactly
 from convergegate_async.errors import ConfigurationError
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
@@ -273,7 +273,7 @@ def _read_object(number: int, line: bytes) -> TableRow:
         if isinstance(value, dict):
             return TableRow(line=number, cells=value)
         fault = "is not a JSON object"
-    except RepeatedNameError as error:
+    except DuplicateKeyError as error:
         fault = str(error)
     except (ValueError, ArithmeticError, RecursionError):
         fault = "is not strict JSON in UTF-8"
