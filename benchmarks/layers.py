@@ -27,10 +27,10 @@ from harness.workers import Call
 
 from convergegate_async import CheckoutSession, CheckoutSessionFactory
 from convergegate_async._core.codec import encode_form, structure
-from convergegate_async._core.documents import decode_json
 from convergegate_async._core.idempotency import fresh_key
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.operations import create_checkout_session
+from convergegate_async._core.strict_json import decode_json
 from convergegate_async._transport import Marks
 from convergegate_async.factory._caller import Caller
 from convergegate_async.models import CallInfo

@@ -13,10 +13,10 @@ from convergegate_async._version import __version__
 from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure
-from .documents import decode_json, has_duplicate_key
 from .echo import differing_fields
 from .operations import Operation
 from .settings import Settings
+from .strict_json import decode_json, has_duplicate_key
 from .verdicts import ErrorWords, Finding, Ground, Verdict, judge_status
 
 A = TypeVar("A", bound=Answer)

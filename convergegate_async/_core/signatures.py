@@ -23,7 +23,7 @@ from convergegate_async.errors import (
 from convergegate_async.models import WebhookEvent
 
 from .codec import read_fields
-from .documents import decode_json
+from .strict_json import decode_json
 
 TIMESTAMP_HEADER = "Sec-Timestamp"
 SIGNATURE_HEADER = "Sec-Signature"

@@ -32,7 +32,7 @@ from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway
 from ._progress import Display
-from ._until import on_interrupt
+from ._signals import on_interrupt
 
 if TYPE_CHECKING:
     from convergegate_async.runners import Runner

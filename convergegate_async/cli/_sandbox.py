@@ -51,7 +51,7 @@ def sandbox(
     """
     from convergegate_async.sandbox import Sandbox, read_fault
 
-    from ._until import run_until_interrupted
+    from ._signals import run_until_interrupted
 
     try:
         plan = [read_fault(text) for text in faults]

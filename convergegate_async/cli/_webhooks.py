@@ -44,7 +44,7 @@ def listen(port: int, api_key: str | None) -> None:
     from convergegate_async.sandbox import WebhookListener
     from convergegate_async.webhooks import WebhookVerifier
 
-    from ._until import run_until_interrupted
+    from ._signals import run_until_interrupted
 
     verifier = WebhookVerifier(_secret(api_key))
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from convergegate_async._core.documents import decode_json
 from convergegate_async._core.endpoints import Look
 from convergegate_async._core.messages import (
     HttpResponse,
@@ -33,6 +32,7 @@ from convergegate_async._core.retry import (
     next_pause,
 )
 from convergegate_async._core.settings import Settings
+from convergegate_async._core.strict_json import decode_json
 from convergegate_async._core.verdicts import (
     Failure,
     Finding,

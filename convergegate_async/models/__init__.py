@@ -1,8 +1,8 @@
 """The gateway's nouns: what is asked, what is answered, and the words for it."""
 
 from .answers import Answer, CallInfo, CheckoutSession, Refund, WebhookEvent
+from .enums import EventType, PaymentMethod, RefundReason, RefundStatus, SessionStatus
 from .requests import CheckoutSessionRequest, RefundRequest
-from .words import EventType, PaymentMethod, RefundReason, RefundStatus, SessionStatus
 
 __all__ = [
     "Answer",

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-from .words import (
+from .enums import (
     EventType,
     PaymentMethod,
     RefundReason,

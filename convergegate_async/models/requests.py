@@ -11,7 +11,7 @@ import attrs
 from convergegate_async.errors import InvalidFieldError
 
 from . import rules
-from .words import PaymentMethod, RefundReason
+from .enums import PaymentMethod, RefundReason
 
 Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.FastCheck | None, bool], ...]
 

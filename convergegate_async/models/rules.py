@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from convergegate_async.errors import InvalidFieldError
 
-from .words import RefundReason
+from .enums import RefundReason
 
 Rule: TypeAlias = Callable[[str, object], object]
 FastCheck: TypeAlias = Callable[[str], object]

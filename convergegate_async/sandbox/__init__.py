@@ -6,9 +6,9 @@ marked so in the code.
 
 from ._book import CODES, BookedEvent, BookedRefund, BookedSession, CodeFate
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
-from ._listener import ReceivedWebhook, WebhookListener, post_webhook
 from ._seen import SeenRequest
 from ._server import Sandbox
+from ._webhook_listener import ReceivedWebhook, WebhookListener, post_webhook
 from ._webhook_sender import Delivery
 
 __all__ = [

@@ -20,7 +20,7 @@ from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book
 from ._faults import Fault, FaultKind, FaultPlan
 from ._seen import SeenRequest
-from ._store import Store
+from ._sqlite_store import Store
 from ._webhook_sender import Delivery, WebhookSender
 from ._wire import answer, break_answer, listen
 from .site.routes import Site

@@ -42,7 +42,7 @@ from .header import fingerprint, new_header, require_same_home
 from .passage import Met, Passage
 from .plan import JobPlan, plan_of
 from .progress import Tally
-from .results import interrupted_result, outcome_result
+from .row_results import interrupted_result, outcome_result
 from .rules import Decision, OnUnknown
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most

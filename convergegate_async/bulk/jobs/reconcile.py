@@ -21,7 +21,7 @@ from convergegate_async.models import CheckoutSession
 
 from .header import require_same_home
 from .reports import every_row, in_chunks
-from .results import session_result
+from .row_results import session_result
 
 _MUST_MATCH = ("customer_email", "amount_subtotal")
 

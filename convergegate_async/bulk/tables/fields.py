@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 
-from convergegate_async._core.documents import decode_exactly
 from convergegate_async._core.moments import read_moment
 from convergegate_async._core.money import exponent_of
+from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
 

@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
-from convergegate_async._core.documents import DuplicateKeyError, decode_exactly
+from convergegate_async._core.strict_json import DuplicateKeyError, decode_exactly
 from convergegate_async.errors import ConfigurationError
 
 Format: TypeAlias = Literal["csv", "jsonl", "parquet"]

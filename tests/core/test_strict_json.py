@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convergegate_async._core.documents import (
+from convergegate_async._core.strict_json import (
     Decoder,
     decode_json,
     decode_plainly,
