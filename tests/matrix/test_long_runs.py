@@ -2,9 +2,9 @@
 
 import pytest
 from amplification import GOAL, RATES, amplify
+from crossed_answers import compare
+from false_not_sent import prove
 from outage import DEADLINE, Trouble, suffer
-from proofs import prove
-from strays import compare
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -11,10 +11,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
-import chores
 import psutil
 import pytest
 import pytest_asyncio
+import worker_functions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,7 +108,9 @@ def test_every_chunk_is_done_once_and_few_at_a_time(
 @shared
 async def test_chunks_come_out_in_the_order_of_completion(runner: Runner) -> None:
     """A slow chunk does not hold back a quick one that was taken after it."""
-    async with aclosing(runner.map(chores.sleep, each([0.5, 0.0]))) as results:
+    async with aclosing(
+        runner.map(worker_functions.sleep, each([0.5, 0.0]))
+    ) as results:
         assert [result async for result in results] == [0.0, 0.5]
 
 
@@ -124,7 +126,7 @@ async def test_few_chunks_are_taken_ahead(runner: Runner) -> None:
             most = max(most, taken - yielded)
             yield 0.0
 
-    async with aclosing(runner.map(chores.sleep, chunks())) as results:
+    async with aclosing(runner.map(worker_functions.sleep, chunks())) as results:
         async for _ in results:
             yielded += 1
 
@@ -141,7 +143,7 @@ async def test_what_work_raises_is_raised_and_not_tried_again(
     path = tmp_path / "notes"
 
     with pytest.raises(LookupError, match="no such luck"):
-        async with aclosing(runner.map(chores.fail, each([path]))) as results:
+        async with aclosing(runner.map(worker_functions.fail, each([path]))) as results:
             await anext(results)
 
     assert path.read_text().splitlines() == ["here"]
@@ -157,9 +159,9 @@ async def test_what_the_source_raises_is_raised(runner: Runner) -> None:
         raise EOFError(message)
 
     with pytest.raises(EOFError):
-        async with aclosing(runner.map(chores.sleep, chunks())) as results:
+        async with aclosing(runner.map(worker_functions.sleep, chunks())) as results:
             await anext(results)
-    async with aclosing(runner.map(chores.sleep, each([0.0]))) as results:
+    async with aclosing(runner.map(worker_functions.sleep, each([0.0]))) as results:
         assert [result async for result in results] == [0.0]
 
 
@@ -174,7 +176,7 @@ async def test_cancelling_leaves_nothing_under_way(runner: Runner) -> None:
         begun.set()
 
     async def follow() -> None:
-        async with aclosing(runner.map(chores.sleep, chunks())) as results:
+        async with aclosing(runner.map(worker_functions.sleep, chunks())) as results:
             await anext(results)
 
     caller = asyncio.create_task(follow())
@@ -198,11 +200,15 @@ async def test_a_lost_worker_s_chunk_is_done_again(
     """SIGKILL in the middle of a chunk: it is done again, and the others go on."""
     paths = [tmp_path / str(number) for number in range(4)]
 
-    async with aclosing(runner.map(chores.die_once, each(paths[:1]))) as results:
+    async with aclosing(
+        runner.map(worker_functions.die_once, each(paths[:1]))
+    ) as results:
         assert [result async for result in results] == [4]
     for path in paths[1:]:
         path.write_text("here\n")  # no first call any more: nobody dies
-    async with aclosing(runner.map(chores.die_once, each(paths[1:]))) as results:
+    async with aclosing(
+        runner.map(worker_functions.die_once, each(paths[1:]))
+    ) as results:
         assert [result async for result in results] == [3, 3, 3]
 
 
@@ -224,7 +230,7 @@ async def test_a_chunk_that_kills_its_process_is_given_up(
     before = helpers(psutil.Process())
 
     async with runner:
-        results = runner.map(chores.die, each([path]))
+        results = runner.map(worker_functions.die, each([path]))
         with pytest.raises(WorkersLostError, match="once too often"):
             await anext(results)
 
@@ -239,7 +245,10 @@ async def test_leaving_on_an_error_kills_what_is_under_way(runner: Runner) -> No
     before = set(helpers(here))
 
     async def leave() -> None:
-        async with runner, aclosing(runner.map(chores.sleep, each([3600.0]))) as hour:
+        async with (
+            runner,
+            aclosing(runner.map(worker_functions.sleep, each([3600.0]))) as hour,
+        ):
             async with asyncio.timeout(0.5):
                 await anext(hour)
 
@@ -274,7 +283,7 @@ async def test_workers_take_the_environment_along(
 
     async with DaskRunner("local:1") as runner:
         names = each(["CONVERGEGATE_API_KEY"])
-        async with aclosing(runner.map(chores.environment, names)) as results:
+        async with aclosing(runner.map(worker_functions.environment, names)) as results:
             assert [result async for result in results] == ["sk_test_workers"]
 
 
@@ -298,14 +307,14 @@ async def test_a_scheduler_that_does_not_answer_is_reported() -> None:
 async def test_dask_wants_to_be_entered() -> None:
     """A map outside of `async with` has no cluster to go to."""
     with pytest.raises(ConfigurationError, match="async with"):
-        DaskRunner("local:1").map(chores.sleep, each([0.0]))
+        DaskRunner("local:1").map(worker_functions.sleep, each([0.0]))
 
 
 @pytest.mark.parametrize("runner_code", ["LocalRunner(1)", "DaskRunner('local:1')"])
 def test_workers_die_with_their_parent(runner_code: str) -> None:
     """SIGKILL of the program that runs a job leaves no process of it behind."""
     program = textwrap.dedent(f"""
-        import asyncio, chores
+        import asyncio, worker_functions
         from convergegate_async.runners import DaskRunner, LocalRunner
 
         async def chunks():
@@ -314,7 +323,7 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
 
         async def main():
             async with {runner_code} as runner:
-                async for _ in runner.map(chores.sleep, chunks()):
+                async for _ in runner.map(worker_functions.sleep, chunks()):
                     print("ready", flush=True)
 
         if __name__ == "__main__":
@@ -323,7 +332,7 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
     with subprocess.Popen(  # noqa: S603 -- our own program
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
-        env={"PYTHONPATH": str(Path(chores.__file__).parent)},
+        env={"PYTHONPATH": str(Path(worker_functions.__file__).parent)},
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"

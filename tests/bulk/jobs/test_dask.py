@@ -9,9 +9,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import attrs
-import chores
 import psutil
 import pytest
+import worker_functions
 from distributed import LocalCluster, Nanny, Scheduler
 
 from convergegate_async import CheckoutSessionRequest, ConfigurationError
@@ -128,7 +128,7 @@ async def test_a_lost_scheduler_is_reported(tmp_path: Path) -> None:
 
     async with (
         DaskRunner(scheduler.address) as runner,
-        aclosing(runner.map(chores.sleep, chunks())) as results,
+        aclosing(runner.map(worker_functions.sleep, chunks())) as results,
     ):
         minute = asyncio.ensure_future(anext(results))
         await asyncio.sleep(0.2)
