@@ -167,7 +167,7 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
         (("create", *ORDER, "--expires-at", "soon"), 2, "ISO 8601"),
         (("create", *ORDER, "--expires-at", "2038-01-19T03:14"), 2, "time zone"),
         (("create", *ORDER, "--expires-at", "1"), 2, "2.5 hours"),
-        (("sandbox", "--fault", "fire"), 2, "no fault"),
+        (("sandbox", "--fault", "fire"), 2, "is not a fault"),
         (("create", *ORDER, "--metadata", "a=1", "--metadata", "a=2"), 2, "twice"),
         (("sandbox", "--fault", "lost:operation=creat"), 2, "operation must be one of"),
     ],

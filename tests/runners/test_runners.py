@@ -293,7 +293,7 @@ async def test_workers_take_the_environment_along(
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     """Before anything is imported or started."""
-    with pytest.raises(ConfigurationError, match="tcp://host:port or local:WORKERS"):
+    with pytest.raises(ConfigurationError, match="tls://host:port or local:WORKERS"):
         DaskRunner(address)
 
 
