@@ -1,7 +1,7 @@
 """What a durable job costs beside `create` alone, and whether its memory stays flat.
 
 Rounds of `create`, of `create_many`, and of a job from a CSV file through the journal
-take turns in one process, at the same concurrency. Goals (performance 5): at least
+take turns in one process, at the same concurrency. Goals: at least
 0.95 of the calls a second with `create_many`, 0.85 with the journal.
 """
 

@@ -46,7 +46,7 @@ OTHER_REFUND: dict[str, object] = {
 
 
 def session(reported: Mapping[str, object]) -> CheckoutSession:
-    """Build the answer that tells *told*."""
+    """Build the answer that says what is *reported*."""
     return CheckoutSession(**{"id": "s1", **reported})  # type: ignore[arg-type]  # the names vary
 
 

@@ -103,7 +103,7 @@ async def test_a_fault_of_the_sandbox_tells_nothing(
 
 
 def quoting(status: str, *, everywhere: bool = False) -> Handler:
-    """Refuse by *status*, with all that the request told in the answer's texts."""
+    """Refuse by *status*, with all that the request said in the answer's texts."""
 
     async def fault(exchange: Exchange) -> None:
         head, _, body = (await exchange.read_request()).partition(b"\r\n\r\n")

@@ -21,11 +21,11 @@ async def test_what_was_not_sent_was_never_seen() -> None:
 
 async def test_nobody_is_handed_another_s_session() -> None:
     """Finding 2: with one stray answer in a hundred every caller gets his own."""
-    told = await compare(2_000)
+    result = await compare(2_000)
 
-    assert told["factory"]["another's"] == 0
-    assert told["factory"]["own"] > 1_900
-    assert told["by hand"]["another's"] > 0  # the strays do reach their victims
+    assert result["factory"]["another's"] == 0
+    assert result["factory"]["own"] > 1_900
+    assert result["by hand"]["another's"] > 0  # the strays do reach their victims
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -35,10 +35,12 @@ async def test_repeats_stay_within_their_budget(rate: float) -> None:
     A factory without a budget is over that from 0.3 on. Below, there are too few
     failures to tell, and a row only shows that they are repeated.
     """
-    told = await amplify(rate, 1_000)
+    result = await amplify(rate, 1_000)
 
-    assert told.factor <= GOAL
-    assert told.requests == told.calls if rate == 0 else told.requests > told.calls
+    assert result.factor <= GOAL
+    assert (
+        result.requests == result.calls if rate == 0 else result.requests > result.calls
+    )
 
 
 @pytest.mark.parametrize("trouble", Trouble)
