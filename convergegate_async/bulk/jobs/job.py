@@ -51,7 +51,7 @@ _CHUNK_SECONDS = 5.0
 
 @attrs.frozen
 class _Task:
-    row: Row
+    met: Met
     fingerprint: bytes
 
 
@@ -96,9 +96,10 @@ class Job:
         self._runtime = context.runtime
         self._folder = folder
         self._workers: Workers[_Task] | None = None
-        self._under_way: dict[int, Row] = {}
+        self._under_way: dict[int, Met] = {}
         self._writing: dict[int, Awaitable[None]] = {}
         self._is_stopped = False
+        self._has_run = False
         self._dead_letters = DeadLetters()
         self._passage = Passage((), journal, self.tally, self._dead_letters)
         self._failed_before: dict[int, Met] = {}
@@ -202,11 +203,11 @@ class Job:
             AuthenticationError: The key is wrong.
             PermissionDeniedError: Three consecutive rows were answered 403.
             JournalError: The journal cannot be written: nothing more was sent.
-            ConfigurationError: A limit cannot be kept.
+            ConfigurationError: A limit cannot be kept, or the job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
         plan = self.plan
-        check_limits(self._factory, plan.concurrency, plan.maximum_rps)
+        self._begin_run()
         self._workers = Workers(
             self._factory,
             self._tasks(rows),
@@ -244,7 +245,7 @@ class Job:
         if not self._rules.keys_honoured:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
-        check_limits(self._factory, self.plan.concurrency, self.plan.maximum_rps)
+        self._begin_run()
         async with runner:
             chunks = self._chunks(rows, runner)
             async with aclosing(runner.map(work_on, chunks)) as results:
@@ -255,6 +256,13 @@ class Job:
                         yield outcome
                     if result.error is not None:
                         raise result.error
+
+    def _begin_run(self) -> None:
+        if self._has_run:
+            message = "a Job runs once: go on with another, by Job.resume"
+            raise ConfigurationError(message)
+        check_limits(self._factory, self.plan.concurrency, self.plan.maximum_rps)
+        self._has_run = True
 
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
@@ -307,7 +315,7 @@ class Job:
                 salt=self._journal.header.salt,
                 api_key_fingerprint=self._journal.header.api_key_fingerprint,
                 rules=self._rules,
-                rows=tuple(self._numbered(task.row) for task in batch),
+                rows=tuple(self._numbered(task.met.row) for task in batch),
                 concurrency=self.plan.concurrency,
                 maximum_rps=rate,
             )
@@ -337,7 +345,7 @@ class Job:
         match self._rules.decide(met.known, mark, self._runtime.now()):
             case Decision.SEND:
                 self._failed_before[row.position] = met  # until it is on its way
-                return _Task(row, mark)
+                return _Task(met, mark)
             case Decision.SKIP:
                 self.tally.skipped += 1
                 self._note_failed(met)
@@ -355,30 +363,33 @@ class Job:
 
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
-        outcome = await create_one(factory, self._numbered(task.row))
+        outcome = await create_one(factory, self._numbered(task.met.row))
         # The worker is free for the next row while this one is made durable.
         self._writing[outcome.index] = self._write(outcome)
         return outcome
 
     async def _intend(self, task: _Task) -> None:
+        row = task.met.row
         intent = Intent(
-            row_id=task.row.row_id,
-            position=task.row.position,
+            row_id=row.row_id,
+            position=row.position,
             fingerprint=task.fingerprint,
             sent_at=self._runtime.now(),
         )
         await self._journal.intend(intent)
-        self._failed_before.pop(task.row.position, None)
-        self._under_way[task.row.position - 1] = task.row
+        self._failed_before.pop(row.position, None)
+        self._under_way[row.position - 1] = task.met
 
     def _write(self, outcome: RowOutcome) -> Awaitable[None]:
         """Have it written what became of a row; durable when it is awaited."""
-        row = self._under_way.pop(outcome.index)
+        met = self._under_way.pop(outcome.index)
+        row = met.row
         wrong_key = isinstance(outcome, Rejected) and isinstance(
             outcome.error, AuthenticationError
         )
         if wrong_key or isinstance(outcome, NotSent):
-            return self._journal.forget(row.row_id)  # it is pending again
+            self._note_failed(met)  # it is what it was before
+            return self._journal.forget(row.row_id)
         result = outcome_result(row.row_id, outcome)
         if result.state is State.FAILED:
             self._dead_letters.add_failed(row, result)

@@ -11,7 +11,7 @@ import attrs
 import pytest
 from orders import ORDER_FIELDS
 
-from convergegate_async import ConfigurationError
+from convergegate_async import AuthenticationError, ConfigurationError
 from convergegate_async.bulk import (
     Job,
     JobFolder,
@@ -127,6 +127,40 @@ async def test_dead_letters_are_whole_after_a_stop(
     assert 0 < created < 600
     assert len(lines) == 600 - created
     assert lines == sorted(lines, key=int)
+
+
+async def test_a_failed_row_that_is_not_sent_again_stays_a_dead_letter(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Rejected in the first run, refused for the key's sake in the second."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=400, times=3))
+    folder = JobFolder("april", tmp_path)
+    plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 3), concurrency=1)
+    async with sandbox.factory() as checkout:
+        async with await Job.begin(folder, plan, checkout) as job:
+            await exhaust(job)
+        sandbox.faults.add(Fault(FaultKind.STATUS, status=401, times=1))
+
+        async with await Job.resume(folder, checkout, retries_failed=True) as job:
+            with pytest.raises(AuthenticationError):
+                await exhaust(job)
+            written = await job.write_dead_letters()
+
+    assert written is not None
+    lines = csv.DictReader(written.read_text(encoding="utf-8").splitlines())
+    assert [row["cg_line"] for row in lines] == ["2", "3", "4"]
+
+
+async def test_a_job_runs_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its counts and dead letters are of one run; another one resumes."""
+    plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 2))
+    async with sandbox.factory() as checkout:
+        folder = JobFolder("april", tmp_path)
+        async with await Job.begin(folder, plan, checkout) as job:
+            await exhaust(job)
+
+            with pytest.raises(ConfigurationError, match=r"go on .* by Job\.resume"):
+                await exhaust(job)
 
 
 async def test_invalid_rows_are_dead_letters_once(
