@@ -367,9 +367,11 @@ class Caller:
             while call.deadline > self.runtime.clock():
                 waker.clear()
                 looking = self._new_call(call.operation, call.deadline, call.audience)
-                result = await self._send(looking)
-                call.findings += looking.findings
-                call.tries += looking.tries
+                try:
+                    result = await self._send(looking)
+                finally:  # also of a look that was cancelled
+                    call.findings += looking.findings
+                    call.tries += looking.tries
                 if not isinstance(result, Finding):
                     call.session = result
                     if result.status in FINAL:

@@ -9,7 +9,7 @@ from convergegate_async.errors import FailureKind, Outcome
 
 @attrs.frozen(kw_only=True)
 class PhaseTimings:
-    """How long the phases of an attempt took, in seconds; `None` if it came not so far.
+    """How long the phases of an attempt took, in seconds; `None` if not reached.
 
     Attributes:
         pool_wait: Until it had a place in the pool.

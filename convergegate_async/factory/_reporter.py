@@ -4,6 +4,7 @@ Nothing is paid where there is none.
 """
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -130,7 +131,7 @@ class Reporter:
     def _tell(self, observer: Observer, method: Callable[[T], None], info: T) -> None:
         try:
             method(info)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the call goes on
+        except (Exception, CancelledError) as error:  # noqa: BLE001 -- whatever it is, the call goes on
             if id(observer) not in self._complained:
                 self._complained.add(id(observer))
                 _logger.error(  # noqa: TRY400 -- what apps put into errors is not ours

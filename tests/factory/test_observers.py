@@ -11,6 +11,8 @@ from scripted import REFUSED, ScriptedTransport, answered, scripted_factory
 from watching import Broken, Watcher
 
 from convergegate_async import (
+    AttemptInfo,
+    CallEnded,
     CallError,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
@@ -97,6 +99,23 @@ async def test_an_observer_that_raises_costs_one_line(
         "the observer Broken raised ZeroDivisionError and missed that event (said once)"
     ]
     assert (len(watcher.attempts), len(watcher.calls)) == (3, 2)
+
+
+async def test_an_observer_cannot_cancel_a_call(order: CheckoutSessionRequest) -> None:
+    """What an observer raises is its own, also if it looks like a cancellation."""
+
+    class Cancelling(Watcher):
+        def attempt_ended(self, info: AttemptInfo) -> None:
+            raise asyncio.CancelledError
+
+        def call_ended(self, call: CallEnded) -> None:
+            raise asyncio.CancelledError
+
+    script = ScriptedTransport(DONE)
+    async with scripted_factory(script, observers=[Cancelling()]) as checkout:
+        session = await checkout.create(order)
+
+    assert session.id == "s1"
 
 
 async def test_a_view_tells_its_own_observers_and_the_factory_s(
