@@ -19,7 +19,7 @@ from convergegate_async.errors import ConfigurationError, NotFoundError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
-from .header import require_same_home
+from .header import fingerprint, require_same_home
 from .reports import every_row, in_chunks
 from .row_results import session_result
 
@@ -121,12 +121,15 @@ async def _candidates(
 
 
 async def _in_doubt(journal: Journal, batch: list[Row | Problem]) -> list[Row]:
-    rows = {row.row_id: row for row in batch if isinstance(row, Row)}
-    known = await journal.lookup(list(rows))
+    rows = [row for row in batch if isinstance(row, Row)]
+    known = await journal.lookup([row.row_id for row in rows])
+    salt = journal.header.salt
     return [
-        rows[row_id]
-        for row_id, record in known.items()
-        if record.state in (State.UNKNOWN, State.SENT)
+        row
+        for row in rows
+        if (record := known.get(row.row_id)) is not None
+        and record.state in (State.UNKNOWN, State.SENT)
+        and record.fingerprint == fingerprint(row.request, salt)  # it is what was sent
     ]
 
 

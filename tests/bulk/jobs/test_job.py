@@ -555,6 +555,26 @@ async def test_a_wrong_key_leaves_its_rows_pending(
     assert sum(counts.values()) == 0
 
 
+async def test_a_row_that_was_changed_is_given_no_session(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """What the input says now was not sent, whoever's session would fit it."""
+    path = tmp_path / "orders.csv"
+    sandbox.faults.add(Fault(FaultKind.LOST, times=1))
+    await run(sandbox, journal, write_input(path, 1))
+    changed = write_input(path, 1, amount="200")
+    async with sandbox.factory() as checkout:
+        (row,) = read_table(changed, TableOptions())
+        assert isinstance(row, Row)
+        foreign = await checkout.create(row.request)
+
+        reconciled, left = await reconcile(
+            journal, checkout, read_table(changed, TableOptions()), [foreign.id]
+        )
+
+    assert (reconciled, left) == (0, 1)
+
+
 async def test_reconciling_asks_with_the_job_s_own_key_only(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
