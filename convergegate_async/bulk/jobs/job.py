@@ -99,9 +99,8 @@ class Job:
         self._under_way: dict[int, Met] = {}
         self._writing: dict[int, Awaitable[None]] = {}
         self._is_stopped = False
-        self._has_run = False
         self._dead_letters = DeadLetters()
-        self._passage = Passage((), journal, self.tally, self._dead_letters)
+        self._passage: Passage | None = None
         self._failed_before: dict[int, Met] = {}
 
     @classmethod
@@ -207,10 +206,10 @@ class Job:
             SourceError: The plan's file cannot be read.
         """
         plan = self.plan
-        self._begin_run()
+        passage = self._begin_run(rows)
         self._workers = Workers(
             self._factory,
-            self._tasks(rows),
+            self._tasks(passage),
             self._send,
             concurrency=plan.concurrency,
             maximum_rps=plan.maximum_rps,
@@ -245,9 +244,9 @@ class Job:
         if not self._rules.keys_honoured:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
-        self._begin_run()
+        passage = self._begin_run(rows)
         async with runner:
-            chunks = self._chunks(rows, runner)
+            chunks = self._chunks(passage, runner)
             async with aclosing(runner.map(work_on, chunks)) as results:
                 async for result in results:
                     await asyncio.gather(*map(self._write, result.outcomes))
@@ -257,12 +256,17 @@ class Job:
                     if result.error is not None:
                         raise result.error
 
-    def _begin_run(self) -> None:
-        if self._has_run:
+    def _begin_run(self, rows: Iterable[Row | Problem] | None) -> Passage:
+        if self._passage is not None:
             message = "a Job runs once: go on with another, by Job.resume"
             raise ConfigurationError(message)
         check_limits(self._factory, self.plan.concurrency, self.plan.maximum_rps)
-        self._has_run = True
+        return self._begin_passage(rows)
+
+    def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
+        rows = self.plan.rows() if rows is None else rows
+        self._passage = Passage(rows, self._journal, self.tally, self._dead_letters)
+        return self._passage
 
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
@@ -285,9 +289,10 @@ class Job:
         if self._folder is None:
             message = "dead letters need a folder: use Job.begin or Job.resume"
             raise ConfigurationError(message)
-        async for met in self._passage:
+        passage = self._passage or self._begin_passage(None)
+        async for met in passage:
             self._note_failed(met)
-        await self._keep_total()
+        await self._keep_total(passage)
         for met in self._failed_before.values():
             self._note_failed(met)
         self._failed_before.clear()
@@ -298,10 +303,8 @@ class Job:
         write_dead_letters(str(path), self._dead_letters, format=self.plan.file_format)
         return path
 
-    async def _chunks(
-        self, rows: Iterable[Row | Problem] | None, runner: Runner
-    ) -> AsyncIterator[Chunk]:
-        tasks = self._tasks(rows)
+    async def _chunks(self, passage: Passage, runner: Runner) -> AsyncIterator[Chunk]:
+        tasks = self._tasks(passage)
         maximum_rps = self.plan.maximum_rps
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
@@ -320,23 +323,19 @@ class Job:
                 maximum_rps=rate,
             )
 
-    async def _tasks(
-        self, rows: Iterable[Row | Problem] | None
-    ) -> AsyncIterator[_Task]:
-        rows = self.plan.rows() if rows is None else rows
-        self._passage = Passage(rows, self._journal, self.tally, self._dead_letters)
-        async for met in self._passage:
+    async def _tasks(self, passage: Passage) -> AsyncIterator[_Task]:
+        async for met in passage:
             if self._is_stopped:
                 self._note_failed(met)
                 return
             task = await self._judge(met)
             if task is not None:
                 yield task
-        await self._keep_total()
+        await self._keep_total(passage)
 
-    async def _keep_total(self) -> None:
+    async def _keep_total(self, passage: Passage) -> None:
         if self.total is None:
-            await self._journal.set_total(self._passage.position)
+            await self._journal.set_total(passage.position)
 
     async def _judge(self, met: Met) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
@@ -376,8 +375,9 @@ class Job:
             fingerprint=task.fingerprint,
             sent_at=self._runtime.now(),
         )
-        await self._journal.intend(intent)
+        # Before: an intent is written even if the wait for it is cancelled.
         self._failed_before.pop(row.position, None)
+        await self._journal.intend(intent)
         self._under_way[row.position - 1] = task.met
 
     def _write(self, outcome: RowOutcome) -> Awaitable[None]:

@@ -48,6 +48,7 @@ class Passage:
         self._tally = tally
         self._dead_letters = dead_letters
         self._seen = Seen()
+        self._fault: Exception | None = None
         self._batch: list[Row | Problem] = []
         self._known: dict[str, JournalRow] | None = None
 
@@ -65,8 +66,14 @@ class Passage:
             self._known = None
 
     async def _look_up(self) -> None:
-        # A look-up that is cancelled leaves its batch to whoever goes on.
-        self._batch = self._batch or next(self._batches, [])
+        if self._fault is not None:
+            raise self._fault
+        try:
+            # A look-up that is cancelled leaves its batch to whoever goes on.
+            self._batch = self._batch or next(self._batches, [])
+        except Exception as error:
+            self._fault = error  # or the input would seem to end here
+            raise
         if not self._batch:
             raise StopAsyncIteration
         good = [row.row_id for row in self._batch if isinstance(row, Row)]

@@ -5,6 +5,8 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import attrs
@@ -18,7 +20,9 @@ from convergegate_async.bulk import (
     JobPlan,
     JournalError,
     OnUnknown,
+    Problem,
     ResumeRules,
+    Row,
     TableOptions,
     new_header,
     plan_of,
@@ -149,6 +153,50 @@ async def test_a_failed_row_that_is_not_sent_again_stays_a_dead_letter(
     assert written is not None
     lines = csv.DictReader(written.read_text(encoding="utf-8").splitlines())
     assert [row["cg_line"] for row in lines] == ["2", "3", "4"]
+
+
+async def test_a_job_that_was_stopped_first_keeps_its_dead_letters(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A run that took no row looks through the whole input all the same."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=400, times=3))
+    folder = JobFolder("april", tmp_path)
+    plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 3))
+    async with sandbox.factory() as checkout:
+        async with await Job.begin(folder, plan, checkout) as job:
+            await exhaust(job)
+
+        async with await Job.resume(folder, checkout, retries_failed=True) as job:
+            job.stop()
+            await exhaust(job)
+            written = await job.write_dead_letters()
+
+            assert written is not None
+            assert len(written.read_text(encoding="utf-8").splitlines()) == 1 + 3
+            assert job.total == 3
+
+
+async def test_an_input_that_broke_has_no_total(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Where reading failed is not where the input ends."""
+
+    def broken() -> Iterator[Row | Problem]:
+        yield from islice(plan.rows(), 700)
+        message = "the disk is gone"
+        raise OSError(message)
+
+    plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 900))
+    async with sandbox.factory() as checkout:
+        folder = JobFolder("april", tmp_path)
+        async with await Job.begin(folder, plan, checkout) as job:
+            with pytest.raises(OSError, match="gone"):
+                [outcome async for outcome in job.run(broken())]
+
+            with pytest.raises(OSError, match="gone"):
+                await job.write_dead_letters()
+
+            assert job.total is None
 
 
 async def test_a_job_runs_once(sandbox: Sandbox, tmp_path: Path) -> None:
