@@ -184,7 +184,7 @@ async def _fill_the_pool(checkout: CheckoutSessionFactory, healer: Healer) -> No
     got: list[CheckoutSession | BaseException] = []
     for _ in range(2):  # what the fault left in the pool may cost the first try
         healer.together = asyncio.Barrier(2)
-        looks = [checkout.retrieve(SESSION_ID, timeout=2) for _ in range(2)]
+        looks = [checkout.retrieve(SESSION_ID, timeout=30) for _ in range(2)]
         got = await asyncio.gather(*looks, return_exceptions=True)
         if not any(isinstance(one, BaseException) for one in got):
             return
