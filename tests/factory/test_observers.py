@@ -106,10 +106,12 @@ async def test_an_observer_cannot_cancel_a_call(order: CheckoutSessionRequest) -
 
     class Cancelling(Watcher):
         def attempt_ended(self, info: AttemptInfo) -> None:
-            raise asyncio.CancelledError
+            """Fail."""
+            raise asyncio.CancelledError(info)
 
         def call_ended(self, call: CallEnded) -> None:
-            raise asyncio.CancelledError
+            """Fail."""
+            raise asyncio.CancelledError(call)
 
     script = ScriptedTransport(DONE)
     async with scripted_factory(script, observers=[Cancelling()]) as checkout:
