@@ -84,26 +84,42 @@ async def reconcile(
 
     Raises:
         JournalError: The journal belongs to another gateway, key, or mode.
+        ConfigurationError: Sessions do not carry their row's id, and the input lacks
+            unknown rows as they were sent: any session could be theirs.
         CallError: A session cannot be looked at.
     """
     require_same_home(journal.header, factory)
     candidates = await _candidates(journal, factory, session_ids)
-    owners: defaultdict[str, list[str]] = defaultdict(list)
-    found: defaultdict[str, list[CheckoutSession]] = defaultdict(list)
+    seen: set[str] = set()
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    found: defaultdict[str, dict[str, CheckoutSession]] = defaultdict(dict)
     for batch in in_chunks(rows):
         for row in await _in_doubt(journal, batch):
+            seen.add(row.row_id)
             for session in candidates:
                 if _may_own(row, session, row_metadata):
-                    owners[session.id].append(row.row_id)
-                    found[row.row_id].append(session)
+                    owners[session.id].add(row.row_id)
+                    found[row.row_id][session.id] = session
+    hidden = await _count_in_doubt(journal) - len(seen)
+    if hidden and row_metadata is None:
+        message = (
+            f"rows in doubt that the input does not hold as they were sent: {hidden}; "
+            "any session could be theirs, so put them back"
+        )
+        raise ConfigurationError(message)
     reconciled = 0
     for row_id, sessions in found.items():
-        if len(sessions) == 1 and len(owners[sessions[0].id]) == 1:
-            await journal.complete(session_result(row_id, sessions[0]))
+        (session, *others) = sessions.values()
+        if not others and len(owners[session.id]) == 1:
+            await journal.complete(session_result(row_id, session))
             reconciled += 1
+    return reconciled, await _count_in_doubt(journal)
+
+
+async def _count_in_doubt(journal: Journal) -> int:
     counts = await journal.counts()
     # Nobody else works on the job: what was under way is as unknown as the rest.
-    return reconciled, counts[State.UNKNOWN] + counts[State.SENT]
+    return counts[State.UNKNOWN] + counts[State.SENT]
 
 
 async def _candidates(

@@ -5,6 +5,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -555,24 +556,54 @@ async def test_a_wrong_key_leaves_its_rows_pending(
     assert sum(counts.values()) == 0
 
 
+@pytest.mark.parametrize("row_metadata", ["row", None])
 async def test_a_row_that_was_changed_is_given_no_session(
-    sandbox: Sandbox, journal: Journal, tmp_path: Path
+    row_metadata: str | None, sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
     """What the input says now was not sent, whoever's session would fit it."""
     path = tmp_path / "orders.csv"
+    options = TableOptions(row_metadata=row_metadata)
     sandbox.faults.add(Fault(FaultKind.LOST, times=1))
-    await run(sandbox, journal, write_input(path, 1))
+    await run(sandbox, journal, write_input(path, 1), options=options)
     changed = write_input(path, 1, amount="200")
     async with sandbox.factory() as checkout:
-        (row,) = read_table(changed, TableOptions())
+        (row,) = read_table(changed, options)
         assert isinstance(row, Row)
         foreign = await checkout.create(row.request)
 
-        reconciled, left = await reconcile(
-            journal, checkout, read_table(changed, TableOptions()), [foreign.id]
-        )
+        with nullcontext() if row_metadata else pytest.raises(ConfigurationError):
+            await reconcile(
+                journal,
+                checkout,
+                read_table(changed, options),
+                [foreign.id],
+                row_metadata,
+            )
 
-    assert (reconciled, left) == (0, 1)
+    assert (await journal.counts())[State.UNKNOWN] == 1
+
+
+async def test_a_row_that_was_deleted_may_own_any_session(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """Of two like rows one is deleted: the other is not given the only session."""
+    path = tmp_path / "orders.csv"
+    write_input(path, 1)
+    head, line = path.read_text().splitlines()
+    twin = line.replace("order-1", "order-2")
+    path.write_text(f"{head}\n{line}\n{twin}")
+    sandbox.faults.add(Fault(FaultKind.LOST, times=2))
+    await run(sandbox, journal, str(path))
+    session_id = next(iter(sandbox.book.sessions))
+    path.write_text(f"{head}\n{twin}")
+
+    async with sandbox.factory() as checkout:
+        with pytest.raises(ConfigurationError, match="as they were sent: 1"):
+            await reconcile(
+                journal, checkout, read_table(str(path), TableOptions()), [session_id]
+            )
+
+    assert (await journal.counts())[State.UNKNOWN] == 2
 
 
 async def test_reconciling_asks_with_the_job_s_own_key_only(
