@@ -39,11 +39,13 @@ class Marks:
         head: The head of the answer was read.
         body: The body was read.
         unsent: It was cancelled when provably nothing of it had been sent.
+        timed: Somebody asks for the times; otherwise they stay `None`.
     """
 
-    __slots__ = ("body", "entered", "head", "sent", "slot", "unsent")
+    __slots__ = ("body", "entered", "head", "sent", "slot", "timed", "unsent")
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = True) -> None:
+        self.timed = timed
         self.entered: float | None = None
         self.slot: float | None = None
         self.sent: float | None = None
@@ -87,12 +89,12 @@ class _Attempt:
         head: The head of the answer was read.
         queued: It still waits for a place in the pool.
         connection: What it is sent over.
-        marks: Where to note when; `None` if nobody asks.
+        marks: Where to note when.
     """
 
     __slots__ = ("built", "connection", "head", "marked", "marks", "queued")
 
-    def __init__(self, marks: Marks | None) -> None:
+    def __init__(self, marks: Marks) -> None:
         self.marks = marks
         self.built = False
         self.head = False
@@ -138,7 +140,7 @@ class _Request(aiohttp.ClientRequest):
             raise _StrayDataError
         attempt = self._attempt
         attempt.connection = conn.protocol
-        if attempt.marks is not None:
+        if attempt.marks.timed:
             attempt.marks.sent = _now()
         attempt.marked = True
         return await super().send(conn)
@@ -213,8 +215,9 @@ class AiohttpTransport:
         if self._closed or patience <= 0:
             kind = FailureKind.CLOSED if self._closed else FailureKind.TIMEOUT
             return Failure(kind=kind, sent=False)
+        marks = marks or Marks(timed=False)
         attempt = _Attempt(marks)
-        if marks is not None:
+        if marks.timed:
             marks.entered = _now()
         deadline = asyncio.timeout(patience)
         self._deadlines.add(deadline)
@@ -222,7 +225,7 @@ class AiohttpTransport:
             async with deadline, self._slots:
                 attempt.queued = False
                 self._in_flight += 1
-                if marks is not None:
+                if marks.timed:
                     marks.slot = _now()
                 for _ in range(self._pool.limit):
                     with suppress(_StrayDataError):
@@ -233,8 +236,7 @@ class AiohttpTransport:
             # aiohttp's frames hold the key and the body.
             cancelled = error.with_traceback(None)
             cancelled.__context__ = None
-            if marks is not None:
-                marks.unsent = attempt.queued or (attempt.built and not attempt.marked)
+            marks.unsent = attempt.queued or (attempt.built and not attempt.marked)
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             return self._read_failure(error, attempt)
         finally:
@@ -292,12 +294,12 @@ class AiohttpTransport:
                 allow_redirects=False,  # a redirect would take the body elsewhere
             ) as response:
                 attempt.head = True
-                if attempt.marks is not None:
+                if attempt.marks.timed:
                     attempt.marks.head = _now()
                 if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
                     _close_connection(attempt.connection)  # it speaks HTTP no longer
                 body = await _read_body(response)
-                if attempt.marks is not None:
+                if attempt.marks.timed:
                     attempt.marks.body = _now()
                 return HttpResponse(
                     status=response.status,

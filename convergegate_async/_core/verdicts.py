@@ -167,6 +167,16 @@ def judge_failure(failure: Failure) -> Finding:
     )
 
 
+def judge_cancelled(*, unsent: bool) -> Finding:
+    """Return what an attempt that was cancelled proves.
+
+    Args:
+        unsent: Provably nothing of it had been sent.
+    """
+    verdict = Verdict.NOT_SENT if unsent else Verdict.UNKNOWN
+    return Finding(verdict=verdict, ground=Ground.NONE, reason="it was cancelled")
+
+
 # Refused before any work, whoever answers: the method or the protocol is wrong, or a
 # captive portal is in the way. Every other 5xx may come after the work was done.
 _REFUSED_5XX = frozenset({501, 505, 506, 510, 511})

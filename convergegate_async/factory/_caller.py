@@ -37,6 +37,7 @@ from convergegate_async._core.verdicts import (
     Failure,
     Finding,
     Verdict,
+    judge_cancelled,
     judge_failure,
 )
 from convergegate_async._transport import Marks, Transport
@@ -145,8 +146,7 @@ class Caller:
             if isinstance(result, Finding):
                 result = await self._look_after(call, result)
         except asyncio.CancelledError:
-            if call.audience:
-                self._reporter.call_cancelled(call, self.runtime.clock())
+            self._reporter.call_cancelled(call, self.runtime.clock())
             if operation.endpoint.writes and call.is_doubtful:
                 self.lifecycle.note_unknown(operation.idempotency_key)
                 _logger.warning(
@@ -246,12 +246,13 @@ class Caller:
         """Send once, and understand what came back."""
         call.tries += 1
         patience = min(self._timeouts.attempt, call.deadline - self.runtime.clock())
-        marks = Marks() if call.audience else None
+        marks = Marks(timed=bool(call.audience))
         try:
             outcome = await self._transport.send(call.request, patience, marks)
         except asyncio.CancelledError:
-            if marks is not None:
-                self._reporter.attempt_cancelled(call, marks)
+            finding = judge_cancelled(unsent=marks.unsent)
+            call.findings.append(finding)
+            self._reporter.attempt_ended(call, finding, None, marks)
             raise
         result: A | Finding
         if isinstance(outcome, Failure):
@@ -269,10 +270,10 @@ class Caller:
             if result.mistrusted and isinstance(outcome, HttpResponse):
                 everything = result.mistrusted > 1
                 self._transport.distrust(outcome, everything=everything)
-        if marks is not None:
+        if call.audience:
             status = outcome.status if isinstance(outcome, HttpResponse) else None
-            finding = result if isinstance(result, Finding) else None
-            self._reporter.attempt_ended(call, finding, status, marks)
+            failed = result if isinstance(result, Finding) else None
+            self._reporter.attempt_ended(call, failed, status, marks)
         return result
 
     async def _repeat(self, call: Call[A]) -> A | Finding:
@@ -367,11 +368,12 @@ class Caller:
             while call.deadline > self.runtime.clock():
                 waker.clear()
                 looking = self._new_call(call.operation, call.deadline, call.audience)
+                looking.tries = call.tries  # looks are numbered through
                 try:
                     result = await self._send(looking)
                 finally:  # also of a look that was cancelled
                     call.findings += looking.findings
-                    call.tries += looking.tries
+                    call.tries = looking.tries
                 if not isinstance(result, Finding):
                     call.session = result
                     if result.status in FINAL:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from convergegate_async._core.settings import Settings
-from convergegate_async._core.verdicts import Finding, Ground, Verdict
+from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async._transport import Marks
 from convergegate_async.errors import (
     CallError,
@@ -76,6 +76,8 @@ class Reporter:
         marks: Marks,
     ) -> None:
         """Tell of an attempt: what it showed, or that it was done."""
+        if not call.audience:
+            return
         info = AttemptInfo(
             operation=call.operation.endpoint.name,
             path=call.operation.endpoint.path,
@@ -96,12 +98,6 @@ class Reporter:
         for observer in call.audience:
             self._tell(observer, observer.attempt_ended, info)
 
-    def attempt_cancelled(self, call: Call[Answer], marks: Marks) -> None:
-        """Tell of an attempt that was cancelled under way."""
-        verdict = Verdict.NOT_SENT if marks.unsent else Verdict.UNKNOWN
-        finding = Finding(verdict=verdict, ground=Ground.NONE, reason="cancelled")
-        self.attempt_ended(call, finding, None, marks)
-
     def call_cancelled(self, call: Call[Answer], now: float) -> None:
         """Tell of a call that was cancelled: it may have been done, or not."""
         kind = OutcomeUnknownError if call.is_doubtful else NotSentError
@@ -112,6 +108,8 @@ class Reporter:
         self, call: Call[Answer], now: float, error: CallError | None
     ) -> None:
         """Tell of a call: that it was done, or which error speaks for it."""
+        if not call.audience:
+            return
         info = CallEnded(
             operation=call.operation.endpoint.name,
             path=call.operation.endpoint.path,

@@ -18,6 +18,7 @@ from convergegate_async import (
     CheckoutSessionRequest,
     FailureKind,
     Outcome,
+    PoolLimits,
     RetryPolicy,
     Timeouts,
     WaitTimeoutError,
@@ -158,7 +159,7 @@ async def test_a_view_is_neither_opened_nor_closed() -> None:
 
 
 async def test_a_cancelled_call_is_seen_as_well(order: CheckoutSessionRequest) -> None:
-    """What may have been done is unknown, also to those who watch."""
+    """What may have been done is unknown, in the attempt and in the call."""
     watcher, sent = Watcher(), asyncio.Event()
 
     class Held(ScriptedTransport):
@@ -177,7 +178,55 @@ async def test_a_cancelled_call_is_seen_as_well(order: CheckoutSessionRequest) -
             await task
 
     assert [one.outcome for one in watcher.attempts] == [Outcome.UNKNOWN]
-    assert [one.outcome for one in watcher.calls] == [Outcome.UNKNOWN]
+    (ended,) = watcher.calls
+    assert (ended.outcome, ended.unknown_attempts) == (Outcome.UNKNOWN, 1)
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+async def test_a_call_cancelled_before_it_was_sent_is_in_no_doubt(
+    sandbox: Sandbox,
+    order: CheckoutSessionRequest,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    is_watched: bool,
+) -> None:
+    """It waited for a place in the pool; nobody has to watch for that to be known."""
+    sandbox.faults.add(Fault(FaultKind.STALL, times=1))
+    watcher = Watcher()
+    async with sandbox.factory(pool=PoolLimits(limit=1)) as checkout:
+        held = asyncio.create_task(checkout.retrieve("cs_1", timeout=60))
+        while not sandbox.count("retrieve"):  # noqa: ASYNC110 -- the wire has no event
+            await asyncio.sleep(0.005)
+        view = checkout.with_options(observers=[watcher] if is_watched else [])
+        task = asyncio.create_task(view.create(order))
+        while not checkout.stats().waiting:  # noqa: ASYNC110 -- likewise
+            await asyncio.sleep(0.005)
+        task.cancel()
+        held.cancel()
+        await asyncio.gather(task, held, return_exceptions=True)
+
+    assert [record.message for record in caplog.records] == []
+    if is_watched:
+        assert [one.outcome for one in watcher.attempts] == [Outcome.NOT_SENT]
+        (ended,) = watcher.calls
+        assert (ended.outcome, ended.unknown_attempts) == (Outcome.NOT_SENT, 0)
+
+
+async def test_a_wait_cancelled_in_a_look_counts_that_look(sandbox: Sandbox) -> None:
+    """Attempts and call agree, also where a look was cut short."""
+    sandbox.faults.add(Fault(FaultKind.STALL, times=1))
+    watcher = Watcher()
+    async with sandbox.factory(observers=[watcher]) as checkout:
+        task = asyncio.create_task(checkout.wait("cs_1"))
+        while not sandbox.count("retrieve"):  # noqa: ASYNC110 -- the wire has no event
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert [one.outcome for one in watcher.attempts] == [Outcome.UNKNOWN]
+    (ended,) = watcher.calls
+    assert (ended.outcome, ended.attempts) == (Outcome.UNKNOWN, 1)
+    assert ended.unknown_attempts == 1
 
 
 async def test_a_wait_that_runs_out_is_one_call() -> None:
@@ -192,6 +241,7 @@ async def test_a_wait_that_runs_out_is_one_call() -> None:
     (ended,) = watcher.calls
     assert (ended.operation, ended.outcome) == ("wait", Outcome.UNKNOWN)
     assert ended.attempts == len(watcher.attempts) > 1
+    assert [one.attempt for one in watcher.attempts] == [*range(1, ended.attempts + 1)]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
