@@ -144,16 +144,14 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noq
         concurrency=options["concurrency"],
         maximum_rps=options["maximum_rps"],
     )
-    total = None
-    if not options["skip_validation"]:
-        total = _checked(plan)
-        if total is None:
-            if is_piped:
-                Path(plan.source).unlink()
-            raise SystemExit(1)
-    raise SystemExit(
-        _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
-    )
+    try:
+        total = None if options["skip_validation"] else _checked(plan)
+        raise SystemExit(
+            _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
+        )
+    finally:
+        if is_piped and not folder.journal.exists():
+            Path(plan.source).unlink()  # there is no job that could need it
 
 
 @bulk.command()
@@ -301,8 +299,8 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     return columns
 
 
-def _checked(plan: "JobPlan") -> int | None:
-    """Print every problem of the input; return its rows, `None` if there are any."""
+def _checked(plan: "JobPlan") -> int:
+    """Count the rows of the input; if it has problems print them, and leave."""
     from convergegate_async.bulk import check
 
     found = check(plan.rows(), most=MOST_PROBLEMS)
@@ -313,5 +311,5 @@ def _checked(plan: "JobPlan") -> int | None:
     if found.problems:
         wrong = len(found.problems) + found.more
         click.echo(f"Nothing was sent: {wrong:,} problems in {plan.source}.", err=True)
-        return None
+        raise SystemExit(1)
     return found.total

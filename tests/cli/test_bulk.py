@@ -191,6 +191,16 @@ def test_all_bad_rows_are_reported_at_once(bulk: Run, tmp_path: Path) -> None:
     )
 
 
+def test_stdin_of_no_job_is_not_kept(bulk: Run, tmp_path: Path) -> None:
+    """Where no job was begun nothing is left in the way of the next try."""
+    done = bulk(
+        "run", "-", "--job", "piped", stdin=text(20), CONVERGEGATE_API_KEY="no key"
+    )
+
+    assert done.returncode != 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_stdin_can_be_resumed(bulk: Run, tmp_path: Path) -> None:
     """What came from stdin is kept beside the journal, for nobody else to read."""
     done = bulk("run", "-", "--job", "piped", *OPTIONS, stdin=text(20))

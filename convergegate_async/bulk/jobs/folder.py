@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,6 +61,9 @@ class JobFolder:
         except FileExistsError:
             message = f"{path} exists: move it, or choose another name for the job"
             raise ConfigurationError(message) from None
-        with os.fdopen(descriptor, "wb") as file:
-            shutil.copyfileobj(stream, file)
+        with ExitStack() as mess:
+            mess.callback(path.unlink)
+            with os.fdopen(descriptor, "wb") as file:
+                shutil.copyfileobj(stream, file)
+            mess.pop_all()
         return str(path)
