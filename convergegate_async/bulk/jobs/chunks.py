@@ -16,6 +16,9 @@ from convergegate_async.policy import PoolLimits
 
 from .rules import ResumeRules
 
+CHUNK_ROWS = 1_000  # that go to a runner together, at most
+_CHUNK_SECONDS = 5.0
+
 
 @attrs.frozen(kw_only=True)
 class Chunk:
@@ -36,6 +39,13 @@ class ChunkResult:
 
     outcomes: tuple[RowOutcome, ...] = attrs.field(repr=False)
     error: CallError | None = None
+
+
+def chunk_rows(rate: float | None) -> int:
+    """Return how many rows make a chunk: about five seconds' worth, at most 1,000."""
+    if rate is None:
+        return CHUNK_ROWS
+    return max(1, min(CHUNK_ROWS, int(rate * _CHUNK_SECONDS)))
 
 
 def work_on(chunk: Chunk) -> ChunkResult:

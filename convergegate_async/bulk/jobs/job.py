@@ -1,13 +1,8 @@
 """Durable jobs: a row is in the journal before a byte of it is on the wire."""
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Iterable,
-)
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,11 +11,7 @@ import attrs
 
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import (
-    Intent,
-    JournalError,
-    State,
-)
+from convergegate_async.bulk.journal.records import Intent, State
 from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import (
     NotSent,
@@ -35,7 +26,7 @@ from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Runner
 
-from .chunks import Chunk, work_on
+from .chunks import Chunk, chunk_rows, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
 from .header import fingerprint, new_header, require_same_home
@@ -44,9 +35,6 @@ from .plan import JobPlan, plan_of
 from .progress import Tally
 from .row_results import interrupted_result, outcome_result
 from .rules import Decision, OnUnknown
-
-CHUNK_ROWS = 1_000  # that go to a runner together, at most
-_CHUNK_SECONDS = 5.0
 
 
 @attrs.frozen
@@ -128,10 +116,12 @@ class Job:
         folder.require_new()
         plan = plan.kept_in(folder)
         header = new_header(factory, folder.job, plan)
-        journal = Journal.create(folder.journal, header)
-        job = cls(journal, factory, plan, folder)
-        if total is not None:
-            await journal.set_total(total)
+        with ExitStack() as opened:
+            journal = opened.enter_context(Journal.create(folder.journal, header))
+            job = cls(journal, factory, plan, folder)
+            if total is not None:
+                await journal.set_total(total)
+            opened.pop_all()
         return job
 
     @classmethod
@@ -155,13 +145,12 @@ class Job:
             JournalError: There is no such job, its journal is refused, or it belongs
                 to another gateway, key, or mode.
         """
-        journal = Journal.open(folder.journal)
-        try:
+        with ExitStack() as opened:
+            journal = opened.enter_context(Journal.open(folder.journal))
             plan = plan_of(journal.header, on_unknown, retries_failed=retries_failed)
-            return cls(journal, factory, plan, folder)
-        except JournalError:
-            journal.close()
-            raise
+            job = cls(journal, factory, plan, folder)
+            opened.pop_all()
+        return job
 
     async def __aenter__(self) -> Self:
         return self
@@ -309,7 +298,7 @@ class Job:
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
             rate = maximum_rps and maximum_rps / runner.slots
-            batch = [task async for task in _first(tasks, _chunk_rows(rate))]
+            batch = [task async for task in _first(tasks, chunk_rows(rate))]
             if not batch:
                 return
             await asyncio.gather(*[self._intend(task) for task in batch])
@@ -398,13 +387,6 @@ class Job:
     def _numbered(self, row: Row) -> Numbered:
         key = derive_key(self._journal.header.job, row.row_id)
         return Numbered(row.position - 1, row.request, key)
-
-
-def _chunk_rows(rate: float | None) -> int:
-    """Return how many rows make a chunk: about five seconds' worth."""
-    if rate is None:
-        return CHUNK_ROWS
-    return max(1, min(CHUNK_ROWS, int(rate * _CHUNK_SECONDS)))
 
 
 async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task]:

@@ -86,7 +86,9 @@ class Passage:
                 self._tally.invalid += 1
                 self._dead_letters.add_problem(row)
         elif self._seen.before(row.row_id):
-            self._tally.invalid += 1  # of two rows under one id one is sent
+            # Of two rows under one id one is sent. The other is no dead letter: sent by
+            # another job, it would open a second session for the same order.
+            self._tally.invalid += 1
         else:
             return Met(row, (self._known or {}).get(row.row_id))
         return None

@@ -47,7 +47,11 @@ class JobPlan:
 
         Raises:
             SourceError: There is no such format, or the suffix promises none.
+            ConfigurationError: There is neither a file nor a format.
         """
+        if not self.source and self.format is None:
+            message = "the plan has no source: say in which format to write"
+            raise ConfigurationError(message)
         return choose_format(self.source, self.format)
 
     def rows(self) -> Iterator[Row | Problem]:

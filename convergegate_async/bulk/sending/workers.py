@@ -122,10 +122,11 @@ class Workers(Generic[T]):
                 await self._do_one()
         except Exception as error:  # noqa: BLE001 -- raised again where it is awaited
             self._fail(error)
+        if self._running == {worker}:
+            # Still among those that are cancelled if nobody takes this any more.
+            await self._done.put(None)
         if worker is not None:
             self._running.discard(worker)
-        if not self._running:
-            await self._done.put(None)
 
     async def _do_one(self) -> None:
         async with self._taking:

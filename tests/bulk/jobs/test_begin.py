@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from itertools import islice
 from pathlib import Path
 
@@ -233,6 +234,61 @@ async def test_invalid_rows_are_dead_letters_once(
     ]
     assert codes == ["Invalid"] * 3
     assert job.tally.invalid == 3
+
+
+async def test_a_row_under_the_id_of_another_is_no_dead_letter(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Sent by another job, it would open a second session for one order."""
+    folder = JobFolder("april", tmp_path)
+    source = write_orders(tmp_path / "orders.csv", 2, id="order-1")
+    checkout = sandbox.factory()
+    async with (
+        checkout,
+        await Job.begin(folder, JobPlan(source=source), checkout) as job,
+    ):
+        await exhaust(job)
+        written = await job.write_dead_letters()
+
+    assert written is None
+    assert (job.tally.created, job.tally.invalid) == (1, 1)
+
+
+async def test_dead_letters_of_rows_from_elsewhere_need_a_format(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Without a source no suffix tells how to write them."""
+    rows = JobPlan(source=write_orders(tmp_path / "orders.csv", 2)).rows()
+    async with sandbox.factory() as checkout:
+        folder = JobFolder("april", tmp_path)
+        async with await Job.begin(folder, JobPlan(), checkout) as job:
+            assert len([outcome async for outcome in job.run(rows)]) == 2
+            with pytest.raises(ConfigurationError, match="the plan has no source"):
+                await job.write_dead_letters()
+
+
+async def test_a_consumer_that_leaves_ends_all_workers(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Also one that waits to say that all is done."""
+    before = asyncio.all_tasks()
+    source = write_orders(tmp_path / "orders.csv", 2)
+    async with sandbox.factory() as checkout:
+        folder = JobFolder("april", tmp_path)
+        plan = JobPlan(source=source, concurrency=1)
+        async with await Job.begin(folder, plan, checkout) as job:
+            async with aclosing(job.run()) as outcomes:
+                await anext(outcomes)
+                while len(sandbox.book.sessions) < 2:  # noqa: ASYNC110 -- no event
+                    await asyncio.sleep(0.005)
+                await asyncio.sleep(0.1)
+            left = {
+                task
+                for task in asyncio.all_tasks() - before
+                if "_run_worker" in repr(task)
+            }
+
+    assert left == set()
 
 
 async def test_a_run_reads_each_row_once(sandbox: Sandbox, tmp_path: Path) -> None:
