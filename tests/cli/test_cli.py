@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,12 +96,10 @@ def test_help_loads_little(command: tuple[str, ...]) -> None:
 
 
 def test_the_demo_shows_the_promise() -> None:
-    """`demo` walks a whole payment in under fifteen seconds, and moves money once."""
-    started = time.monotonic()
+    """`demo` walks a whole payment, and moves money once."""
     done = run("demo")
 
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 15
     for shown in (
         "2 requests, one key, one session",
         "session.completed, signed and verified, answered 200",

@@ -8,6 +8,7 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matrix import GRACE
 
 from convergegate_async import (
     CallError,
@@ -28,7 +29,6 @@ from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ONCE = RetryPolicy(max_attempts=1)
 QUICK = RetryPolicy(base_delay=0.001)
-GRACE = 0.25  # seconds that a call may outlast its deadline
 
 FAULTS = [kind for kind in FaultKind if not kind.concerns_webhooks]
 BROKEN = [kind for kind in FAULTS if kind not in (FaultKind.STATUS, FaultKind.LATENCY)]

@@ -172,7 +172,7 @@ async def test_cancelling_leaves_nothing_under_way(runner: Runner) -> None:
     begun = asyncio.Event()
 
     async def chunks() -> AsyncIterator[float]:
-        yield 0.3
+        yield 6.0
         begun.set()
 
     async def follow() -> None:
@@ -186,7 +186,7 @@ async def test_cancelling_leaves_nothing_under_way(runner: Runner) -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
 
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 5
     assert not any(
         "bounded_map" in repr(task) or "do()" in repr(task)
         for task in asyncio.all_tasks() - before
