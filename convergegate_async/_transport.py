@@ -1,7 +1,8 @@
 """One attempt on the wire: bytes out, bytes in, or what broke.
 
 The only place that knows aiohttp's client. It decides nothing: it names what happened,
-and whether the request's head had been about to be written when it did.
+and whether the request's head had been about to be written when it did. It is longer
+than most modules, as all that depends on aiohttp's insides is to be found together.
 """
 
 import asyncio
@@ -42,16 +43,13 @@ class Marks:
         timed: Somebody asks for the times; otherwise they stay `None`.
     """
 
-    __slots__ = ("body", "entered", "head", "sent", "slot", "timed", "unsent")
-
-    def __init__(self, *, timed: bool = True) -> None:
-        self.timed = timed
-        self.entered: float | None = None
-        self.slot: float | None = None
-        self.sent: float | None = None
-        self.head: float | None = None
-        self.body: float | None = None
-        self.unsent: bool = False
+    entered: float | None = None
+    slot: float | None = None
+    sent: float | None = None
+    head: float | None = None
+    body: float | None = None
+    unsent: bool = False
+    timed: bool = False
 
 
 class Transport(Protocol):
@@ -215,7 +213,7 @@ class AiohttpTransport:
         if self._closed or patience <= 0:
             kind = FailureKind.CLOSED if self._closed else FailureKind.TIMEOUT
             return Failure(kind=kind, sent=False)
-        marks = marks or Marks(timed=False)
+        marks = marks or Marks()
         attempt = _Attempt(marks)
         if marks.timed:
             marks.entered = _now()

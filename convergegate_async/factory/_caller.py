@@ -246,7 +246,9 @@ class Caller:
         """Send once, and understand what came back."""
         call.tries += 1
         patience = min(self._timeouts.attempt, call.deadline - self.runtime.clock())
-        marks = Marks(timed=bool(call.audience))
+        marks = Marks()
+        if call.audience:
+            marks.timed = True
         try:
             outcome = await self._transport.send(call.request, patience, marks)
         except asyncio.CancelledError:

@@ -5,6 +5,9 @@ statuses and the names of errors: nothing of a customer. A link opens a payment 
 hence mode 0600. While a process works on the job, the newest rows are in the file
 named ``…-wal`` beside it: the two belong together. Keep both on a local disk, as
 network file systems do not lock and sync as SQLite needs it.
+
+It is longer than most modules, as the schema and all that reads or writes it change
+together.
 """
 
 import os
