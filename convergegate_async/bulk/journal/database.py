@@ -79,12 +79,12 @@ SELECT row_id, position, fingerprint, state, attempts, sent_at,
   session_id, url, http_status, code, message
 FROM rows WHERE """
 _BY_ID = _SELECT + "row_id = ?"
-_UNSETTLED = _SELECT + "state = 'sent' ORDER BY position"
-_LISTED = _SELECT + "state IN (?1, ?2, ?3, ?4) AND "
-_BY_POSITION = _LISTED + "position > ?5 ORDER BY position LIMIT ?6"
+_UNDER_WAY = _SELECT + "state = 'sent' ORDER BY position"
+_LISTED = _SELECT + "state IN (?, ?, ?, ?) AND "
+_BY_POSITION = _LISTED + "position > ? ORDER BY position LIMIT ?"
 _BY_COMPLETION = _LISTED + (  # noqa: S608 -- constants
-    "completed > ifnull((SELECT completed FROM rows WHERE position = ?5), 0) "
-    "AND state <> 'sent' ORDER BY completed LIMIT ?6"
+    "completed > ifnull((SELECT completed FROM rows WHERE position = ?), 0) "
+    "AND state <> 'sent' ORDER BY completed LIMIT ?"
 )
 _COUNTS = "SELECT state, count(*) FROM rows GROUP BY state"
 
@@ -274,7 +274,7 @@ class Database:
 
     def under_way(self) -> list[JournalRow]:
         """Return the rows that are `SENT`, by position."""
-        return list(self._select(_UNSETTLED))
+        return list(self._select(_UNDER_WAY))
 
     def counts(self) -> dict[State, int]:
         """Return how many rows are in each state."""
