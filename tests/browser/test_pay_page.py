@@ -22,7 +22,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         None in (CHROMIUM, DRIVER),
         reason="needs Debian's packages chromium and chromium-driver",

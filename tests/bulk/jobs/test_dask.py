@@ -75,7 +75,7 @@ async def kill_one_at_work(cluster: LocalCluster, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     cluster: LocalCluster,
     sandbox: Sandbox,

@@ -8,7 +8,7 @@ from kills import Kill, kill_jobs, plan
 
 from convergegate_async.bulk import State
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 ROWS = 1_000  # of one job
 
