@@ -31,25 +31,48 @@ from convergegate_async.policy import PoolLimits, Timeouts
 
 
 class Marks:
-    """When an attempt came how far, on the event loop's clock; `None` if it did not.
+    """How far an attempt came, and when, on the event loop's clock.
 
     Attributes:
-        entered: It began to wait for a place in the pool.
-        slot: It had one.
-        sent: Its head was about to be written.
-        head: The head of the answer was read.
-        body: The body was read.
-        unsent: It was cancelled when provably nothing of it had been sent.
-        timed: Somebody asks for the times; otherwise they stay `None`.
+        is_timed: Somebody asks for the times; otherwise they stay `None`.
+        is_queued: It waits for a place in the pool.
+        is_built: Our `_Request` was built for it, so that its marker can be believed.
+        is_sent: The marker: its head was about to be written.
+        is_answered: The head of the answer was read.
+        connection: What it is sent over.
+        entered: When it began to wait for a place in the pool.
+        slot: When it had one.
+        sent: When its head was about to be written.
+        head: When the head of the answer was read.
+        body: When the body was read.
     """
 
+    is_timed: bool = False
+    is_queued: bool = False
+    is_built: bool = False
+    is_sent: bool = False
+    is_answered: bool = False
+    connection: object = None
     entered: float | None = None
     slot: float | None = None
     sent: float | None = None
     head: float | None = None
     body: float | None = None
-    unsent: bool = False
-    timed: bool = False
+
+    @property
+    def is_unsent(self) -> bool:
+        """Provably nothing of it was sent."""
+        return self.is_queued or (self.is_built and not self.is_sent)
+
+    def failure(self, kind: FailureKind) -> Failure:
+        """Return what broke, and whether the head had been about to be written."""
+        sent = self.is_sent if self.is_built else None
+        phase = "sent"
+        if kind is FailureKind.HEAD:
+            phase = "head"
+        elif self.is_answered:
+            phase = "body"
+        return Failure(kind=kind, sent=sent, phase=phase)
 
 
 class Transport(Protocol):
@@ -60,7 +83,7 @@ class Transport(Protocol):
         ...
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Make one attempt that ends within *patience* seconds, and fill in *marks*."""
         ...
@@ -78,39 +101,8 @@ class Transport(Protocol):
         ...
 
 
-class _Attempt:
-    """What is known of the attempt that the running task makes.
-
-    Attributes:
-        built: Our `_Request` was built for it, so that its marker can be believed.
-        marked: The request's head was about to be written.
-        head: The head of the answer was read.
-        queued: It still waits for a place in the pool.
-        connection: What it is sent over.
-        marks: Where to note when.
-    """
-
-    __slots__ = ("built", "connection", "head", "marked", "marks", "queued")
-
-    def __init__(self, marks: Marks) -> None:
-        self.marks = marks
-        self.built = False
-        self.head = False
-        self.marked = False
-        self.queued = True
-        self.connection: object = None
-
-    def failure(self, kind: FailureKind) -> Failure:
-        sent = self.marked if self.built else None
-        phase = "sent"
-        if kind is FailureKind.HEAD:
-            phase = "head"
-        elif self.head:
-            phase = "body"
-        return Failure(kind=kind, sent=sent, phase=phase)
-
-
-_attempt: ContextVar[_Attempt] = ContextVar("convergegate_attempt")
+_marks: ContextVar[Marks] = ContextVar("convergegate_marks")
+"""Those of the attempt that the running task makes."""
 
 
 def _now() -> float:
@@ -129,18 +121,18 @@ class _Request(aiohttp.ClientRequest):
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- handed through
         super().__init__(*args, **options)
-        self._attempt = _attempt.get()
-        self._attempt.built = True
+        self._marks = _marks.get()
+        self._marks.is_built = True
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         # An unsolicited answer on an idle connection would be read as ours.
         if conn.protocol is None or conn.protocol.should_close:
             raise _StrayDataError
-        attempt = self._attempt
-        attempt.connection = conn.protocol
-        if attempt.marks.timed:
-            attempt.marks.sent = _now()
-        attempt.marked = True
+        marks = self._marks
+        marks.connection = conn.protocol
+        if marks.is_timed:
+            marks.sent = _now()
+        marks.is_sent = True
         return await super().send(conn)
 
 
@@ -207,38 +199,36 @@ class AiohttpTransport:
         self._generation = self._new_generation()
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Make one attempt that ends within *patience* seconds, and fill in *marks*."""
         if self._closed or patience <= 0:
             kind = FailureKind.CLOSED if self._closed else FailureKind.TIMEOUT
             return Failure(kind=kind, sent=False)
-        marks = marks or Marks()
-        attempt = _Attempt(marks)
-        if marks.timed:
+        marks.is_queued = True
+        if marks.is_timed:
             marks.entered = _now()
         deadline = asyncio.timeout(patience)
         self._deadlines.add(deadline)
         try:
             async with deadline, self._slots:
-                attempt.queued = False
+                marks.is_queued = False
                 self._in_flight += 1
-                if marks.timed:
+                if marks.is_timed:
                     marks.slot = _now()
                 for _ in range(self._pool.limit):
                     with suppress(_StrayDataError):
-                        return await self._exchange(request, attempt)
+                        return await self._exchange(request, marks)
                     # Nothing was sent, and that connection is gone: try the next.
-                return await self._exchange(request, attempt)
+                return await self._exchange(request, marks)
         except asyncio.CancelledError as error:
             # aiohttp's frames hold the key and the body.
             cancelled = error.with_traceback(None)
             cancelled.__context__ = None
-            marks.unsent = attempt.queued or (attempt.built and not attempt.marked)
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
-            return self._read_failure(error, attempt)
+            return self._read_failure(error, marks)
         finally:
-            self._in_flight -= not attempt.queued
+            self._in_flight -= not marks.is_queued
             self._deadlines.discard(deadline)
             if self._closed and not self._deadlines:
                 self._all_cut.set()
@@ -279,10 +269,10 @@ class AiohttpTransport:
             await self._generation.session.close()
         await asyncio.gather(*self._closing)
 
-    async def _exchange(self, request: HttpRequest, attempt: _Attempt) -> HttpResponse:
+    async def _exchange(self, request: HttpRequest, marks: Marks) -> HttpResponse:
         generation = self._current_generation()
         generation.busy += 1
-        token = _attempt.set(attempt)
+        token = _marks.set(marks)
         try:
             async with generation.session.request(
                 request.method,
@@ -291,37 +281,37 @@ class AiohttpTransport:
                 headers=request.headers,
                 allow_redirects=False,  # a redirect would take the body elsewhere
             ) as response:
-                attempt.head = True
-                if attempt.marks.timed:
-                    attempt.marks.head = _now()
+                marks.is_answered = True
+                if marks.is_timed:
+                    marks.head = _now()
                 if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    _close_connection(attempt.connection)  # it speaks HTTP no longer
+                    _close_connection(marks.connection)  # it speaks HTTP no longer
                 body = await _read_body(response)
-                if attempt.marks.timed:
-                    attempt.marks.body = _now()
+                if marks.is_timed:
+                    marks.body = _now()
                 return HttpResponse(
                     status=response.status,
                     headers=_read_headers(response),
                     body=body,
-                    connection=attempt.connection,
+                    connection=marks.connection,
                 )
         finally:
-            _attempt.reset(token)
-            self._connections.add(attempt.connection)
+            _marks.reset(token)
+            self._connections.add(marks.connection)
             if len(self._connections) > 2 * self._pool.limit:
                 self._forget_closed()
             generation.busy -= 1
             if generation is not self._generation:
                 self._close_when_idle(generation)
 
-    def _read_failure(self, error: Exception, attempt: _Attempt) -> Failure:
+    def _read_failure(self, error: Exception, marks: Marks) -> Failure:
         kind = kind_of(error)
         if kind is FailureKind.TIMEOUT and self._closed:
             kind = FailureKind.CLOSED
-        if attempt.queued:
+        if marks.is_queued:
             kind = FailureKind.CLOSED if self._closed else FailureKind.POOL_TIMEOUT
             return Failure(kind=kind, sent=False)
-        return attempt.failure(kind)
+        return marks.failure(kind)
 
     def _current_generation(self) -> _Generation:
         generation = self._generation

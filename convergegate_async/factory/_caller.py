@@ -248,11 +248,11 @@ class Caller:
         patience = min(self._timeouts.attempt, call.deadline - self.runtime.clock())
         marks = Marks()
         if call.audience:
-            marks.timed = True
+            marks.is_timed = True
         try:
             outcome = await self._transport.send(call.request, patience, marks)
         except asyncio.CancelledError:
-            finding = judge_cancelled(unsent=marks.unsent)
+            finding = judge_cancelled(unsent=marks.is_unsent)
             call.findings.append(finding)
             self._reporter.attempt_ended(call, finding, None, marks)
             raise

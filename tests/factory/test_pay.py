@@ -80,7 +80,7 @@ class LastingTransport(ScriptedTransport):
     """Answers the last line of its script for ever."""
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Answer the next line, and keep the last one."""
         line = await super().send(request, patience, marks)

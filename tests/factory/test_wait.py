@@ -61,7 +61,7 @@ class LastingTransport(ScriptedTransport):
     """Answers the last line of its script for ever."""
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Answer the next line, and keep the last one."""
         line = await super().send(request, patience, marks)
@@ -81,7 +81,7 @@ class SlowTransport(LastingTransport):
         self.seconds = seconds
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Answer late, or give up once the patience is at its end."""
         line = await super().send(request, patience, marks)
@@ -96,7 +96,7 @@ class ShownTransport(ScriptedTransport):
     status = "open"
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Answer about the session in the address."""
         self.script.append(shows(self.status, request.url.rpartition("/")[2]))
@@ -112,7 +112,7 @@ class HeldTransport(ScriptedTransport):
         self.go = asyncio.Event()
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Hold the answer back."""
         self.asked.set()

@@ -135,7 +135,7 @@ class Stubborn(ScriptedTransport):
         self.verb = verb
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse:
         """Answer the call itself, or the look."""
         del patience, marks

@@ -52,9 +52,7 @@ class Dealt(ScriptedTransport):
         super().__init__()
         self.deal = deal
 
-    async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
-    ) -> Answer:
+    async def send(self, request: HttpRequest, patience: float, marks: Marks) -> Answer:
         """Answer whatever is dealt."""
         del marks
         self.sent.append(request)

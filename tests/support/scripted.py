@@ -42,7 +42,7 @@ class ScriptedTransport:
         """Do nothing."""
 
     async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
+        self, request: HttpRequest, patience: float, marks: Marks
     ) -> HttpResponse | Failure:
         """Answer the next line of the script."""
         del marks

@@ -25,6 +25,7 @@ from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import (
     KINDS,
     AiohttpTransport,
+    Marks,
     kind_of,
 )
 from convergegate_async.errors import FailureKind
@@ -189,9 +190,9 @@ async def test_what_comes_too_late_is_not_sent(echo: RawServer) -> None:
     transport = AiohttpTransport(timeouts=Timeouts(), pool=PoolLimits())
     await transport.open()
 
-    late = await transport.send(request, 0)
+    late = await transport.send(request, 0, Marks())
     await transport.aclose()
-    closed = await transport.send(request, 1)
+    closed = await transport.send(request, 1, Marks())
 
     assert late == Failure(kind=FailureKind.TIMEOUT, sent=False)
     assert closed == Failure(kind=FailureKind.CLOSED, sent=False)
