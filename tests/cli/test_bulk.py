@@ -7,14 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from programs import PROGRAM, running_sandbox
 
-PROGRAM = (sys.executable, "-m", "convergegate_async")
 OPTIONS = ("--id-column", "order", "--map", "total=amount", "--amount-unit", "major")
 HEADER = (
     "order,total,currency,customer_email,customer_firstname,customer_lastname,"
@@ -44,25 +43,11 @@ def text(rows: int, newline: str = "\n") -> str:
     return newline.join([HEADER, *[line(n) for n in range(1, rows + 1)]]) + newline
 
 
-def start_sandbox(*faults: str) -> "subprocess.Popen[str]":
-    """Start a gateway of one's own."""
-    arguments = [part for fault in faults for part in ("--fault", fault)]
-    return subprocess.Popen(  # noqa: S603 -- our own program
-        [*PROGRAM, "sandbox", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[dict[str, str]]:
     """The environment of a running sandbox."""
-    with start_sandbox() as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(2)]
-        yield dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
-        process.send_signal(signal.SIGINT)
+    with running_sandbox(stderr=subprocess.DEVNULL) as (_, environ):
+        yield environ
 
 
 @pytest.fixture

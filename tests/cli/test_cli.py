@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from programs import PROGRAM, running_sandbox
 
 from convergegate_async import (
     AuthenticationError,
@@ -25,7 +25,6 @@ from convergegate_async import (
 from convergegate_async.cli._program import advice_on, exit_code_of
 from convergegate_async.cli._show import spell_amount
 
-PROGRAM = (sys.executable, "-m", "convergegate_async")
 COMMANDS = (
     *("demo", "create", "get", "pay", "wait", "refund", "sandbox", "webhooks"),
     *("webhooks listen", "webhooks verify", "webhooks send"),
@@ -56,16 +55,8 @@ def run(
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[dict[str, str]]:
     """The environment of a running `convergegate sandbox`."""
-    with subprocess.Popen(  # noqa: S603 -- our own program
-        [*PROGRAM, "sandbox"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        if process.stdout is None:
-            raise AssertionError
-        lines = [process.stdout.readline() for _ in range(2)]
-        yield dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+    with running_sandbox() as (process, environ):
+        yield environ
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=10)
     assert process.returncode == 0
@@ -204,16 +195,7 @@ def test_an_unreadable_key_file_is_reported(tmp_path: Path) -> None:
 
 def test_a_lost_answer_is_noted() -> None:
     """A repeat after a loss is noted on stderr, with its key."""
-    with subprocess.Popen(  # noqa: S603 -- our own program
-        [*PROGRAM, "sandbox", "--fault", "lost:times=1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        if process.stdout is None:
-            raise AssertionError
-        lines = [process.stdout.readline() for _ in range(2)]
-        environ = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+    with running_sandbox("--fault", "lost:times=1") as (process, environ):
         done = run("create", *ORDER, "--idempotency-key", "order-17", **environ)
         process.terminate()
         _, stderr = process.communicate(timeout=10)

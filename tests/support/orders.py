@@ -14,6 +14,9 @@ ORDER_FIELDS: dict[str, Any] = {
     "success_url": "https://shop.example/thanks",
 }
 
+ORDER_ROW: dict[str, object] = {"id": "A-1", **ORDER_FIELDS, "amount": "4999"}
+"""The same as a row of a table, in which all is text."""
+
 
 def an_order(**changes: Any) -> CheckoutSessionRequest:  # noqa: ANN401 -- handed through
     """Build the order, with other or further fields."""

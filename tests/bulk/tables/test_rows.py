@@ -15,8 +15,8 @@ import pytest
 from canaries import PERSONAL
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import ORDER_ROW, an_order
 
-from convergegate_async import CheckoutSessionRequest
 from convergegate_async._core.money import exponent_of, spell_major
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
 from convergegate_async.bulk.tables.formats import (
@@ -29,22 +29,9 @@ from convergegate_async.bulk.tables.rows import Problem, Row, TableOptions, read
 from convergegate_async.bulk.tables.validation import check
 from convergegate_async.errors import InvalidFieldError
 
-GOOD: dict[str, object] = {
-    "id": "A-1",
-    "amount": "4999",
-    "currency": "pln",
-    "customer_email": "john@example.com",
-    "customer_firstname": "John",
-    "customer_lastname": "Doe",
-    "customer_phone": "+48123456789",
-    "success_url": "https://shop.example/thanks",
-}
-HEADER = ",".join(GOOD)
-LINE = ",".join(map(str, GOOD.values()))
-ORDER = CheckoutSessionRequest(
-    **{name: value for name, value in GOOD.items() if name not in {"id", "amount"}},  # type: ignore[arg-type]  # they are texts
-    amount=4999,
-)
+HEADER = ",".join(ORDER_ROW)
+LINE = ",".join(map(str, ORDER_ROW.values()))
+ORDER = an_order()
 PLAIN = TableOptions()
 
 
@@ -127,7 +114,7 @@ class TestProperties:
     @given(st.lists(TEXTS, min_size=1, max_size=5))
     def test_every_text_survives_a_cell(self, inbox: Inbox, texts: list[str]) -> None:
         """Commas, quotes and line ends within quotes belong to the cell."""
-        rows = [GOOD | {"note": escape_cell(text)} for text in texts]
+        rows = [ORDER_ROW | {"note": escape_cell(text)} for text in texts]
 
         found = inbox.csv(*rows, options=TableOptions(columns={"note": ""}))
 
@@ -177,7 +164,9 @@ class TestCsv:
         """The row has its place, its id, its request, and itself as read."""
         row = only_row(inbox.read(f"{HEADER}\n{LINE}\n"))
 
-        assert row == Row(position=1, line=2, row_id="A-1", request=ORDER, raw=GOOD)
+        assert row == Row(
+            position=1, line=2, row_id="A-1", request=ORDER, raw=ORDER_ROW
+        )
 
     @pytest.mark.parametrize(
         "content",
@@ -212,7 +201,7 @@ class TestCsv:
     def test_every_problem_of_a_row_is_reported(self, inbox: Inbox) -> None:
         """A row is corrected once, and not once for each problem."""
         bad = {
-            **GOOD,
+            **ORDER_ROW,
             "id": " A-1",
             "amount": "49.99",
             "currency": "",
@@ -304,14 +293,14 @@ class TestCsv:
 
     def test_formulas_are_text(self, inbox: Inbox) -> None:
         """A formula in the input is a text like any other."""
-        row = only_row(inbox.csv(GOOD | {"customer_lastname": "=HYPERLINK(1)"}))
+        row = only_row(inbox.csv(ORDER_ROW | {"customer_lastname": "=HYPERLINK(1)"}))
 
         assert row.request.customer_lastname == "=HYPERLINK(1)"
 
     @pytest.mark.parametrize("cell", ["[1]", "{", '{"a": 1, "a": 2}', "order=1"])
     def test_metadata_in_one_cell_is_an_object(self, inbox: Inbox, cell: str) -> None:
         """A cell for all metadata holds a JSON object, and nothing like it."""
-        found = inbox.csv(GOOD | {"metadata": cell})
+        found = inbox.csv(ORDER_ROW | {"metadata": cell})
 
         assert summary(found) == [
             "line 2, column metadata: must be a JSON object whose values are text"
@@ -325,7 +314,7 @@ class TestCsv:
             amount_unit="major",
             row_metadata="order",
         )
-        cells = {k: v for k, v in GOOD.items() if k not in {"id", "amount"}}
+        cells = {k: v for k, v in ORDER_ROW.items() if k not in {"id", "amount"}}
         extra = {"Order": "A-1", "Total": "49.99", "Note": "thanks", "Colour": "red"}
 
         row = only_row(inbox.csv({**cells, **extra}, options=options))
@@ -335,7 +324,9 @@ class TestCsv:
 
     def test_problems_name_the_users_columns(self, inbox: Inbox) -> None:
         """A problem is in the column that the user sees."""
-        cells = {k: v for k, v in GOOD.items() if k != "amount"} | {"Total": "4 999"}
+        cells = {k: v for k, v in ORDER_ROW.items() if k != "amount"} | {
+            "Total": "4 999"
+        }
 
         found = inbox.csv(cells, options=TableOptions(columns={"Total": "amount"}))
 
@@ -419,7 +410,7 @@ class TestJsonl:
             "metadata[order]": "A",
         }
 
-        row = only_row(inbox.jsonl(GOOD | extra))
+        row = only_row(inbox.jsonl(ORDER_ROW | extra))
 
         assert row.row_id == "7"
         assert row.request == attrs.evolve(
@@ -431,7 +422,9 @@ class TestJsonl:
 
     def test_a_fraction_is_read_as_it_is_spelled(self, inbox: Inbox) -> None:
         """No float comes near money."""
-        line = json.dumps(GOOD | {"amount": "@"}).replace('"@"', "90071992547409.91")
+        line = json.dumps(ORDER_ROW | {"amount": "@"}).replace(
+            '"@"', "90071992547409.91"
+        )
 
         found = inbox.read(line, TableOptions(amount_unit="major"), "a.jsonl")
 
@@ -465,7 +458,7 @@ class TestJsonl:
     ) -> None:
         """One broken line is one problem, and blank lines are none."""
         line = line if isinstance(line, bytes) else line.encode()
-        good = json.dumps(GOOD | {"amount": 4999}).encode()
+        good = json.dumps(ORDER_ROW | {"amount": 4999}).encode()
         found = inbox.read(b"\xef\xbb\xbf\n" + line + b"\n \r\n" + good, name="a.jsonl")
 
         assert summary(found) == [f"line 2: {reason}", "A-1"]
@@ -533,7 +526,7 @@ class TestJsonl:
         self, inbox: Inbox, changes: dict[str, object], column: str, reason: str
     ) -> None:
         """Kinds of values are not guessed."""
-        found = inbox.jsonl(GOOD | {"amount": 4999} | changes)
+        found = inbox.jsonl(ORDER_ROW | {"amount": 4999} | changes)
 
         assert summary(found) == [f"line 1, column {column}: {reason}"]
 
@@ -545,7 +538,7 @@ class TestParquet:
         arrow = pytest.importorskip("pyarrow")
         parquet = pytest.importorskip("pyarrow.parquet")
         expires = datetime.fromtimestamp(2_000_000_000, UTC)
-        good = GOOD | {"amount": Decimal("49.99"), "expires_at": expires}
+        good = ORDER_ROW | {"amount": Decimal("49.99"), "expires_at": expires}
         bad = good | {"id": "A-2", "currency": "zł"}
         path = tmp_path / "orders.parquet"
         parquet.write_table(arrow.Table.from_pylist([good, bad]), path)
@@ -610,19 +603,19 @@ class TestIds:
         self, inbox: Inbox, row_id: object
     ) -> None:
         """An id is what people can read, type and tell apart."""
-        (problem,) = inbox.jsonl(GOOD | {"amount": 4999, "id": row_id})
+        (problem,) = inbox.jsonl(ORDER_ROW | {"amount": 4999, "id": row_id})
 
         assert isinstance(problem, Problem)
         assert (problem.column, problem.row_id) == ("id", None)
 
     def test_an_id_has_one_spelling(self, inbox: Inbox) -> None:
         """An id that another system decomposed derives the same key."""
-        assert only_row(inbox.csv(GOOD | {"id": "e\u0301"})).row_id == "\u00e9"
+        assert only_row(inbox.csv(ORDER_ROW | {"id": "e\u0301"})).row_id == "\u00e9"
 
     def test_ids_given_twice_are_found(self, inbox: Inbox) -> None:
         """Look-alikes are one id, also where a row has other problems."""
         ids = ["e\u0301", "A", "\u00e9", "A"]
-        rows = [GOOD | {"id": row_id} for row_id in ids]
+        rows = [ORDER_ROW | {"id": row_id} for row_id in ids]
         rows[1] = rows[1] | {"amount": "", "currency": ""}
 
         validation = check(iter(inbox.csv(*rows)))
@@ -642,7 +635,7 @@ class TestValidation:
         self, inbox: Inbox, ids: list[str], most: int
     ) -> None:
         """Kept and counted problems are all problems, and the first are kept."""
-        rows = [GOOD | {"id": row_id} for row_id in ids] or [GOOD]
+        rows = [ORDER_ROW | {"id": row_id} for row_id in ids] or [ORDER_ROW]
         found = inbox.csv(*rows)
 
         whole = check(iter(found))
@@ -817,7 +810,7 @@ def test_other_times_are_refused(cell: object) -> None:
 def test_nothing_tells_personal_data(inbox: Inbox) -> None:
     """Rows and problems say where the data is, and not what it is."""
     email, first, last, phone, note = PERSONAL
-    cells = GOOD | {
+    cells = ORDER_ROW | {
         "customer_email": email,
         "customer_firstname": first,
         "customer_lastname": last,

@@ -15,6 +15,7 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import ORDER_ROW
 
 from convergegate_async import ConfigurationError
 from convergegate_async.bulk.tables.rows import Row, TableOptions, read_table
@@ -24,16 +25,6 @@ from convergegate_async.bulk.tables.writers import (
     write_results,
 )
 
-GOOD: dict[str, object] = {
-    "id": "A-1",
-    "amount": "4999",
-    "currency": "pln",
-    "customer_email": "john@example.com",
-    "customer_firstname": "John",
-    "customer_lastname": "Doe",
-    "customer_phone": "+48123456789",
-    "success_url": "https://shop.example/thanks",
-}
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NAMES = st.sampled_from(["note", "=note", "'@note", "two words", "ą,"])
 FORMATS = ["csv", "jsonl", "parquet"]
@@ -81,7 +72,7 @@ class TestDeadLetters:
         self, path: str, texts: list[tuple[str, str]]
     ) -> None:
         """In CSV every text comes back as it was, formulas included."""
-        rows = [GOOD | {"customer_lastname": a, "colour": b} for a, b in texts]
+        rows = [ORDER_ROW | {"customer_lastname": a, "colour": b} for a, b in texts]
 
         write_dead_letters(path, letters(*rows), format="csv")
 
@@ -92,7 +83,7 @@ class TestDeadLetters:
     @given(TEXTS)
     def test_a_second_death_changes_nothing(self, path: str, text: str) -> None:
         """A dead letter may be one again, however often."""
-        (letter,) = letters(GOOD | {"colour": text})
+        (letter,) = letters(ORDER_ROW | {"colour": text})
         write_dead_letters(path, [letter], format="csv")
         first = Path(path).read_bytes()
 
@@ -103,7 +94,7 @@ class TestDeadLetters:
 
     def test_it_is_input_in_every_format(self, path: str, kind: str) -> None:
         """The request of a dead letter is that of its row."""
-        row = GOOD | {"metadata[note]": "=1"}
+        row = ORDER_ROW | {"metadata[note]": "=1"}
         if kind != "csv":
             row |= {"amount": 4999}
 
@@ -117,22 +108,22 @@ class TestDeadLetters:
 
     def test_it_tells_line_code_and_message(self, path: str) -> None:
         """What went wrong stands behind the columns of the row."""
-        write_dead_letters(path, letters(GOOD), format="csv")
+        write_dead_letters(path, letters(ORDER_ROW), format="csv")
 
         header, line = csv.reader(io.StringIO(Path(path).read_text()))
-        assert header == [*GOOD, "cg_line", "cg_code", "cg_message"]
+        assert header == [*ORDER_ROW, "cg_line", "cg_code", "cg_message"]
         assert line[-3:] == ["2", "DeclinedError", "not today"]
 
     def test_values_of_json_fit_into_cells(self, path: str) -> None:
         """Lists, objects and numbers of JSONL are read from CSV as what they were."""
-        row = GOOD | {
+        row = ORDER_ROW | {
             "amount": 4999,
             "payment_method": ["blik", "card"],
             "metadata": {"a": "=1", "b": "ą"},
             "locale": None,
         }
 
-        write_dead_letters(path, letters(GOOD, row), format="csv")
+        write_dead_letters(path, letters(ORDER_ROW, row), format="csv")
 
         first, second = read_back(path, "csv")
         assert first.request.metadata is None
@@ -142,7 +133,9 @@ class TestDeadLetters:
     def test_a_fraction_stays_exact(self, path: str) -> None:
         """A decimal of JSONL does not pass through a float."""
         amount = Decimal("90071992547409.91")
-        write_dead_letters(path, letters(GOOD | {"amount": amount}), format="jsonl")
+        write_dead_letters(
+            path, letters(ORDER_ROW | {"amount": amount}), format="jsonl"
+        )
 
         (row,) = read_table(path, TableOptions(amount_unit="major"), format="jsonl")
 
@@ -156,8 +149,8 @@ class TestDeadLetters:
     ) -> None:
         """A broken row keeps its text, and is not taken for a whole one."""
         good = {
-            "csv": f"{','.join(GOOD)}\n{','.join(map(str, GOOD.values()))}\n",
-            "jsonl": json.dumps(GOOD | {"amount": 4999}) + "\n",
+            "csv": f"{','.join(ORDER_ROW)}\n{','.join(map(str, ORDER_ROW.values()))}\n",
+            "jsonl": json.dumps(ORDER_ROW | {"amount": 4999}) + "\n",
         }
         Path(path).write_bytes(good[kind].encode() + line)
         raws = [dict(found.raw) for found in read_table(path, OPTIONS, format=kind)]
@@ -308,6 +301,6 @@ class TestWholeOrNotAtAll:
 
 def test_a_letter_shows_no_row() -> None:
     """What a letter prints has nothing of its row."""
-    (letter,) = letters(GOOD)
+    (letter,) = letters(ORDER_ROW)
 
     assert "john@example.com" not in repr(letter)
