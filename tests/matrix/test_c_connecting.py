@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import aiohttp
@@ -25,7 +25,7 @@ from matrix import (
     gateway,
     observe,
 )
-from raw import Exchange, Handler, RawServer, http, relay, resets, says
+from raw import Exchange, Handler, RawServer, http, resets, says
 
 from convergegate_async import (
     CheckoutSession,
@@ -554,41 +554,41 @@ async def test_a_server_that_hangs_up_after_every_answer(
 
 # -- the race of a request with the end of its connection -----------------------------
 
-ONE_WAY = 0.02  # seconds
-IDLE_LIMIT = 0.5  # of the server
-KEEPALIVE = 0.25  # well below what the round trips leave of it
+KEEPALIVE = 0.25  # seconds
+PAUSES = (0, 0.1, 0.2, 0.24, 0.26, 0.3, 0.5)
 
 
-async def is_impatient(exchange: Exchange) -> None:
-    """Be a gateway that hangs up on whoever is idle for too long."""
-    with suppress(TimeoutError):
-        while True:
-            async with asyncio.timeout(IDLE_LIMIT):
-                await exchange.read_request()
-            await exchange.write(SESSION_ANSWER)
-
-
-def far_away(server: RawServer) -> RawServer:
-    """Return one at whose address *server* is `ONE_WAY` seconds away."""
-    return RawServer(lambda exchange: relay(exchange, port_of(server), ONE_WAY))
+async def is_patient(exchange: Exchange) -> None:
+    """Be a gateway that never hangs up."""
+    while True:
+        await exchange.read_request()
+        await exchange.write(SESSION_ANSWER)
 
 
 @pytest.mark.parametrize("fault", ["C10-late-requests"])
-async def test_requests_around_the_server_s_idle_limit(fault: str) -> None:
-    """Finding 9: below the limit less two round trips, no request meets a closing."""
+async def test_no_request_takes_a_connection_past_its_keep_alive(fault: str) -> None:
+    """Finding 9: what is kept for less than a server's idle limit meets no closing.
+
+    Held to the pause that was measured: a busy machine makes one longer than asked.
+    """
     del fault
     pool = PoolLimits(keepalive=KEEPALIVE)
+    time = asyncio.get_running_loop().time
 
-    async def shop(pause: float) -> list[int]:
-        async with CheckoutSessionFactory(KEY, there.base_url, pool=pool) as checkout:
-            first = await call(checkout, "create", 5)
+    async def shop(pause: float) -> tuple[float, int]:
+        async with (
+            RawServer(is_patient) as server,
+            CheckoutSessionFactory(KEY, server.base_url, pool=pool) as checkout,
+        ):
+            await call(checkout, "create", 5)
+            answered = time()
             await asyncio.sleep(pause)
-            second = await call(checkout, "create", 5)
-        return [first.call.attempts, second.call.attempts]
+            idle = time() - answered
+            await call(checkout, "create", 5)
+        return idle, server.connections
 
-    async with RawServer(is_impatient) as server, far_away(server) as there:
-        made = await asyncio.gather(*(shop(number / 100) for number in range(60)))
+    made = await asyncio.gather(*map(shop, PAUSES))
 
-    assert made == [[1, 1]] * 60
-    assert len(server.requests) == 120
-    assert 60 < server.connections < 120  # some waited too long, and some did not
+    late = [connections for idle, connections in made if idle > KEEPALIVE]
+    assert late == [2] * len(late)
+    assert len(late) >= 2  # no pause is shorter than asked

@@ -144,20 +144,14 @@ async def resets(exchange: Exchange) -> None:
     exchange.reset()
 
 
-async def relay(exchange: Exchange, port: int, delay: float = 0) -> None:
-    """Carry all between *exchange* and a local *port*, *delay* seconds late."""
+async def relay(exchange: Exchange, port: int) -> None:
+    """Carry all between *exchange* and a local *port*."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await asyncio.gather(
-        _pump(exchange.reader, writer, delay), _pump(reader, exchange.writer, delay)
-    )
+    await asyncio.gather(_pump(exchange.reader, writer), _pump(reader, exchange.writer))
 
 
-async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float
-) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError), closing(writer):
         while data := await reader.read(65_536):
-            await asyncio.sleep(delay)
             writer.write(data)
             await writer.drain()
-        await asyncio.sleep(delay)
