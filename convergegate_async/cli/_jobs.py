@@ -26,6 +26,7 @@ from convergegate_async.bulk import (
     reconcile,
     result_of,
     session_ids_in,
+    write_off,
     write_results,
 )
 from convergegate_async.errors import ConfigurationError
@@ -95,6 +96,19 @@ def go_on(
                 return await _run(folder, job, runner)
 
     return asyncio.run(run())
+
+
+def write_off_rows(folder: JobFolder) -> RunExitCode:
+    """Make a damaged journal sound, without sending; return what is left to do."""
+    counts = write_off(folder)
+    unknown = counts[State.UNKNOWN]
+    click.echo(
+        f"{folder.job}: {counts[State.DONE]:,} rows are done. {unknown:,} may have a "
+        "session, and none of them will be sent again: "
+        f"`convergegate bulk reconcile {folder.job} --events FILE` may find it.",
+        err=True,
+    )
+    return RunExitCode.UNKNOWN if unknown else RunExitCode.DONE
 
 
 async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
@@ -172,7 +186,7 @@ def status(folder: JobFolder) -> dict[str, Any]:
             "pending": None if total is None else total - recorded,
         }
 
-    with Journal.open(folder.journal) as journal:
+    with Journal.read(folder.journal) as journal:
         return asyncio.run(look(journal))
 
 
@@ -186,13 +200,13 @@ def verify(folder: JobFolder) -> list[str]:
             problems.append("the journal holds more rows than the input had")
         return problems
 
-    with Journal.open(folder.journal) as journal:
+    with Journal.read(folder.journal) as journal:
         return asyncio.run(look(journal))
 
 
 def export(folder: JobFolder, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name
     """Write what became of each row; return how many were written."""
-    with Journal.open(folder.journal) as journal, asyncio.Runner() as loop:
+    with Journal.read(folder.journal) as journal, asyncio.Runner() as loop:
         rows = every_row(journal, by_completion=order == "completion")
         job = journal.header.job
         results = (result_of(row, job) for row in _drawn(loop, rows))

@@ -31,6 +31,7 @@ def new_header(
         sdk_version=__version__,
         source=plan.source,
         options=plan.to_json(),
+        begun_at=context.runtime.now(),
     )
 
 

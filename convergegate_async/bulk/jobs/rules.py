@@ -5,7 +5,7 @@ from enum import Enum, StrEnum, auto
 
 import attrs
 
-from convergegate_async.bulk.journal.records import JournalRow, State
+from convergegate_async.bulk.journal.records import DAMAGED, JournalRow, State
 from convergegate_async.policy import RetryPolicy
 
 KEY_WINDOW = 24 * 3600.0
@@ -76,6 +76,7 @@ class ResumeRules:
             return Decision.CHANGED
         in_time = 0 <= now - known.sent_at < KEY_WINDOW
         may_repeat = self.repeats and in_time
+        may_repeat = may_repeat and known.code != DAMAGED
         table: Mapping[State, Decision] = {
             State.DONE: Decision.SKIP,
             State.FAILED: Decision.SEND if self.retries_failed else Decision.SKIP,

@@ -12,9 +12,8 @@ together.
 
 import os
 import sqlite3
-import stat
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,7 +21,11 @@ from typing import Any, Self
 
 import attrs
 
+from .connection import Reader, Writer
+from .faults import faults
+from .files import JournalFiles
 from .records import (
+    DAMAGED,
     Intent,
     JobHeader,
     JournalRow,
@@ -31,52 +34,11 @@ from .records import (
     reason_of,
     refusal,
 )
-
-_APPLICATION = int.from_bytes(b"CGJ1")
-_VERSION = 1
-_PAGE_SIZE = 4096
-_SCHEMA = f"""
-PRAGMA page_size = {_PAGE_SIZE};
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_VERSION};
-CREATE TABLE job (
-  job TEXT NOT NULL,
-  base_url TEXT NOT NULL,
-  live INTEGER NOT NULL,
-  api_key_fingerprint TEXT NOT NULL,
-  keys_honoured INTEGER NOT NULL,
-  salt BLOB NOT NULL,
-  sdk_version TEXT NOT NULL,
-  source TEXT NOT NULL,
-  options TEXT NOT NULL,
-  total INTEGER
-);
-CREATE TABLE rows (
-  position INTEGER PRIMARY KEY,
-  row_id TEXT NOT NULL UNIQUE,
-  fingerprint BLOB NOT NULL,
-  state TEXT NOT NULL,
-  attempts INTEGER NOT NULL,
-  sent_at REAL NOT NULL,
-  before TEXT,         -- the state that a withdrawn intent falls back to, if any
-  completed INTEGER,   -- rising in order of completion
-  session_id TEXT,
-  url,                 -- the link; or the number of its head, if the session id follows
-  http_status INTEGER,
-  code TEXT,
-  message TEXT
-);
-CREATE TABLE heads (
-  number INTEGER PRIMARY KEY,
-  head TEXT NOT NULL UNIQUE
-);
-CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
-CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
-"""
+from .schema import image
 
 _SELECT = """
 SELECT row_id, position, fingerprint, state, attempts, sent_at,
-  session_id, url, http_status, code, message
+  session_id, url, http_status, code, message, sent_until
 FROM rows WHERE """
 _BY_ID = _SELECT + "row_id = ?"
 _UNDER_WAY = _SELECT + "state = 'sent' ORDER BY position"
@@ -106,6 +68,11 @@ UPDATE rows SET state = ?, completed = ?,
   session_id = ?, url = ?, http_status = ?, code = ?, message = ?
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
+_WRITE_OFF = """
+UPDATE rows SET state = 'unknown', completed = ? + position, sent_at = ?,
+  sent_until = ?, http_status = NULL, code = ?, message = ?
+WHERE state <> 'done'
+"""
 _FORGET_NEW = "DELETE FROM rows WHERE row_id = ? AND state = 'sent' AND before IS NULL"
 _FORGET_AGAIN = """
 UPDATE rows SET state = before, attempts = attempts - 1,
@@ -113,37 +80,19 @@ UPDATE rows SET state = before, attempts = attempts - 1,
 WHERE row_id = ? AND state = 'sent'
 """
 
-_FAULTS = {
-    "are in no known state": "state NOT IN ('sent', 'done', 'failed', 'unknown')",
-    "were never attempted": "attempts < 1",
-    "have a broken fingerprint": "length(fingerprint) <> 16",
-    "are done without a session id": "state = 'done' AND session_id IS NULL",
-    "were completed at no time": "state <> 'sent' AND completed IS NULL",
-    "have a link that is lost": (
-        "typeof(url) = 'integer' AND url NOT IN (SELECT number FROM heads)"
-    ),
-    "share their session id": (
-        "session_id IN (SELECT session_id FROM rows GROUP BY 1 HAVING count(*) > 1)"
-    ),
-}
-"""What may be wrong with rows, and how to find them."""
-
-_GRACE = 0.2
-"""Seconds to wait for the lock of a process that is just ending."""
-
 _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""
 
 
 class Database:
-    """The open file of a journal, locked against every other process.
+    """The rows of a journal, by an open connection.
 
     Between two calls of `transaction` nothing is written. Apart from what is said
-    below, every method may raise `sqlite3.Error`.
+    below, every method may raise `sqlite3.Error`, or OSError for the mark.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, connection: Reader) -> None:
+        self.path = connection.files.path
         self._connection = connection
         self._heads: dict[int, str] = dict(connection.execute("SELECT * FROM heads"))
         self._numbers = {head: number for number, head in self._heads.items()}
@@ -163,7 +112,7 @@ class Database:
             # Temporary files are made with O_EXCL and mode 0600, and SQLite gives
             # that mode to the WAL, too. Unlike a renaming, a link replaces no file.
             with NamedTemporaryFile(dir=path.parent, prefix=".journal-") as file:
-                file.write(_image(header))
+                file.write(image(header))
                 file.flush()
                 os.fsync(file.fileno())
                 os.link(file.name, path)
@@ -181,27 +130,38 @@ class Database:
         Raises:
             JournalError: It is refused; see `Journal.open`.
         """
-        _admit_file(path)
+        return cls._over(Writer, path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Open the file, and change nothing.
+
+        Raises:
+            JournalError: It is refused; see `Journal.open`.
+        """
+        return cls._over(Reader, path)
+
+    @classmethod
+    def _over(cls, kind: type[Reader], path: Path) -> Self:
+        files = JournalFiles(path)
+        files.admit()
         try:
-            with ExitStack() as undo:
-                connection = undo.enter_context(closing(_connected(path)))
-                _admit_content(path, connection)
-                database = cls(path, connection)
-                undo.pop_all()
-                return database
-        except (sqlite3.Error, ValueError) as error:
+            return cls(kind.open(files))
+        except (sqlite3.Error, ValueError, OSError) as error:
             raise refusal(path, reason_of(error)) from None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that opened it, and no fork of that."""
+        return self._connection.is_ours
 
     def close(self) -> None:
         """Merge the WAL into the file, and let others have it."""
         self._connection.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Make what is done inside durable when it ends; undo it if it fails."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
+        return self._connection.transaction()
 
     def set_total(self, total: int) -> None:
         """Note how many rows the input has."""
@@ -214,18 +174,16 @@ class Database:
         Raises:
             JournalError: It must not be sent: it is done, or may be and has changed.
         """
-        values = row.row_id, row.position, row.fingerprint, row.sent_at
-        if self._changes(_INTEND_NEW, *values):
-            return
-        known = next(self._select(_BY_ID, row.row_id), None)
-        if known is None:  # its place is taken
-            self._changes(_INTEND_DISPLACED, row.row_id, row.fingerprint, row.sent_at)
+        known = self._known_or_new(row)
+        if known is None:
             return
         before, since = State.UNKNOWN, known.sent_at
         if known.state is State.FAILED:
             before, since = State.FAILED, row.sent_at
         elif known.state is State.DONE:
             raise refusal(self.path, "a row that is done was to be sent again")
+        elif known.code == DAMAGED:
+            raise refusal(self.path, "a row was to be sent that damage left in doubt")
         elif known.fingerprint != row.fingerprint:
             reason = "a row that may be done was to be sent again with another body"
             raise refusal(self.path, reason)
@@ -264,6 +222,14 @@ class Database:
         if not self._changes(_FORGET_AGAIN, self._next(), row_id):
             raise refusal(self.path, "a row was withdrawn that is not under way")
 
+    def write_off(self, rows: Iterable[Intent], now: float) -> None:
+        """Make all *rows* unknown that are not done, and all others of the journal."""
+        for row in rows:
+            self._known_or_new(row)
+        begun_at = self.header.begun_at or 0.0
+        reason = "the journal was damaged: the row may have been sent"
+        self._changes(_WRITE_OFF, self._completed, begun_at, now, DAMAGED, reason)
+
     def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""
         return {
@@ -291,17 +257,17 @@ class Database:
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""
-        query = self._connection.execute
-        findings = [text for (text,) in query("PRAGMA integrity_check")]
-        if findings != ["ok"]:
-            return findings
-        wrong = []
-        for fault, condition in _FAULTS.items():
-            sql = f"SELECT count(*) FROM rows WHERE {condition}"  # noqa: S608 -- our own
-            [(number,)] = query(sql)
-            if number:
-                wrong.append(f"rows that {fault}: {number}")
-        return wrong
+        return faults(self._connection)
+
+    def _known_or_new(self, row: Intent) -> JournalRow | None:
+        """Return what is known of a row; if nothing is, make it `SENT`."""
+        values = row.row_id, row.position, row.fingerprint, row.sent_at
+        if self._changes(_INTEND_NEW, *values):
+            return None
+        known = next(self._select(_BY_ID, row.row_id), None)
+        if known is None:  # its place is taken
+            self._changes(_INTEND_DISPLACED, row.row_id, row.fingerprint, row.sent_at)
+        return known
 
     def _stored_header(self) -> JobHeader:
         [row] = self._connection.execute("SELECT * FROM job")
@@ -342,62 +308,6 @@ class Database:
         self._changes("INSERT INTO heads VALUES (?, ?)", number, head)
         self._heads[number], self._numbers[head] = head, number
         return number
-
-
-def _admit_file(path: Path) -> None:
-    # By name and not by a descriptor: closing one would end the POSIX locks that
-    # another journal of this process has on the same file.
-    try:
-        facts = path.lstat()
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror}); is the job's name right?"
-        raise refusal(path, reason) from None
-    if stat.S_ISLNK(facts.st_mode):
-        raise refusal(path, "is a symbolic link; give the path of the file itself")
-    if not stat.S_ISREG(facts.st_mode):
-        raise refusal(path, "is not a file; give the path of one")
-    # SQLite would read on in zeros. If a WAL is there, it holds what was cut off.
-    if facts.st_size % _PAGE_SIZE and not path.with_name(f"{path.name}-wal").exists():
-        raise refusal(path, "is damaged or not a journal; restore it from a copy")
-    if os.name != "posix":  # no owners and modes
-        return
-    if facts.st_uid != os.geteuid():
-        raise refusal(path, "belongs to another user; work as that user")
-    if facts.st_mode & 0o077:
-        raise refusal(path, "is open to others; chmod it to 0600 if you trust it")
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",  # and never made
-        uri=True,
-        timeout=_GRACE,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def _admit_content(path: Path, connection: sqlite3.Connection) -> None:
-    def ask(pragma: str) -> object:
-        return connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-
-    ask("locking_mode = EXCLUSIVE")
-    if ask("application_id") != _APPLICATION:
-        raise refusal(path, "is not a journal; give the path of one")
-    if ask("user_version") != _VERSION:
-        raise refusal(path, "was made by another version of this package; use that")
-    if ask("journal_mode = WAL") != "wal":
-        raise refusal(path, "cannot be kept on this file system; choose a local disk")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _image(header: JobHeader) -> bytes:
-    values = attrs.astuple(header)
-    marks = ", ".join("?" * len(values))
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(_SCHEMA)
-        connection.execute(f"INSERT INTO job VALUES ({marks})", values)  # noqa: S608 -- question marks
-        return connection.serialize()
 
 
 @cache

@@ -19,6 +19,10 @@ _REASONS = {
 }
 
 
+DAMAGED = "Damaged"
+"""The code of a row of which a damaged journal may have lost what became of it."""
+
+
 class JournalError(ConfigurationError):
     """The journal was refused or is broken; the message says why and what to do."""
 
@@ -48,6 +52,7 @@ class JobHeader:
         source: The path of the input, as it was given.
         options: JSON: how the input is read and the job is run.
         total: How many rows the input has, once that is known.
+        begun_at: When it was begun, in seconds since the epoch.
     """
 
     job: str
@@ -60,6 +65,7 @@ class JobHeader:
     source: str = ""
     options: str = "{}"
     total: int | None = None
+    begun_at: float | None = None
 
 
 @attrs.frozen
@@ -124,6 +130,8 @@ class JournalRow:
         sent_at: Seconds since the epoch: the last intent, or the first of those
             whose outcomes are all unknown. The gateway's memory of the idempotency
             key is as old as that one.
+        sent_until: Seconds since the epoch: the last moment at which it may have been
+            sent, where that is not known better.
     """
 
     row_id: str
@@ -137,6 +145,7 @@ class JournalRow:
     http_status: int | None = None
     code: str | None = None
     message: str | None = None
+    sent_until: float | None = None
 
 
 def refusal(path: Path, reason: str) -> JournalError:
@@ -146,6 +155,8 @@ def refusal(path: Path, reason: str) -> JournalError:
 
 def reason_of(error: Exception) -> str:
     """Return in words why SQLite gave up, and what to do about it."""
+    if isinstance(error, OSError):
+        return f"the disk fails ({error.strerror}); see to it, then resume"
     code = getattr(error, "sqlite_errorcode", 0)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     unknown = f"the file cannot be used ({name}); look at it with `bulk verify`"

@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cost import measure
 
+from convergegate_async.bulk.journal.connection import Writer
 from convergegate_async.bulk.journal.database import Database
+from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import (
     Intent,
@@ -526,10 +528,10 @@ async def test_a_failing_disk_ends_everything(path: Path) -> None:
 async def test_a_full_disk_is_named(path: Path) -> None:
     """SQLite's word for a full disk becomes ours, for all who wait."""
     Journal.create(path, HEADER).close()
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = Writer.open(JournalFiles(path))
     [(pages,)] = connection.execute("PRAGMA page_count")
     connection.execute(f"PRAGMA max_page_count = {pages}").close()
-    with Journal(Database(path, connection)) as journal:
+    with Journal(Database(connection)) as journal:
         errors = await asyncio.gather(
             *[journal.intend(an_intent(n)) for n in range(1, 1_000)],
             return_exceptions=True,
@@ -632,9 +634,9 @@ def test_another_schema_is_refused(path: Path) -> None:
     """A journal of a newer version is not guessed at."""
     made(path, 1)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 99")
 
-    refuse(path, "another version")
+    refuse(path, "newer version")
 
 
 def test_a_journal_without_a_job_is_refused(path: Path) -> None:
@@ -770,16 +772,18 @@ async def test_a_broken_rule_is_reported(path: Path, words: str, sql: str) -> No
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(sql)
 
-    with Journal.open(path) as journal:
+    with Journal.read(path) as journal:
         assert await journal.check() == [f"rows that {words}"]
+    refuse(path, f"rows that {words}")
 
 
 async def test_a_damaged_file_is_reported(path: Path, image: bytes) -> None:
     """What SQLite finds wrong is reported, and the rules are not tried."""
     lay(path, image.replace(b"order-100", b"order-555"))  # in both trees
 
-    with Journal.open(path) as journal:
+    with Journal.read(path) as journal:
         wrong = await journal.check()
+    refuse(path, "is damaged")
 
     assert wrong
     assert not any(line.startswith("rows that") for line in wrong)
@@ -790,8 +794,9 @@ async def test_an_unreadable_page_is_reported(path: Path, image: bytes) -> None:
     page = image.index(b"order-100") // 4096 * 4096
     lay(path, image[:page] + bytes(4096) + image[page + 4096 :])
 
-    with Journal.open(path) as journal, pytest.raises(JournalError, match="damaged"):
+    with Journal.read(path) as journal, pytest.raises(JournalError, match="damaged"):
         await journal.check()
+    refuse(path, "the file is damaged")
 
 
 async def test_only_documented_fields_are_on_the_disk(path: Path) -> None:
@@ -838,7 +843,8 @@ def test_no_one_else_can_read_it(path: Path) -> None:
     finally:
         os.umask(mask)
 
-    assert modes == dict.fromkeys([path.name, f"{path.name}-wal"], 0o100600)
+    names = [path.name, f"{path.name}-wal", f"{path.name}-mark"]
+    assert modes == dict.fromkeys(names, 0o100600)
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -1,0 +1,232 @@
+"""How a journal is read, and how it is written so that a loss shows.
+
+Each commit has a number, which the database holds and the mark repeats. The order of
+the steps is what matters: `inspection` takes what is left at any of them.
+
+- Begin: the mark is made; then the database says that it is in use, in the file itself.
+- Commit: into the WAL, synced; then into the mark; then its rows may be sent.
+- Checkpoint: the WAL into the file, synced; then into the mark, synced.
+- End: a checkpoint; then the database says that it is not in use, in the file itself;
+  the WAL goes, and last the mark.
+"""
+
+import ctypes
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from .faults import faults
+from .files import JournalFiles
+from .inspection import (
+    WAY_OUT,
+    Condition,
+    connect_to_read,
+    damage,
+    inspect,
+    look,
+    reading,
+)
+from .mark import Mark, MarkFile
+from .records import refusal
+from .schema import UPGRADES, VERSION
+
+_GRACE = 0.2
+"""Seconds to wait for the lock of a process that is just ending."""
+
+_CHECKPOINT_AFTER = 1_000
+"""So many changes of rows make a WAL of some MiB."""
+
+
+class Reader:
+    """Reads a journal and changes nothing, not even by being closed."""
+
+    def __init__(self, files: JournalFiles, connection: sqlite3.Connection) -> None:
+        self.files = files
+        self._connection = connection
+        self._process = os.getpid()
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, files: JournalFiles) -> Self:
+        """Open a sound journal.
+
+        Raises:
+            JournalError: It is refused; see `Journal.open`.
+            sqlite3.Error: It cannot be read.
+        """
+        if inspect(files).whole.version != VERSION:
+            reason = "was made by an older version of this package; resume it once"
+            raise refusal(files.path, reason)
+        return cls(files, connect_to_read(files))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that opened it, and no fork of that."""
+        return os.getpid() == self._process
+
+    def execute(self, sql: str, values: "tuple[object, ...]" = ()) -> sqlite3.Cursor:
+        """Run a statement."""
+        return self._connection.execute(sql, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See the same journal from begin to end."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            yield
+
+    def close(self) -> None:
+        """Leave it as it is; in a fork of the process this does nothing."""
+        if self.is_ours and not self._is_closed:
+            self._is_closed = True
+            self._connection.close()
+            self.files.shm.unlink(missing_ok=True)
+
+
+class Writer(Reader):
+    """Keeps all others out of a journal, and numbers its commits."""
+
+    _mark: MarkFile
+    _number: int
+
+    @classmethod
+    def open(cls, files: JournalFiles) -> Self:
+        """Check the whole of a journal, and say in it that it is in use.
+
+        Raises:
+            JournalError: It is refused; see `Journal.open`.
+            sqlite3.Error: It cannot be written.
+            OSError: The mark cannot be written.
+        """
+        inspect(files)
+        with reading(files) as connection:
+            findings = faults(connection)
+        if findings:
+            raise refusal(files.path, f"is damaged: {'; '.join(findings)}; {WAY_OUT}")
+        writer = cls(files, locked(files))
+        found = look(files, writer._connection)
+        reason = damage(found)
+        if reason is not None:
+            raise refusal(files.path, f"is damaged: {reason}; {WAY_OUT}")
+        writer._begin_use(found)
+        return writer
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is done inside durable when it ends; undo it if it fails."""
+        before = self._connection.total_changes
+        number = self._number + 1
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            changes = self._connection.total_changes - before
+            if changes:
+                self.execute("UPDATE usage SET number = ?", (number,))
+        if changes:
+            self._number = number
+            self._mark.note_commit(number)
+            self._changes += changes
+            if self._changes >= _CHECKPOINT_AFTER:
+                self._checkpoint()
+
+    def close(self) -> None:
+        """Bring all into the file, and let others have it.
+
+        Where the disk fails it is left as by a kill, and locked while the process
+        lives. In a fork of the process this does nothing.
+        """
+        if not self.is_ours or self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._checkpoint()
+            self._use(self._number + 1, in_use=False)
+        except (sqlite3.Error, OSError):
+            self._mark.close()
+            return
+        release(self._connection)
+        self.files.shm.unlink(missing_ok=True)
+        self.files.sync_folder()  # or a power cut could bring the WAL back
+        self._mark.remove()
+
+    def _begin_use(self, found: Condition) -> None:
+        number = self._number = found.whole.commit
+        self._changes = 0
+        if found.mark is None:
+            mark = Mark(found.whole.salt, number, number)
+            self._mark = MarkFile.create(self.files, mark)
+        else:
+            self._mark = MarkFile(self.files, found.mark)
+            self._checkpoint()
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for version in range(found.whole.version, VERSION):
+                for statement in UPGRADES[version]:
+                    self._connection.execute(statement)
+        self._use(number + 1, in_use=True)
+        self._number = number + 1
+        self._mark.note_checkpoint(self._number)
+
+    def _use(self, number: int, *, in_use: bool) -> None:
+        """Say in the file itself whether it is in use; the mark is not told."""
+        self.execute("UPDATE usage SET number = ?, in_use = ?", (number, in_use))
+        whole_checkpoint(self._connection, "TRUNCATE")
+
+    def _checkpoint(self) -> None:
+        whole_checkpoint(self._connection, "PASSIVE")
+        self._changes = 0
+        self._mark.note_checkpoint(self._number)
+
+
+def locked(files: JournalFiles) -> sqlite3.Connection:
+    """Open the database to be written, and keep out all others.
+
+    Raises:
+        JournalError: It cannot be kept on this file system.
+        sqlite3.Error: It cannot be written, or another process works on it.
+    """
+    connection = sqlite3.connect(
+        f"{files.path.absolute().as_uri()}?mode=rw",  # and never made
+        uri=True,
+        timeout=_GRACE,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    # SQLite removes a WAL when its connection is closed: by the garbage collector, by
+    # the end of the process, in a fork. Only `release` may do so.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        [(kept,)] = connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError:
+        release(connection)  # another process has the lock, and the WAL
+        raise
+    if kept != "wal":
+        release(connection)
+        reason = "cannot be kept on this file system; choose a local disk"
+        raise refusal(files.path, reason)
+    for setting in ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1"):
+        connection.execute(f"PRAGMA {setting}")
+    connection.execute("BEGIN EXCLUSIVE").execute("COMMIT")
+    return connection
+
+
+def release(connection: sqlite3.Connection) -> None:
+    """Close what `locked` has opened; if it has the lock, SQLite removes the WAL."""
+    connection.close()
+    ctypes.pythonapi.Py_DecRef(ctypes.py_object(connection))
+
+
+def whole_checkpoint(connection: sqlite3.Connection, mode: str) -> None:
+    """Bring all of the WAL into the file, durably.
+
+    Raises:
+        sqlite3.OperationalError: Some of it was left.
+    """
+    [(busy, pages, done)] = connection.execute(f"PRAGMA wal_checkpoint({mode})")
+    if busy or pages != done:
+        message = "the WAL could not be merged"
+        raise sqlite3.OperationalError(message)

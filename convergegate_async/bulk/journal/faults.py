@@ -1,0 +1,41 @@
+"""What may be wrong with the content of a journal, page by page and row by row."""
+
+import sqlite3
+from typing import Protocol
+
+_FAULTS = {
+    "are in no known state": "state NOT IN ('sent', 'done', 'failed', 'unknown')",
+    "were never attempted": "attempts < 1",
+    "have a broken fingerprint": "length(fingerprint) <> 16",
+    "are done without a session id": "state = 'done' AND session_id IS NULL",
+    "were completed at no time": "state <> 'sent' AND completed IS NULL",
+    "have a link that is lost": (
+        "typeof(url) = 'integer' AND url NOT IN (SELECT number FROM heads)"
+    ),
+    "share their session id": (
+        "session_id IN (SELECT session_id FROM rows GROUP BY 1 HAVING count(*) > 1)"
+    ),
+}
+"""What may be wrong with rows, and how to find them."""
+
+
+class _Connection(Protocol):
+    def execute(self, sql: str, /) -> sqlite3.Cursor: ...
+
+
+def faults(connection: _Connection) -> list[str]:
+    """Return what is wrong, in words; the whole file is read, several times.
+
+    Raises:
+        sqlite3.Error: It is so damaged that it cannot be read.
+    """
+    findings = [text for (text,) in connection.execute("PRAGMA integrity_check")]
+    if findings != ["ok"]:
+        return findings
+    wrong = []
+    for fault, condition in _FAULTS.items():
+        sql = f"SELECT count(*) FROM rows WHERE {condition}"  # noqa: S608 -- our own
+        [(number,)] = connection.execute(sql)
+        if number:
+            wrong.append(f"rows that {fault}: {number}")
+    return wrong

@@ -1,0 +1,108 @@
+"""The files of a journal: what they are called, and whether they may be trusted."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+import attrs
+
+from .records import refusal
+from .wal import PAGE_SIZE
+
+_logger = logging.getLogger("convergegate_async")
+
+
+@attrs.frozen
+class JournalFiles:
+    """The database at *path*, and what lies beside it while a process works on it."""
+
+    path: Path
+
+    @property
+    def wal(self) -> Path:
+        """The newest commits, as SQLite keeps them."""
+        return self._beside("-wal")
+
+    @property
+    def shm(self) -> Path:
+        """SQLite's index of the WAL; worth nothing once nobody reads."""
+        return self._beside("-shm")
+
+    @property
+    def mark(self) -> Path:
+        """The number of the last commit; see `Mark`."""
+        return self._beside("-mark")
+
+    def _beside(self, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}{suffix}")
+
+    def admit(self) -> None:
+        """Refuse files that others could have made or changed.
+
+        They are looked at by name and never opened: closing a descriptor would end the
+        POSIX locks that another journal of this process has on the same file.
+
+        Raises:
+            JournalError: With the file, and what to do about it.
+        """
+        _admit_folder(self.path)
+        _admit(self.path)
+        # SQLite would read on in zeros. If a WAL is there, it holds what was cut off.
+        if size_of(self.path) % PAGE_SIZE and not self.wal.exists():
+            reason = "is damaged or not a journal; restore it from a copy"
+            raise refusal(self.path, reason)
+        for path in (self.wal, self.shm, self.mark):
+            if os.path.lexists(path):
+                _admit(path)
+
+    def sync_folder(self) -> None:
+        """Make durable which files there are."""
+        if os.name != "posix":  # folders cannot be opened
+            return
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _admit(path: Path) -> None:
+    try:
+        facts = path.lstat()
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}); is the job's name right?"
+        raise refusal(path, reason) from None
+    if stat.S_ISLNK(facts.st_mode):
+        raise refusal(path, "is a symbolic link; give the path of the file itself")
+    if not stat.S_ISREG(facts.st_mode):
+        raise refusal(path, "is not a file; give the path of one")
+    if os.name != "posix":  # no owners and modes
+        return
+    if facts.st_uid != os.geteuid():
+        raise refusal(path, "belongs to another user; work as that user")
+    if facts.st_mode & 0o077:
+        raise refusal(path, "is open to others; chmod it to 0600 if you trust it")
+
+
+def _admit_folder(path: Path) -> None:
+    """Refuse a folder in which others can swap the files of a journal."""
+    if os.name != "posix" or not path.parent.is_dir():
+        return
+    mode = path.parent.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise refusal(path, "lies in a folder in which anyone may write; chmod that")
+    if mode & stat.S_IWGRP and not mode & stat.S_ISVTX:
+        _logger.warning(
+            "journal %s lies in a folder in which a group may write: "
+            "each of its members can change what was sent",
+            path,
+        )

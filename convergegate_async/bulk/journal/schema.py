@@ -1,0 +1,87 @@
+"""The tables of a journal, and how those of an older version become today's."""
+
+import sqlite3
+from contextlib import closing
+
+import attrs
+
+from .records import JobHeader
+from .wal import PAGE_SIZE
+
+APPLICATION = int.from_bytes(b"CGJ1")
+VERSION = 2
+
+_USAGE = """
+CREATE TABLE usage (
+  salt BLOB NOT NULL,     -- the job's, for a WAL to say whose it is
+  number INTEGER NOT NULL, -- of the last commit
+  in_use INTEGER NOT NULL
+);
+"""
+
+_SCHEMA = f"""
+PRAGMA page_size = {PAGE_SIZE};
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+CREATE TABLE job (
+  job TEXT NOT NULL,
+  base_url TEXT NOT NULL,
+  live INTEGER NOT NULL,
+  api_key_fingerprint TEXT NOT NULL,
+  keys_honoured INTEGER NOT NULL,
+  salt BLOB NOT NULL,
+  sdk_version TEXT NOT NULL,
+  source TEXT NOT NULL,
+  options TEXT NOT NULL,
+  total INTEGER,
+  begun_at REAL
+);
+{_USAGE}
+CREATE TABLE rows (
+  position INTEGER PRIMARY KEY,
+  row_id TEXT NOT NULL UNIQUE,
+  fingerprint BLOB NOT NULL,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  sent_at REAL NOT NULL,
+  before TEXT,         -- the state that a withdrawn intent falls back to, if any
+  completed INTEGER,   -- rising in order of completion
+  session_id TEXT,
+  url,                 -- the link; or the number of its head, if the session id follows
+  http_status INTEGER,
+  code TEXT,
+  message TEXT,
+  sent_until REAL      -- the last moment at which it may have been sent, if not sent_at
+);
+CREATE TABLE heads (
+  number INTEGER PRIMARY KEY,
+  head TEXT NOT NULL UNIQUE
+);
+CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
+CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
+"""
+
+UPGRADES = {
+    1: (
+        "ALTER TABLE job ADD COLUMN begun_at REAL",
+        "UPDATE job SET begun_at = (SELECT min(sent_at) FROM rows)",
+        "ALTER TABLE rows ADD COLUMN sent_until REAL",
+        _USAGE,
+        "INSERT INTO usage SELECT salt, 0, 0 FROM job",
+        "PRAGMA user_version = 2",
+    )
+}
+"""What makes the next version out of each, in the same file."""
+
+
+def image(header: JobHeader) -> bytes:
+    """Return the bytes of a new journal."""
+    values = attrs.astuple(header)
+    marks = ", ".join("?" * len(values))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(_SCHEMA)
+        connection.execute(f"INSERT INTO job VALUES ({marks})", values)  # noqa: S608 -- question marks
+        connection.execute("INSERT INTO usage VALUES (?, 0, 0)", [header.salt])
+        made = bytearray(connection.serialize())
+    made[18:20] = b"\2\2"  # it is written and read by a WAL, from the first commit on
+    return bytes(made)

@@ -1,0 +1,486 @@
+"""What was lost, swapped or changed is refused; what a kill leaves is taken."""
+
+import logging
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import dedent
+
+import attrs
+import pytest
+from harness.recorded_job import header
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journal_damage import judge, leftovers, mutations, recorded
+
+from convergegate_async.bulk.journal.files import JournalFiles
+from convergegate_async.bulk.journal.inspection import Condition, Usage, damage
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.mark import Mark
+from convergegate_async.bulk.journal.records import (
+    Intent,
+    JournalError,
+    RowResult,
+    State,
+)
+from convergegate_async.bulk.journal.wal import holds_commit
+
+SALT = b"salt, 16 bytes !"
+few = settings(max_examples=50, deadline=None)
+numbers = st.integers(0, 2**64 - 1)
+marks = st.builds(Mark, st.binary(min_size=16, max_size=16), numbers, numbers)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where there is no journal yet."""
+    return tmp_path / "april.journal"
+
+
+# -- the mark ------------------------------------------------------------------------
+
+
+@given(mark=marks)
+def test_a_mark_comes_back(mark: Mark) -> None:
+    """What is packed, in 36 bytes, is unpacked again."""
+    assert len(mark.pack()) == 36
+    assert Mark.unpack(mark.pack()) == mark
+
+
+@given(mark=marks, data=st.data())
+def test_a_changed_mark_does_not_check(mark: Mark, data: st.DataObject) -> None:
+    """A mark that was cut, or of which a byte has changed, says nothing."""
+    packed = bytearray(mark.pack())
+    place = data.draw(st.integers(0, len(packed) - 1))
+
+    assert Mark.unpack(bytes(packed[:place])) is None
+
+    packed[place] ^= data.draw(st.integers(1, 255))
+    assert Mark.unpack(bytes(packed)) is None
+
+
+# -- the judgement -------------------------------------------------------------------
+
+
+def usage(commit: int, *, in_use: bool = True, salt: bytes = SALT) -> Usage:
+    """Return what a database says of its use."""
+    return Usage(version=2, job_salt=SALT, salt=salt, commit=commit, in_use=in_use)
+
+
+def condition(
+    alone: int, whole: int, *mark: int, wal: bool | None = None, in_use: bool = True
+) -> Condition:
+    """Return the condition of a journal, by the numbers of its commits.
+
+    Args:
+        alone: Of the file alone.
+        whole: Of the file and its WAL.
+        mark: Those of the mark, if there is one.
+        wal: Whether the WAL holds a commit; if the numbers say so by default.
+        in_use: Whether a process works on it, or has died.
+    """
+    has_wal = whole > alone if wal is None else wal
+    return Condition(
+        whole=usage(whole, in_use=in_use),
+        alone=usage(alone, in_use=in_use),
+        has_wal=has_wal,
+        wal_commits=has_wal,
+        has_mark=bool(mark),
+        mark=Mark(SALT, *mark) if mark else None,
+    )
+
+
+TAKEN = {
+    "closed": condition(7, 7, in_use=False),
+    "mark made, nothing else": condition(7, 7, 7, 7, in_use=False),
+    "in use, nothing sent": condition(7, 8, 7, 7),
+    "in use, in the file itself": condition(8, 8, 8, 8),
+    "killed before the mark was told": condition(8, 10, 9, 8),
+    "killed after": condition(8, 10, 10, 8),
+    "killed in a checkpoint": condition(8, 10, 10, 8, wal=True),
+    "killed after a checkpoint": condition(10, 10, 10, 8, wal=True),
+    "checkpoint and its mark, WAL begun anew": condition(10, 10, 10, 10, wal=False),
+    "said to be closed": condition(10, 11, 10, 10, in_use=False),
+    "closed, with its mark": condition(11, 11, 10, 10, in_use=False),
+    "power cut took what the mark was told": condition(8, 10, 8, 8),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_a_process_leaves_is_taken(name: str) -> None:
+    """Wherever it was killed, or the power was cut."""
+    assert damage(TAKEN[name]) is None
+
+
+REFUSED = {
+    "mark is missing": condition(8, 10, wal=False),
+    "without a mark": condition(8, 10, in_use=False),
+    "knows of commit 10, and its files only of 9": condition(8, 9, 10, 8),
+    "whole only to 8": condition(10, 10, 10, 8, wal=False),
+    "was whole to 8, and the file is at 7": condition(7, 10, 10, 8),
+    "file is at commit 12, and its -wal at 11": condition(12, 11, 10, 8, wal=True),
+    "does not check": attrs.evolve(condition(8, 8, 8, 8), mark=None),
+    "not of one job": attrs.evolve(
+        condition(8, 10, 10, 8), whole=usage(10, salt=b"another 16 bytes")
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_no_process_leaves_is_refused(reason: str) -> None:
+    """With the reason, and the numbers where there are two."""
+    assert reason in str(damage(REFUSED[reason]))
+
+
+@given(
+    alone=st.integers(0, 9),
+    news=st.integers(0, 9),
+    told=st.integers(0, 9),
+    lost=st.integers(1, 9),
+)
+def test_no_commit_is_lost_unseen(alone: int, news: int, told: int, lost: int) -> None:
+    """Whatever was committed: with fewer commits than the mark was told of it shows."""
+    last = alone + min(news, told)
+    left = last - lost
+    if left < 0:
+        return
+
+    assert damage(condition(min(alone, left), left, last, alone)) is not None
+
+
+# -- the WAL -------------------------------------------------------------------------
+
+
+def lay_database(folder: Path, commits: int) -> Path:
+    """Make a database into whose WAL there were so many commits; return its path."""
+    path, copy = folder / "original.db", folder / "some.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").close()
+        connection.execute("CREATE TABLE numbers (number)").close()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        for number in range(commits):
+            connection.execute("INSERT INTO numbers VALUES (?)", [number]).close()
+        # Before it is closed: then there is no WAL any more.
+        for suffix in ("", "-wal"):
+            content = path.with_name(f"{path.name}{suffix}").read_bytes()
+            copy.with_name(f"{copy.name}{suffix}").write_bytes(content)
+    return copy
+
+
+@given(data=st.data())
+@few
+def test_a_commit_is_found_where_sqlite_finds_one(data: st.DataObject) -> None:
+    """Cut or changed anywhere, a WAL holds a commit if SQLite would read one."""
+    with TemporaryDirectory() as home:
+        path = lay_database(Path(home), commits=3)
+        wal = path.with_name(f"{path.name}-wal")
+        content = bytearray(wal.read_bytes())
+        place = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            del content[place:]
+        else:
+            content[place] ^= 1 << data.draw(st.integers(0, 7))
+        wal.write_bytes(content)
+
+        found = holds_commit(wal)
+
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            [(rows,)] = connection.execute("SELECT count(*) FROM numbers")
+        assert found == (rows > 0)
+
+
+def test_a_missing_wal_holds_nothing(path: Path) -> None:
+    """There is no commit where there is no WAL."""
+    assert not holds_commit(path)
+
+
+# -- real files ----------------------------------------------------------------------
+
+KILLED = """
+    import asyncio, os, signal, sys
+    from pathlib import Path
+    from convergegate_async.bulk.journal.journal import *
+
+    async def main():
+        journal = Journal.open(Path(sys.argv[1]))
+        for number in range(1, 141):
+            row_id, session_id = f"order-{number}", f"session-{number}"
+            await journal.intend(Intent(row_id, number, bytes(16), 0.0))
+            await journal.complete(RowResult(row_id, State.DONE, session_id))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(main())
+"""
+
+
+def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run *program* in another process, to its end."""
+    return subprocess.run(  # noqa: S603 -- our own program
+        [sys.executable, "-c", dedent(program), *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def killed(path: Path) -> Path:
+    """A journal whose process was killed when 140 rows were done."""
+    Journal.create(path, header(SALT)).close()
+    assert run(KILLED, path).returncode == -signal.SIGKILL
+    return path
+
+
+def beside(path: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
+    return {file.name: file.read_bytes() for file in path.parent.iterdir()}
+
+
+def flipped(data: bytes) -> bytes:
+    """Return *data* with one bit changed, in the middle."""
+    place = len(data) // 2
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+MUTATIONS: dict[str, Callable[[Path], object]] = {
+    "-wal lost": lambda path: JournalFiles(path).wal.unlink(),
+    "-wal emptied": lambda path: JournalFiles(path).wal.write_bytes(b""),
+    "-wal cut": lambda path: os.truncate(JournalFiles(path).wal, 40_000),
+    "-wal flipped": lambda path: JournalFiles(path).wal.write_bytes(
+        flipped(JournalFiles(path).wal.read_bytes())
+    ),
+    "mark lost": lambda path: JournalFiles(path).mark.unlink(),
+    "mark emptied": lambda path: JournalFiles(path).mark.write_bytes(b""),
+    "mark flipped": lambda path: JournalFiles(path).mark.write_bytes(
+        flipped(JournalFiles(path).mark.read_bytes())
+    ),
+}
+
+
+async def test_what_a_kill_left_is_gone_on_with(killed: Path) -> None:
+    """Nothing is missing, and the end is one file again."""
+    with Journal.open(killed) as journal:
+        assert (await journal.counts())[State.DONE] == 140
+
+    assert list(beside(killed)) == [killed.name]
+    with Journal.open(killed) as journal:
+        assert (await journal.counts())[State.DONE] == 140
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_damaged_leftover_stays_as_it_is(killed: Path, mutation: str) -> None:
+    """Writers and readers are refused, and it is byte for byte the same."""
+    MUTATIONS[mutation](killed)
+    before = beside(killed)
+
+    for opening in (Journal.open, Journal.read):
+        with pytest.raises(JournalError, match="is damaged"):
+            opening(killed)
+
+    assert beside(killed) == before
+
+
+async def test_a_reader_leaves_all_as_it_is(killed: Path) -> None:
+    """To look at what a kill left does not tidy it up, and cannot write to it."""
+    before = beside(killed)
+    with Journal.read(killed) as journal:
+        assert (await journal.counts())[State.DONE] == 140
+        assert await journal.check() == []
+        with pytest.raises(JournalError, match="cannot be written"):
+            await journal.intend(Intent("new", 1_000, bytes(16), 0.0))
+
+    assert beside(killed) == before
+
+
+async def test_a_hard_link_is_not_another_journal(killed: Path) -> None:
+    """Under its other name the file is without its WAL and its mark: refused."""
+    other = killed.with_name("may.journal")
+    os.link(killed, other)
+
+    with pytest.raises(JournalError, match="its mark is missing"):
+        Journal.open(other)
+
+    with Journal.open(killed) as journal:
+        assert (await journal.counts())[State.DONE] == 140
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-mark"])
+def test_all_files_are_admitted_by_the_same_rules(killed: Path, suffix: str) -> None:
+    """One that others could have written is not trusted, whichever it is."""
+    file = killed.with_name(f"{killed.name}{suffix}")
+    file.touch()
+    file.chmod(0o666)
+
+    with pytest.raises(JournalError, match=rf"{suffix}: is open to others"):
+        Journal.open(killed)
+
+
+def test_a_folder_of_everyone_is_refused(path: Path) -> None:
+    """In it anyone could swap the files; with the sticky bit only their owners can."""
+    Journal.create(path, header(SALT)).close()
+    path.parent.chmod(0o777)
+
+    with pytest.raises(JournalError, match="anyone may write"):
+        Journal.open(path)
+
+    path.parent.chmod(0o1777)
+    Journal.open(path).close()
+
+
+def test_a_folder_of_a_group_is_one_warning(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is for the owner to know the group."""
+    Journal.create(path, header(SALT)).close()
+    path.parent.chmod(0o770)
+    with caplog.at_level(logging.WARNING, "convergegate_async"):
+        Journal.open(path).close()
+
+    [record] = caplog.records
+    assert "a group may write" in record.getMessage()
+
+
+# -- forks and ends ------------------------------------------------------------------
+
+FORKS = """
+    import asyncio, gc, os, sys
+    from pathlib import Path
+    from convergegate_async.bulk.journal.journal import *
+
+    def intend(number):
+        async def ordered():  # each time in a loop of its own: a fork shares none
+            await journal.intend(Intent(f"order-{number}", number, bytes(16), 0.0))
+
+        asyncio.run(ordered())
+
+    journal = Journal.open(Path(sys.argv[1]))
+    intend(1)
+    child = os.fork()
+    if not child:
+        match sys.argv[2]:
+            case "closes":
+                journal.close()
+            case "collects":
+                del journal
+                gc.collect()
+            case "orders":
+                try:
+                    intend(3)
+                except JournalError as error:
+                    print(error)
+        sys.exit()
+    os.waitpid(child, 0)
+    intend(2)
+    print(Path(f"{sys.argv[1]}-wal").stat().st_size > 0, flush=True)
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("does", ["ends", "closes", "collects", "orders"])
+async def test_a_fork_touches_nothing(path: Path, does: str) -> None:
+    """Whatever a child does with the journal of its parent, the parent's WAL stays."""
+    Journal.create(path, header(SALT)).close()
+
+    output = run(FORKS, path, does).stdout
+
+    assert output.endswith("True\n")
+    assert ("opened by the parent process" in output) == (does == "orders")
+    with Journal.open(path) as journal:
+        assert (await journal.counts())[State.SENT] == 2
+
+
+ENDS = """
+    import asyncio, sys
+    from pathlib import Path
+    from convergegate_async.bulk.journal.journal import *
+
+    async def intend():
+        await journal.intend(Intent("order-1", 1, bytes(16), 0.0))
+
+    journal = Journal.open(Path(sys.argv[1]))
+    asyncio.run(intend())
+    del journal  # and nobody has closed it
+"""
+
+
+async def test_a_process_that_closes_nothing_loses_nothing(path: Path) -> None:
+    """The collector and the end of a process leave what a kill leaves."""
+    Journal.create(path, header(SALT)).close()
+
+    assert run(ENDS, path).returncode == 0
+
+    with Journal.open(path) as journal:
+        assert (await journal.counts())[State.SENT] == 1
+
+
+# -- an older version ----------------------------------------------------------------
+
+TO_VERSION_1 = """
+    ALTER TABLE job DROP COLUMN begun_at;
+    ALTER TABLE rows DROP COLUMN sent_until;
+    DROP TABLE usage;
+    PRAGMA user_version = 1;
+"""
+
+
+async def make_older(path: Path) -> None:
+    """Make a journal as the first version left it, with one row."""
+    with Journal.create(path, header(SALT)) as journal:
+        await journal.intend(Intent("order-1", 1, bytes(16), 17.0))
+        await journal.complete(RowResult("order-1", State.DONE, "session-1"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(TO_VERSION_1)
+
+
+async def test_an_older_journal_is_upgraded_in_place(path: Path) -> None:
+    """Its rows are there, and its begin is that of its first row."""
+    await make_older(path)
+
+    with Journal.open(path) as journal:
+        [row] = await journal.rows()
+        assert (row.state, row.session_id) == (State.DONE, "session-1")
+        assert journal.header == attrs.evolve(header(SALT), begun_at=17.0)
+
+    with Journal.open(path) as journal:
+        assert (await journal.counts())[State.DONE] == 1
+
+
+async def test_an_older_journal_is_not_upgraded_to_be_read(path: Path) -> None:
+    """Whoever only reads is told what to do, and changes nothing."""
+    await make_older(path)
+    before = beside(path)
+
+    with pytest.raises(JournalError, match="older version"):
+        Journal.read(path)
+
+    assert beside(path) == before
+
+
+# -- recorded processes --------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace records the calls")
+def test_kills_power_cuts_and_damage_of_recorded_processes(tmp_path: Path) -> None:
+    """A short run of the benchmark breaks no promise, with cases of every kind."""
+    homes = [tmp_path / "one", tmp_path / "other"]
+    for home in homes:
+        home.mkdir()
+    calls, others = (recorded(home, rows=45) for home in homes)
+    cases = [
+        *leftovers(calls, every=11, seed=17),
+        *mutations(calls, others, count=40, seed=17),
+    ]
+
+    ends = Counter(judge(case) for case in cases if "all files" not in case.kind)
+
+    assert {end for end in ends if end.isupper()} == set()
+    assert ends["refused"] > 10
+    assert ends["taken, all there"] > 40
