@@ -1,5 +1,6 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
+from .jobs.after_damage import write_off
 from .jobs.folder import JobFolder
 from .jobs.header import new_header
 from .jobs.job import Job
@@ -61,5 +62,6 @@ __all__ = [
     "result_of",
     "session_ids_in",
     "write_dead_letters",
+    "write_off",
     "write_results",
 ]

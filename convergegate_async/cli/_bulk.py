@@ -164,12 +164,19 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noq
     type=click.Choice(["report", "repeat"]),
     help="Replaces the job's own choice for this run.",
 )
+@click.option(
+    "--after-damage",
+    is_flag=True,
+    help="The journal lost something: send nothing, and put every row in doubt that "
+    "is not done.",
+)
 def resume(
     gateway: Gateway,
     job: str,
     directory: Path,
-    dask: str | None,
-    on_unknown: str | None,
+    *,
+    after_damage: bool,
+    **options: Any,  # noqa: ANN401 -- click has read them
 ) -> None:
     """Go on with a job that was interrupted or killed."""
     from convergegate_async.bulk import JobFolder
@@ -177,7 +184,9 @@ def resume(
     from . import _jobs
 
     folder = JobFolder(job, directory)
-    raise SystemExit(_jobs.go_on(folder, gateway, on_unknown=on_unknown, dask=dask))
+    if after_damage:
+        raise SystemExit(_jobs.write_off_rows(folder))
+    raise SystemExit(_jobs.go_on(folder, gateway, **options))
 
 
 @bulk.command("retry-failed")

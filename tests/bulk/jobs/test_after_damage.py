@@ -1,0 +1,126 @@
+"""After damage to a journal no row is sent again, and none is forgotten."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+from orders import ORDER_ROW
+
+from convergegate_async.bulk import (
+    Job,
+    JobFolder,
+    JobPlan,
+    Journal,
+    JournalError,
+    OnUnknown,
+    ResumeRules,
+    SourceError,
+    State,
+    every_row,
+    write_off,
+)
+from convergegate_async.bulk.journal.files import JournalFiles
+from convergegate_async.bulk.journal.records import DAMAGED
+from convergegate_async.sandbox import Sandbox
+
+ROWS = 12
+PLAN = JobPlan(rules=ResumeRules(keys_honoured=True, on_unknown=OnUnknown.REPEAT))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> JobFolder:
+    """Where a job of some rows will be, and its input."""
+    lines = [",".join(ORDER_ROW)]
+    for number in range(ROWS):
+        row = ORDER_ROW | {"id": f"order-{number}"}
+        lines.append(",".join(map(str, row.values())))
+    (tmp_path / "orders.csv").write_text("\n".join(lines))
+    return JobFolder("april", tmp_path)
+
+
+def plan(folder: JobFolder) -> JobPlan:
+    """Return the plan of that job; its rules let everything be repeated."""
+    return attrs.evolve(PLAN, source=str(folder.directory / "orders.csv"))
+
+
+async def damage(folder: JobFolder, sandbox: Sandbox) -> None:
+    """Send five rows, and then lose the mark while the journal is in use."""
+    async with (
+        sandbox.factory() as factory,
+        await Job.begin(folder, plan(folder), factory) as job,
+    ):
+        rows = list(plan(folder).rows())[:5]
+        async for _ in job.run(rows):
+            pass
+        files = JournalFiles(folder.journal)
+        left = {path: path.read_bytes() for path in (files.path, files.wal)}
+    for path, content in left.items():
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+
+
+async def test_no_row_is_sent_again(folder: JobFolder) -> None:
+    """Rows that are not done are in doubt, and stay so whatever rules a run has."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox)
+        sent = len(sandbox.seen)
+        with pytest.raises(JournalError, match="without a mark"):
+            await Job.resume(folder, sandbox.factory())
+
+        counts = write_off(folder)
+
+        async with (
+            sandbox.factory() as factory,
+            await Job.resume(folder, factory, retries_failed=True) as job,
+        ):
+            assert [outcome async for outcome in job.run()] == []
+            assert await job.counts() == counts
+        assert len(sandbox.seen) == sent
+    assert counts == dict.fromkeys(State, 0) | {State.DONE: 5, State.UNKNOWN: ROWS - 5}
+
+
+async def test_a_row_in_doubt_says_why_and_since_when(folder: JobFolder) -> None:
+    """Its window is from the begin of the job to the discovery of the damage."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox)
+    write_off(folder, now=2e9)
+
+    with Journal.read(folder.journal) as journal:
+        begun_at = journal.header.begun_at
+        rows = [row async for row in every_row(journal, by_completion=True)]
+        assert await journal.check() == []
+
+    doubtful = [row for row in rows if row.code == DAMAGED]
+    assert len(rows) == ROWS
+    assert len(doubtful) == ROWS - 5
+    assert {(row.sent_at, row.sent_until) for row in doubtful} == {(begun_at, 2e9)}
+
+
+async def test_a_sound_journal_is_not_written_off(folder: JobFolder) -> None:
+    """Rows that can be known are not put in doubt."""
+    async with (
+        Sandbox() as sandbox,
+        sandbox.factory() as factory,
+        await Job.begin(folder, plan(folder), factory) as job,
+    ):
+        async for _ in job.run():
+            pass
+    before = folder.journal.read_bytes()
+
+    with pytest.raises(JournalError, match="is sound"):
+        write_off(folder)
+
+    assert folder.journal.read_bytes() == before
+
+
+async def test_without_its_input_nothing_is_written(folder: JobFolder) -> None:
+    """What the journal lost cannot be told then: it stays refused."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox)
+        (folder.directory / "orders.csv").rename(folder.directory / "moved.csv")
+
+        with pytest.raises(SourceError):
+            write_off(folder)
+
+        with pytest.raises(JournalError):
+            Journal.read(folder.journal)
