@@ -18,7 +18,7 @@
     │       └── ServerError             5xx: not done, come back later
     └── WebhookError                a delivery that must not be trusted
         ├── BadSignatureError       answer 400
-        ├── StaleWebhookError       validly signed, but old: confirm it by `retrieve`
+        ├── StaleWebhookError       validly signed, but old: confirm its event, if any
         └── BadPayloadError         answer 400, or 413 if too large
 
 An error speaks for the whole call, not for its last attempt. All times are in seconds.
@@ -283,7 +283,8 @@ class StaleWebhookError(WebhookError):
     """Validly signed, but older or newer than the tolerance.
 
     Attributes:
-        event: What was delivered. Do not act on it; confirm it by `retrieve`.
+        event: What was delivered. Do not act on it; confirm it by `retrieve`. `None` if
+            it was signed so long ago that it can only be a replay: answer 400.
     """
 
     def __init__(

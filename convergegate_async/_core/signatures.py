@@ -132,14 +132,24 @@ def read_event(body: bytes) -> WebhookEvent | WebhookError:
 
 
 def check_age(
-    event: WebhookEvent, timestamp: bytes, now: float, tolerance: float | None
+    event: WebhookEvent,
+    timestamp: bytes,
+    now: float,
+    tolerance: float | None,
+    oldest: float,
 ) -> WebhookError | None:
-    """Refuse what was signed longer ago, or further ahead, than *tolerance* seconds."""
-    if tolerance is None:
-        return None
+    """Refuse what was signed longer ago, or further ahead, than *tolerance* seconds.
+
+    The refusal holds the event, unless it is beyond *oldest*: then nothing shall come
+    of it, as whoever has kept a delivery can send it for ever.
+    """
     moment = int(timestamp)
     seconds = moment if len(timestamp) == _SECONDS_DIGITS else moment / 1_000
-    if abs(now - seconds) <= tolerance:
+    distance = abs(now - seconds)
+    if not distance <= oldest:  # nan, too
+        reason = f"the timestamp is more than {oldest:g} seconds from now"
+        return StaleWebhookError(reason)
+    if tolerance is None or distance <= tolerance:
         return None
     stale = attrs.evolve(event, stale=True)
     reason = f"the timestamp is more than {tolerance:g} seconds from now"

@@ -23,6 +23,8 @@ REFUSED, UNANSWERED = 4, 5  # exit codes
 SAMPLE_SESSION_ID = "AW-kLcRRC5P8U68CYe0kVA"  # those of the provider's pages
 SAMPLE_REFUND_ID = "kLcRRC5P8U68CYe0kVA"
 
+ANY_AGE = 1e11  # seconds: further than any timestamp of the gateway can be
+
 _STATUSES = {str(status): status for status in SessionStatus}
 
 
@@ -86,7 +88,12 @@ def verify(
     """Check a delivery: its BODY in a file (- for stdin), and its two headers."""
     from convergegate_async.webhooks import WebhookVerifier
 
-    verifier = WebhookVerifier(_secret(api_key), tolerance=None if any_age else 300)
+    secret = _secret(api_key)
+    verifier = (
+        WebhookVerifier(secret, tolerance=None, oldest=ANY_AGE)
+        if any_age
+        else WebhookVerifier(secret)
+    )
     headers = {"Sec-Timestamp": timestamp, "Sec-Signature": signature}
     event = verifier.verify(body.read(), headers)
     click.echo(json.dumps(dict(event.raw), ensure_ascii=False, indent=2))

@@ -26,13 +26,16 @@ class WebhookVerifier:
         secrets: Your API key, from which the signature's key derives; several while you
             rotate it (add the new one here first, then rotate, then take the old one
             out). One verifier per mode: do not mix test and live keys.
-        tolerance: How old a delivery may be, in seconds and in both directions; `None`
-            for any age.
+        tolerance: How old a delivery may be to be fresh, in seconds and in both
+            directions; `None` for as old as *oldest*.
+        oldest: How old one may be to be an event at all, in seconds and in both
+            directions; not below *tolerance*. The gateway delivers again for three
+            days, perhaps under the first timestamp.
         key_derivation: Whether the secret's digest is used raw (assumed) or in hex.
         signature_encoding: Whether the signature comes in hex (assumed) or in base64.
 
     Raises:
-        ConfigurationError: A secret or the tolerance cannot be right.
+        ConfigurationError: A secret, the tolerance or the oldest cannot be right.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class WebhookVerifier:
         secrets: Iterable[str] | str,
         *,
         tolerance: float | None = 300,
+        oldest: float = 302_400,
         key_derivation: KeyDerivation = "raw",
         signature_encoding: SignatureEncoding = "hex",
     ) -> None:
@@ -52,12 +56,16 @@ class WebhookVerifier:
         if tolerance is not None and not is_duration(tolerance):
             message = "the tolerance must be a number of seconds above 0, or None"
             raise ConfigurationError(message)
+        if not is_duration(oldest) or (tolerance is not None and oldest < tolerance):
+            message = "the oldest must be a number of seconds, not below the tolerance"
+            raise ConfigurationError(message)
         _check_reading(key_derivation, signature_encoding)
         self._keys = [
             Secret(signatures.derive_webhook_key(one.reveal(), key_derivation))
             for one in hidden
         ]
         self._tolerance = tolerance
+        self._oldest = oldest
         self._sign = _SIGNS[signature_encoding]
 
     def verify(
@@ -76,7 +84,8 @@ class WebhookVerifier:
         Raises:
             BadSignatureError: It is not the gateway's, or was changed on its way.
             BadPayloadError: Validly signed, but no event; or larger than 1 MiB.
-            StaleWebhookError: Validly signed, but outside of the tolerance.
+            StaleWebhookError: Validly signed, but outside of the tolerance; without an
+                event if it is further away than *oldest*.
             TypeError: *body* is not bytes-like: a web framework has parsed it already.
         """
         if not isinstance(body, bytes | bytearray | memoryview):
@@ -108,7 +117,9 @@ class WebhookVerifier:
         event = signatures.read_event(body)
         if isinstance(event, WebhookError):
             return event
-        stale = signatures.check_age(event, timestamp, now, self._tolerance)
+        stale = signatures.check_age(
+            event, timestamp, now, self._tolerance, self._oldest
+        )
         return event if stale is None else stale
 
 

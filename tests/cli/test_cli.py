@@ -296,7 +296,10 @@ def test_a_delivery_can_be_verified_by_hand(tmp_path: Path) -> None:
     old = run("webhooks", "verify", str(body), *headers, **secret)
 
     assert (good.returncode, json.loads(good.stdout)["id"]) == (0, "evt_1")
-    assert (old.returncode, "more than 300 seconds from now" in old.stderr) == (4, True)
+    assert (old.returncode, "more than 302400 seconds from now" in old.stderr) == (
+        4,
+        True,
+    )
 
 
 def test_a_webhook_to_nowhere_is_reported() -> None:

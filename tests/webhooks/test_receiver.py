@@ -464,6 +464,24 @@ async def test_a_replayed_event_is_not_handled_again() -> None:
     assert len(shop.seen) == 1
 
 
+@pytest.mark.parametrize("tolerance", [300, None])
+@pytest.mark.parametrize("days", [-4, 4, 30, 400])
+async def test_a_delivery_of_another_week_is_refused(
+    days: int, tolerance: float | None, checkout: CheckoutSessionFactory
+) -> None:
+    """Whoever kept a signed delivery causes no handler, no claim and no read."""
+    shop, claims = Shop(), RemoteClaims()
+    verifier = WebhookVerifier(SECRET, tolerance=tolerance)
+    receiver = WebhookReceiver(verifier, shop, claims=claims)
+
+    reply = await receiver.receive(
+        *delivery(age=days * 24 * HOUR, session_id="s1"), checkout
+    )
+
+    assert (reply.status, reply.text) == (400, "refused")
+    assert (shop.seen, claims.asked) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("status", "data", "script"),
     [

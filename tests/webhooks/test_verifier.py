@@ -25,6 +25,7 @@ from convergegate_async import (
 from convergegate_async.webhooks import WebhookVerifier, sign
 
 NOW = 1_700_000_000
+DAY = 86_400
 V1 = "37107eb9a99ce26b4a4722e89e81b9d968cc6069916feddf0ecf88c286b95c8b"
 POLISH = '{"customer_firstname":"Zażółć","city":"Łódź"}'
 LIMIT = 1_048_576
@@ -177,7 +178,11 @@ def test_what_sign_signs_is_verified(
         signature_encoding=encoding,
     )
     verifier = WebhookVerifier(
-        S, tolerance=None, key_derivation=derivation, signature_encoding=encoding
+        S,
+        tolerance=None,
+        oldest=1e11,
+        key_derivation=derivation,
+        signature_encoding=encoding,
     )
 
     verified = verifier.verify(body, headers)
@@ -516,7 +521,7 @@ def test_a_delivery_within_the_tolerance_is_fresh(offset: int, unit: int) -> Non
 
 
 @pytest.mark.parametrize("unit", [1, 1_000], ids=["seconds", "milliseconds"])
-@pytest.mark.parametrize("offset", [-(10**9), -301, 301, 10**9])
+@pytest.mark.parametrize("offset", [-302_400, -301, 301, 302_400])
 def test_a_delivery_outside_of_the_tolerance_is_stale(offset: int, unit: int) -> None:
     """Beyond 300 seconds, to either side, the event comes inside of the refusal."""
     with pytest.raises(StaleWebhookError) as caught:
@@ -536,14 +541,46 @@ def test_a_stale_event_keeps_what_it_says() -> None:
     assert caught.value.event.raw == json.loads(B1)
 
 
-@pytest.mark.parametrize("offset", [-(10**9), 0, 10**9])
-def test_no_tolerance_takes_any_age(offset: int) -> None:
-    """With ``tolerance=None`` a delivery of any day is a fresh event."""
+@pytest.mark.parametrize("tolerance", [300, None])
+@pytest.mark.parametrize("unit", [1, 1_000], ids=["seconds", "milliseconds"])
+@pytest.mark.parametrize(
+    "offset",
+    [-(10**9), -302_401, 302_401, *(days * DAY for days in (4, 30, 400)), 10**9],
+)
+def test_a_delivery_from_far_away_is_no_event(
+    offset: int, unit: int, tolerance: float | None
+) -> None:
+    """Beyond 3.5 days, to either side, a valid signature yields nothing to confirm."""
+    verifier = WebhookVerifier(S, tolerance=tolerance)
+
+    with pytest.raises(StaleWebhookError) as caught:
+        verify(B1, headers_of(B1, NOW * unit), NOW + offset, verifier)
+
+    assert caught.value.event is None
+    assert caught.value.http_status == 400
+
+
+@pytest.mark.parametrize("offset", [-302_400, -301, 0, 301, 302_400])
+def test_without_tolerance_what_is_not_too_old_is_fresh(offset: int) -> None:
+    """With ``tolerance=None`` a delivery of the last 3.5 days is as good as new."""
     verifier = WebhookVerifier(S, tolerance=None)
 
     event = verify(B1, headers_of(B1), NOW + offset, verifier)
 
     assert event.stale is False
+
+
+@pytest.mark.parametrize(
+    ("offset", "kept"), [(600, True), (601, False), (-600, True), (-601, False)]
+)
+def test_what_is_too_old_may_be_chosen(offset: int, *, kept: bool) -> None:
+    """*oldest* is how far away an event may have been signed to be one at all."""
+    verifier = WebhookVerifier(S, oldest=600)
+
+    with pytest.raises(StaleWebhookError) as caught:
+        verify(B1, headers_of(B1), NOW + offset, verifier)
+
+    assert (caught.value.event is not None) is kept
 
 
 @pytest.mark.parametrize(
@@ -570,7 +607,7 @@ def test_the_clock_is_the_machines() -> None:
 
 
 def test_the_clock_does_not_stand_still() -> None:
-    """Without *now*, a delivery of 2023 is stale."""
+    """Without *now*, a delivery of 2023 is too old."""
     with pytest.raises(StaleWebhookError):
         VERIFIER.verify(B1, headers_of(B1))
 
@@ -701,18 +738,47 @@ def test_secrets_that_cannot_be_right_are_refused(secrets: Any) -> None:  # noqa
     assert "CANARY" not in frames_of_ours(caught.value)
 
 
-@pytest.mark.parametrize(
-    "tolerance",
+NO_DURATIONS = pytest.mark.parametrize(
+    "seconds",
     [0, 0.0, -1, -300.0, float("nan"), float("inf"), True, "300", b"300", (), object()],
     ids=lambda value: f"{type(value).__name__}-{value}"[:12],
 )
-def test_a_tolerance_that_cannot_be_right_is_refused(tolerance: Any) -> None:  # noqa: ANN401 -- wrong types are the point
+
+
+@NO_DURATIONS
+def test_a_tolerance_that_cannot_be_right_is_refused(seconds: Any) -> None:  # noqa: ANN401 -- wrong types are the point
     """0 is a mistake and not "off", and no refusal shows the secret."""
     with pytest.raises(ConfigurationError) as caught:
-        WebhookVerifier("sk_CANARY", tolerance=tolerance)
+        WebhookVerifier("sk_CANARY", tolerance=seconds)
 
     assert "tolerance" in str(caught.value)
     assert "CANARY" not in frames_of_ours(caught.value)
+
+
+@NO_DURATIONS
+def test_an_oldest_that_cannot_be_right_is_refused(seconds: Any) -> None:  # noqa: ANN401 -- wrong types are the point
+    """There is no way to say "for ever": every replay would run the handler."""
+    with pytest.raises(ConfigurationError) as caught:
+        WebhookVerifier("sk_CANARY", oldest=seconds)
+
+    assert "oldest" in str(caught.value)
+    assert "CANARY" not in frames_of_ours(caught.value)
+
+
+@given(tolerance=st.none() | st.floats(0.001, 1e9), oldest=st.floats(0.001, 1e9))
+@example(tolerance=302_401.0, oldest=302_400.0)
+@example(tolerance=600.0, oldest=600.0)
+def test_the_oldest_is_not_below_the_tolerance(
+    tolerance: float | None, oldest: float
+) -> None:
+    """A verifier whose fresh deliveries would be too old is a slip, and refused."""
+    built = True
+    try:
+        WebhookVerifier(S, tolerance=tolerance, oldest=oldest)
+    except ConfigurationError:
+        built = False
+
+    assert built is (tolerance is None or tolerance <= oldest)
 
 
 @pytest.mark.parametrize(
