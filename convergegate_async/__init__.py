@@ -57,7 +57,16 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from .policy import PoolLimits, RetryPolicy, Timeouts
-    from .webhooks import WebhookReceiver, WebhookVerifier, confirm, sign
+    from .webhooks import (
+        Claim,
+        Claims,
+        MemoryClaims,
+        WebhookReceiver,
+        WebhookReply,
+        WebhookVerifier,
+        confirm,
+        sign,
+    )
 
 _HOMES = ("errors", "policy", "models", "_core.idempotency", "factory", "webhooks")
 """Where public names are looked up, the cheapest import first."""
@@ -74,6 +83,8 @@ __all__ = [
     "CheckoutSession",
     "CheckoutSessionFactory",
     "CheckoutSessionRequest",
+    "Claim",
+    "Claims",
     "ConfigurationError",
     "ConflictError",
     "ConvergeGateError",
@@ -82,6 +93,7 @@ __all__ = [
     "FailureKind",
     "InvalidFieldError",
     "InvalidRequestError",
+    "MemoryClaims",
     "NotFoundError",
     "NotSentError",
     "Observer",
@@ -106,6 +118,7 @@ __all__ = [
     "WebhookError",
     "WebhookEvent",
     "WebhookReceiver",
+    "WebhookReply",
     "WebhookVerifier",
     "__version__",
     "confirm",

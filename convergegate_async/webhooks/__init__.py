@@ -1,10 +1,12 @@
 """Webhooks: verify a delivery, confirm it at the gateway, and act on it once."""
 
-from ._claims import Claims, MemoryClaims
-from ._receiver import WebhookReceiver, WebhookReply
+from ._claims import Claim, Claims, MemoryClaims
+from ._decisions import WebhookReply
+from ._receiver import WebhookReceiver
 from ._verifier import WebhookVerifier, confirm, sign
 
 __all__ = [
+    "Claim",
     "Claims",
     "MemoryClaims",
     "WebhookReceiver",

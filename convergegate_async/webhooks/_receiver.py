@@ -3,14 +3,14 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from multiprocessing import parent_process
 from typing import TypeAlias
-
-import attrs
 
 from convergegate_async.errors import (
     BadPayloadError,
+    ConfigurationError,
     ConvergeGateError,
     InvalidFieldError,
     NotFoundError,
@@ -19,41 +19,56 @@ from convergegate_async.errors import (
 )
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import WebhookEvent
+from convergegate_async.policy import is_duration
 
-from ._claims import Claims, MemoryClaims
+from ._claims import Claims, MemoryClaims, several_workers
+from ._decisions import (
+    Act,
+    Decision,
+    End,
+    Patience,
+    WebhookReply,
+    Work,
+    after_claim,
+    after_work,
+    failed,
+    keep_seconds,
+)
+from ._hold import Hold, tell_failure
 from ._verifier import WebhookVerifier, confirm
 
 Handler: TypeAlias = Callable[[WebhookEvent, CheckoutSessionFactory], Awaitable[object]]
 
-CLAIM_TTL = 3 * 24 * 3600 + 3600  # seconds: the gateway delivers again for three days
-
 _logger = logging.getLogger("convergegate_async")
 
 
-@attrs.frozen
-class WebhookReply:
-    """What to answer to a delivery."""
-
-    status: int
-    text: str
-
-
 class WebhookReceiver:
-    """Runs the app's *handler* once for every event that is the gateway's.
+    """Runs the app's *handler* for every event of the gateway's, once if it can.
 
-    It claims the event's id, runs the handler, and answers 200. If the handler raises,
-    takes too long or is cancelled, the claim is released and the answer is 500, so that
-    the gateway delivers again. An event that is validly signed but stale is confirmed
-    by `retrieve` first.
+    It leases the event's id, runs the handler, keeps the id as done, and answers 200.
+    If the handler raises, takes too long or is cancelled, the lease is given back and
+    the answer is 500, so that the gateway delivers again. Who comes while the lease
+    runs is told to come again (503). An event that is validly signed but stale is
+    confirmed by `retrieve` first, within the same time.
+
+    An event is handled a second time if a worker dies before the id is kept, and may be
+    if a worker is stopped for longer than its lease: let the handler bear that.
 
     Args:
         verifier: Tells the gateway's deliveries from others.
         handler: What the app does, with the event and the factory to `confirm` it by
-            before acting.
-        claims: Where claimed ids are kept; in this process if `None`.
-        handler_timeout: How many seconds the handler may take.
-        answer_first: Answer before the handler has run. An event whose handler then
-            fails is lost: nobody delivers it again.
+            before acting. A coroutine function: a plain one cannot be stopped in time.
+        claims: Who works on what; kept in this process if `None`.
+        handler_timeout: How many seconds may pass from when the event is claimed to the
+            handler's end. The lease is half as long again, the claim may take half of
+            it, and each of three tries to keep the id a tenth.
+        answer_first: Answer when the event is claimed, before the handler has run. An
+            event whose handler then fails, or dies with its process, is lost: nobody
+            delivers it again.
+
+    Raises:
+        ConfigurationError: *claims* lack a method, or *handler_timeout* is no number of
+            seconds.
     """
 
     def __init__(
@@ -65,13 +80,21 @@ class WebhookReceiver:
         handler_timeout: float = 10.0,
         answer_first: bool = False,
     ) -> None:
+        if not is_duration(handler_timeout):
+            message = "handler_timeout must be a number of seconds above 0"
+            raise ConfigurationError(message)
         self._verifier = verifier
         self._handler = handler
         self._claims = MemoryClaims() if claims is None else claims
-        self._handler_timeout = handler_timeout
+        methods = ("claim", "complete", "release")
+        if not all(callable(getattr(self._claims, name, None)) for name in methods):
+            message = "claims must have the methods claim, complete and release"
+            raise ConfigurationError(message)
+        self._patience = Patience(handler_timeout)
+        self._keep = keep_seconds(verifier.oldest, verifier.tolerance)
         self._answer_first = answer_first
-        self._under_way: set[str] = set()
         self._later: set[asyncio.Task[WebhookReply]] = set()
+        self._told: set[str] = set()
 
     async def receive(
         self, body: bytes, headers: object, factory: CheckoutSessionFactory
@@ -83,87 +106,38 @@ class WebhookReceiver:
             headers: The delivery's headers, in any shape that `verify` takes.
             factory: Where stale events are confirmed, and `wait` is woken.
 
+        Returns:
+            The answer; a 500 has what was raised as *error*, for you to report.
+
         Raises:
             TypeError: *body* is not bytes-like.
         """
         event = self._verified(body, headers)
         if isinstance(event, WebhookReply):
             return event
-        if event.id in self._under_way:
-            # The first delivery may still fail; then this one is not the last.
-            return WebhookReply(503, "being handled: deliver again")
-        self._under_way.add(event.id)
-        try:
-            return await self._take(event, factory)
-        finally:
-            self._under_way.discard(event.id)
-
-    async def aclose(self) -> None:
-        """Wait for the handlers of events that were answered first."""
-        await asyncio.gather(*self._later, return_exceptions=True)
-
-    async def _take(
-        self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> WebhookReply:
-        if event.stale:
-            refusal = await self._confirm(event, factory)
-            if refusal is not None:
-                return refusal
-        factory.notify(event)
+        self._warn_of_workers()
+        if not event.stale:
+            factory.notify(event)
+        hold = Hold(self._claims, event.id, self._patience, self._keep)
+        reply = await self._follow(hold, await self._claim(hold))
+        if reply is None and event.stale:
+            end = await self._bounded(hold, "confirming", _confirm(event, factory))
+            reply = await self._follow(hold, after_work(end))
+            if reply is None:
+                factory.notify(event)
+        if reply is not None:
+            return reply
+        acting = self._act(event, factory, hold)
         if not self._answer_first:
-            return await self._act(event, factory)
-        task = asyncio.create_task(self._act(event, factory))
+            return await acting
+        task = asyncio.create_task(acting)
         self._later.add(task)
         task.add_done_callback(self._later.discard)
         return WebhookReply(200, "accepted")
 
-    async def _act(
-        self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> WebhookReply:
-        """Claim the event, run the handler, and give the event back if it fails."""
-        try:
-            claimed = await self._claim(event)
-        except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
-            _tell_failure("claiming", event, error)
-            return WebhookReply(500, "deliver again")
-        if not claimed:
-            return WebhookReply(200, "already handled")
-        done = False
-        try:
-            async with asyncio.timeout(self._handler_timeout):
-                await self._handler(event, factory)
-            done = True
-        except Exception as error:  # noqa: BLE001 -- any handler may fail in its own way
-            _tell_failure("the handler of", event, error)
-        finally:
-            if not done:
-                await self._release(event)
-        return WebhookReply(200, "done") if done else WebhookReply(500, "deliver again")
-
-    async def _claim(self, event: WebhookEvent) -> bool:
-        """Claim to the end: a claim that is granted to nobody would lose the event."""
-        claiming = asyncio.ensure_future(
-            _resolved(self._claims.claim(event.id, CLAIM_TTL))
-        )
-        try:
-            return bool(await asyncio.shield(claiming))
-        except asyncio.CancelledError:
-            with suppress(Exception):  # the hang-up is what counts
-                if await claiming:
-                    await self._release(event)
-            raise
-
-    async def _release(self, event: WebhookEvent) -> None:
-        """Release to the end, though the gateway may have hung up meanwhile."""
-        releasing = asyncio.ensure_future(_resolved(self._claims.release(event.id)))
-        try:
-            await asyncio.shield(releasing)
-        except asyncio.CancelledError:
-            with suppress(Exception):  # the hang-up is what counts
-                await releasing
-            raise
-        except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
-            _tell_failure("releasing", event, error)
+    async def aclose(self) -> None:
+        """Wait for the handlers of events that were answered first."""
+        await asyncio.gather(*self._later, return_exceptions=True)
 
     def _verified(self, body: bytes, headers: object) -> WebhookEvent | WebhookReply:
         try:
@@ -174,37 +148,107 @@ class WebhookReceiver:
             _logger.warning("a webhook delivery was refused: %s", error.reason)
             return WebhookReply(error.http_status, "refused")
 
-    async def _confirm(
-        self, event: WebhookEvent, factory: CheckoutSessionFactory
-    ) -> WebhookReply | None:
-        """Confirm a stale event; what the gateway denies is taken, and not acted upon.
-
-        Returns:
-            What to answer if the event cannot be confirmed.
-        """
+    async def _claim(self, hold: Hold) -> Decision:
         try:
-            await confirm(event, factory)
-        except ConvergeGateError as error:
-            _logger.warning(
-                "stale webhook event %r could not be confirmed: %s", event.id, error
+            claim = await hold.claim()
+        except Exception as error:  # noqa: BLE001 -- any store may fail in its own way
+            tell_failure("claiming", hold.event_id, error)
+            return Decision(Act.NOTHING, failed(error))
+        return after_claim(claim, hold.elapsed, self._patience)
+
+    async def _follow(self, hold: Hold, decision: Decision) -> WebhookReply | None:
+        """Do what was decided about the claim; return what to answer, if it is over."""
+        if decision.act is Act.COMPLETE:
+            await hold.complete()
+        elif decision.act is Act.RELEASE:
+            await hold.release()
+        return decision.reply
+
+    async def _act(
+        self, event: WebhookEvent, factory: CheckoutSessionFactory, hold: Hold
+    ) -> WebhookReply:
+        handling = self._handle(event, factory)
+        end = await self._bounded(hold, "the handler of", handling)
+        reply = await self._follow(hold, after_work(end))
+        if reply is None:
+            raise AssertionError
+        return reply
+
+    async def _bounded(
+        self, hold: Hold, what: str, work: Coroutine[object, object, End]
+    ) -> End:
+        """Return how *work* ended, in time or not.
+
+        A cancellation of the delivery, and what ends the process, gives the lease back
+        and passes through.
+        """
+        delivery = asyncio.current_task()
+        before = _cancellations(delivery)
+        try:
+            async with asyncio.timeout(hold.left):
+                return await work
+        except asyncio.CancelledError as cause:
+            if _cancellations(delivery) > before:
+                await hold.release()
+                raise
+            message = "a handler of webhooks was cancelled from within"
+            tell_failure(what, hold.event_id, cause)
+            error: Exception = RuntimeError(message)
+            error.__cause__ = cause
+        except Exception as caught:  # noqa: BLE001 -- any handler may fail in its own way
+            tell_failure(what, hold.event_id, caught)
+            error = caught
+        except BaseException:
+            await hold.release()
+            raise
+        return End(Work.FAILED, error)
+
+    async def _handle(
+        self, event: WebhookEvent, factory: CheckoutSessionFactory
+    ) -> End:
+        result: object = self._handler(event, factory)
+        if inspect.isawaitable(result):
+            await result
+        elif inspect.isgenerator(result) or inspect.isasyncgen(result):
+            message = "the handler of webhooks is a generator: it has not run"
+            raise TypeError(message)
+        else:
+            self._warn_once(
+                "the handler of webhooks is no coroutine function: it has run, but "
+                "blocks all else meanwhile and cannot be stopped in time"
             )
-            denied = isinstance(
-                error, NotFoundError | BadPayloadError | InvalidFieldError
+        return End(Work.HANDLED)
+
+    def _warn_of_workers(self) -> None:
+        if not isinstance(self._claims, MemoryClaims):
+            return
+        is_child = parent_process() is not None
+        reason = several_workers(os.environ, is_child=is_child)
+        if reason is not None:
+            self._warn_once(
+                f"webhook claims are kept in one process, but {reason}: if there are "
+                "more workers, hand claims that they share to WebhookReceiver"
             )
-            return (
-                WebhookReply(200, "not confirmed by the gateway: ignored")
-                if denied
-                else WebhookReply(500, "deliver again")
-            )
-        return None
+
+    def _warn_once(self, warning: str) -> None:
+        if warning not in self._told:
+            self._told.add(warning)
+            _logger.warning("%s", warning)
 
 
-def _tell_failure(what: str, event: WebhookEvent, error: Exception) -> None:
-    # What an app puts into its errors is not ours to write into a log.
-    _logger.error(
-        "%s webhook event %r failed: %s", what, event.id, type(error).__name__
-    )
+async def _confirm(event: WebhookEvent, factory: CheckoutSessionFactory) -> End:
+    """Ask the gateway about a stale event; what it denies is not acted upon."""
+    try:
+        await confirm(event, factory)
+    except ConvergeGateError as error:
+        _logger.warning(
+            "stale webhook event %r could not be confirmed: %s", event.id, error
+        )
+        if isinstance(error, NotFoundError | BadPayloadError | InvalidFieldError):
+            return End(Work.DENIED)
+        return End(Work.FAILED, error)
+    return End(Work.CONFIRMED)
 
 
-async def _resolved(value: object) -> object:
-    return await value if inspect.isawaitable(value) else value
+def _cancellations(task: "asyncio.Task[object] | None") -> int:
+    return 0 if task is None else task.cancelling()

@@ -64,8 +64,8 @@ class WebhookVerifier:
             Secret(signatures.derive_webhook_key(one.reveal(), key_derivation))
             for one in hidden
         ]
-        self._tolerance = tolerance
-        self._oldest = oldest
+        self.tolerance = tolerance
+        self.oldest = oldest
         self._sign = _SIGNS[signature_encoding]
 
     def verify(
@@ -117,9 +117,7 @@ class WebhookVerifier:
         event = signatures.read_event(body)
         if isinstance(event, WebhookError):
             return event
-        stale = signatures.check_age(
-            event, timestamp, now, self._tolerance, self._oldest
-        )
+        stale = signatures.check_age(event, timestamp, now, self.tolerance, self.oldest)
         return event if stale is None else stale
 
 

@@ -1,10 +1,15 @@
+"""Claims in memory, step by step; what all stores promise is tested beside this."""
+
 import time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convergegate_async.webhooks import MemoryClaims
+from convergegate_async.webhooks import Claim, MemoryClaims
+from convergegate_async.webhooks._claims import several_workers
+
+MINE, BUSY, DONE = Claim
 
 
 class Clock:
@@ -18,164 +23,168 @@ class Clock:
         return self.time
 
 
-IDS = st.sampled_from(["evt_1", "evt_2", "evt_3"])
+class Model:
+    """What the protocol says, in the plainest words: one entry for an event."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[str, tuple[str, bool, float]] = {}
+
+    def act(self, method: str, event_id: str, owner: str, seconds: int) -> object:
+        """Do and answer what a store has to."""
+        entry = self._entries.get(event_id)
+        if entry is not None and entry[2] <= self._clock.time:
+            entry = None
+        until = self._clock.time + seconds
+        holder, done, _ = entry or (owner, False, 0.0)
+        if method == "release":
+            if entry is not None and holder == owner and not done:
+                del self._entries[event_id]
+            return None
+        if method == "complete":
+            if holder == owner:
+                self._entries[event_id] = (owner, True, until)
+            return holder == owner
+        if entry is None:
+            self._entries[event_id] = (owner, False, until)
+        return DONE if done else MINE if holder == owner else BUSY
+
+
 STEPS = st.lists(
-    st.tuples(st.just("claim"), IDS, st.integers(1, 10))
-    | st.tuples(st.just("release"), IDS, st.just(0))
-    | st.tuples(st.just("wait"), st.just(""), st.integers(1, 12)),
+    st.tuples(
+        st.sampled_from(["claim", "complete", "release", "wait"]),
+        st.sampled_from(["evt_1", "evt_2"]),
+        st.sampled_from("abc"),
+        st.integers(1, 12),
+    ),
     max_size=40,
 )
 
 
 @given(STEPS)
-@example([("claim", "evt_1", 5), ("wait", "", 4), ("claim", "evt_1", 5)])
-@example([("claim", "evt_1", 5), ("wait", "", 5), ("claim", "evt_1", 5)])
-@example([("claim", "evt_1", 5), ("release", "evt_1", 0), ("claim", "evt_1", 5)])
-def test_a_claim_is_granted_only_while_nobody_has_it(
-    steps: list[tuple[str, str, int]],
+@example([("claim", "evt_1", "a", 5), ("wait", "", "", 4), ("claim", "evt_1", "b", 5)])
+@example([("claim", "evt_1", "a", 5), ("wait", "", "", 5), ("claim", "evt_1", "b", 5)])
+def test_the_memory_does_what_the_protocol_says(
+    steps: list[tuple[str, str, str, int]],
 ) -> None:
-    """From one grant to its release or its expiry nobody else is granted the event."""
+    """Whatever is asked in whatever order, one owner at most holds an event."""
     clock = Clock()
-    claims = MemoryClaims(clock=clock)
-    held: dict[str, float] = {}
-    story: list[tuple[bool, bool]] = []
+    claims, model = MemoryClaims(clock=clock), Model(clock)
+    said: list[object] = []
+    right: list[object] = []
 
-    for act, event_id, seconds in steps:
-        match act:
-            case "wait":
-                clock.time += seconds
-            case "release":
-                claims.release(event_id)
-                held.pop(event_id, None)
+    for method, event_id, owner, seconds in steps:
+        if method == "wait":
+            clock.time += seconds
+            continue
+        right.append(model.act(method, event_id, owner, seconds))
+        match method:
+            case "claim":
+                said.append(claims.claim(event_id, owner, seconds))
+            case "complete":
+                said.append(claims.complete(event_id, owner, seconds))
             case _:
-                free = held.get(event_id, clock.time) <= clock.time
-                story.append((claims.claim(event_id, seconds), free))
-                if free:
-                    held[event_id] = clock.time + seconds
+                claims.release(event_id, owner)
+                said.append(None)
 
-    assert [granted for granted, _ in story] == [free for _, free in story]
+    assert said == right
 
 
 @given(limit=st.integers(1, 20), count=st.integers(1, 60))
-def test_the_newest_claims_are_remembered(limit: int, count: int) -> None:
-    """As many events as the limit stay claimed, however many there were before."""
+def test_the_newest_done_are_remembered(limit: int, count: int) -> None:
+    """As many events as the limit stay done, and those before them are forgotten."""
     claims = MemoryClaims(limit=limit, clock=Clock())
     for number in range(count):
-        claims.claim(f"evt_{number}", 60)
+        claims.complete(f"evt_{number}", "a", 60)
 
-    again = [
-        claims.claim(f"evt_{number}", 60)
-        for number in range(max(0, count - limit), count)
-    ]
+    again = [claims.claim(f"evt_{number}", "b", 60) for number in range(count)]
 
-    assert not any(again)
+    forgotten = max(0, count - limit)
+    assert again == [MINE] * forgotten + [DONE] * (count - forgotten)
 
 
-@given(limit=st.integers(1, 20), more=st.integers(1, 40))
-def test_the_oldest_claims_are_forgotten(limit: int, more: int) -> None:
-    """Of the events beyond the limit not even the newest is still claimed."""
+@given(limit=st.integers(1, 5), count=st.integers(1, 60))
+def test_a_lease_that_runs_is_never_forgotten(limit: int, count: int) -> None:
+    """However much is done and claimed meanwhile, it is held."""
     claims = MemoryClaims(limit=limit, clock=Clock())
-    for number in range(limit + more):
-        claims.claim(f"evt_{number}", 60)
+    for number in range(count):
+        claims.claim(f"evt_{number}", "a", 60)
+        claims.complete(f"done_{number}", "a", 60)
 
-    again = claims.claim(f"evt_{more - 1}", 60)
+    again = {claims.claim(f"evt_{number}", "b", 60) for number in range(count)}
 
-    assert again is True
-
-
-def test_the_first_who_asks_gets_the_event() -> None:
-    """An event that is claimed cannot be claimed again, but another one can."""
-    claims = MemoryClaims()
-
-    granted = [claims.claim(event_id, 60) for event_id in ("evt_1", "evt_1", "evt_2")]
-
-    assert granted == [True, False, True]
+    assert again == {BUSY}
 
 
-@pytest.mark.parametrize(
-    ("seconds", "granted"),
-    [(0.0, False), (59.9, False), (60.0, True), (1e9, True)],
-    ids=["at-once", "just-before", "just-then", "much-later"],
-)
-def test_a_claim_runs_out(seconds: float, *, granted: bool) -> None:
-    """After *ttl* seconds the event can be claimed again."""
+def test_what_has_run_out_takes_no_room() -> None:
+    """Leases of a million deliveries that nobody gave back do not pile up."""
     clock = Clock()
     claims = MemoryClaims(clock=clock)
-    claims.claim("evt_1", 60)
-    clock.time += seconds
+    for number in range(1_000):
+        claims.claim(f"evt_{number}", "a", 15)
+        claims.complete(f"done_{number}", "a", 15)
+        clock.time += 1
 
-    again = claims.claim("evt_1", 60)
+    entries = len(claims._leases) + len(claims._done)  # noqa: SLF001 -- memory has no other witness
 
-    assert again is granted
-
-
-def test_asking_in_vain_prolongs_nothing() -> None:
-    """A refused claim leaves the moment at which the event is free as it was."""
-    clock = Clock()
-    claims = MemoryClaims(clock=clock)
-    claims.claim("evt_1", 60)
-    clock.time += 50
-    claims.claim("evt_1", 60)
-    clock.time += 10
-
-    again = claims.claim("evt_1", 60)
-
-    assert again is True
+    assert entries <= 40
 
 
-def test_a_release_frees_the_event_at_once() -> None:
-    """What could not be acted upon can be claimed by the next delivery."""
-    claims = MemoryClaims()
-    claims.claim("evt_1", 60)
+def test_what_is_done_again_counts_as_new() -> None:
+    """An event that was kept once more is not the first to go."""
+    claims = MemoryClaims(limit=2, clock=Clock())
+    for event_id in ("evt_1", "evt_2", "evt_1", "evt_3"):
+        claims.complete(event_id, "a", 60)
 
-    claims.release("evt_1")
-
-    assert claims.claim("evt_1", 60) is True
-    assert claims.claim("evt_1", 60) is False
-
-
-def test_releasing_what_nobody_claimed_is_harmless() -> None:
-    """A release too many neither raises nor grants anything."""
-    claims = MemoryClaims()
-    claims.claim("evt_1", 60)
-
-    claims.release("evt_2")
-
-    assert claims.claim("evt_1", 60) is False
-
-
-def test_a_renewed_claim_counts_as_new() -> None:
-    """An event that was claimed again after it ran out is not the first to go."""
-    clock = Clock()
-    claims = MemoryClaims(limit=2, clock=clock)
-    claims.claim("evt_1", 10)
-    claims.claim("evt_2", 60)
-    clock.time += 10
-    claims.claim("evt_1", 60)
-
-    claims.claim("evt_3", 60)
-
-    assert claims.claim("evt_1", 60) is False
-    assert claims.claim("evt_2", 60) is True
+    assert claims.claim("evt_1", "b", 60) is DONE
+    assert claims.claim("evt_2", "b", 60) is MINE
 
 
 def test_a_hundred_thousand_events_are_remembered() -> None:
     """That is the bound, unless another one is chosen."""
     claims = MemoryClaims(clock=Clock())
     for number in range(100_001):
-        claims.claim(f"evt_{number}", 60)
+        claims.complete(f"evt_{number}", "a", 60)
 
-    first_two = [claims.claim(f"evt_{number}", 60) for number in (1, 0)]
+    first_two = [claims.claim(f"evt_{number}", "b", 60) for number in (1, 0)]
 
-    assert first_two == [False, True]
+    assert first_two == [DONE, MINE]
 
 
 def test_the_clock_goes_by_itself() -> None:
-    """Without a clock of one's own a claim runs out in real time."""
+    """Without a clock of one's own a lease runs out in real time."""
     claims = MemoryClaims()
-    claims.claim("evt_1", 0.01)
+    claims.claim("evt_1", "a", 0.01)
     time.sleep(0.02)
 
-    again = claims.claim("evt_1", 60)
+    assert claims.claim("evt_1", "b", 60) is MINE
 
-    assert again is True
+
+# -- more workers than one -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_child", "reason"),
+    [
+        pytest.param({}, False, None, id="alone"),
+        pytest.param({"WEB_CONCURRENCY": "1"}, False, None, id="one"),
+        pytest.param({"WEB_CONCURRENCY": "4"}, False, "WEB_CONCURRENCY is 4", id="4"),
+        pytest.param({"WEB_CONCURRENCY": "auto"}, False, None, id="no-number"),
+        pytest.param({"WEB_CONCURRENCY": ""}, False, None, id="empty"),
+        pytest.param({"WEB_CONCURRENCY": "-2"}, False, None, id="negative"),
+        pytest.param(
+            {"SERVER_SOFTWARE": "gunicorn/23.0.0"}, False, "gunicorn", id="gunicorn"
+        ),
+        pytest.param({"SERVER_SOFTWARE": "uvicorn"}, False, None, id="another"),
+        pytest.param({}, True, "multiprocessing started", id="child"),
+        pytest.param({"WEB_CONCURRENCY": "1"}, True, "multiprocessing", id="child-of"),
+    ],
+)
+def test_several_workers_can_be_told(
+    environ: dict[str, str], reason: str | None, *, is_child: bool
+) -> None:
+    """What servers leave behind in their workers is read, and nothing is guessed."""
+    found = several_workers(environ, is_child=is_child)
+
+    assert (found is None) is (reason is None)
+    assert (reason or "") in (found or "")

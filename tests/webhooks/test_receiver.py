@@ -3,7 +3,8 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -16,11 +17,13 @@ from convergegate_async import (
     SessionStatus,
     WebhookEvent,
 )
-from convergegate_async._core.messages import HttpResponse
+from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._transport import Marks
 from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Sandbox
 from convergegate_async.webhooks import (
+    Claim,
     MemoryClaims,
     WebhookReceiver,
     WebhookVerifier,
@@ -79,53 +82,54 @@ class RemoteClaims:
 
     Args:
         slow: The method whose answer waits at the door.
+        failing: The methods that fail, as often as they stand here.
     """
 
-    def __init__(self, slow: str = "") -> None:
-        self.held: set[str] = set()
-        self.asked: list[tuple[str, float]] = []
+    def __init__(self, slow: str = "", failing: Iterable[str] = ()) -> None:
+        self.asked: list[tuple[str, str, float]] = []
         self.busy = asyncio.Event()
         self.door = asyncio.Event()
+        self.failing = Counter(failing)
+        self.owners: set[str] = set()
         self._slow = slow
+        self._kept = MemoryClaims()
 
-    async def claim(self, event_id: str, ttl: float) -> bool:
+    async def claim(self, event_id: str, owner: str, lease: float) -> Claim:
         """Enter the claim, then answer."""
-        self.asked.append((event_id, ttl))
-        granted = event_id not in self.held
-        self.held.add(event_id)
-        await self._travel("claim")
-        return granted
+        self.owners.add(owner)
+        self.asked.append(("claim", event_id, lease))
+        said = self._kept.claim(event_id, owner, lease)
+        try:
+            await self._travel("claim")
+        except OSError:
+            self._kept.release(event_id, owner)
+            raise
+        return said
 
-    async def release(self, event_id: str) -> None:
+    async def complete(self, event_id: str, owner: str, keep: float) -> bool:
+        """Keep the event, once the order has arrived."""
+        self.asked.append(("complete", event_id, keep))
+        await self._travel("complete")
+        return self._kept.complete(event_id, owner, keep)
+
+    async def release(self, event_id: str, owner: str) -> None:
         """Take the claim out, once the order has arrived."""
+        self.asked.append(("release", event_id, 0.0))
         await self._travel("release")
-        self.held.discard(event_id)
+        self._kept.release(event_id, owner)
+
+    def methods(self) -> list[str]:
+        """Return what was asked, in order."""
+        return [method for method, *_ in self.asked]
 
     async def _travel(self, method: str) -> None:
         await asyncio.sleep(0)
         if method == self._slow:
             self.busy.set()
             await self.door.wait()
-
-
-class BrokenClaims(RemoteClaims):
-    """Claims whose database is down for some methods."""
-
-    def __init__(self, failing: set[str]) -> None:
-        super().__init__()
-        self.failing = set(failing)
-
-    async def claim(self, event_id: str, ttl: float) -> bool:
-        """Fail, or claim."""
-        if "claim" in self.failing:
-            raise ConnectionError
-        return await super().claim(event_id, ttl)
-
-    async def release(self, event_id: str) -> None:
-        """Fail, or release."""
-        if "release" in self.failing:
-            raise ConnectionError
-        await super().release(event_id)
+        if self.failing[method]:
+            self.failing[method] -= 1
+            raise OSError
 
 
 def delivery(
@@ -244,16 +248,83 @@ async def test_every_event_is_handled(checkout: CheckoutSessionFactory) -> None:
     assert [event.id for event in shop.seen] == ["evt_1", "evt_2"]
 
 
-async def test_a_claim_outlives_the_gateways_patience(
+async def test_an_event_is_leased_and_then_kept(
     checkout: CheckoutSessionFactory,
 ) -> None:
-    """The event is claimed by its id, for the three days of redelivery and an hour."""
+    """15 seconds for the handler; a week, for whoever plays the delivery back."""
     claims = RemoteClaims()
     receiver = WebhookReceiver(VERIFIER, Shop(), claims=claims)
 
     await receiver.receive(*delivery(), checkout)
 
-    assert claims.asked == [("evt_1", 73 * HOUR)]
+    assert claims.asked == [("claim", "evt_1", 15), ("complete", "evt_1", 608_700)]
+
+
+async def test_every_delivery_is_an_owner_of_its_own(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """No two deliveries can be taken for each other, not even of one event."""
+    claims = RemoteClaims()
+    receiver = WebhookReceiver(VERIFIER, Shop(), claims=claims)
+
+    for _ in range(3):
+        await receiver.receive(*delivery(), checkout)
+
+    assert len(claims.owners) == 3
+    assert all(len(owner) == 32 for owner in claims.owners)
+
+
+# -- more workers than one ------------------------------------------------------------
+
+
+async def test_no_worker_answers_for_another_that_is_at_work(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """While a handler runs elsewhere the answer is 503: it may still fail."""
+    claims, shop = RemoteClaims(), BusyShop()
+    first, second = (WebhookReceiver(VERIFIER, shop, claims=claims) for _ in range(2))
+    receiving = asyncio.create_task(first.receive(*delivery(), checkout))
+    await shop.busy.wait()
+
+    meanwhile = await second.receive(*delivery(), checkout)
+    await cancelled(receiving, shop.door)
+    afterwards = await second.receive(*delivery(), checkout)
+
+    assert (meanwhile.status, afterwards.status) == (503, 200)
+    assert (len(shop.began), shop.ended) == (2, ["evt_1"])
+
+
+async def test_the_lease_of_a_dead_worker_runs_out(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """An event whose worker died is handled by the next one, when its time is over."""
+    claims, shop = MemoryClaims(), Shop()
+    claims.claim("evt_1", "a worker that died", 0.2)
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+
+    early = await receiver.receive(*delivery(), checkout)
+    await asyncio.sleep(0.2)
+    late = await receiver.receive(*delivery(), checkout)
+
+    assert (early.status, late.status) == (503, 200)
+    assert len(shop.seen) == 1
+
+
+async def test_several_workers_without_shared_claims_are_warned(
+    checkout: CheckoutSessionFactory,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is said once; and never if the claims are not in memory."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    for claims in (None, RemoteClaims()):
+        receiver = WebhookReceiver(VERIFIER, Shop(), claims=claims)
+        for number in range(3):
+            await receiver.receive(*delivery(f"evt_{number}"), checkout)
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "WEB_CONCURRENCY is 2" in record.getMessage()
 
 
 # -- a handler that fails -------------------------------------------------------------
@@ -288,7 +359,7 @@ async def test_a_handler_that_takes_too_long_is_stopped(
 ) -> None:
     """After its time the handler is cancelled, and the answer is 500."""
     shop = BusyShop()
-    receiver = WebhookReceiver(VERIFIER, shop, handler_timeout=0.01)
+    receiver = WebhookReceiver(VERIFIER, shop, handler_timeout=2)
 
     reply = await receiver.receive(*delivery(), checkout)
     shop.door.set()
@@ -303,7 +374,7 @@ async def test_an_event_that_took_too_long_is_delivered_again(
 ) -> None:
     """The next delivery runs the handler again, as after any failure."""
     shop = BusyShop()
-    receiver = WebhookReceiver(VERIFIER, shop, handler_timeout=0.01)
+    receiver = WebhookReceiver(VERIFIER, shop, handler_timeout=2)
     await receiver.receive(*delivery(), checkout)
     shop.door.set()
 
@@ -329,22 +400,18 @@ async def test_a_delivery_that_came_too_early_is_not_the_last(
     assert len(shop.seen) == 2
 
 
-@pytest.mark.parametrize(
-    "failing", [{"claim"}, {"claim", "release"}], ids=["claim", "both"]
-)
 async def test_claims_that_cannot_be_asked_are_an_error(
-    failing: set[str], checkout: CheckoutSessionFactory
+    checkout: CheckoutSessionFactory,
 ) -> None:
     """The answer is 500 and the handler does not run, until the database is back."""
-    claims, shop = BrokenClaims(failing), Shop()
+    claims, shop = RemoteClaims(failing=["claim"]), Shop()
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
     broken = await receiver.receive(*delivery(), checkout)
     handled = len(shop.seen)
-    claims.failing.clear()
 
     mended = await receiver.receive(*delivery(), checkout)
 
-    assert (broken.status, handled) == (500, 0)
+    assert (broken.status, type(broken.error), handled) == (500, OSError, 0)
     assert (mended.status, len(shop.seen)) == (200, 1)
 
 
@@ -353,6 +420,117 @@ def test_a_handler_has_ten_seconds() -> None:
     parameters = inspect.signature(WebhookReceiver).parameters
 
     assert parameters["handler_timeout"].default == 10
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), True, "10"])
+def test_a_time_that_cannot_be_right_is_refused(seconds: float) -> None:
+    """There is no way to switch the limit off: a lease has an end."""
+    with pytest.raises(ConfigurationError, match="handler_timeout"):
+        WebhookReceiver(VERIFIER, Shop(), handler_timeout=seconds)
+
+
+def test_claims_of_another_kind_are_refused() -> None:
+    """Claims without leases are refused at once, and not when an event is lost."""
+
+    class Old:
+        def claim(self, event_id: str, ttl: float) -> bool:
+            return bool(event_id and ttl)
+
+        def release(self, event_id: str) -> None:
+            pass
+
+    with pytest.raises(ConfigurationError, match="complete"):
+        WebhookReceiver(VERIFIER, Shop(), claims=Old())  # type: ignore[arg-type]  # the old kind is the point
+
+
+async def test_the_reply_has_the_handlers_error(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """Whoever calls `receive` can report it, traceback included."""
+    error = ZeroDivisionError("john@example.com")
+    receiver = WebhookReceiver(VERIFIER, Shop(error))
+
+    reply = await receiver.receive(*delivery(), checkout)
+
+    assert reply.error is error
+    assert error.__traceback__ is not None
+
+
+async def test_a_plain_handler_has_acted(
+    checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A function that returns no awaitable is done: 200, kept, and warned of once."""
+    shipped: list[str] = []
+    receiver = WebhookReceiver(
+        VERIFIER,
+        lambda event, _: shipped.append(event.id),  # type: ignore[arg-type, return-value]  # the mistake is the point
+    )
+
+    replies = [
+        await receiver.receive(*delivery(event_id), checkout)
+        for event_id in ("evt_1", "evt_1", "evt_2")
+    ]
+
+    assert [reply.status for reply in replies] == [200] * 3
+    assert shipped == ["evt_1", "evt_2"]
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "no coroutine function" in record.getMessage()
+
+
+async def test_a_generator_has_not_acted(checkout: CheckoutSessionFactory) -> None:
+    """A function with a stray ``yield`` runs not at all, and is no success."""
+
+    async def strays(event: WebhookEvent, _: object) -> AsyncIterator[str]:
+        yield event.id
+
+    def strays_too(event: WebhookEvent, _: object) -> Iterator[str]:
+        yield event.id
+
+    for handler in (strays, strays_too):
+        receiver = WebhookReceiver(VERIFIER, handler)  # type: ignore[arg-type]  # the mistake is the point
+        reply = await receiver.receive(*delivery(), checkout)
+
+        assert (reply.status, type(reply.error)) == (500, TypeError)
+
+
+async def test_a_handler_that_cancels_itself_has_failed(
+    checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task of its own that was cancelled is its error, and no hang-up."""
+
+    async def cancels(_: WebhookEvent, __: CheckoutSessionFactory) -> None:
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    claims = RemoteClaims()
+    receiver = WebhookReceiver(VERIFIER, cancels, claims=claims)
+
+    reply = await receiver.receive(*delivery("evt_9"), checkout)
+
+    assert reply.status == 500
+    assert isinstance(reply.error, RuntimeError)
+    assert isinstance(reply.error.__cause__, asyncio.CancelledError)
+    assert claims.methods() == ["claim", "release"]
+    assert "evt_9" in caplog.text
+
+
+async def test_what_ends_the_process_gives_the_lease_back(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """An exit in a handler passes through, and the next worker need not wait."""
+
+    async def leaves(_: WebhookEvent, __: CheckoutSessionFactory) -> None:
+        raise SystemExit(3)
+
+    claims = RemoteClaims()
+    receiver = WebhookReceiver(VERIFIER, leaves, claims=claims)
+
+    with pytest.raises(SystemExit):
+        await receiver.receive(*delivery(), checkout)
+
+    assert claims.methods() == ["claim", "release"]
 
 
 async def test_a_failure_is_logged_with_the_event(
@@ -510,8 +688,45 @@ async def test_a_stale_event_that_is_not_confirmed_is_not_handled(
         reply = await receiver.receive(*delivery(age=HOUR, **data), checkout)
 
     assert reply.status == status
+    assert (reply.error is None) is (status == 200)
     assert shop.seen == []
-    assert claims.asked == []
+    assert claims.methods() == ["claim", "release"]
+
+
+async def test_a_stale_event_that_is_held_or_done_is_not_asked_about(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """It is claimed first: who replays an event cannot make us ask the gateway."""
+    claims = MemoryClaims()
+    receiver = WebhookReceiver(VERIFIER, Shop(), claims=claims)
+    claims.claim("evt_1", "a", 60)
+    held = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
+    claims.complete("evt_1", "a", 60)
+
+    done = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
+
+    assert (held.status, done.status) == (503, 200)
+
+
+async def test_confirming_takes_of_the_handlers_time() -> None:
+    """A gateway that does not answer is left before the lease has run out."""
+
+    class Silent(ScriptedTransport):
+        async def send(
+            self, request: HttpRequest, patience: float, marks: Marks
+        ) -> HttpResponse | Failure:
+            await asyncio.Event().wait()
+            return await super().send(request, patience, marks)
+
+    shop, claims = Shop(), RemoteClaims()
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims, handler_timeout=2)
+
+    async with scripted_factory(Silent()) as checkout:
+        reply = await receiver.receive(*delivery(age=HOUR, session_id="s1"), checkout)
+
+    assert (reply.status, type(reply.error)) == (500, TimeoutError)
+    assert shop.seen == []
+    assert claims.methods() == ["claim", "release"]
 
 
 async def test_a_stale_event_that_is_not_confirmed_is_reported(
@@ -545,28 +760,14 @@ async def test_a_stale_event_is_handled_once_it_can_be_confirmed() -> None:
 # -- claims that fail ---------------------------------------------------------------
 
 
-class FailingClaims(RemoteClaims):
-    """Claims whose next call of *method* fails."""
-
-    def __init__(self, method: str, slow: str = "") -> None:
-        super().__init__(slow)
-        self.failing = method
-
-    async def _travel(self, method: str) -> None:
-        await super()._travel(method)
-        if method == self.failing:
-            self.failing = ""
-            raise OSError
-
-
 async def test_a_claim_that_failed_is_not_given_back(
     checkout: CheckoutSessionFactory,
 ) -> None:
     """Who could not ask does not release what another delivery holds."""
-    shop, claims = Shop(), FailingClaims("")
+    shop, claims = Shop(), RemoteClaims()
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
     await receiver.receive(*delivery(), checkout)
-    claims.failing = "claim"
+    claims.failing["claim"] = 1
 
     failed = await receiver.receive(*delivery(), checkout)
     known = await receiver.receive(*delivery(), checkout)
@@ -575,18 +776,161 @@ async def test_a_claim_that_failed_is_not_given_back(
     assert len(shop.seen) == 1
 
 
+async def test_a_claim_that_takes_too_long_is_given_back(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """Its handler could outlive its lease: the event is the next delivery's."""
+    shop, claims = Shop(), RemoteClaims("claim")
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims, handler_timeout=2)
+
+    slow = await receiver.receive(*delivery(), checkout)
+    claims.door.set()
+    handled = len(shop.seen)
+    quick = await receiver.receive(*delivery(), checkout)
+
+    assert (slow.status, handled) == (503, 0)
+    assert (quick.status, len(shop.seen)) == (200, 1)
+    assert claims.methods() == ["claim", "release", "claim", "complete"]
+
+
+async def test_a_claim_that_blocked_too_long_is_given_back(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """A store that answers in the end, but late, is late whatever it answers."""
+
+    class Blocking(MemoryClaims):
+        seconds = 1.1
+
+        def claim(self, event_id: str, owner: str, lease: float) -> Claim:
+            time.sleep(self.seconds)
+            self.seconds = 0.0
+            return super().claim(event_id, owner, lease)
+
+    shop = Shop()
+    receiver = WebhookReceiver(VERIFIER, shop, claims=Blocking(), handler_timeout=2)
+
+    slow = await receiver.receive(*delivery(), checkout)
+    handled = len(shop.seen)
+    quick = await receiver.receive(*delivery(), checkout)
+
+    assert (slow.status, handled) == (503, 0)
+    assert (quick.status, len(shop.seen)) == (200, 1)
+
+
+@pytest.mark.parametrize("said", [True, None, "yes", 1])
+async def test_a_store_that_says_no_claim_is_an_error(
+    said: object, checkout: CheckoutSessionFactory
+) -> None:
+    """What cannot be understood is not taken for leave to act."""
+
+    class Odd(MemoryClaims):
+        def claim(self, event_id: str, owner: str, lease: float) -> Claim:
+            del event_id, owner, lease
+            return said  # type: ignore[return-value]  # the mistake is the point
+
+    shop = Shop()
+    receiver = WebhookReceiver(VERIFIER, shop, claims=Odd())
+
+    reply = await receiver.receive(*delivery(), checkout)
+
+    assert (reply.status, type(reply.error)) == (500, ValueError)
+    assert shop.seen == []
+
+
+async def test_a_store_that_cancels_itself_is_an_error(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """A pool that is closed under a claim does not look like a hang-up."""
+
+    class Closing(RemoteClaims):
+        async def claim(self, event_id: str, owner: str, lease: float) -> Claim:
+            await super().claim(event_id, owner, lease)
+            raise asyncio.CancelledError
+
+    receiver = WebhookReceiver(VERIFIER, Shop(), claims=Closing())
+
+    reply = await receiver.receive(*delivery(), checkout)
+
+    assert (reply.status, type(reply.error)) == (500, RuntimeError)
+
+
 async def test_a_release_that_fails_is_reported(
     checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The delivery is answered all the same, and the log holds kinds of errors only."""
     shop = Shop(ZeroDivisionError("john@example.com"))
-    receiver = WebhookReceiver(VERIFIER, shop, claims=FailingClaims("release"))
+    claims = RemoteClaims(failing=["release"])
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
 
     reply = await receiver.receive(*delivery(), checkout)
 
     assert reply.status == 500
     assert "releasing webhook event 'evt_1' failed: OSError" in caplog.text
     assert "john" not in caplog.text
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2])
+async def test_an_event_that_was_handled_is_kept_at_the_third_try(
+    failures: int, checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that hiccups costs nothing, and nothing is said."""
+    shop, claims = Shop(), RemoteClaims(failing=["complete"] * failures)
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+
+    replies = [await receiver.receive(*delivery(), checkout) for _ in range(2)]
+
+    assert [reply.status for reply in replies] == [200, 200]
+    assert len(shop.seen) == 1
+    assert claims.methods() == ["claim", *["complete"] * (failures + 1), "claim"]
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param(RemoteClaims(failing=["complete"] * 3), id="fails"),
+        pytest.param(RemoteClaims("complete"), id="hangs"),
+    ],
+)
+async def test_an_event_that_cannot_be_kept_is_answered_all_the_same(
+    claims: RemoteClaims,
+    checkout: CheckoutSessionFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The handler has acted: 200, one ERROR that names the event, and no release."""
+    receiver = WebhookReceiver(VERIFIER, Shop(), claims=claims, handler_timeout=2)
+
+    reply = await receiver.receive(*delivery("evt_9"), checkout)
+
+    assert reply.status == 200
+    assert claims.methods() == ["claim", *["complete"] * 3]
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "evt_9" in record.getMessage()
+
+
+async def test_an_event_that_another_has_taken_is_answered_and_reported(
+    checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who was stopped beyond its lease has acted, too: 200, an ERROR, no second try."""
+
+    class Stolen(RemoteClaims):
+        async def complete(self, event_id: str, owner: str, keep: float) -> bool:
+            await super().release(event_id, owner)
+            await super().claim(event_id, "another", 60)
+            return await super().complete(event_id, owner, keep)
+
+    claims = Stolen()
+    receiver = WebhookReceiver(VERIFIER, Shop(), claims=claims)
+
+    reply = await receiver.receive(*delivery("evt_9"), checkout)
+    meanwhile = await receiver.receive(*delivery("evt_9"), checkout)
+
+    assert (reply.status, meanwhile.status) == (200, 503)
+    assert claims.methods().count("complete") == 1
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "evt_9" in record.getMessage()
 
 
 # -- a delivery that is cancelled -----------------------------------------------------
@@ -658,7 +1002,7 @@ async def test_a_hang_up_over_failing_claims_is_still_one(
     method: str, checkout: CheckoutSessionFactory
 ) -> None:
     """A cancellation is not swallowed by the failure that comes after it."""
-    claims = FailingClaims(method, slow=method)
+    claims = RemoteClaims(method, failing=[method])
     receiver = WebhookReceiver(VERIFIER, Shop(ZeroDivisionError()), claims=claims)
     receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
     await claims.busy.wait()
@@ -666,6 +1010,42 @@ async def test_a_hang_up_over_failing_claims_is_still_one(
     await cancelled(receiving, claims.door)
 
     assert receiving.cancelled()
+
+
+async def test_a_hang_up_does_not_undo_what_was_handled(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """A delivery that is cancelled while its event is kept has it kept all the same."""
+    claims, shop = RemoteClaims("complete"), Shop()
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
+    await claims.busy.wait()
+    await cancelled(receiving, claims.door)
+
+    reply = await receiver.receive(*delivery(), checkout)
+
+    assert receiving.cancelled()
+    assert (reply.status, len(shop.seen)) == (200, 1)
+
+
+async def test_a_cancellation_that_insists_is_heard_at_the_end(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """Some frameworks cancel again and again: the lease is given back all the same."""
+    claims, shop = RemoteClaims("release"), Shop(ZeroDivisionError())
+    receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
+    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
+    await claims.busy.wait()
+    for _ in range(5):
+        receiving.cancel("by the framework")
+        await asyncio.sleep(0)
+    claims.door.set()
+    with pytest.raises(asyncio.CancelledError, match="by the framework"):
+        await receiving
+
+    reply = await receiver.receive(*delivery(), checkout)
+
+    assert (reply.status, len(shop.seen)) == (200, 2)
 
 
 async def test_a_hang_up_does_not_undo_what_was_done(
@@ -738,15 +1118,31 @@ async def test_closing_with_nothing_to_do_is_harmless() -> None:
 async def test_what_was_answered_first_is_handled_once(
     checkout: CheckoutSessionFactory,
 ) -> None:
-    """A second delivery finds the event claimed, handled already or not."""
+    """A second delivery finds the event held, and a third one finds it done."""
     shop = Shop()
     receiver = WebhookReceiver(VERIFIER, shop, answer_first=True)
 
-    replies = [await receiver.receive(*delivery(), checkout) for _ in range(3)]
+    replies = [await receiver.receive(*delivery(), checkout) for _ in range(2)]
+    await receiver.aclose()
+    replies.append(await receiver.receive(*delivery(), checkout))
+
+    assert [reply.status for reply in replies] == [200, 503, 200]
+    assert len(shop.seen) == 1
+
+
+async def test_who_answers_first_has_claimed_before(
+    checkout: CheckoutSessionFactory,
+) -> None:
+    """An event that cannot be claimed is delivered again: only handlers are put off."""
+    shop = Shop()
+    receiver = WebhookReceiver(
+        VERIFIER, shop, claims=RemoteClaims(failing=["claim"]), answer_first=True
+    )
+
+    reply = await receiver.receive(*delivery(), checkout)
     await receiver.aclose()
 
-    assert [reply.status for reply in replies] == [200, 200, 200]
-    assert len(shop.seen) == 1
+    assert (reply.status, shop.seen) == (500, [])
 
 
 async def test_a_failure_after_the_answer_is_only_logged(
