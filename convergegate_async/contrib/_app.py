@@ -7,7 +7,7 @@ from typing import TypeAlias
 from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.webhooks import WebhookReceiver
+from convergegate_async.webhooks import WebhookReceiver, WebhookReply
 
 # Not a factory itself: it is used once, and an app may be started again, by a test
 # client above all. Nor is the environment read when the app's module is imported.
@@ -53,3 +53,19 @@ async def read_body(chunks: AsyncIterable[bytes]) -> bytes:
         if len(body) == ENOUGH:
             break
     return bytes(body)
+
+
+def report(reply: WebhookReply, *answers: type[Exception]) -> None:
+    """Raise what a delivery failed for: the framework answers 500 and tells of it.
+
+    Args:
+        reply: What the receiver says.
+        answers: Errors that the framework makes an answer of its own of, a 200 perhaps,
+            that would end the deliveries. They are raised as the cause of another.
+    """
+    if reply.error is None:
+        return
+    if isinstance(reply.error, answers):
+        message = "a webhook event could not be handled"
+        raise RuntimeError(message) from reply.error  # noqa: TRY004 -- no wrong type
+    raise reply.error

@@ -13,7 +13,7 @@ from aiohttp import web
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
-from ._app import STATE, Build, opened, read_body, require
+from ._app import STATE, Build, opened, read_body, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
@@ -60,6 +60,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> web.RouteDef:
     async def take(request: web.Request) -> web.Response:
         body = await read_body(request.content.iter_any())
         reply = await receiver.receive(body, request.headers, get_checkout(request))
+        report(reply, web.HTTPException, TimeoutError)  # aiohttp: 504, and no log
         return web.Response(status=reply.status, text=reply.text)
 
     return web.post(path, take)

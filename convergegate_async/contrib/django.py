@@ -12,7 +12,8 @@ their size in front of it as well.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.urls import path as route
 from django.views.decorators.csrf import csrf_exempt
@@ -21,7 +22,7 @@ from django.views.decorators.http import require_POST
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
-from ._app import ENOUGH, STATE, Build, opened, require
+from ._app import ENOUGH, STATE, Build, opened, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
@@ -97,6 +98,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> URLPattern:
     async def take(request: HttpRequest) -> HttpResponse:
         body = request.read(ENOUGH)
         reply = await receiver.receive(body, request.headers, get_checkout(request))
+        report(reply, BadRequest, Http404, PermissionDenied, SuspiciousOperation)
         return HttpResponse(reply.text, status=reply.status, content_type="text/plain")
 
     return route(path, take)

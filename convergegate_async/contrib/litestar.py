@@ -11,12 +11,13 @@ from litestar import Litestar, MediaType, Request, Response, post
 from litestar.connection import ASGIConnection
 from litestar.connection.base import AuthT, HandlerT, StateT, UserT
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
-from ._app import STATE, Build, opened, read_body, require
+from ._app import STATE, Build, opened, read_body, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
@@ -74,6 +75,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> HTTPRouteHandler:
         reply = await receiver.receive(
             body, request.scope["headers"], get_checkout(request)
         )
+        report(reply, HTTPException)
         return Response(reply.text, status_code=reply.status)
 
     return take

@@ -7,11 +7,12 @@ warning names its idempotency key.
 from collections.abc import AsyncGenerator, Callable
 
 from quart import Blueprint, Response, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
-from ._app import STATE, Build, opened, read_body, require
+from ._app import STATE, Build, opened, read_body, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
@@ -56,6 +57,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> Blueprint:
     async def take() -> Response:
         body = await read_body(request.body)
         reply = await receiver.receive(body, request.headers, get_checkout())
+        report(reply, HTTPException)
         return Response(reply.text, reply.status, mimetype="text/plain")
 
     return blueprint

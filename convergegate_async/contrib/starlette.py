@@ -7,6 +7,7 @@ shutdown waits for it.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
-from ._app import STATE, Build, opened, read_body, require
+from ._app import STATE, Build, opened, read_body, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
@@ -61,6 +62,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> Route:
         async with aclosing(request.stream()) as chunks:
             body = await read_body(chunks)
         reply = await receiver.receive(body, request.headers.raw, get_checkout(request))
+        report(reply, HTTPException)
         return PlainTextResponse(reply.text, reply.status)
 
     return Route(path, take, methods=["POST"])

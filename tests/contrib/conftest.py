@@ -59,6 +59,8 @@ class Shop:
     Attributes:
         answers_first: Whether a delivery is answered before it is acted upon.
         failures: How many of the next events its webhook handler fails on.
+        error: What it fails with.
+        reported: What a framework without a log of its own tells of errors.
         pause: How many seconds that handler takes.
         patience: How many seconds an attempt of its calls may take.
         began: How often it was called.
@@ -70,6 +72,8 @@ class Shop:
     def __init__(self, sandbox: Sandbox, order: CheckoutSessionRequest) -> None:
         self.answers_first = False
         self.failures = 0
+        self.error: Exception = RuntimeError("the shop is on fire")
+        self.reported: list[BaseException] = []
         self.pause = 0.0
         self.patience = 10.0
         self.began = 0
@@ -117,8 +121,7 @@ class Shop:
         await asyncio.sleep(self.pause)
         if self.failures:
             self.failures -= 1
-            message = "the shop is on fire"
-            raise RuntimeError(message)
+            raise self.error
         self.heard.append(event.id)
 
 
@@ -159,7 +162,11 @@ Served = AbstractAsyncContextManager[Visitor]
 @asynccontextmanager
 async def visit(port: int) -> AsyncIterator[Visitor]:
     """Send a visitor to what listens on *port*."""
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+    # uvicorn hangs up after an error, though the answer was sent.
+    door = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{port}", connector=door
+    ) as http:
         yield Visitor(port, http)
 
 
@@ -259,6 +266,9 @@ def serve_litestar(shop: Shop) -> Served:
     """Serve the shop with Litestar."""
     receiver = shop.receiver()
 
+    async def report(error: BaseException, _: object) -> None:
+        shop.reported.append(error)
+
     @post("/orders/{key:str}", status_code=200)
     async def order(
         key: FromPath[str], checkout: NamedDependency[CheckoutSessionFactory]
@@ -272,6 +282,8 @@ def serve_litestar(shop: Shop) -> Served:
                 "checkout": Provide(litestar.get_checkout, sync_to_thread=False)
             },
             lifespan=[litestar.lifespan(shop.build, receiver)],
+            after_exception=[report],
+            logging_config=None,  # or it takes the log away from pytest
         )
     )
 

@@ -5,11 +5,18 @@ import gc
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
+from django.http import Http404
+from fastapi import HTTPException as FastAPIHTTPException
+from litestar.exceptions import HTTPException as LitestarHTTPException
+from quart import Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -41,12 +48,19 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
 def test_no_framework_is_imported_before_it_is_asked_for() -> None:
     """The package of the adapters needs none of the frameworks."""
     program = (
         "import sys, convergegate_async.contrib;"
-        "assert not {'aiohttp', 'django', 'fastapi', 'litestar', 'quart', 'starlette'}"
-        " & set(sys.modules)"
+        "assert not {'aiohttp', 'django', 'fastapi', 'litestar', 'quart', 'redis',"
+        " 'starlette'} & set(sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 -- our own program
@@ -177,6 +191,63 @@ async def test_a_failed_delivery_is_acted_upon_again(
 ) -> None:
     """A handler that raises answers 500, and runs again at the next delivery."""
     shop.failures = 1
+    async with open_shop() as visitor:
+        first = await visitor.deliver(*shop.event("evt_1"))
+        second = await visitor.deliver(*shop.event("evt_1"))
+
+    assert (first, second) == (500, 200)
+    assert shop.heard == ["evt_1"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(RuntimeError("the shop is on fire"), id="bug"),
+        pytest.param(TimeoutError("the shop is on fire"), id="timeout"),
+        pytest.param(ConnectionResetError("the shop is on fire"), id="connection"),
+    ],
+)
+async def test_the_framework_tells_why_an_event_was_not_handled(
+    open_shop: Open,
+    shop: "Shop",
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    """Its own 500, and its own log or hook, has the handler's error with its place."""
+    shop.failures, shop.error = 1, error
+    async with open_shop() as visitor:
+        status = await visitor.deliver(*shop.event("evt_1"))
+
+    logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    told = [cause for top in (*logged, *shop.reported) for cause in causes(top)]
+    ours = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "convergegate_async"
+    ]
+    assert status == 500
+    assert error in told
+    assert ours == [
+        f"the handler of webhook event 'evt_1' failed: {type(error).__name__}"
+    ]
+
+
+ANSWERS: dict[str, Exception] = {
+    "starlette": StarletteHTTPException(200),
+    "fastapi": FastAPIHTTPException(200),
+    "aiohttp": web.HTTPOk(),
+    "litestar": LitestarHTTPException(status_code=200),
+    "quart": WerkzeugHTTPException(response=Response(status=200)),
+    "django": Http404(),
+}
+
+
+@pytest.mark.parametrize("open_shop", ANSWERS, indirect=True)
+async def test_a_handler_that_raises_an_answer_has_failed(
+    open_shop: Open, shop: "Shop", request: pytest.FixtureRequest
+) -> None:
+    """An error that is an answer in this framework, a 200 perhaps, is a 500 here."""
+    shop.failures, shop.error = 1, ANSWERS[request.node.callspec.params["open_shop"]]
     async with open_shop() as visitor:
         first = await visitor.deliver(*shop.event("evt_1"))
         second = await visitor.deliver(*shop.event("evt_1"))
