@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import claiming_worker
 import pytest
 from claiming_worker import BODY, SECRET
+from harness.redis_server import REDIS_SERVER, running_redis
 from redis.asyncio import Redis
-from stores import REDIS_SERVER, running_redis
+from webhook_claims import run
 
 from convergegate_async import CheckoutSessionFactory, WebhookEvent, sign
 from convergegate_async.contrib.redis import RedisClaims
@@ -146,6 +147,17 @@ async def test_a_redis_that_forgot_the_scripts_is_taught_them_again(
     await client.script_flush()
 
     assert await claims.claim("evt_1", "b", 60) is Claim.BUSY
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_workers_that_die_lose_no_event() -> None:
+    """A short run of ``benchmarks/webhook_claims.py``, judged by what handlers did."""
+    verdict = await run(events=100, seconds=4, restarts=1, seed=3)
+
+    assert verdict.never == []
+    assert verdict.overlaps == []
+    assert verdict.handlers >= 100
 
 
 def test_the_redis_extra_is_not_asked_for_by_the_package() -> None:

@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
+from harness.redis_server import REDIS_SERVER, running_redis
+from postgres import POSTGRES, running_postgres
 from redis.asyncio import Redis
-from stores import POSTGRES, REDIS_SERVER, running_postgres, running_redis
 
 from convergegate_async.contrib.redis import RedisClaims
 from convergegate_async.webhooks import Claim, Claims, MemoryClaims
@@ -105,6 +105,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
                 now = "julianday('now') * 86400"
                 yield Store(names["SqlClaims"](run_sqlite, now))
         case "postgresql":
+            psycopg = pytest.importorskip("psycopg")
             names = recipe()
             address = request.getfixturevalue("postgresql")
             async with await psycopg.AsyncConnection.connect(

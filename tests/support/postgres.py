@@ -1,4 +1,4 @@
-"""Real stores of webhook claims: a Redis and a PostgreSQL of a test's own."""
+"""A PostgreSQL of a test's own."""
 
 import os
 import pwd
@@ -6,42 +6,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
-from redis import Redis, RedisError
-
-REDIS_SERVER = shutil.which("redis-server")
 POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 """Where initdb and postgres lie, as Debian's postgresql installs them."""
 
 _PATIENCE = 60.0  # seconds that a server may take to start
-
-
-@contextmanager
-def running_redis(*options: str, folder: Path | None = None) -> Iterator[str]:
-    """Run a Redis behind a Unix socket, and yield the socket's path.
-
-    Args:
-        options: Of ``redis-server``.
-        folder: Where it keeps its files; a new one if `None`, removed at the end.
-    """
-    if REDIS_SERVER is None:
-        raise AssertionError
-    with _short_folder() as own:
-        socket = f"{own}/s"
-        command = (REDIS_SERVER, "--port", "0", "--unixsocket", socket, "--save", "")
-        with subprocess.Popen(  # noqa: S603 -- Debian's server
-            [*command, "--dir", str(folder or own), *options],
-            stdout=subprocess.DEVNULL,
-        ) as server:
-            try:
-                _wait_until(partial(_answers, socket), server)
-                yield socket
-            finally:
-                server.terminate()
 
 
 @contextmanager
@@ -76,12 +49,6 @@ def running_postgres() -> Iterator[str]:
                 yield f"host={folder} user={role} dbname=postgres"
             finally:
                 server.terminate()
-
-
-def _answers(socket: str) -> bool:
-    with Redis(unix_socket_path=socket) as client, suppress(RedisError):
-        return bool(client.ping())
-    return False
 
 
 def _accepts(bin_folder: Path, folder: str) -> bool:
