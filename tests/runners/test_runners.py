@@ -15,6 +15,7 @@ import psutil
 import pytest
 import pytest_asyncio
 import worker_functions
+from eager import EAGER_OR_LAZY, begin_tasks
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,9 +68,10 @@ def helpers(parent: psutil.Process) -> list[psutil.Process]:
 # -- a few at once -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("eagerly", EAGER_OR_LAZY)
 @given(delays=st.lists(st.integers(0, 5), max_size=20), most=st.integers(1, 5))
 def test_every_chunk_is_done_once_and_few_at_a_time(
-    delays: list[int], most: int
+    *, delays: list[int], most: int, eagerly: bool
 ) -> None:
     """For any durations: all are done, never more than allowed, the source included."""
     under_way, taken, yielded, peak = 0, 0, 0, 0
@@ -92,6 +94,7 @@ def test_every_chunk_is_done_once_and_few_at_a_time(
 
     async def collect() -> list[int]:
         nonlocal yielded
+        begin_tasks(eagerly=eagerly)
         done = []
         async for number in bounded_map(do, chunks(), lambda: most):
             yielded += 1

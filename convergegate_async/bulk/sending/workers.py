@@ -118,6 +118,8 @@ class Workers(Generic[T]):
     async def _run_worker(self) -> None:
         worker = asyncio.current_task()
         try:
+            # An eager task runs up to here before it is counted among the workers.
+            await asyncio.sleep(0)
             while not self._is_over and len(self._running) <= self._pace.workers:
                 await self._do_one()
         except Exception as error:  # noqa: BLE001 -- raised again where it is awaited
