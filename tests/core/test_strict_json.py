@@ -1,16 +1,23 @@
 import json
+import re
+import tomllib
 from contextlib import suppress
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergegate_async._core.strict_json import (
+    FLOOR,
+    NEWEST,
     Decoder,
     decode_json,
     decode_plainly,
     fast_decoder,
     has_duplicate_key,
+    is_met,
 )
 
 JSON = st.recursive(
@@ -26,10 +33,8 @@ JSON = st.recursive(
 
 
 def _quick(body: bytes) -> object:
-    decode = fast_decoder()
-    assert decode is not None, "the extra `dev` has msgspec"
     try:
-        return decode(body)
+        return msgspec.json.decode(body)  # whatever version of it is at hand
     except RecursionError:
         raise ValueError from None
 
@@ -80,9 +85,162 @@ def _outcome(decode: Decoder, body: bytes) -> str:
         return "refused"
 
 
+def _spaced(parts: list[bytes]) -> st.SearchStrategy[bytes]:
+    """Join *parts* with any white space that JSON allows between them."""
+    spaces = st.lists(
+        st.sampled_from([b"", b"", b" ", b"  ", b"\t", b"\n", b"\r", b" \t"]),
+        min_size=len(parts),
+        max_size=len(parts),
+    )
+    return spaces.map(
+        lambda between: b"".join(
+            space + part for space, part in zip(between, parts, strict=True)
+        )
+    )
+
+
+# Few names, some of them spelled in two ways, so that many come twice.
+_NAMES = st.sampled_from(
+    [b'"id"', b'"\\u0069d"', b'"status"', b'"amount"', b'"metadata"', b'"note"']
+)
+# Texts that look like members from outside.
+_TEXTS = st.sampled_from(
+    [
+        b'"a"',
+        b'"\\":"',
+        b'"\\": \\""',
+        b'" :"',
+        b'"\\t:"',
+        b'""',
+        b'"id\\""',
+        b'"\xc5\xbc"',
+    ]
+)
+_SCALARS = st.sampled_from([b"1", b"null", b"-0.5e1"]) | _TEXTS
+
+
+def _objects(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Spell objects of those values, duplicate names included."""
+    members = st.lists(st.tuples(_NAMES, values), max_size=4)
+    return members.flatmap(
+        lambda pairs: _spaced(
+            [b"{"]
+            + [
+                part
+                for number, (name, value) in enumerate(pairs)
+                for part in ([b","] if number else []) + [name, b":", value]
+            ]
+            + [b"}"]
+        )
+    )
+
+
+def _arrays(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    return st.lists(values, max_size=3).map(
+        lambda found: b"[" + b",".join(found) + b"]"
+    )
+
+
+OBJECTS = _objects(
+    st.recursive(_SCALARS, lambda inner: _objects(inner) | _arrays(inner), max_leaves=4)
+)
+
+
+@given(body=OBJECTS, place=st.integers(0, 200), piece=st.binary(max_size=2))
+def test_both_parsers_agree_on_texts_and_on_damaged_ones(
+    body: bytes, place: int, piece: bytes
+) -> None:
+    """White space, escapes, names given twice, a byte too many: value or refusal."""
+    for text in (body, body[:place] + piece + body[place + 1 :]):
+        assert _outcome(_quick, text) == _outcome(_plain, text)
+
+
+@given(body=OBJECTS)
+@example(body=b'{"id": "a", "id"\t: "b"}')
+@example(body=b'{"id": "a", "id"\n: "b"}')
+@example(body=b'{"id": "a", "id"\r: "b"}')
+@example(body=b'{"id": "a", "id"  : "b"}')
+def test_a_vital_name_given_twice_is_noticed_however_it_is_spelled(
+    body: bytes,
+) -> None:
+    """The search that is spared most answers finds what the whole one would find."""
+    members: list[tuple[str, object]] = []
+
+    def outermost(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members[:] = pairs  # the outermost object is finished last
+        return dict(pairs)
+
+    document = json.loads(body, object_pairs_hook=outermost)
+
+    names = [name for name, _ in members]
+    twice = any(names.count(name) > 1 for name in ("id", "status", "amount"))
+    assert has_duplicate_key(body, document) is twice
+
+
 def test_without_the_extra_there_is_no_fast_parser() -> None:
     """A module that is not installed is not an error."""
     assert fast_decoder("no_such_parser") is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("__version__ = '0.18.6'", id="brought-by-another-package"),
+        pytest.param("__version__ = '0.20.0'", id="just-too-old"),
+        pytest.param("__version__ = '99.0'", id="nobody-has-met-it"),
+        pytest.param("", id="nameless"),
+        pytest.param("__version__ = None", id="no-version"),
+        pytest.param("raise ImportError", id="broken"),
+        pytest.param("raise RuntimeError", id="broken-otherwise"),
+    ],
+)
+def test_what_is_merely_importable_decides_nothing(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parser whose version was not met, or that cannot be imported, is not used."""
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"parser_{abs(hash(source))}"
+    (tmp_path / f"{name}.py").write_text(source)
+
+    assert fast_decoder(name) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "met"),
+    [
+        ("0.20.9", False),
+        ("0.21.0", True),
+        ("0.21.0rc1", True),
+        (".".join(map(str, NEWEST)) + ".7", True),
+        (f"{NEWEST[0]}.{NEWEST[1] + 1}.0", False),
+        ("0.210.0", False),
+        ("1.21.0", False),
+        ("0", False),
+        ("", False),
+        ("unknown", False),
+        (None, False),
+        (21, False),
+    ],
+)
+def test_versions_between_the_floor_and_the_newest_are_met(
+    *, version: object, met: bool
+) -> None:
+    """Whole minors count, and what is no version is not met."""
+    assert is_met(version) is met
+
+
+def test_the_floor_is_the_one_that_is_declared() -> None:
+    """What the extra `speed` asks for is what is used."""
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+
+    (declared,) = re.findall(r"msgspec>=([\d.]+)", " ".join(extras["speed"]))
+    assert declared == ".".join(map(str, FLOOR))
+
+
+def test_the_parser_at_hand_is_used_if_it_is_met() -> None:
+    """With the extra `speed` installed, answers are parsed by it."""
+    assert (fast_decoder() is not None) is is_met(msgspec.__version__)
 
 
 @each_decoder
