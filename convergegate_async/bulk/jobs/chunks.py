@@ -5,6 +5,7 @@ The key is not in a chunk: whoever works on it reads the key from its environmen
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import attrs
 
@@ -15,6 +16,8 @@ from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import PoolLimits
 
 from .rules import ResumeRules
+
+T = TypeVar("T")
 
 CHUNK_ROWS = 1_000  # that go to a runner together, at most
 _CHUNK_SECONDS = 5.0
@@ -46,6 +49,13 @@ def chunk_rows(rate: float | None) -> int:
     if rate is None:
         return CHUNK_ROWS
     return max(1, min(CHUNK_ROWS, int(rate * _CHUNK_SECONDS)))
+
+
+async def first_of(items: AsyncIterator[T], count: int) -> AsyncIterator[T]:
+    """Yield the next *count* items, and take no more than those."""
+    while count and (item := await anext(items, None)) is not None:
+        yield item
+        count -= 1
 
 
 def work_on(chunk: Chunk) -> ChunkResult:

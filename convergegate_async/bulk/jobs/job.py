@@ -26,14 +26,14 @@ from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Runner
 
-from .chunks import Chunk, chunk_rows, work_on
+from .chunks import Chunk, chunk_rows, first_of, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
 from .header import fingerprint, new_header, require_same_home
 from .passage import Met, Passage
 from .plan import JobPlan, plan_of
 from .progress import Tally
-from .row_results import interrupted_result, outcome_result
+from .row_results import interrupted_result, outcome_result, row_outcome
 from .rules import Decision, OnUnknown
 
 
@@ -85,7 +85,7 @@ class Job:
         self._folder = folder
         self._workers: Workers[_Task] | None = None
         self._under_way: dict[int, Met] = {}
-        self._writing: dict[int, Awaitable[None]] = {}
+        self._writing: dict[int, tuple[RowOutcome, Awaitable[None]]] = {}
         self._is_stopped = False
         self._dead_letters = DeadLetters()
         self._passage: Passage | None = None
@@ -207,13 +207,15 @@ class Job:
             self._workers.stop()
         try:
             async with aclosing(self._workers.outcomes()) as outcomes:
-                async for outcome in outcomes:
-                    await self._writing.pop(outcome.index)
+                async for call_outcome in outcomes:
+                    outcome, written = self._writing.pop(call_outcome.index)
+                    await written
                     self.tally.count(outcome)
                     yield outcome
         finally:
             # What nobody waited to hear is durable all the same.
-            await asyncio.gather(*self._writing.values(), return_exceptions=True)
+            left = [written for _, written in self._writing.values()]
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def run_on(
         self, runner: Runner, rows: Iterable[Row | Problem] | None = None
@@ -238,8 +240,9 @@ class Job:
             chunks = self._chunks(passage, runner)
             async with aclosing(runner.map(work_on, chunks)) as results:
                 async for result in results:
-                    await asyncio.gather(*map(self._write, result.outcomes))
-                    for outcome in result.outcomes:
+                    writing = [self._write(outcome) for outcome in result.outcomes]
+                    await asyncio.gather(*[written for _, written in writing])
+                    for outcome, _ in writing:
                         self.tally.count(outcome)
                         yield outcome
                     if result.error is not None:
@@ -298,7 +301,7 @@ class Job:
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
             rate = maximum_rps and maximum_rps / runner.slots
-            batch = [task async for task in _first(tasks, chunk_rows(rate))]
+            batch = [task async for task in first_of(tasks, chunk_rows(rate))]
             if not batch:
                 return
             await asyncio.gather(*[self._intend(task) for task in batch])
@@ -369,8 +372,12 @@ class Job:
         await self._journal.intend(intent)
         self._under_way[row.position - 1] = task.met
 
-    def _write(self, outcome: RowOutcome) -> Awaitable[None]:
-        """Have it written what became of a row; durable when it is awaited."""
+    def _write(self, outcome: RowOutcome) -> tuple[RowOutcome, Awaitable[None]]:
+        """Have it written what came of a row's last call.
+
+        Returns:
+            What became of the row over all runs, and what is done once it is durable.
+        """
         met = self._under_way.pop(outcome.index)
         row = met.row
         wrong_key = isinstance(outcome, Rejected) and isinstance(
@@ -378,18 +385,14 @@ class Job:
         )
         if wrong_key or isinstance(outcome, NotSent):
             self._note_failed(met)  # it is what it was before
-            return self._journal.forget(row.row_id)
-        result = outcome_result(row.row_id, outcome)
-        if result.state is State.FAILED:
-            self._dead_letters.add_failed(row, result)
-        return self._journal.complete(result)
+            written = self._journal.forget(row.row_id)
+        else:
+            result = outcome_result(row.row_id, outcome, met.known)
+            if result.state is State.FAILED:
+                self._dead_letters.add_failed(row, result)
+            written = self._journal.complete(result)
+        return row_outcome(met.known, outcome), written
 
     def _numbered(self, row: Row) -> Numbered:
         key = derive_key(self._journal.header.job, row.row_id)
         return Numbered(row.position - 1, row.request, key)
-
-
-async def _first(items: AsyncIterator[_Task], count: int) -> AsyncIterator[_Task]:
-    while count and (item := await anext(items, None)) is not None:
-        yield item
-        count -= 1

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalRow
+from convergegate_async.bulk.journal.records import JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.validation import Seen
 
@@ -76,19 +76,22 @@ class Passage:
             raise
         if not self._batch:
             raise StopAsyncIteration
-        good = [row.row_id for row in self._batch if isinstance(row, Row)]
-        self._known = await self._journal.lookup(good)
+        row_ids = [row.row_id for row in self._batch if row.row_id is not None]
+        self._known = await self._journal.lookup(row_ids)
 
     def _meet(self, row: Row | Problem) -> Met | None:
         is_new, self.position = row.position != self.position, row.position
+        known = (self._known or {}).get(row.row_id or "")
         if isinstance(row, Problem):
             if is_new:  # a row may have several problems
                 self._tally.invalid += 1
-                self._dead_letters.add_problem(row)
+                if known is None or known.state is State.FAILED:
+                    self._dead_letters.add_problem(row)
+                # Else it has a session, or may have, from before it was spoilt.
         elif self._seen.before(row.row_id):
             # Of two rows under one id one is sent. The other is no dead letter: sent by
             # another job, it would open a second session for the same order.
             self._tally.invalid += 1
         else:
-            return Met(row, (self._known or {}).get(row.row_id))
+            return Met(row, known)
         return None

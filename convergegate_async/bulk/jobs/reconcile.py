@@ -144,7 +144,7 @@ async def _in_doubt(journal: Journal, batch: list[Row | Problem]) -> list[Row]:
         row
         for row in rows
         if (record := known.get(row.row_id)) is not None
-        and record.state in (State.UNKNOWN, State.SENT)
+        and record.is_in_doubt
         and record.fingerprint == fingerprint(row.request, salt)  # it is what was sent
     ]
 

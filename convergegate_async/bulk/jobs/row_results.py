@@ -1,20 +1,81 @@
-"""How a row ends, in the journal's words."""
+"""How a row ends, in the journal's words: a row speaks for all its runs.
 
-from convergegate_async.bulk.journal.records import RowResult, State
-from convergegate_async.bulk.sending.outcomes import Created, Rejected, RowOutcome
+What was sent once and not answered may have a session, whatever is said of it later:
+a refusal does not end the doubt, and is told beside it.
+"""
+
+from typing import Any
+
+import attrs
+
+from convergegate_async.bulk.journal.records import JournalRow, RowResult, State
+from convergegate_async.bulk.sending.outcomes import (
+    Created,
+    NotSent,
+    Rejected,
+    RowOutcome,
+    Unknown,
+)
+from convergegate_async.errors import CallError, OutcomeUnknownError
 from convergegate_async.models import CheckoutSession
 
 _MOST_SHOWN = 200  # characters
 
 
-def outcome_result(row_id: str, outcome: RowOutcome) -> RowResult:
-    """Return what becomes of a row whose call ended so."""
+def row_outcome(known: JournalRow | None, outcome: RowOutcome) -> RowOutcome:
+    """Return what became of a row, where *outcome* is that of its last call.
+
+    Args:
+        known: What was known of the row before that call; `None` if nothing.
+        outcome: What came of the call alone.
+    """
+    if not _is_in_doubt(known) or not isinstance(outcome, Rejected | NotSent):
+        return outcome
+    return Unknown(
+        index=outcome.index,
+        request=outcome.request,
+        idempotency_key=outcome.idempotency_key,
+        error=_doubt_beside(outcome),
+    )
+
+
+def _doubt_beside(outcome: Rejected | NotSent) -> OutcomeUnknownError:
+    """Return the doubt that was there before, with what was answered now."""
+    error = outcome.error
+    said = error.reason if isinstance(error, CallError) else str(error)
+    last = "was rejected" if isinstance(outcome, Rejected) else "was not sent"
+    answer: dict[str, Any] = {
+        field.name: getattr(error, field.name, field.default)
+        for field in attrs.fields(CallError)
+    }
+    return OutcomeUnknownError(
+        **answer
+        | {
+            "operation": "create",
+            "reason": f"it was sent before and not answered, and now {last}: {said}",
+            "idempotency_key": outcome.idempotency_key,
+            "phase": "sent",
+        }
+    )
+
+
+def outcome_result(
+    row_id: str, outcome: RowOutcome, known: JournalRow | None = None
+) -> RowResult:
+    """Return what becomes of a row whose call ended so.
+
+    Args:
+        row_id: The row's.
+        outcome: What came of the call alone.
+        known: What was known of the row before that call; `None` if nothing.
+    """
     if isinstance(outcome, Created):
         return session_result(row_id, outcome.session)
     error = outcome.error
+    failed = isinstance(outcome, Rejected) and not _is_in_doubt(known)
     return RowResult(
         row_id=row_id,
-        state=State.FAILED if isinstance(outcome, Rejected) else State.UNKNOWN,
+        state=State.FAILED if failed else State.UNKNOWN,
         http_status=getattr(error, "http_status", None),
         code=type(error).__name__,
         message=str(error)[:_MOST_SHOWN],
@@ -36,3 +97,7 @@ def interrupted_result(row_id: str) -> RowResult:
         code="Interrupted",
         message="the job was ended while the row was on its way",
     )
+
+
+def _is_in_doubt(known: JournalRow | None) -> bool:
+    return known is not None and known.is_in_doubt

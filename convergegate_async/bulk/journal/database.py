@@ -64,7 +64,8 @@ UPDATE rows SET state = 'sent', attempts = attempts + 1,
 WHERE row_id = ?
 """
 _COMPLETE = """
-UPDATE rows SET state = ?, completed = ?,
+UPDATE rows SET completed = ?,
+  state = iif(? = 'failed' AND 'unknown' IN (state, before), 'unknown', ?),
   session_id = ?, url = ?, http_status = ?, code = ?, message = ?
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
@@ -190,15 +191,16 @@ class Database:
         self._changes(_INTEND_AGAIN, before, row.fingerprint, since, row.row_id)
 
     def complete(self, result: RowResult) -> None:
-        """Write what became of a row.
+        """Write what became of a row; one that was in doubt does not fail.
 
         Raises:
             JournalError: The row is neither `SENT` nor `UNKNOWN`.
         """
         changed = self._changes(
             _COMPLETE,
-            result.state,
             self._next(),
+            result.state,
+            result.state,
             result.session_id,
             self._spelled(result.url, result.session_id),
             result.http_status,

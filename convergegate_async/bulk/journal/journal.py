@@ -132,6 +132,9 @@ class Journal:
     def complete(self, result: RowResult) -> Awaitable[None]:
         """Write what became of a row that is `SENT` or `UNKNOWN`.
 
+        A row that was in doubt before it was sent this time stays `UNKNOWN` if it
+        failed now: the refusal is written, and says nothing of the earlier intents.
+
         It is on its way when this returns, and durable when the awaitable is done;
         to cancel that does not stop it.
 

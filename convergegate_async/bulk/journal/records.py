@@ -147,6 +147,11 @@ class JournalRow:
     message: str | None = None
     sent_until: float | None = None
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Tell whether it was sent, and nobody knows what became of it."""
+        return self.state in (State.SENT, State.UNKNOWN)
+
 
 def refusal(path: Path, reason: str) -> JournalError:
     """Return the error that says what is wrong with the journal at *path*."""

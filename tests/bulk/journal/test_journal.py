@@ -140,6 +140,9 @@ class Model:
         known = self.rows.get(outcome.row_id)
         if known is None or known.state not in {State.SENT, State.UNKNOWN}:
             raise JournalError
+        before = self.before.get(outcome.row_id)
+        if outcome.state is State.FAILED and State.UNKNOWN in {known.state, before}:
+            outcome = attrs.evolve(outcome, state=State.UNKNOWN)
         self.rows[outcome.row_id] = attrs.evolve(known, **attrs.asdict(outcome))
         self.finish(outcome.row_id)
 
@@ -298,6 +301,24 @@ STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
     ),
     "under way, then withdrawn": ([1.0, 2.0, "order-1"], (State.UNKNOWN, 1, 1.0)),
     "in doubt, then done": ([1.0, DOUBT, a_success(1)], (State.DONE, 1, 1.0)),
+    "in doubt, then refused": ([1.0, DOUBT, FAILURE], (State.UNKNOWN, 1, 1.0)),
+    "in doubt, then sent and refused": (
+        [1.0, DOUBT, 2.0, FAILURE],
+        (State.UNKNOWN, 2, 1.0),
+    ),
+    "sent twice, then refused": ([1.0, 2.0, FAILURE], (State.UNKNOWN, 2, 1.0)),
+    "in doubt, then sent, refused and done": (
+        [1.0, DOUBT, 2.0, FAILURE, 3.0, a_success(1)],
+        (State.DONE, 3, 1.0),
+    ),
+    "failed, then refused again": (
+        [1.0, FAILURE, 2.0, FAILURE],
+        (State.FAILED, 2, 2.0),
+    ),
+    "failed, in doubt, then refused": (
+        [1.0, FAILURE, 2.0, DOUBT, 3.0, FAILURE],
+        (State.UNKNOWN, 3, 2.0),
+    ),
 }
 
 

@@ -1,0 +1,33 @@
+"""A runner for tests of what is done with results, and not of workers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class ThreadRunner:
+    """Works on one chunk after the other, in a thread."""
+
+    slots = 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Hold nothing."""
+
+    async def map(
+        self, work: Callable[[C], R], chunks: AsyncIterator[C]
+    ) -> AsyncGenerator[R, None]:
+        """Yield what *work* makes of each chunk."""
+        async for chunk in chunks:
+            yield await asyncio.to_thread(work, chunk)
