@@ -116,7 +116,7 @@ def _spell(name: str, value: object) -> Iterator[tuple[str, str]]:
         case str():  # a word of an enum
             yield name, value
         case Secret():
-            yield name, value.reveal()
+            yield name, str.__str__(value.reveal())  # not what a subclass makes of it
         case int():
             yield name, str(value)
         case datetime():

@@ -22,16 +22,15 @@ def derive_key(namespace: str, identifier: str | int) -> str:
     Raises:
         InvalidFieldError: One of them is empty or holds control characters.
     """
-    if isinstance(identifier, bool):
+    value = rules.plain(identifier)
+    if isinstance(value, bool):
         field, reason = "identifier", "must be a str or an int"
         raise InvalidFieldError(field, reason)
-    if isinstance(identifier, int):
-        identifier = str(identifier)
     # NUL cannot occur in either part, so no two pairs share a digest.
     parts = [
         "cg1",
         rules.text("namespace", namespace),
-        rules.text("identifier", identifier),
+        rules.text("identifier", str(value) if isinstance(value, int) else value),
     ]
     digest = sha256("\0".join(parts).encode()).digest()
     return fresh_key(digest[:_SIZE])

@@ -81,7 +81,7 @@ def create_checkout_session(
     if not isinstance(request, CheckoutSessionRequest):
         field, reason = "request", "must be a CheckoutSessionRequest"
         raise InvalidFieldError(field, reason)
-    rules.idempotency_key("idempotency_key", key)
+    key = rules.idempotency_key("idempotency_key", key)
     if not lives_long_enough(request.expires_at, now):
         field, reason = "expires_at", "must be at least 2.5 hours ahead"
         raise InvalidFieldError(field, reason)
@@ -130,7 +130,7 @@ def wait_for_checkout_session(session_id: str) -> Operation[CheckoutSession]:
 def _look_at(
     endpoint: Endpoint[CheckoutSession], session_id: str
 ) -> Operation[CheckoutSession]:
-    rules.session_id("session_id", session_id)
+    session_id = rules.session_id("session_id", session_id)
     return Operation(
         endpoint=endpoint,
         path=endpoint.path_of(session_id),
@@ -149,7 +149,7 @@ def pay_checkout_session(
         InvalidFieldError: *session_id* cannot be an id, or *blik_code* is not six
             digits.
     """
-    rules.session_id("session_id", session_id)
+    session_id = rules.session_id("session_id", session_id)
     if not rules.is_blik_code(blik_code.reveal()):
         field, reason = "blik_code", "must be six digits, in a str"
         raise InvalidFieldError(field, reason)
@@ -173,7 +173,7 @@ def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refu
     if not isinstance(request, RefundRequest):
         field, reason = "request", "must be a RefundRequest"
         raise InvalidFieldError(field, reason)
-    rules.idempotency_key("idempotency_key", key)
+    key = rules.idempotency_key("idempotency_key", key)
     return Operation(
         endpoint=REFUND,
         path=REFUND.path,
@@ -197,7 +197,7 @@ def retrieve_refund(refund_id: str) -> Operation[Refund]:
     Raises:
         InvalidFieldError: *refund_id* cannot be an id.
     """
-    rules.session_id("refund_id", refund_id)
+    refund_id = rules.session_id("refund_id", refund_id)
     return Operation(
         endpoint=RETRIEVE_REFUND,
         path=RETRIEVE_REFUND.path_of(refund_id),

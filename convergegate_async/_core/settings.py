@@ -103,7 +103,7 @@ def missing_variables(api_key: Secret[str], base_url: str) -> tuple[str, ...]:
 
 def _basic(api_key: Secret[str]) -> Secret[str]:
     # HTTP Basic with an empty password: the provider's page on authentication.
-    return Secret("Basic " + b64encode(f"{api_key.reveal()}:".encode()).decode())
+    return Secret("Basic " + b64encode((api_key.reveal() + ":").encode()).decode())
 
 
 def _problem_of_key(key: object) -> str | None:

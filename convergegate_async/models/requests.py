@@ -58,7 +58,8 @@ def _keep_the_rules(request: attrs.AttrsInstance) -> None:
                 and fast_check(value)
             ):
                 continue
-            checked = None if optional and value == "" else rule(name, value)
+            is_unset = optional and rules.plain(value) == ""
+            checked = None if is_unset else rule(name, value)
             if checked is not value:
                 object.__setattr__(request, name, checked)
     except InvalidFieldError as error:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -57,8 +58,27 @@ def _takes(pattern: re.Pattern[str]) -> Callable[[R], R]:
     return note
 
 
+def plain(value: object) -> object:
+    """Return the value of an enum's member, and a text or number of no subclass.
+
+    Members are written by their names, and other subclasses by what they make up:
+    nothing but the text or number itself may be sent. Anything else is as it was.
+    """
+    if type(value) in (str, int):
+        return value
+    if isinstance(value, Enum) and isinstance(value.value, str | int):
+        value = value.value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__index__(value)
+    return value
+
+
 def text(field: str, value: object) -> str:
     """Accept 1 to 2,048 printable characters."""
+    if type(value) is not str:
+        value = plain(value)
     if not isinstance(value, str):
         raise InvalidFieldError(field, "must be a str")
     if not value:
@@ -73,6 +93,8 @@ def text(field: str, value: object) -> str:
 
 def amount(field: str, value: object) -> int:
     """Accept a whole number of minor units, 1 to 2^53."""
+    if type(value) is not int:
+        value = plain(value)
     if not isinstance(value, int) or isinstance(value, bool):
         reason = "must be an int of minor units (no bool, float or str)"
         raise InvalidFieldError(field, reason)
@@ -155,6 +177,7 @@ def locale(field: str, value: object) -> str:
 
 def session_id(field: str, value: object) -> str:
     """Accept 1 to 128 of ``A-Z a-z 0-9 _ + = -``, so that no id can leave its path."""
+    value = plain(value)
     if not isinstance(value, str) or not _SESSION_ID.fullmatch(value):
         reason = "must be 1 to 128 letters, digits or any of _ + = -"
         raise InvalidFieldError(field, reason)
@@ -163,6 +186,7 @@ def session_id(field: str, value: object) -> str:
 
 def idempotency_key(field: str, value: object) -> str:
     """Accept 1 to 255 of ``A-Z a-z 0-9 . _ : -``, safe in a header."""
+    value = plain(value)
     if not isinstance(value, str) or not _KEY.fullmatch(value):
         reason = "must be 1 to 255 letters, digits or any of . _ : -"
         raise InvalidFieldError(field, reason)
@@ -197,7 +221,9 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
         raise InvalidFieldError(field, "must be a mapping of str to str")
     if len(value) > MAX_METADATA_KEYS:
         raise InvalidFieldError(field, f"must hold at most {MAX_METADATA_KEYS} keys")
-    for key, content in value.items():
+    pairs = [(plain(key), plain(content)) for key, content in value.items()]
+    kept: dict[str, str] = {}
+    for key, content in pairs:
         if not isinstance(key, str) or not isinstance(content, str):
             raise InvalidFieldError(field, "must map str to str")
         text(field, key)
@@ -209,7 +235,10 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
             raise InvalidFieldError(field, reason)
         if content:
             text(field, content)
-    return dict(value)
+        kept[key] = content
+    if len(kept) < len(pairs):
+        raise InvalidFieldError(field, "must not hold a key twice")
+    return kept
 
 
 def refund_reason(field: str, value: object) -> str:
