@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seed",
     type=int,
-    default=0,
-    show_default=True,
-    help="Seed of the faults and of all ids.",
+    help="Seed of the faults and of all ids. [default: 0 for the faults, random ids]",
 )
 @click.option("--ignore-keys", is_flag=True, help="Do not honour idempotency keys.")
 @click.option(
@@ -42,7 +40,12 @@ if TYPE_CHECKING:
     help="A SQLite file to keep the book in, over restarts.",
 )
 def sandbox(
-    *, port: int, seed: int, ignore_keys: bool, faults: tuple[str, ...], db: Path | None
+    *,
+    port: int,
+    seed: int | None,
+    ignore_keys: bool,
+    faults: tuple[str, ...],
+    db: Path | None,
 ) -> None:
     """Run a gateway of your own on 127.0.0.1, until Ctrl-C.
 

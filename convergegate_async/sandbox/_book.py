@@ -190,27 +190,28 @@ class Book:
 
     Args:
         now: The gateway's clock, in epoch seconds.
-        seed: Seeds all ids.
+        seed: Seeds all ids; they are random if `None`.
 
     Attributes:
         outbox: Events that nobody has taken yet.
     """
 
-    def __init__(self, now: Callable[[], float], seed: int) -> None:
+    def __init__(self, now: Callable[[], float], seed: int | None = None) -> None:
         self.sessions: dict[str, BookedSession] = {}
         self.refunds: dict[str, BookedRefund] = {}
         self.answers: dict[tuple[str, str], KeptAnswer] = {}
         self.outbox: deque[BookedEvent] = deque()
         self._now = now
-        self._dice = random.Random(seed)  # noqa: S311 -- ids have to be repeatable
+        self._dice = random.Random(seed)  # noqa: S311 -- ids of a seed are repeatable
         self._due: list[tuple[float, str]] = []
         self._seed = seed
         self._changed: dict[str, BookedSession] = {}
         self._answered: list[tuple[str, str]] = []
 
     def reseed(self, start: int) -> None:
-        """Roll other ids than at the starts before."""
-        self._dice.seed(f"{self._seed}/{start}")
+        """Roll other ids than at the starts before, by the same seed."""
+        if self._seed is not None:
+            self._dice.seed(f"{self._seed}/{start}")
 
     def keep_answer(self, operation: str, key: str, answer: KeptAnswer) -> None:
         """Remember what was answered under an idempotency key."""

@@ -44,7 +44,8 @@ class Sandbox:
         honour_keys: Answer a repeated idempotency key with the first answer. Nobody
             knows whether the real gateway does.
         faults: What goes wrong.
-        seed: Seeds the faults and all ids.
+        seed: Seeds the faults and all ids. Without one the faults are those of seed 0,
+            and ids are random, as a shop must not meet an id again.
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
         on_request: Called with every request once it is over.
         db: A SQLite file to keep the book in; in memory only if `None`.
@@ -63,13 +64,13 @@ class Sandbox:
         port: int = 0,
         honour_keys: bool = True,
         faults: Iterable[Fault] = (),
-        seed: int = 0,
+        seed: int | None = None,
         now: Callable[[], float] = time.time,
         on_request: Callable[[SeenRequest], None] | None = None,
         db: Path | None = None,
     ) -> None:
         self.api_key = api_key
-        self.faults: FaultPlan = FaultPlan(faults, seed)
+        self.faults: FaultPlan = FaultPlan(faults, seed or 0)
         self.book: Book = Book(self.now, seed)
         self.seen: deque[SeenRequest] = deque(maxlen=JOURNAL_SIZE)
         self.counts: Counter[str] = Counter()

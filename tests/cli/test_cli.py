@@ -378,3 +378,15 @@ def test_a_session_of_nothing_but_an_id_has_a_card(
     show(CheckoutSession(id="abc", amount_refunded=100), "table")
 
     assert "abc" in capsys.readouterr().out
+
+
+def test_a_sandbox_that_is_started_anew_has_other_ids() -> None:
+    """A shop that goes on running must not meet one again, unless `--seed` is given."""
+
+    def an_id(*arguments: str) -> str:
+        with running_sandbox(*arguments) as (_, environ):
+            done = run("create", *ORDER, "--output", "json", **environ)
+        return str(json.loads(done.stdout)["id"])
+
+    assert an_id() != an_id()
+    assert an_id("--seed", "7") == an_id("--seed", "7")

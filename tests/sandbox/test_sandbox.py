@@ -3,12 +3,14 @@
 import base64
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from orders import an_order
 
-from convergegate_async import ConfigurationError
+from convergegate_async import ConfigurationError, RefundRequest
 from convergegate_async.sandbox import (
     Fault,
     FaultKind,
@@ -215,15 +217,52 @@ async def test_an_unknown_path_is_404(client: Client) -> None:
     assert client.sandbox.count("other") == 1
 
 
-async def test_the_same_seed_makes_the_same_ids() -> None:
-    """Sandboxes are repeatable."""
-    ids = []
-    for _ in range(2):
-        async with Sandbox(seed=7) as sandbox, aiohttp.ClientSession() as session:
-            _, created = await Client(sandbox, session).create(urlencode(FORM))
-            ids.append(created["id"])
+async def ids_of(sandbox: Sandbox) -> set[str]:
+    """Return the ids of a session, of a refund and of their events."""
+    async with sandbox, sandbox.factory() as checkout:
+        session = await checkout.create(an_order(notification_url="http://[::1]:1/"))
+        await checkout.pay(session.id, "123456")
+        refund = await checkout.refund(RefundRequest(session_id=session.id, full=True))
+        sandbox.advance(10)
+        taken = [delivery.event for delivery in sandbox.deliveries]
+        events = {event.id for event in [*taken, *sandbox.book.outbox]}
+    assert events
+    return {session.id, refund.id} | events
 
-    assert ids[0] == ids[1]
+
+@pytest.mark.parametrize("with_book", [False, True])
+async def test_a_restart_makes_other_ids(*, with_book: bool, tmp_path: Path) -> None:
+    """A shop that knows an id has seen that payment, and not that of a new sandbox."""
+    db = tmp_path / "book.db" if with_book else None
+
+    first, second = [await ids_of(Sandbox(db=db)) for _ in range(2)]
+
+    assert not first & second
+
+
+async def test_two_books_do_not_share_ids(tmp_path: Path) -> None:
+    """A book that was deleted does not make the next one begin anew."""
+    first = await ids_of(Sandbox(db=tmp_path / "first.db"))
+    second = await ids_of(Sandbox(db=tmp_path / "second.db"))
+
+    assert not first & second
+
+
+async def test_the_same_seed_makes_the_same_ids() -> None:
+    """Sandboxes are repeatable by a seed."""
+    first, second = [await ids_of(Sandbox(seed=7)) for _ in range(2)]
+
+    assert first == second
+
+
+def test_faults_are_repeatable_without_a_seed() -> None:
+    """The dice of the faults are always the same, unless a seed is given."""
+
+    def drawn(seed: int | None) -> list[bool]:
+        plan = Sandbox(faults=[Fault(FaultKind.LOST, probability=0.5)], seed=seed)
+        return [plan.faults.draw("create") is not None for _ in range(64)]
+
+    assert drawn(None) == drawn(None) == drawn(0) != drawn(1)
 
 
 async def test_a_taken_port_is_named(sandbox: Sandbox) -> None:
