@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,15 @@ class Store:
     def __init__(self, path: Path) -> None:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._file = sqlite3.connect(path, timeout=0.2)
-            # Two sandboxes with one book would not know of each other's sessions.
-            self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._file.executescript(_SCHEMA)
+            with ExitStack() as undo:
+                file = undo.enter_context(closing(sqlite3.connect(path, timeout=0.2)))
+                # Two sandboxes with one book would not know of each other's sessions.
+                file.execute("PRAGMA locking_mode = EXCLUSIVE")
+                file.executescript(_SCHEMA)
+                undo.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(_cannot_keep(path, str(error))) from None
+        self._file = file
         self._path = path
 
     def load(self, book: Book, base_url: str) -> None:

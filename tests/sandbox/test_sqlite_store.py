@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ async def test_no_code_is_kept(order: CheckoutSessionRequest, tmp_path: Path) ->
         session = await checkout.create(order)
         await checkout.pay(session.id, "918273")
 
-    dump = "\n".join(sqlite3.connect(file).iterdump())
+    with closing(sqlite3.connect(file)) as database:
+        dump = "\n".join(database.iterdump())
     assert session.id in dump
     assert "918273" not in dump
 
