@@ -325,6 +325,9 @@ class AiohttpTransport:
     def _new_generation(self) -> _Generation:
         connector = self._connector or aiohttp.TCPConnector(
             limit=0,  # the semaphore is the limit
+            # Else aiodns, if anybody has installed it: c-ares fails in other words, and
+            # where the system's resolver works.
+            resolver=aiohttp.ThreadedResolver(),
             keepalive_timeout=self._pool.keepalive,
             ssl=True if self._ssl is None else self._ssl,
             timeout_ceil_threshold=float("inf"),

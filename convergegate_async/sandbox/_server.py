@@ -22,7 +22,7 @@ from ._faults import Fault, FaultKind, FaultPlan
 from ._seen import SeenRequest
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, WebhookSender
-from ._wire import answer, break_answer, listen
+from ._wire import answer, break_answer, listen, new_client
 from .site.routes import Site
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
@@ -148,9 +148,7 @@ class Sandbox:
                 self._store = Store(self._db)
                 stack.callback(self._store.close)
                 self._store.load(self.book, self._base_url)
-            client = await stack.enter_async_context(
-                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-            )
+            client = await stack.enter_async_context(new_client())
             keeper = asyncio.create_task(self._keep(client))
             stack.push_async_callback(_end, keeper)
             self._stack = stack.pop_all()

@@ -13,7 +13,7 @@ from convergegate_async.errors import WebhookError
 from convergegate_async.models import WebhookEvent
 from convergegate_async.webhooks import WebhookVerifier
 
-from ._wire import listen
+from ._wire import listen, new_client
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +91,7 @@ async def post_webhook(url: str, body: bytes, headers: dict[str, str]) -> int | 
     """Send a signed *body* to *url*, and return the status of its answer, if any."""
     try:
         async with (
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client,
+            new_client() as client,
             client.post(
                 url,
                 data=body,

@@ -7,6 +7,7 @@ import socket
 import struct
 from contextlib import suppress
 
+import aiohttp
 from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
@@ -35,6 +36,15 @@ async def listen(app: web.Application, port: int) -> tuple[web.AppRunner, str]:
         raise ConfigurationError(message) from None
     host, taken = runner.addresses[0][:2]
     return runner, f"http://{host}:{taken}"
+
+
+def new_client() -> aiohttp.ClientSession:
+    """Return what webhooks are sent by: it keeps no cookies, and asks the system."""
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # Else aiodns, if anybody has installed it.
+        connector=aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver()),
+    )
 
 
 def answer(
