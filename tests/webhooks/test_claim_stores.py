@@ -168,11 +168,16 @@ async def test_a_lease_runs_out(store: Store) -> None:
 
 async def test_a_claim_that_is_refused_prolongs_nothing(store: Store) -> None:
     """Who asks in vain does not keep the event from the next one."""
-    await store.claim("evt_1", "a", SHORT)
-    await store.claim("evt_1", "b", LONG)
-    await asyncio.sleep(2 * SHORT)
+    lease = SHORT
+    await store.claim("evt_0", "a", lease)
+    event = "evt_0"
+    while await store.claim(event, "b", LONG) is not BUSY:  # it asked too late
+        lease *= 2
+        event = f"evt_{lease}"
+        await store.claim(event, "a", lease)
+    await asyncio.sleep(2 * lease)
 
-    assert await store.claim("evt_1", "c") is MINE
+    assert await store.claim(event, "c") is MINE
 
 
 async def test_what_is_done_stays_done(store: Store) -> None:
