@@ -11,6 +11,6 @@ def main() -> None:
         sys.exit(
             'install the command line first: pip install "convergegate-async[cli]"'
         )
-    from ._program import program
+    from ._program import run
 
-    program()
+    sys.exit(run())

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import click
 
+from ._streams import print_data, print_drawing
+
 
 @click.command()
 def demo() -> None:
@@ -19,9 +21,6 @@ def demo() -> None:
 async def _demo() -> None:
     import asyncio
 
-    from rich.console import Console
-    from rich.syntax import Syntax
-
     from convergegate_async import CheckoutSessionRequest, EventType, RefundRequest
     from convergegate_async.sandbox import (
         Fault,
@@ -32,12 +31,10 @@ async def _demo() -> None:
     )
     from convergegate_async.webhooks import WebhookVerifier, confirm
 
-    from ._show import session_card, spell_amount
-
-    console = Console(highlight=False)
+    from ._show import show_card, spell_amount
 
     def step(text: str) -> None:
-        console.print(f"[green]✓[/] {text}")
+        print_data(f"{click.style('✓', fg='green')} {text}")
 
     received: asyncio.Queue[ReceivedWebhook] = asyncio.Queue()
 
@@ -77,7 +74,8 @@ async def _demo() -> None:
         for entry in seen:
             answer = entry.status or "no answer"
             replay = ", from memory" if entry.replayed else ""
-            console.print(f"    [dim]{entry.idempotency_key} → {answer}{replay}[/]")
+            told = f"    {entry.idempotency_key} → {answer}{replay}"
+            print_data(click.style(told, dim=True))
         keys = {entry.idempotency_key for entry in seen}
         opened = len(sandbox.book.sessions)
         step(
@@ -104,11 +102,21 @@ async def _demo() -> None:
         step(f"webhook: refund.succeeded; the refund is {refund.status}")
         payments = sandbox.book.sessions[session.id].payments
         step(f"the money moved once: {_counted(payments, 'payment')}, one refund")
-        console.print(session_card(session))
-    console.print("The same in Python:", style="bold")
-    console.print(
-        Syntax(_PROGRAM, "python", background_color="default", word_wrap=True)
-    )
+        show_card(session)
+    print_data(click.style("The same in Python:", bold=True))
+    _show_program(_PROGRAM)
+
+
+def _show_program(program: str) -> None:
+    """Print *program*, in colours if there is rich."""
+    try:
+        from rich.syntax import Syntax
+
+        print_drawing(
+            Syntax(program, "python", background_color="default", word_wrap=True)
+        )
+    except ImportError:
+        print_data(program)
 
 
 def _counted(number: int, noun: str) -> str:

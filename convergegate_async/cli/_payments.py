@@ -9,7 +9,8 @@ from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
 
 from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
-from ._show import show
+from ._show import show, show_written
+from ._streams import print_note
 
 PATIENCE = 120  # seconds
 EXPIRED = 4  # exit code: the gateway's answer is no
@@ -18,7 +19,7 @@ EXPIRED = 4  # exit code: the gateway's answer is no
 @click.command()
 @click.argument("session_id")
 @call_options
-def pay(gateway: OneCall, session_id: str) -> None:
+def pay(gateway: OneCall, session_id: str) -> int:
     """Pay a session with a BLIK code.
 
     The six digits are asked for, or read from stdin: never given as an argument, which
@@ -33,14 +34,14 @@ def pay(gateway: OneCall, session_id: str) -> None:
     )
     if session.status != SessionStatus.COMPLETED:
         hint = f"Not paid yet: run `convergegate wait {session.id}`."
-        click.echo(hint, err=True)
-    show(session, gateway.output)
+        print_note(hint)
+    return show_written(session, gateway.output)
 
 
 @click.command()
 @click.argument("session_id")
 @partial(call_options, default_timeout=PATIENCE)
-def wait(gateway: OneCall, session_id: str) -> None:
+def wait(gateway: OneCall, session_id: str) -> int:
     """Wait until a session is completed (exit code 0) or expired (4).
 
     Customers take 40 to 90 seconds to confirm.
@@ -54,8 +55,7 @@ def wait(gateway: OneCall, session_id: str) -> None:
     else:
         session = gateway.ask(lambda f: f.wait(session_id, timeout=timeout))
     show(session, gateway.output)
-    if session.status == SessionStatus.EXPIRED:
-        sys.exit(EXPIRED)
+    return EXPIRED if session.status == SessionStatus.EXPIRED else 0
 
 
 @click.command()
@@ -83,7 +83,7 @@ def refund(  # noqa: PLR0913 -- the command's options
     reason: str | None,
     metadata: dict[str, str] | None,
     idempotency_key: str | None,
-) -> None:
+) -> int:
     """Pay a session's money back: either --amount or --full."""
     if (amount is None) is not full:
         message = "give either --amount or --full"
@@ -100,4 +100,4 @@ def refund(  # noqa: PLR0913 -- the command's options
             request, idempotency_key=idempotency_key, timeout=gateway.timeout
         )
     )
-    show(made, gateway.output)
+    return show_written(made, gateway.output)

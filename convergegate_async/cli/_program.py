@@ -1,10 +1,9 @@
 """The program: its commands, and which exit code an error becomes.
 
-0 done, 1 unexpected, 2 wrong usage, 3 configuration or key, 4 refused by the gateway,
-5 not sent or unknown, 130 interrupted.
+0 done, 1 unexpected or output lost, 2 wrong usage, 3 configuration or key, 4 refused by
+the gateway, 5 not sent or unknown, 130 interrupted.
 """
 
-import os
 import sys
 
 import click
@@ -13,6 +12,14 @@ from convergegate_async import errors
 from convergegate_async._version import __version__
 
 from . import _bulk, _demo, _payments, _sandbox, _sessions, _webhooks
+from ._streams import (
+    OutputLost,
+    exit_code_after,
+    loss_of,
+    print_data,
+    print_note,
+    standard_streams,
+)
 
 
 def exit_code_of(error: errors.ConvergeGateError) -> int:
@@ -78,33 +85,14 @@ def _advice_on_doubt(error: errors.OutcomeUnknownError) -> str | None:
             return None
 
 
-class _Program(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except errors.ConvergeGateError as error:
-            click.secho(f"Error: {error}", fg="red", err=True)
-            advice = advice_on(error)
-            if advice is not None:
-                click.echo(advice, err=True)
-            code = exit_code_of(error)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
-            code = 130
-        sys.exit(code)
-
-
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="convergegate")
-@click.pass_context
-def program(ctx: click.Context) -> None:
+def program() -> None:
     """Open ConvergeGate checkout sessions, and try them out without an account.
 
     The key and the address of the gateway come from CONVERGEGATE_API_KEY and
     CONVERGEGATE_BASE_URL. Data goes to stdout, everything else to stderr.
     """
-    if "NO_COLOR" in os.environ:
-        ctx.color = False
 
 
 program.add_command(_demo.demo)
@@ -116,3 +104,39 @@ program.add_command(_payments.wait)
 program.add_command(_payments.refund)
 program.add_command(_webhooks.webhooks)
 program.add_command(_bulk.bulk)
+
+
+def run() -> int:
+    """Run the command that the arguments name; return the exit code of the process."""
+    with standard_streams():
+        code = _run()
+        loss = loss_of(sys.stdout)
+        if loss is not None and not isinstance(loss, BrokenPipeError):
+            print_note(f"Error: stdout cannot be written: {loss.strerror}", "red")
+        return exit_code_after(code, loss)
+
+
+def _run() -> int:
+    try:
+        return program.main(standalone_mode=False) or 0
+    except OutputLost:
+        return 0  # the stream remembers it
+    except errors.ConvergeGateError as error:
+        _report(error)
+        return exit_code_of(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        print_note("Interrupted.")
+        return 130
+
+
+def _report(error: errors.ConvergeGateError) -> None:
+    """Tell *error* on stderr; a write in doubt on stdout, if stderr is lost."""
+    told = [f"Error: {error}", *filter(None, [advice_on(error)])]
+    print_note(told[0], "red")
+    for advice in told[1:]:
+        print_note(advice)
+    if isinstance(error, errors.OutcomeUnknownError) and loss_of(sys.stderr):
+        print_data("\n".join(told))

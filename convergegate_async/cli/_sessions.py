@@ -10,7 +10,8 @@ from convergegate_async.models import CheckoutSessionRequest
 
 from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
-from ._show import show
+from ._show import show, show_written
+from ._streams import print_note
 
 
 class _Moment(click.ParamType[datetime]):
@@ -60,7 +61,7 @@ class _Moment(click.ParamType[datetime]):
 )
 @click.option("--idempotency-key", help="One key per purchase. [default: a random one]")
 @call_options
-def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> None:  # noqa: ANN401 -- click has read them, the request checks them
+def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:  # noqa: ANN401 -- click has read them, the request checks them
     """Open a checkout session."""
     fields["payment_method"] = fields["payment_method"] or None
     request = CheckoutSessionRequest(**fields)
@@ -71,12 +72,11 @@ def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> None
     )
     if session.call.unknown_attempts:
         call = session.call
-        click.echo(
+        print_note(
             f"Note: {call.unknown_attempts} of {call.attempts} attempts had an unknown "
-            f"outcome; all carried the key {call.idempotency_key}.",
-            err=True,
+            f"outcome; all carried the key {call.idempotency_key}."
         )
-    show(session, gateway.output)
+    return show_written(session, gateway.output)
 
 
 @click.command()

@@ -1,17 +1,20 @@
 """How answers look: a card for people, JSON for programs, an id for scripts."""
 
-import json
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-import click
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from convergegate_async._core.money import spell_major
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from ._streams import loss_of, print_data, print_drawing, print_json, print_note
 
+if TYPE_CHECKING:
     from convergegate_async import CheckoutSession, Refund
+
+    Answer: TypeAlias = CheckoutSession | Refund
+
+Row: TypeAlias = tuple[str, str | None, str]
+"""A name, a text, and the style that the text has on a screen."""
 
 _COLOURS = {
     "open": "yellow",
@@ -21,75 +24,105 @@ _COLOURS = {
 }
 
 
-def show(answer: "CheckoutSession | Refund", output: str) -> None:
+def show(answer: "Answer", output: str) -> None:
     """Print *answer* to stdout."""
     if output == "json":
-        click.echo(json.dumps(dict(answer.raw), ensure_ascii=False, indent=2))
+        print_json(dict(answer.raw))
     elif output == "id":
-        click.echo(answer.id)
+        print_data(answer.id)
     else:
-        from rich.console import Console
-
-        from convergegate_async import Refund
-
-        card = refund_card if isinstance(answer, Refund) else session_card
-        Console().print(card(answer))  # type: ignore[arg-type]  # chosen by its class
+        show_card(answer)
 
 
-def session_card(session: "CheckoutSession") -> "RenderableType":
-    """Draw *session* as a card."""
-    from rich.text import Text
+def show_written(answer: "Answer", output: str) -> int:
+    """Print what a write has made; return the exit code.
 
+    Who does not see it could make it twice: if it cannot be shown, for whatever reason,
+    its id and key are told on stderr.
+    """
+    try:
+        show(answer, output)
+    except Exception:
+        print_note(_in_short(answer))
+        raise
+    if loss_of(sys.stdout) is None:
+        return 0
+    print_note(_in_short(answer))
+    return 1
+
+
+def _in_short(answer: "Answer") -> str:
+    key = answer.call.idempotency_key
+    words = f"It was done: {answer.id} is {answer.status or 'of unknown status'}"
+    return f"{words}. The key was {key}." if key else f"{words}."
+
+
+def show_card(answer: "Answer") -> None:
+    """Draw *answer* as a card on stdout, or as plain lines if there is no rich."""
+    from convergegate_async import Refund
+
+    if isinstance(answer, Refund):
+        noun, rows = "refund", _refund_rows(answer)
+    else:
+        noun, rows = "checkout session", _session_rows(answer)
+    modes = {True: " · live", False: " · test mode", None: ""}
+    title = f"{noun}{modes[answer.livemode]}"
+    shown = [row for row in rows if row[1]]
+    try:
+        _draw(title, shown)
+    except ImportError:
+        print_data(title)
+        for name, text, _ in shown:
+            print_data(f"  {name:<10}{text}")
+
+
+def _session_rows(session: "CheckoutSession") -> Sequence[Row]:
     status = str(session.status or "unknown")
+    amount, refunded, currency = (
+        session.amount_total,
+        session.amount_refunded,
+        session.currency,
+    )
     expires = session.expires_at
-    rows = (
-        ("id", Text(session.id, style="bold")),
-        ("status", Text(status, style=_COLOURS.get(status, "red"))),
-        ("amount", Text(spell_amount(session.amount_total, session.currency))),
-        ("refunded", _refunded(session)),
-        ("pay page", session.url and Text(session.url, style="cyan")),
-        ("expires", expires and Text(f"{expires:%Y-%m-%d %H:%M} UTC")),
-        ("key", session.call.idempotency_key and Text(session.call.idempotency_key)),
-        ("attempts", Text(str(session.call.attempts))),
+    return (
+        ("id", session.id, "bold"),
+        ("status", status, _COLOURS.get(status, "red")),
+        ("amount", spell_amount(amount, currency), ""),
+        ("refunded", spell_amount(refunded, currency) if refunded else None, ""),
+        ("pay page", session.url, "cyan"),
+        ("expires", f"{expires:%Y-%m-%d %H:%M} UTC" if expires else None, ""),
+        ("key", session.call.idempotency_key, ""),
+        ("attempts", str(session.call.attempts), ""),
     )
-    return _card("checkout session", rows, livemode=session.livemode)
 
 
-def refund_card(refund: "Refund") -> "RenderableType":
-    """Draw *refund* as a card."""
-    from rich.text import Text
-
+def _refund_rows(refund: "Refund") -> Sequence[Row]:
     status = str(refund.status or "unknown")
-    rows = (
-        ("id", Text(refund.id, style="bold")),
-        ("status", Text(status, style=_COLOURS.get(status, "red"))),
-        ("amount", Text(f"{refund.amount} minor units")),
-        ("reason", refund.reason and Text(str(refund.reason))),
-        ("key", refund.call.idempotency_key and Text(refund.call.idempotency_key)),
-        ("attempts", Text(str(refund.call.attempts))),
+    amount = "unknown" if refund.amount is None else f"{refund.amount} minor units"
+    return (
+        ("id", refund.id, "bold"),
+        ("status", status, _COLOURS.get(status, "red")),
+        ("amount", amount, ""),
+        ("reason", refund.reason and str(refund.reason), ""),
+        ("key", refund.call.idempotency_key, ""),
+        ("attempts", str(refund.call.attempts), ""),
     )
-    return _card("refund", rows, livemode=refund.livemode)
 
 
-def _card(
-    noun: str,
-    rows: "Iterable[tuple[str, object]]",
-    *,
-    livemode: bool | None,
-) -> "RenderableType":
+def _draw(title: str, rows: Sequence[Row]) -> None:
     from rich import box
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
-    for name, value in rows:
-        if value:
-            grid.add_row(name, value)  # type: ignore[arg-type]  # our own rows
-    modes = {True: " · live", False: " · test mode", None: ""}
-    title = f"{noun}{modes[livemode]}"
-    return Panel(grid, title=title, box=box.ROUNDED, expand=False, padding=(1, 2))
+    for name, text, style in rows:
+        grid.add_row(name, Text(text or "", style=style))
+    print_drawing(
+        Panel(grid, title=title, box=box.ROUNDED, expand=False, padding=(1, 2))
+    )
 
 
 def spell_amount(amount: int | None, currency: str | None) -> str:
@@ -99,11 +132,3 @@ def spell_amount(amount: int | None, currency: str | None) -> str:
     code = currency or ""
     parts = (spell_major(amount, code), code.upper(), f"({amount} minor units)")
     return " ".join(filter(None, parts))
-
-
-def _refunded(session: "CheckoutSession") -> "RenderableType | None":
-    from rich.text import Text
-
-    if not session.amount_refunded:
-        return None
-    return Text(spell_amount(session.amount_refunded, session.currency))
