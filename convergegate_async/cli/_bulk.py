@@ -1,7 +1,6 @@
 """``convergegate bulk``: jobs that open a session for every row of a file."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway, gateway_options
+from ._streams import stdin_bytes
 
 if TYPE_CHECKING:
     from convergegate_async.bulk import JobPlan
@@ -134,7 +134,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noq
     folder.require_new()
     is_piped = source == "-"
     plan = JobPlan(
-        source=folder.spool(sys.stdin.buffer) if is_piped else source,
+        source=folder.spool(stdin_bytes("the rows")) if is_piped else source,
         format=options["format"] or ("csv" if is_piped else None),
         table=table,
         rules=ResumeRules(

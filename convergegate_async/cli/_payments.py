@@ -1,41 +1,96 @@
 """``convergegate pay``, ``wait`` and ``refund``."""
 
-import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
+from convergegate_async.errors import CallError
 from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
 
 from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
 from ._show import show, show_written
-from ._streams import print_note
+from ._streams import print_note, stdin_bytes
+
+if TYPE_CHECKING:
+    from convergegate_async import CheckoutSession, CheckoutSessionFactory
 
 PATIENCE = 120  # seconds
-EXPIRED = 4  # exit code: the gateway's answer is no
+EXPIRED, OPEN = 4, 5  # exit codes: the answer is no; there is none yet
+
+_VERDICTS: dict[object, int] = {
+    SessionStatus.COMPLETED: 0,
+    SessionStatus.EXPIRED: EXPIRED,
+}
+"""The exit code of each status that is final."""
 
 
 @click.command()
 @click.argument("session_id")
-@call_options
-def pay(gateway: OneCall, session_id: str) -> int:
-    """Pay a session with a BLIK code.
+@click.option(
+    "--no-wait", is_flag=True, help="End once the gateway has the code: exit code 0."
+)
+@partial(call_options, default_timeout=PATIENCE)
+def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
+    """Pay a session with a BLIK code, and wait until it is paid.
 
     The six digits are asked for, or read from stdin: never given as an argument, which
     other users of the machine could see.
+
+    Exits with 0 if the session is completed, with 4 if the payment was declined or the
+    session expired, with 5 if it is still open or nobody knows.
     """
-    if sys.stdin.isatty():
-        code = click.prompt("BLIK code", hide_input=True, err=True)
-    else:
-        code = sys.stdin.readline().strip()
-    session = gateway.ask(
-        lambda factory: factory.pay(session_id, code, timeout=gateway.timeout)
-    )
-    if session.status != SessionStatus.COMPLETED:
-        hint = f"Not paid yet: run `convergegate wait {session.id}`."
-        print_note(hint)
-    return show_written(session, gateway.output)
+    code = _read_code()
+    timeout = PATIENCE if gateway.timeout is None else gateway.timeout
+    with _spinner():
+        session, trouble = gateway.ask(
+            lambda f: _pay(f, session_id, code, timeout=timeout, no_wait=no_wait)
+        )
+    if trouble is not None:
+        print_note(f"Error: {trouble}", "red")
+    if session.status not in _VERDICTS:
+        status = session.status or "of unknown status"
+        state = "Not paid yet" if no_wait else f"Do not pay again, it is {status}"
+        print_note(f"{state}: run `convergegate wait {session.id}`.")
+    verdict = _VERDICTS.get(session.status, 0 if no_wait else OPEN)
+    lost = show_written(session, gateway.output)
+    return verdict or lost
+
+
+async def _pay(
+    factory: "CheckoutSessionFactory",
+    session_id: str,
+    code: str,
+    *,
+    timeout: float,
+    no_wait: bool,
+) -> "tuple[CheckoutSession, CallError | None]":
+    """Pay, and wait; return what was last seen, and what went wrong after the code.
+
+    Once the gateway has taken the code no error may pass for that of a payment, which
+    could be made again.
+    """
+    started = time.monotonic()
+    session = await factory.pay(session_id, code, timeout=timeout)
+    if no_wait or session.status in _VERDICTS:
+        return session, None
+    left = max(0.001, timeout - (time.monotonic() - started))
+    try:
+        return await factory.wait(session_id, timeout=left), None
+    except CallError as error:
+        return error.session or session, error
+
+
+def _read_code() -> str:
+    source = stdin_bytes("the BLIK code")
+    if source.isatty():
+        return str(click.prompt("BLIK code", hide_input=True, err=True))
+    # A decoder's error would show what it was given.
+    return source.readline().decode("ascii", "replace").strip()
 
 
 @click.command()
@@ -47,15 +102,27 @@ def wait(gateway: OneCall, session_id: str) -> int:
     Customers take 40 to 90 seconds to confirm.
     """
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
-    if sys.stderr.isatty():
-        from rich.console import Console
-
-        with Console(stderr=True).status("waiting for the customer to confirm"):
-            session = gateway.ask(lambda f: f.wait(session_id, timeout=timeout))
-    else:
+    with _spinner():
         session = gateway.ask(lambda f: f.wait(session_id, timeout=timeout))
     show(session, gateway.output)
-    return EXPIRED if session.status == SessionStatus.EXPIRED else 0
+    return _VERDICTS.get(session.status, OPEN)
+
+
+@contextmanager
+def _spinner() -> Iterator[None]:
+    """Show on a terminal that the customer is waited for, if there is rich."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        yield
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    with console.status("waiting for the customer to confirm", spinner=spinner):
+        yield
 
 
 @click.command()

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
@@ -196,3 +196,17 @@ def _echo(text: str, colour: str | None, stream: TextIO) -> None:
     # The stream is named, or click writes UTF-8 where ASCII was asked for.
     is_plain = "NO_COLOR" in os.environ
     click.secho(text, fg=colour, file=stream, color=False if is_plain else None)
+
+
+def stdin_bytes(purpose: str) -> BinaryIO:
+    """Return stdin, which holds *purpose*.
+
+    Raises:
+        click.UsageError: The process was started without one.
+    """
+    # Typed as always there, and yet `None` under a service or after ``<&-``.
+    stdin: TextIO | None = sys.stdin
+    if stdin is None:
+        message = f"there is no stdin to read {purpose} from"
+        raise click.UsageError(message)
+    return stdin.buffer

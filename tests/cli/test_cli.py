@@ -220,11 +220,62 @@ def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
     rest = run("refund", session_id, "--full", "--output", "json", **gateway)
 
     assert [done.returncode for done in (paid, waited, part, rest)] == [0] * 4
-    assert "pending" in paid.stdout
-    assert "convergegate wait" in paid.stderr
+    assert "completed" in paid.stdout
+    assert paid.stderr == ""
     assert "completed" in waited.stdout
     assert "1000 minor units" in part.stdout
     assert json.loads(rest.stdout)["amount"] == 3999
+
+
+def test_a_code_that_was_taken_need_not_be_waited_for(gateway: dict[str, str]) -> None:
+    """`pay --no-wait` ends with 0 before the customer has confirmed, and says so."""
+    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+
+    taken = run("pay", session_id, "--no-wait", stdin="012345\n", **gateway)
+
+    assert (taken.returncode, "pending" in taken.stdout) == (0, True)
+    assert f"Not paid yet: run `convergegate wait {session_id}`" in taken.stderr
+
+
+def test_an_open_payment_is_shown_as_last_seen(gateway: dict[str, str]) -> None:
+    """`pay` that ran out of time exits with 5, and warns of a second payment."""
+    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+
+    done = run("pay", session_id, "--timeout", "1.5", stdin="300000\n", **gateway)
+
+    assert (done.returncode, "pending" in done.stdout) == (5, True)
+    assert "Do not pay again" in done.stderr
+    assert f"`convergegate wait {session_id}`" in done.stderr
+
+
+def test_a_wait_that_is_refused_does_not_invite_to_pay_again() -> None:
+    """Once the code was taken a refused look is no refused payment: exit code 5."""
+    fault = "status:operation=retrieve,status=401"
+    with running_sandbox("--fault", fault) as (process, environ):
+        created = run("create", *ORDER, "--output", "id", **environ)
+        done = run("pay", created.stdout.strip(), stdin="012345\n", **environ)
+        process.terminate()
+        process.communicate(timeout=10)
+
+    assert (done.returncode, "pending" in done.stdout) == (5, True)
+    assert "Do not pay again" in done.stderr
+    assert "run this again" not in done.stderr
+
+
+def test_bytes_that_are_no_text_are_no_code(gateway: dict[str, str]) -> None:
+    """What stdin holds is refused, and shown in no traceback."""
+    done = subprocess.run(  # noqa: S603 -- our own program
+        [*PROGRAM, "pay", "nobody"],
+        env={**os.environ, **gateway, "PYTHONIOENCODING": "utf-8"},
+        input=b"\xff23456\n",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert b"six digits" in done.stderr
+    assert b"23456" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,11 @@ async def run(
     return Done(process.returncode, (out or b"").decode(encoding), err.decode(encoding))
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return what lies in *folder*."""
+    return [*folder.iterdir()]
+
+
 async def a_paid_session(sandbox: Sandbox) -> str:
     """Open a session, pay it, and return its id."""
     async with sandbox.factory() as checkout:
@@ -245,3 +250,55 @@ async def test_a_card_needs_no_rich(
     assert "PLN" in done.out
     if command != "demo":
         assert [*sandbox.book.sessions][-1] in done.out
+
+
+@pytest.mark.parametrize(
+    ("blik_code", "code", "status"),
+    [("123456", 1, "completed"), ("300000", 5, "pending"), ("200000", 4, None)],
+)
+@pytest.mark.parametrize("streams", OUT_LOST)
+async def test_a_payment_whose_card_is_lost_is_told_on_stderr(
+    streams: str, blik_code: str, code: int, status: str | None, sandbox: Sandbox
+) -> None:
+    """What became of it outlives the loss: only a 0 turns into a 1."""
+    async with sandbox.factory() as checkout:
+        session = await checkout.create(an_order())
+    words = ("pay", session.id, "--timeout", "2")
+
+    done = await run(sandbox, *words, stdin=blik_code, streams=streams)
+
+    assert done.code == code
+    assert "Traceback" not in done.err
+    if status is not None and "2>" not in streams:
+        assert f"{session.id} is {status}" in done.err
+
+
+@pytest.mark.parametrize("streams", ERR_LOST)
+async def test_a_payment_needs_no_stderr(streams: str, sandbox: Sandbox) -> None:
+    """Nobody sees it wait, and it is paid all the same."""
+    async with sandbox.factory() as checkout:
+        session = await checkout.create(an_order())
+    words = ("pay", session.id, "--output", "id")
+
+    done = await run(sandbox, *words, stdin="012345", streams=streams)
+
+    assert (done.code, done.out) == (0, f"{session.id}\n")
+    assert sandbox.book.sessions[session.id].status == "completed"
+
+
+@pytest.mark.parametrize(
+    "words", [("pay", "nobody"), ("bulk", "run", "-", "--job", "x")], ids=" ".join
+)
+async def test_a_stdin_that_is_not_there_is_named(
+    words: tuple[str, ...], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What has to be read is asked for in a sentence; nothing is sent or left."""
+    if "bulk" in words:
+        words = (*words, "--directory", str(tmp_path))
+
+    done = await run(sandbox, *words, streams="<&-")
+
+    assert done.code == 2
+    assert "there is no stdin" in done.err
+    assert not sandbox.seen
+    assert files_in(tmp_path) == []
