@@ -9,12 +9,13 @@ import click
 from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway, gateway_options
-from ._streams import stdin_bytes
+from ._streams import print_data, print_note, stdin_bytes
 
 if TYPE_CHECKING:
     from convergegate_async.bulk import JobPlan
 
 MOST_PROBLEMS = 100
+UNKNOWN = 5  # exit code: there are rows that may or may not have a session
 
 
 _directory = click.option(
@@ -105,7 +106,7 @@ def bulk() -> None:
 @_dask
 @_directory
 @gateway_options
-def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
     """Open a session for every row of SOURCE (CSV, JSONL, Parquet; - is stdin).
 
     All rows are checked before the first is sent. The journal, JOB.journal, knows what
@@ -146,9 +147,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> None:  # noq
     )
     try:
         total = None if options["skip_validation"] else _checked(plan)
-        raise SystemExit(
-            _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
-        )
+        return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
     finally:
         if is_piped and not folder.journal.exists():
             Path(plan.source).unlink()  # there is no job that could need it
@@ -177,7 +176,7 @@ def resume(
     *,
     after_damage: bool,
     **options: Any,  # noqa: ANN401 -- click has read them
-) -> None:
+) -> int:
     """Go on with a job that was interrupted or killed."""
     from convergegate_async.bulk import JobFolder
 
@@ -185,22 +184,22 @@ def resume(
 
     folder = JobFolder(job, directory)
     if after_damage:
-        raise SystemExit(_jobs.write_off_rows(folder))
-    raise SystemExit(_jobs.go_on(folder, gateway, **options))
+        return _jobs.write_off_rows(folder)
+    return _jobs.go_on(folder, gateway, **options)
 
 
 @bulk.command("retry-failed")
 @_job
 @_directory
 @gateway_options
-def retry_failed(gateway: Gateway, job: str, directory: Path) -> None:
+def retry_failed(gateway: Gateway, job: str, directory: Path) -> int:
     """Send the rows again that the gateway rejected."""
     from convergegate_async.bulk import JobFolder
 
     from . import _jobs
 
     folder = JobFolder(job, directory)
-    raise SystemExit(_jobs.go_on(folder, gateway, retries_failed=True))
+    return _jobs.go_on(folder, gateway, retries_failed=True)
 
 
 @bulk.command()
@@ -215,16 +214,16 @@ def status(job: str, directory: Path, output: str) -> None:
 
     summary = _jobs.status(JobFolder(job, directory))
     if output == "json":
-        click.echo(json.dumps(summary))
+        print_data(json.dumps(summary))
         return
     for name, value in summary.items():
-        click.echo(f"{name:<12} {value if value is not None else 'not known'}")
+        print_data(f"{name:<12} {value if value is not None else 'not known'}")
 
 
 @bulk.command()
 @_job
 @_directory
-def verify(job: str, directory: Path) -> None:
+def verify(job: str, directory: Path) -> int:
     """Check that a job's journal is sound."""
     from convergegate_async.bulk import JobFolder
 
@@ -232,10 +231,10 @@ def verify(job: str, directory: Path) -> None:
 
     problems = _jobs.verify(JobFolder(job, directory))
     for problem in problems:
-        click.echo(problem)
-    if problems:
-        raise SystemExit(1)
-    click.echo("The journal is sound.", err=True)
+        print_data(problem)
+    if not problems:
+        print_note("The journal is sound.")
+    return int(bool(problems))
 
 
 @bulk.command()
@@ -259,7 +258,7 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
     from . import _jobs
 
     rows = _jobs.export(JobFolder(job, directory), **options)
-    click.echo(f"{rows:,} rows written.", err=True)
+    print_note(f"{rows:,} rows written.")
 
 
 @bulk.command()
@@ -272,7 +271,7 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
 )
 @_directory
 @gateway_options
-def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> None:
+def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
     """Find the sessions of unknown rows by the webhooks that announced them."""
     from convergegate_async.bulk import JobFolder
 
@@ -280,9 +279,8 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> None
 
     folder = JobFolder(job, directory)
     reconciled, left = _jobs.reconcile_with_events(folder, gateway, events)
-    click.echo(f"{reconciled:,} rows reconciled, {left:,} still unknown.", err=True)
-    if left:
-        raise SystemExit(5)
+    print_note(f"{reconciled:,} rows reconciled, {left:,} still unknown.")
+    return UNKNOWN if left else 0
 
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
@@ -314,11 +312,11 @@ def _checked(plan: "JobPlan") -> int:
 
     found = check(plan.rows(), most=MOST_PROBLEMS)
     for problem in found.problems:
-        click.echo(str(problem), err=True)
+        print_note(str(problem))
     if found.more:
-        click.echo(f"… and {found.more:,} more", err=True)
+        print_note(f"… and {found.more:,} more")
     if found.problems:
         wrong = len(found.problems) + found.more
-        click.echo(f"Nothing was sent: {wrong:,} problems in {plan.source}.", err=True)
-        raise SystemExit(1)
+        print_note(f"Nothing was sent: {wrong:,} problems in {plan.source}.")
+        raise click.exceptions.Exit(1)
     return found.total

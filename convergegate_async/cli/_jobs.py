@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-import click
 
 from convergegate_async import CheckoutSessionFactory, PoolLimits
 from convergegate_async._core.settings import API_KEY_VARIABLE
@@ -34,6 +33,7 @@ from convergegate_async.errors import ConfigurationError
 from ._gateway import Gateway
 from ._progress import Display
 from ._signals import on_interrupt
+from ._streams import print_note
 
 if TYPE_CHECKING:
     from convergegate_async.runners import Runner
@@ -123,9 +123,7 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
     counts = await job.counts()
     _report(folder, job, counts, await job.write_dead_letters())
     if interrupted:
-        click.echo(
-            f"Saved; go on with `convergegate bulk resume {folder.job}`.", err=True
-        )
+        print_note(f"Saved; go on with `convergegate bulk resume {folder.job}`.")
         return RunExitCode.INTERRUPTED
     if job.tally.not_sent or counts[State.UNKNOWN]:
         return RunExitCode.UNKNOWN
@@ -151,7 +149,7 @@ async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
         nonlocal interrupts
         interrupts += 1
         if interrupts == 1:
-            click.echo("Finishing what is under way; Ctrl-C again to cut it.", err=True)
+            print_note("Finishing what is under way; Ctrl-C again to cut it.")
             job.stop()
         elif task is not None:
             task.cancel()
@@ -271,22 +269,20 @@ def _report(
         ("invalid", tally.invalid),
     )
     words = ", ".join(f"{name} {count:,}" for name, count in counted if count)
-    click.echo(f"{folder.job}: {words or 'nothing to do'}", err=True)
+    print_note(f"{folder.job}: {words or 'nothing to do'}")
     for code, count in tally.codes.most_common():
-        click.echo(f"  {count:>9,} {code}", err=True)
+        print_note(f"  {count:>9,} {code}")
     if tally.changed:
         listed = ", ".join(tally.changed[:_MOST_LISTED])
-        click.echo(f"Changed since they were sent, and left alone: {listed}", err=True)
+        print_note(f"Changed since they were sent, and left alone: {listed}")
     if unknown := counts[State.UNKNOWN]:
-        click.echo(
+        print_note(
             f"{unknown:,} rows may or may not have a session: "
             f"`convergegate bulk export {folder.job}` lists them, "
-            f"`bulk reconcile {folder.job} --events FILE` may find out.",
-            err=True,
+            f"`bulk reconcile {folder.job} --events FILE` may find out."
         )
     if dead_letters is not None:
-        click.echo(
+        print_note(
             "Rejected and invalid rows, to be corrected and run as a new job: "
-            f"{dead_letters}",
-            err=True,
+            f"{dead_letters}"
         )

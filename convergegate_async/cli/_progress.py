@@ -3,13 +3,15 @@
 import asyncio
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
+from ._streams import print_note
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.live import Live
 
     from convergegate_async.bulk import Job
 
@@ -32,17 +34,13 @@ class Display:
         self._tally = job.tally
         self._limit = "no limit" if limit is None else f"limit {limit:g}"
         self._started = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
+        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._is_terminal:
-            from rich.console import Console
-            from rich.live import Live
-
-            self._live = Live(
-                self._draw(), console=Console(stderr=True), auto_refresh=False
-            )
-            self._live.start()
+        if sys.stderr.isatty():
+            # Without rich the lines do for a terminal, too.
+            with suppress(ImportError):
+                self._live = self._started_live()
         return self
 
     def __exit__(
@@ -51,18 +49,26 @@ class Display:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._is_terminal:
+        if self._live is not None:
             self._live.update(self._draw(), refresh=True)
             self._live.stop()
 
     async def tick(self) -> None:
         """Show how far the job is, again and again."""
         while True:
-            await asyncio.sleep(DRAW_EVERY if self._is_terminal else LINE_EVERY)
-            if self._is_terminal:
-                self._live.update(self._draw(), refresh=True)
+            await asyncio.sleep(LINE_EVERY if self._live is None else DRAW_EVERY)
+            if self._live is None:
+                print_note(self._line())
             else:
-                click.echo(self._line(), err=True)
+                self._live.update(self._draw(), refresh=True)
+
+    def _started_live(self) -> "Live":
+        from rich.console import Console
+        from rich.live import Live
+
+        live = Live(self._draw(), console=Console(stderr=True), auto_refresh=False)
+        live.start()
+        return live
 
     def _counts(self) -> str:
         tally = self._tally

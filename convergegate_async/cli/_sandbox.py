@@ -1,11 +1,14 @@
 """``convergegate sandbox``: a gateway of one's own, until it is interrupted."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from convergegate_async.errors import ConfigurationError
+
+from ._streams import loss_of, print_data, print_note
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,11 +74,17 @@ def sandbox(
 
     async def serve(stop: "asyncio.Event") -> None:
         async with gateway:
-            click.echo(f"export CONVERGEGATE_API_KEY={gateway.api_key}")
-            click.echo(f"export CONVERGEGATE_BASE_URL={gateway.base_url}")
-            click.echo("The sandbox is running; stop it with Ctrl-C.", err=True)
+            # One write: a reader that takes two lines and leaves has had them all.
+            variables = (
+                f"export CONVERGEGATE_API_KEY={gateway.api_key}\n"
+                f"export CONVERGEGATE_BASE_URL={gateway.base_url}"
+            )
+            print_data(variables)
+            if loss_of(sys.stdout) is not None:
+                print_note(variables)  # it serves, whoever reads how
+            print_note("The sandbox is running; stop it with Ctrl-C.")
             await stop.wait()
-        click.echo(f"Stopped after {gateway.counts.total()} requests.", err=True)
+        print_note(f"Stopped after {gateway.counts.total()} requests.")
 
     run_until_interrupted(serve)
 
@@ -87,6 +96,4 @@ def _print_request(seen: "SeenRequest") -> None:
         *([seen.idempotency_key] if seen.idempotency_key else []),
     ]
     status = seen.status or "---"
-    click.echo(
-        f"{seen.method} {seen.path} {status} {' '.join(notes)}".rstrip(), err=True
-    )
+    print_note(f"{seen.method} {seen.path} {status} {' '.join(notes)}".rstrip())

@@ -13,6 +13,7 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType, SessionStatus
 
 from ._gateway import api_key_option
+from ._streams import loss_of, print_data, print_json, print_note
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,9 +52,16 @@ def listen(port: int, api_key: str | None) -> None:
     verifier = WebhookVerifier(_secret(api_key))
 
     async def serve(stop: "asyncio.Event") -> None:
-        async with WebhookListener(verifier, _print_delivery, port) as listener:
-            click.echo(listener.url)
-            click.echo("Listening for webhooks; stop with Ctrl-C.", err=True)
+        def tell(delivery: "ReceivedWebhook") -> None:
+            _print_delivery(delivery)
+            if loss_of(sys.stdout) is not None:
+                stop.set()  # nobody would see what comes
+
+        async with WebhookListener(verifier, tell, port) as listener:
+            print_data(listener.url)
+            if loss_of(sys.stdout) is not None:
+                return
+            print_note("Listening for webhooks; stop with Ctrl-C.")
             await stop.wait()
 
     run_until_interrupted(serve)
@@ -61,14 +69,12 @@ def listen(port: int, api_key: str | None) -> None:
 
 def _print_delivery(delivery: "ReceivedWebhook") -> None:
     if delivery.event is None:
-        click.secho(f"--> refused: {delivery.problem}", fg="red")
+        print_data(f"--> refused: {delivery.problem}", "red")
     else:
         about = delivery.event.refund_id or delivery.event.session_id or ""
-        click.secho(
-            f"--> {delivery.event.type} {about} [{delivery.event.id}]", fg="cyan"
-        )
+        print_data(f"--> {delivery.event.type} {about} [{delivery.event.id}]", "cyan")
     colour = "green" if delivery.event else "red"
-    click.secho(f"<-- {delivery.status} in {delivery.elapsed * 1e3:.1f} ms", fg=colour)
+    print_data(f"<-- {delivery.status} in {delivery.elapsed * 1e3:.1f} ms", colour)
 
 
 @webhooks.command()
@@ -96,7 +102,7 @@ def verify(
     )
     headers = {"Sec-Timestamp": timestamp, "Sec-Signature": signature}
     event = verifier.verify(body.read(), headers)
-    click.echo(json.dumps(dict(event.raw), ensure_ascii=False, indent=2))
+    print_json(dict(event.raw))
 
 
 @webhooks.command()
@@ -120,7 +126,7 @@ def send(  # noqa: PLR0913 -- the command's options
     refund_id: str | None,
     event_id: str | None,
     api_key: str | None,
-) -> None:
+) -> int:
     """Send a signed test event to URL, as the gateway would.
 
     Exits with 0 if it is answered 2xx, with 4 if otherwise, with 5 if not at all.
@@ -145,12 +151,11 @@ def send(  # noqa: PLR0913 -- the command's options
     body = json.dumps(event.as_json()).encode()
     headers = sign(body, secret=_secret(api_key), timestamp=now)
     status = asyncio.run(post_webhook(url, body, headers))
-    click.echo(f"--> {kind} [{event.id}]", err=True)
-    click.echo("no answer" if status is None else status)
+    print_note(f"--> {kind} [{event.id}]")
+    print_data("no answer" if status is None else str(status))
     if status is None:
-        sys.exit(UNANSWERED)
-    if not 200 <= status < 300:  # noqa: PLR2004 -- 2xx
-        sys.exit(REFUSED)
+        return UNANSWERED
+    return 0 if 200 <= status < 300 else REFUSED  # noqa: PLR2004 -- 2xx
 
 
 def _secret(api_key: str | None) -> str:

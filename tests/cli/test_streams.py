@@ -3,22 +3,17 @@
 Real processes against a sandbox in this one, which knows what really happened.
 """
 
-import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 
-import attrs
 import pytest
 from orders import an_order
-from programs import PROGRAM
+from programs import ERR_LOST, OUT_LOST, run, shell_needed
 
 from convergegate_async.sandbox import Fault, Sandbox
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32", reason="redirections are made by a shell"
-)
+pytestmark = shell_needed
 
 KEY = "key-17"
 NEW = (
@@ -28,64 +23,6 @@ NEW = (
     *("--success-url", "https://shop.example/thanks", "--idempotency-key", KEY),
 )
 NARROW = ("ascii", "cp852", "cp1250", "cp1252", "iso-8859-2", "utf-16")
-OUT_LOST = (">/dev/full", ">&-", "unread", ">&- 2>/dev/null")
-ERR_LOST = ("2>/dev/full", "2>&-")
-
-
-@attrs.frozen
-class Done:
-    """A process that has ended."""
-
-    code: int | None
-    out: str
-    err: str
-
-
-async def run(
-    sandbox: Sandbox | None,
-    *arguments: str,
-    streams: str = "",
-    stdin: str = "",
-    encoding: str = "utf-8",
-    **environ: str,
-) -> Done:
-    """Run the program to its end.
-
-    Args:
-        sandbox: The gateway that it calls.
-        arguments: Its command line.
-        streams: The shell's redirections, or ``unread``: stdout is a pipe whose reader
-            has left.
-        stdin: What it reads.
-        encoding: That of its streams.
-        environ: Further variables.
-    """
-    unread = streams == "unread"
-    script = f'exec "$@" {"" if unread else streams}'
-    gateway = (
-        {}
-        if sandbox is None
-        else {
-            "CONVERGEGATE_API_KEY": sandbox.api_key,
-            "CONVERGEGATE_BASE_URL": sandbox.base_url,
-        }
-    )
-    stdout: int = asyncio.subprocess.PIPE
-    if unread:
-        reader, stdout = os.pipe()
-        os.close(reader)
-    process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", script, "sh", *PROGRAM, *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONIOENCODING": encoding, **gateway, **environ},
-    )
-    if unread:
-        os.close(stdout)
-    out, err = await process.communicate(stdin.encode())
-    # stderr is never in a wide encoding here, except for the letters of `utf-16`.
-    return Done(process.returncode, (out or b"").decode(encoding), err.decode(encoding))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -243,7 +180,7 @@ async def test_a_card_needs_no_rich(
     words = {"create": NEW, "demo": ("demo",)}.get(command, (command, session_id))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
-    done = await run(sandbox, *words, PYTHONPATH=path)
+    done = await run(sandbox, *words, environ={"PYTHONPATH": path})
 
     assert (done.code, done.err) == (0, "")
     assert "amount" in done.out

@@ -1,12 +1,28 @@
 """The command line as processes, as a user starts them."""
 
+import asyncio
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import attrs
+import pytest
+
+from convergegate_async.sandbox import Sandbox
 
 PROGRAM = (sys.executable, "-m", "convergegate_async")
+
+OUT_LOST = (">/dev/full", ">&-", "unread", ">&- 2>/dev/null")
+ERR_LOST = ("2>/dev/full", "2>&-")
+
+shell_needed = pytest.mark.skipif(
+    sys.platform == "win32", reason="redirections are made by a shell"
+)
 
 
 @contextmanager
@@ -32,3 +48,62 @@ def running_sandbox(
             yield process, dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
         finally:
             process.terminate()
+
+
+@attrs.frozen
+class Done:
+    """A process that has ended."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+def variables_of(sandbox: Sandbox) -> dict[str, str]:
+    """Return the environment of a program that calls *sandbox*."""
+    return {
+        "CONVERGEGATE_API_KEY": sandbox.api_key,
+        "CONVERGEGATE_BASE_URL": sandbox.base_url,
+    }
+
+
+async def run(  # noqa: PLR0913 -- the sides of a process
+    sandbox: Sandbox | None,
+    *arguments: str,
+    streams: str = "",
+    stdin: str = "",
+    encoding: str = "utf-8",
+    cwd: Path | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> Done:
+    """Run the program to its end.
+
+    Args:
+        sandbox: The gateway that it calls.
+        arguments: Its command line.
+        streams: The shell's redirections, or ``unread``: stdout is a pipe whose reader
+            has left.
+        stdin: What it reads.
+        encoding: That of its streams.
+        cwd: Where it is started.
+        environ: Further variables.
+    """
+    unread = streams == "unread"
+    script = f'exec "$@" {"" if unread else streams}'
+    gateway = {} if sandbox is None else variables_of(sandbox)
+    stdout: int = asyncio.subprocess.PIPE
+    if unread:
+        reader, stdout = os.pipe()
+        os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", script, "sh", *PROGRAM, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=stdout,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env={**os.environ, "PYTHONIOENCODING": encoding, **gateway, **environ},
+    )
+    if unread:
+        os.close(stdout)
+    out, err = await process.communicate(stdin.encode())
+    return Done(process.returncode, (out or b"").decode(encoding), err.decode(encoding))
