@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from convergegate_async.errors import ConfigurationError
+from convergegate_async.errors import ConfigurationError, Outcome
+
+from ._streams import print_note
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from convergegate_async import CheckoutSessionFactory
+    from convergegate_async import AttemptInfo, CallEnded, CheckoutSessionFactory
     from convergegate_async.factory import FactoryOptions
 
 T = TypeVar("T")
@@ -38,6 +40,21 @@ class Gateway:
         )
 
 
+class _LastCall:
+    """Remembers the key of a call that may have done something."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+
+    def attempt_ended(self, attempt: "AttemptInfo") -> None:
+        """Wait for the whole call."""
+
+    def call_ended(self, call: "CallEnded") -> None:
+        """Keep its key, unless it came to nothing."""
+        if call.outcome is None or call.outcome is Outcome.UNKNOWN:
+            self.key = call.idempotency_key
+
+
 @attrs.frozen
 class OneCall(Gateway):
     """A call to make, and how to show its answer."""
@@ -46,12 +63,19 @@ class OneCall(Gateway):
     output: str
 
     def ask(self, call: "Callable[[CheckoutSessionFactory], Awaitable[T]]") -> T:
-        """Make the call over a factory of its own."""
+        """Make the call over a factory of its own; if interrupted, tell its key."""
         import asyncio
 
+        last = _LastCall()
+
         async def run() -> T:
-            async with self.factory() as factory:
-                return await call(factory)
+            try:
+                async with self.factory(observers=[last]) as factory:
+                    return await call(factory)
+            except asyncio.CancelledError:
+                if last.key is not None:
+                    print_note(f"It may have been done. The key was {last.key}.")
+                raise
 
         return asyncio.run(run())
 

@@ -46,10 +46,14 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
     """
     code = _read_code()
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
-    with _spinner():
-        session, trouble = gateway.ask(
-            lambda f: _pay(f, session_id, code, timeout=timeout, no_wait=no_wait)
-        )
+    try:
+        with _spinner():
+            session, trouble = gateway.ask(
+                lambda f: _pay(f, session_id, code, timeout=timeout, no_wait=no_wait)
+            )
+    except KeyboardInterrupt:
+        print_note(f"It may be paid: run `convergegate wait {session_id}`.")
+        raise
     if trouble is not None:
         print_note(f"Error: {trouble}", "red")
     if session.status not in _VERDICTS:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--fault",
     "faults",
     multiple=True,
-    metavar="KIND[:NAME=VALUE,…]",
+    metavar="KIND[:NAME=VALUE,...]",
     help="What goes wrong, such as lost:probability=0.05 or "
     "status:status=429,retry_after=1,times=3; may be repeated.",
 )

@@ -53,7 +53,9 @@ def show_written(answer: "Answer", output: str) -> int:
 
 def _in_short(answer: "Answer") -> str:
     key = answer.call.idempotency_key
-    words = f"It was done: {answer.id} is {answer.status or 'of unknown status'}"
+    words = (
+        f"The gateway answered: {answer.id} is {answer.status or 'of unknown status'}"
+    )
     return f"{words}. The key was {key}." if key else f"{words}."
 
 
