@@ -264,7 +264,7 @@ async def test_the_environment_is_not_asked(
             monkeypatch.setenv(name.lower(), proxy.base_url)
 
         observed = await observe(
-            gateway,
+            says(SESSION_ANSWER),
             operation,
             tls=ends.server if ends else None,
             ssl=ends.client if ends else None,
@@ -421,9 +421,9 @@ async def test_two_factories_share_nothing(fault: str, operation: str) -> None:
     ):
         async with CheckoutSessionFactory(KEY, server.base_url, pool=only) as two:
             # Neither is answered until both are there: they do not share a place.
-            await asyncio.gather(call(one, operation, 2), call(two, operation, 2))
+            await asyncio.gather(call(one, operation), call(two, operation))
         both = asyncio.Barrier(1)
-        await call(one, operation, 2)
+        await call(one, operation)
 
     assert server.connections == 2
     assert len(server.requests) == 3

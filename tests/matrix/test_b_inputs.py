@@ -450,7 +450,7 @@ async def test_a_refund_that_the_gateway_refuses(fault: str, sandbox: Sandbox) -
         everything = RefundRequest(session_id=session.id, full=True)
         if fault != "B20-unpaid":
             await checkout.pay(session.id, BLIK_CODE)
-            await checkout.wait(session.id, timeout=5)
+            await checkout.wait(session.id)
         if fault == "B20-twice":
             await checkout.refund(everything)
         asked = everything
@@ -473,7 +473,7 @@ async def test_two_refunds_at_once_are_the_gateway_s_to_judge(
     async with sandbox.factory() as checkout:
         session = await checkout.create(order_with())
         await checkout.pay(session.id, BLIK_CODE)
-        await checkout.wait(session.id, timeout=5)
+        await checkout.wait(session.id)
         everything = RefundRequest(session_id=session.id, full=True)
         got = await asyncio.gather(
             *(checkout.refund(everything) for _ in range(2)), return_exceptions=True

@@ -16,6 +16,7 @@ import attrs
 import pytest
 from canaries import KEY, canary_order, channels, leaked
 from matrix import (
+    AMPLE,
     OPERATIONS,
     REST,
     SESSION,
@@ -32,6 +33,7 @@ from matrix import (
     expect_unsent,
     gateway,
     observe,
+    observe_stall,
 )
 from raw import Exchange, Handler, RawServer, hangs_up, http, resets, says
 
@@ -41,6 +43,7 @@ from convergegate_async import (
     NotSentError,
     OutcomeUnknownError,
     PoolLimits,
+    RetryPolicy,
     ServerError,
     Timeouts,
 )
@@ -181,18 +184,13 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
     "D2-reset-after-head": (resets_after_head, expect_unread),
     "D2-reset-after-body": (says(resets=True), expect_unread),
     "D3-fin-after-body": (says(), expect_unread),
-    "D4-silence": (says(stays=True), expect_unread_after_stall),
     "D5-status-line-cut": (says(b"HTTP/1.1 2"), expect_unread),
     "D5-head-cut": (says(OK + b"Content-Le"), expect_unread),
-    "D5-head-stall": (says(OK, stays=True), expect_unread_after_stall),
     "D6-body-fin": (says(CUT), expect_unread),
     "D6-body-reset": (says(CUT, resets=True), expect_unread),
-    "D6-body-stall": (says(CUT, stays=True), expect_unread_after_stall),
     "D7-chunk-cut": (says(CHUNKED + CHUNK[:-5]), expect_unread),
     "D7-last-chunk-missing": (says(CHUNKED + CHUNK), expect_unread),
     "D8-bad-chunk-with-head": (says(CHUNKED + b"zz\r\n"), expect_unread),
-    "D9-bad-chunk-later": (says(CHUNKED + CHUNK, b"zz\r\n"), expect_unread),
-    "D9-bad-chunk-stays": (says(CHUNKED, CHUNK, b"zz\r\n", stays=True), expect_unread),
     "D10-chunk-size-overflow": (says(CHUNKED + b"F" * 17 + b"\r\n"), expect_unread),
     "D10-chunk-extension": (
         says(CHUNKED + SIZE + b";x=" + b"y" * 20_000 + CHUNK[2:] + b"0\r\n\r\n"),
@@ -248,7 +246,6 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
         says(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + SESSION_ANSWER),
         expect_done,
     ),
-    "D18-drip": (drips, expect_unread_after_stall),
     "D19-503-before-the-body": (refuses_unread, expect_503),
     "D20-gzip": (packs(b"gzip", ZIPPED), expect_encoded),
     "D20-gzip-cut": (packs(b"gzip", ZIPPED[:-20]), expect_encoded),
@@ -259,6 +256,16 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
     "D21-foreign": (says(http(FOREIGN, extra=CLOSE)), expect_foreign),
 }
 
+STALLS: dict[str, Handler] = {
+    "D4-silence": says(stays=True),
+    "D5-head-stall": says(OK, stays=True),
+    "D6-body-stall": says(CUT, stays=True),
+    # aiohttp 3.14 does not tell whoever is reading of a bad chunk: it is a stall to us.
+    "D9-bad-chunk-later": says(CHUNKED + CHUNK, b"zz\r\n"),
+    "D9-bad-chunk-stays": says(CHUNKED, CHUNK, b"zz\r\n", stays=True),
+    "D18-drip": drips,
+}
+
 # Of D16, 203 and 206 with a whole session are no fault: any 2xx is read by its body.
 # Of D25, no error names the loop's lag: there is no such word.
 
@@ -266,12 +273,21 @@ FAULTS: dict[str, tuple[Handler, Expectation]] = {
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_an_answer_that_is_missing_or_broken(fault: str, operation: str) -> None:
-    """Findings 1, 4, 5, 6: what cannot be read is unknown, in time, and sent once."""
+    """Findings 1, 4, 5, 6: what cannot be read is unknown, and sent once."""
     script, expect = FAULTS[fault]
 
     observed = await observe(script, operation)
 
     expect(observed, operation)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", STALLS)
+async def test_an_answer_that_does_not_come(fault: str, operation: str) -> None:
+    """Findings 1, 4: it is unknown, and the call ends in time."""
+    observed = await observe_stall(STALLS[fault], operation)
+
+    expect_unread_after_stall(observed, operation)
 
 
 # -- memory --------------------------------------------------------------------------
@@ -318,7 +334,7 @@ async def test_a_huge_answer_takes_little_memory(fault: str) -> None:
     """Finding 5: what is small on the wire and large at home stays small at home."""
     build, expect = HUGE[fault]
     script = build()
-    await observe(gateway, "create")  # loads what every first call loads
+    await observe(says(SESSION_ANSWER), "create")  # loads what every first call loads
 
     before = _memory("VmRSS")
     peaks = []
@@ -348,7 +364,7 @@ async def test_what_follows_an_answer_is_nobodys(operation: str) -> None:
         RawServer(says_more) as server,
         CheckoutSessionFactory(KEY, server.base_url, retry=TWICE) as checkout,
     ):
-        answers = [await call(checkout, operation, timeout=2) for _ in range(3)]
+        answers = [await call(checkout, operation) for _ in range(3)]
 
     assert {answer.id for answer in answers} == {SESSION_ID}
     assert (len(server.requests), server.connections) == (3, 3)
@@ -389,10 +405,10 @@ async def test_swapped_answers_retire_every_connection(swapped: str) -> None:
         CheckoutSessionFactory(KEY, server.base_url, retry=TWICE) as checkout,
     ):
         results = await asyncio.gather(
-            *[checkout.create(order, timeout=2) for order in orders],
+            *[checkout.create(order) for order in orders],
             return_exceptions=True,
         )
-        await checkout.retrieve(SESSION_ID, timeout=2)
+        await checkout.retrieve(SESSION_ID)
 
     wrong = [one for one in results if isinstance(one, OutcomeUnknownError)]
     right = [one for one in results if isinstance(one, CheckoutSession)]
@@ -425,7 +441,7 @@ async def _cancel_after(steps: int, operation: str) -> bool:
         )
         with captured_logs() as log:
             async with checkout:
-                task = asyncio.create_task(call(checkout, operation, timeout=5))
+                task = asyncio.create_task(call(checkout, operation))
                 for _ in range(steps):
                     await asyncio.sleep(0)
                 was_late = task.done()
@@ -433,7 +449,7 @@ async def _cancel_after(steps: int, operation: str) -> bool:
                 await asyncio.wait([task])
                 seen = len(server.requests)
                 # The one place in the pool is free again.
-                await checkout.retrieve(SESSION_ID, timeout=2)
+                await checkout.retrieve(SESSION_ID)
         assert task.cancelled() is not was_late
         assert seen <= 1
         may_be_done = "may have been done" in log.getvalue()
@@ -443,41 +459,74 @@ async def _cancel_after(steps: int, operation: str) -> bool:
         return was_late
 
 
-SPANS: dict[str, tuple[float, float, int]] = {
-    # seconds of the outer timeout, of the inner one, and how many requests arrive
-    "D23-inner-first": (5, 0.1, 1),
-    "D23-outer-first": (0.1, 5, 1),
-    "D23-both-at-once": (0.1, 0.1, 1),
-    "D23-expired": (5, 0, 0),
-    "D23-long-expired": (-1, -1, 0),
+RUNS_OUT: dict[str, tuple[bool, bool]] = {
+    # once the request has arrived: the outer timeout, the inner one
+    "D23-inner-first": (False, True),
+    "D23-outer-first": (True, False),
+    "D23-both-at-once": (True, True),
 }
 
 
-@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("span", RUNS_OUT)
 async def test_a_timeout_of_the_callers_own(span: str) -> None:
     """It is a `TimeoutError` for who set it, and leaves no cancellation behind."""
-    outer_seconds, inner_seconds, expected = SPANS[span]
+    outer, inner = asyncio.timeout(None), asyncio.timeout(None)
+    now = asyncio.get_running_loop().time
+
+    async def outlasts(exchange: Exchange) -> None:
+        await exchange.read_request()
+        for timeout, runs_out in zip((outer, inner), RUNS_OUT[span], strict=True):
+            if runs_out:
+                timeout.reschedule(now())
+        await asyncio.Event().wait()
+
     async with (
-        RawServer(says(stays=True)) as server,
+        RawServer(outlasts) as server,
         CheckoutSessionFactory(KEY, server.base_url) as checkout,
     ):
-        with pytest.raises(TimeoutError) as caught:
-            await _call_within(outer_seconds, inner_seconds, checkout)
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-        await asyncio.sleep(REST)  # would raise what is left of a cancellation
+        await _times_out(checkout, outer, inner)
+
+    assert len(server.requests) == 1
+
+
+EXPIRED: dict[str, tuple[float, float]] = {
+    # seconds of the outer timeout, of the inner one
+    "D23-expired": (AMPLE, 0),
+    "D23-long-expired": (-1, -1),
+}
+
+
+@pytest.mark.parametrize("span", EXPIRED)
+async def test_a_timeout_that_had_run_out(span: str) -> None:
+    """The same, and nothing is sent."""
+    outer, inner = (asyncio.timeout(seconds) for seconds in EXPIRED[span])
+    async with (
+        RawServer(gateway) as server,
+        CheckoutSessionFactory(KEY, server.base_url) as checkout,
+    ):
+        await _times_out(checkout, outer, inner)
+
+    assert server.requests == []
+
+
+async def _times_out(
+    checkout: CheckoutSessionFactory, outer: asyncio.Timeout, inner: asyncio.Timeout
+) -> None:
+    """Make a call within two timeouts, which have to end it without a trace."""
+
+    async def call_within() -> None:
+        async with outer, inner:
+            await call(checkout, "create")
+
+    with pytest.raises(TimeoutError) as caught:
+        await call_within()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(REST)  # would raise what is left of a cancellation
 
     assert type(caught.value) is TimeoutError
     assert leaked(channels(caught.value)) == []
-    assert len(server.requests) == expected
-
-
-async def _call_within(
-    outer: float, inner: float, checkout: CheckoutSessionFactory
-) -> None:
-    async with asyncio.timeout(outer), asyncio.timeout(inner):
-        await call(checkout, "create", timeout=5)
 
 
 @pytest.mark.parametrize("span", ["D23-own-deadline-first"])
@@ -488,22 +537,23 @@ async def test_the_deadline_is_not_the_callers_timeout(span: str) -> None:
         RawServer(says(stays=True)) as server,
         CheckoutSessionFactory(KEY, server.base_url) as checkout,
     ):
-        async with asyncio.timeout(5) as own:
-            with pytest.raises(OutcomeUnknownError):
+        async with asyncio.timeout(AMPLE) as own:
+            with pytest.raises((NotSentError, OutcomeUnknownError)) as caught:
                 await call(checkout, "create", timeout=0.1)
             await asyncio.sleep(0)
 
     assert not own.expired()
-    assert len(server.requests) == 1
+    # A busy machine may not have sent it in time.
+    assert len(server.requests) == isinstance(caught.value, OutcomeUnknownError)
 
 
 # -- closed --------------------------------------------------------------------------
 
 CLOSINGS: dict[str, tuple[float, int]] = {
     # how long aclose drains, and how many of the hundred calls are answered by then
-    "D24-drained": (5.0, CROWD),
+    "D24-drained": (AMPLE, CROWD),
     "D24-cut": (0.0, 0),
-    "D24-drained-in-part": (0.5, CROWD // 2),
+    "D24-drained-in-part": (3.0, CROWD // 2),
 }
 
 
@@ -519,13 +569,15 @@ async def test_closing_with_a_hundred_calls_under_way(closing: str) -> None:
         if place == CROWD:
             all_sent.set()
         await all_sent.wait()
-        await asyncio.sleep(0.05 if place <= answered else 60)
+        if place > answered:
+            await asyncio.Event().wait()
+        await asyncio.sleep(REST)
         await exchange.write(SESSION_ANSWER)
 
     async with RawServer(answers_some) as server:
         checkout = await CheckoutSessionFactory(KEY, server.base_url).open()
         calls = [
-            asyncio.create_task(checkout.create(canary_order(), timeout=20))
+            asyncio.create_task(checkout.create(canary_order(), timeout=AMPLE))
             for _ in range(CROWD)
         ]
         await all_sent.wait()
@@ -543,8 +595,8 @@ async def test_closing_with_a_hundred_calls_under_way(closing: str) -> None:
 
 BLOCKS: dict[str, tuple[float, float, float]] = {
     # seconds of the block, of an attempt, of the deadline
-    "D25-within-an-attempt": (0.5, 5.0, 10.0),
-    "D25-past-an-attempt": (0.9, 0.7, 10.0),
+    "D25-within-an-attempt": (0.5, AMPLE, AMPLE),
+    "D25-past-an-attempt": (0.9, 0.7, AMPLE),
     "D25-past-the-deadline": (0.5, 0.15, 0.3),
 }
 
@@ -557,7 +609,7 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
     affair, unless the timeout is not due.
     """
     blocked, attempt, deadline = BLOCKS[block]
-    calls_at_once = 20
+    calls_at_once, most_attempts = 20, 5
     arrived = asyncio.Event()
 
     async def notices(exchange: Exchange) -> None:
@@ -570,7 +622,7 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
         checkout = CheckoutSessionFactory(
             KEY,
             server.base_url,
-            retry=TWICE,
+            retry=RetryPolicy(max_attempts=most_attempts, base_delay=0.001),
             timeouts=Timeouts(attempt=attempt, connect=attempt),
         )
         async with checkout:
@@ -586,5 +638,5 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
     if deadline > blocked:
         assert kinds == {CheckoutSession}
     assert kinds <= {CheckoutSession, OutcomeUnknownError, NotSentError}
-    most = 1 if attempt > blocked else 2
+    most = 1 if attempt > blocked else most_attempts
     assert len(server.requests) <= most * calls_at_once

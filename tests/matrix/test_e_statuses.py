@@ -285,7 +285,7 @@ async def test_every_status_on_the_wire(operation: str) -> None:
             server.requests.clear()
             result: CheckoutSession | Refund | CallError
             try:
-                result = await call(checkout, operation, timeout=20)
+                result = await call(checkout, operation)
             except CallError as error:
                 result = error
             seen = [one for one in server.requests if one.startswith(script.verb)]
@@ -307,7 +307,7 @@ async def test_a_101_ends_its_connection() -> None:
     ):
         for operation in OPERATIONS:
             with pytest.raises(OutcomeUnknownError):
-                await call(checkout, operation, timeout=20)
+                await call(checkout, operation)
 
     assert server.connections == len(server.requests) == len(OPERATIONS)
 

@@ -418,6 +418,6 @@ async def _outcome(
     """Return what comes of a call that gets no other answer than *answer*."""
     async with scripted_factory(ScriptedTransport(*[answer] * 50)) as checkout:
         try:
-            return await call(checkout, operation)
+            return await call(checkout, operation, timeout=4)
         except CallError as error:
             return error

@@ -34,6 +34,7 @@ from matrix import (
     call,
     captured_logs,
     observe,
+    observe_stall,
 )
 from raw import Exchange, Handler, RawServer, hangs_up, http, says
 
@@ -164,7 +165,8 @@ async def test_a_fault_on_the_wire_tells_nothing(fault: str, operation: str) -> 
     attempts = 1 if operation == "pay" and fault not in LOOKED_AT else 2
     policy = RetryPolicy(max_attempts=attempts, base_delay=0.001)
 
-    observed = await observe(RAW_FAULTS[fault], operation, retry=policy)
+    watch = observe_stall if fault == "J1-silence" else observe
+    observed = await watch(RAW_FAULTS[fault], operation, retry=policy)
 
     assert observed.requests or fault == "J1-not-read"
     assert leaked(repr(observed.result)) == []
@@ -184,7 +186,7 @@ async def test_a_call_that_is_not_sent_tells_nothing(
         policy = RetryPolicy(max_attempts=1)
         async with CheckoutSessionFactory(KEY, nobody, retry=policy) as checkout:
             with pytest.raises(NotSentError) as caught:
-                await call(checkout, operation, timeout=5)
+                await call(checkout, operation)
         text = log.getvalue() + channels(caught.value)
 
     assert leaked(text) == []
@@ -201,7 +203,7 @@ async def test_a_cancellation_tells_nothing(fault: str, operation: str) -> None:
             Sandbox(api_key=KEY, faults=[Fault(FaultKind.STALL)]) as sandbox,
             sandbox.factory() as checkout,
         ):
-            task = asyncio.create_task(call(checkout, operation, timeout=20))
+            task = asyncio.create_task(call(checkout, operation))
             while not sandbox.count(operation):  # noqa: ASYNC110 -- it has no event
                 await asyncio.sleep(0.001)
             task.cancel()
@@ -228,7 +230,7 @@ async def test_a_gateway_that_quotes_the_key_is_not_quoted(
         wrong = CheckoutSessionFactory(f"{KEY}x", sandbox.base_url)
         async with wrong as checkout:
             with pytest.raises(CallError) as caught:
-                await call(checkout, operation, timeout=5)
+                await call(checkout, operation)
 
     assert leaked(channels(caught.value)) == []
 

@@ -89,6 +89,11 @@ class RawServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def hung_up(self) -> None:
+        """Wait until every connection was hung up on."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -121,9 +126,10 @@ def says(*parts: bytes, stays: bool = False, resets: bool = False) -> Handler:
         await exchange.read_request()
         for part in parts:
             await exchange.write(part)
-            await asyncio.sleep(0.01)
+            if part is not parts[-1] or resets:
+                await asyncio.sleep(0.01)
         if stays:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         if resets:
             exchange.reset()
 
