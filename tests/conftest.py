@@ -1,6 +1,8 @@
 """What every test may use: a request, the sandbox, and aioresponses that works."""
 
 import inspect
+import os
+import random
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +38,23 @@ if BRIDGE_NEEDED:
             super().__init__(*args, **options)
 
     aioresponses.core.ClientResponse = _BridgedResponse  # type: ignore[attr-defined]  # the bridge
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Start no workers for single files: to start them would take longer than to run.
+
+    A folder, or the whole suite, gets a worker for each processor.
+    """
+    names = [argument.partition("::")[0] for argument in config.args]
+    return 0 if all(name.endswith(".py") for name in names) else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shuffle the tests by ``SHUFFLE``, if it is set: their order does not matter."""
+    seed = os.environ.get("SHUFFLE")
+    if seed is not None:
+        random.Random(seed).shuffle(items)  # noqa: S311 -- no secret
 
 
 @pytest.fixture
