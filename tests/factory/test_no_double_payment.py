@@ -1,10 +1,12 @@
 """By the gateway's own book: money never moves twice, whatever goes wrong."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 
 import attrs
 import pytest
+from matrix import AMPLE, until_sent
 
 from convergegate_async import (
     CallError,
@@ -21,7 +23,7 @@ from convergegate_async import (
 from convergegate_async.errors import ApiError, NotSentError
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
-QUICK = Timeouts(total=1, attempt=0.1)
+QUICK = Timeouts(total=AMPLE, attempt=0.1)
 FAULTS = [
     *[
         Fault(kind)
@@ -61,22 +63,25 @@ async def opened(
 
 
 async def attempt_pay(
-    checkout: CheckoutSessionFactory, session_id: str
+    checkout: CheckoutSessionFactory, session_id: str, timeout: float = 0.25
 ) -> CheckoutSession | CallError:
     """Pay, and return the answer or the error."""
     try:
-        return await checkout.pay(session_id, "123456", timeout=0.25)
+        return await checkout.pay(session_id, "123456", timeout=timeout)
     except CallError as error:
         return error
 
 
 async def attempt_refund(
-    checkout: CheckoutSessionFactory, session_id: str, key: str | None = None
+    checkout: CheckoutSessionFactory,
+    session_id: str,
+    key: str | None = None,
+    timeout: float = 0.5,
 ) -> Refund | CallError:
     """Pay a part back, and return the answer or the error."""
     request = RefundRequest(session_id=session_id, amount=1000)
     try:
-        return await checkout.refund(request, idempotency_key=key, timeout=0.5)
+        return await checkout.refund(request, idempotency_key=key, timeout=timeout)
     except CallError as error:
         return error
 
@@ -172,7 +177,7 @@ async def test_a_gateway_that_fails_all_over_takes_no_money_twice(
         with suppress(CallError):
             session_id = (await checkout.create(order)).id
             with suppress(CallError):
-                await checkout.pay(session_id, "123456", timeout=2)
+                await checkout.pay(session_id, "123456", timeout=4)
             await attempt_refund(checkout, session_id)
 
     async with (
@@ -204,8 +209,12 @@ async def test_a_payment_made_twice_at_once_is_taken_once(
         session_id = await opened(checkout, order)
         if fault is not None:
             sandbox.faults.add(attrs.evolve(fault, operation="pay", times=1))
+
+        def pay() -> Awaitable[CheckoutSession]:
+            return checkout.pay(session_id, code, timeout=0.25)
+
         await asyncio.gather(
-            *[checkout.pay(session_id, code, timeout=0.25) for _ in range(3)],
+            *[until_sent(pay) for _ in range(3)],
             return_exceptions=True,
         )
         sandbox.advance(10)
@@ -219,8 +228,8 @@ async def test_a_payment_made_twice_in_a_row_is_refused_the_second_time(
     """The second `pay` of a paid session is a conflict, and takes nothing."""
     async with sandbox.factory() as checkout:
         session_id = await opened(checkout, order)
-        first = await attempt_pay(checkout, session_id)
-        second = await attempt_pay(checkout, session_id)
+        first = await attempt_pay(checkout, session_id, AMPLE)
+        second = await attempt_pay(checkout, session_id, AMPLE)
 
     assert isinstance(first, CheckoutSession)
     assert isinstance(second, ConflictError)
@@ -243,7 +252,7 @@ async def test_a_refund_made_twice_under_one_key_is_made_once(
             *[attempt_refund(checkout, session_id, "r-1") for _ in range(3)]
         )
         sandbox.faults.clear()
-        last = await attempt_refund(checkout, session_id, "r-1")
+        last = await attempt_refund(checkout, session_id, "r-1", AMPLE)
 
     assert isinstance(last, Refund)
     assert list(sandbox.book.refunds) == [last.id]
@@ -258,9 +267,10 @@ async def test_a_lost_refund_is_made_good_under_the_error_s_key(
         session_id = await opened(checkout, order)
         await checkout.pay(session_id, "123456")
         sandbox.faults.add(Fault(FaultKind.LOST, operation="refund", times=1))
-        lost = await attempt_refund(checkout, session_id)
+        lost = await attempt_refund(checkout, session_id, timeout=AMPLE)
         assert isinstance(lost, CallError)
-        found = await attempt_refund(checkout, session_id, lost.idempotency_key)
+        key = lost.idempotency_key
+        found = await attempt_refund(checkout, session_id, key, AMPLE)
 
     assert isinstance(found, Refund)
     assert list(sandbox.book.refunds) == [found.id]

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import time
 
 import attrs
 import pytest
-from matrix import GRACE
+from matrix import AMPLE, GRACE, turn
 from scripted import (
     LOST,
     REFUSED,
@@ -375,12 +374,10 @@ async def test_a_wait_is_over_on_time(
     """On a real clock a wait takes its timeout, and no more than the grace on top."""
     async with sandbox.factory() as checkout:
         created = await checkout.create(order)
-        started = time.monotonic()
         with pytest.raises(WaitTimeoutError) as caught:
-            await checkout.wait(created.id, timeout=0.8)
-        took = time.monotonic() - started
+            await checkout.wait(created.id, timeout=3)
 
-    assert 0.75 <= took <= 0.8 + GRACE
+    assert 2.9 <= caught.value.elapsed <= 3 + GRACE
     assert caught.value.session == created
     assert sandbox.count("retrieve") >= 2
 
@@ -395,12 +392,10 @@ async def test_a_wait_on_a_broken_gateway_is_over_on_time(
     async with sandbox.factory() as checkout:
         created = await checkout.create(order)
         sandbox.faults.add(Fault(kind))
-        started = time.monotonic()
-        with pytest.raises(WaitTimeoutError):
+        with pytest.raises(WaitTimeoutError) as caught:
             await checkout.wait(created.id, timeout=0.6)
-        took = time.monotonic() - started
 
-    assert took <= 0.6 + GRACE
+    assert caught.value.elapsed <= 0.6 + GRACE
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
@@ -530,20 +525,21 @@ async def test_news_ends_a_real_pause(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
     """On a real clock the next look follows the event, not the end of the pause."""
-    async with sandbox.factory() as checkout:
+
+    async def pause(seconds: float, waker: asyncio.Event) -> None:
+        del seconds
+        await Runtime().sleep(3_600, waker)  # no test lives to see its end
+
+    async with sandbox.factory(runtime=Runtime(sleep=pause)) as checkout:
         created = await checkout.create(order)
-        waiting = asyncio.create_task(checkout.wait(created.id, timeout=10))
-        while sandbox.count("retrieve") < 4:  # noqa: ASYNC110 -- the wire has no event
+        waiting = asyncio.create_task(checkout.wait(created.id, timeout=AMPLE))
+        while not sandbox.count("retrieve"):  # noqa: ASYNC110 -- the wire has no event
             await asyncio.sleep(0.005)
-        # After a fourth look the pause is 0.84 seconds at least.
         await checkout.pay(created.id, "123456")
-        started = time.monotonic()
         checkout.notify(news(created.id))
         session = await waiting
-        took = time.monotonic() - started
 
     assert session.status is SessionStatus.COMPLETED
-    assert took < 0.4
 
 
 # -- closed and cancelled -------------------------------------------------------------
@@ -573,16 +569,14 @@ async def test_closing_the_factory_ends_a_look(
     checkout = await sandbox.factory().open()
     created = await checkout.create(order)
     sandbox.faults.add(Fault(FaultKind.STALL))
-    waiting = asyncio.create_task(checkout.wait(created.id, timeout=10))
+    waiting = asyncio.create_task(checkout.wait(created.id, timeout=AMPLE))
     while not sandbox.count("retrieve"):  # noqa: ASYNC110 -- the wire has no event
         await asyncio.sleep(0.005)
-    started = time.monotonic()
 
     await checkout.aclose(drain=0)
 
     with pytest.raises(WaitTimeoutError, match="the factory was closed"):
         await waiting
-    assert time.monotonic() - started < GRACE
 
 
 async def test_closing_gives_a_wait_its_drain(
@@ -591,9 +585,9 @@ async def test_closing_gives_a_wait_its_drain(
     """A session that becomes final while the factory drains is still returned."""
     checkout = await sandbox.factory().open()
     created = await checkout.create(order)
-    waiting = asyncio.create_task(checkout.wait(created.id, timeout=10))
+    waiting = asyncio.create_task(checkout.wait(created.id, timeout=AMPLE))
     await asyncio.sleep(0.1)
-    closing = asyncio.create_task(checkout.aclose(drain=5))
+    closing = asyncio.create_task(checkout.aclose(drain=AMPLE))
     await asyncio.sleep(0.05)
     sandbox.book.pay(sandbox.book.sessions[created.id], "123456")
     checkout.notify(news(created.id))
@@ -636,13 +630,11 @@ async def test_cancelling_a_look_surfaces_at_once(
         while not sandbox.count("retrieve"):  # noqa: ASYNC110 -- the wire has no event
             await asyncio.sleep(0.005)
         waiting.cancel()
-        started = time.monotonic()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        took = time.monotonic() - started
-        found = await checkout.retrieve(created.id, timeout=2)
+        await turn()
+        surfaced = waiting.cancelled()
+        found = await checkout.retrieve(created.id)
 
-    assert took < GRACE
+    assert surfaced
     assert found == created
     assert asyncio.all_tasks() == before
     assert caplog.records == []
@@ -674,7 +666,7 @@ async def test_many_waits_return_each_their_own_session(
             for number in range(1, 201)
         ]
         waits = [
-            asyncio.create_task(checkout.wait(session.id, timeout=10))
+            asyncio.create_task(checkout.wait(session.id, timeout=AMPLE))
             for session in created
         ]
         await asyncio.sleep(0.1)

@@ -1,14 +1,13 @@
 """What the gateway sees; judged by the sandbox's own journal and book."""
 
 import asyncio
-import time
 from contextlib import suppress
 
 import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from matrix import GRACE
+from matrix import AMPLE, GRACE, turn, until_sent
 
 from convergegate_async import (
     CallError,
@@ -104,7 +103,7 @@ async def test_one_attempt_is_one_request(
 
     async with sandbox.factory(retry=ONCE) as checkout:
         with suppress(CallError):
-            await call(checkout, operation, order, timeout=0.3)
+            await until_sent(lambda: call(checkout, operation, order, timeout=0.3))
 
     assert sandbox.count(operation) == 1
 
@@ -119,17 +118,16 @@ async def test_a_broken_answer_is_unknown(
 ) -> None:
     """Every fault of the wire ends as unknown, in time, with the pool free again."""
     sandbox.faults.add(Fault(kind))
-    started = time.monotonic()
+    deadline = 0.5 if kind in SLOW else AMPLE
 
     async with sandbox.factory(retry=QUICK) as checkout:
         with pytest.raises(OutcomeUnknownError) as caught:
-            await call(checkout, operation, order, timeout=0.5)
-        elapsed = time.monotonic() - started
+            await until_sent(lambda: call(checkout, operation, order, deadline))
         sandbox.faults.clear()
         await checkout.create(order)
 
     assert caught.value.outcome is Outcome.UNKNOWN
-    assert elapsed <= 0.5 + GRACE
+    assert caught.value.elapsed <= deadline + GRACE
     assert caught.value.attempts == (1 if kind in SLOW else 3)
 
 
@@ -190,11 +188,12 @@ async def test_an_attempt_leaves_time_for_the_next(
     sandbox.faults.add(Fault(kind, times=1))
 
     async with sandbox.factory(
-        timeouts=Timeouts(total=5, attempt=0.2), retry=QUICK
+        timeouts=Timeouts(total=AMPLE, attempt=0.2),
+        retry=attrs.evolve(QUICK, max_attempts=9),
     ) as checkout:
         session = await checkout.create(order)
 
-    assert session.call.attempts == 2
+    assert session.call.attempts >= 2
     assert len(sandbox.book.sessions) == 1
 
 
@@ -243,12 +242,13 @@ async def test_a_full_pool_is_waited_for_and_named(
     sandbox.faults.add(Fault(FaultKind.STALL, times=1))
 
     async with sandbox.factory(pool=PoolLimits(limit=1)) as checkout:
-        hog = asyncio.create_task(checkout.create(order, timeout=1))
-        await asyncio.sleep(0.1)
+        hog = asyncio.create_task(checkout.create(order))
+        while not sandbox.count("create"):  # noqa: ASYNC110 -- the wire has no event
+            await asyncio.sleep(0.005)
         with pytest.raises(NotSentError, match="stayed busy") as caught:
             await checkout.create(order, timeout=0.2)
-        with pytest.raises(OutcomeUnknownError):
-            await hog
+        hog.cancel()
+        await asyncio.wait([hog])
 
     assert caught.value.attempts == 1
     assert sandbox.count("create") == 1
@@ -273,15 +273,14 @@ async def test_cancelling_at_any_moment_leaves_nothing_behind(
         async with sandbox.factory(pool=PoolLimits(limit=2), retry=QUICK) as checkout:
             calls = [asyncio.create_task(checkout.create(order)) for _ in range(2)]
             await asyncio.sleep(delay)
-            cancelled_at = time.monotonic()
             for task in calls:
                 task.cancel()
-            await asyncio.wait(calls)
-            surfaced = time.monotonic() - cancelled_at
+            await turn()
+            surfaced = all(task.done() for task in calls)
             sandbox.faults.clear()
             # Both slots are needed for both to be under way at once.
             sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.02))
             await asyncio.gather(checkout.create(order), checkout.create(order))
 
-    assert surfaced < GRACE
+    assert surfaced
     assert asyncio.all_tasks() == before

@@ -5,10 +5,10 @@ import json
 import logging
 import re
 import ssl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import StringIO
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 import attrs
 from canaries import BLIK_CODE, KEY, canary_order, channels, leaked
@@ -188,6 +188,16 @@ async def observe_stall(
         return observed
     expect_unsent(observed, operation)
     return await observe_stall(fault, operation, retry)
+
+
+T = TypeVar("T")
+
+
+async def until_sent(make: Callable[[], Awaitable[T]]) -> T:
+    """Make a call again that this machine kept from being sent before its deadline."""
+    while True:
+        with suppress(NotSentError):
+            return await make()
 
 
 async def turn() -> None:
