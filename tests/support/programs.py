@@ -16,6 +16,7 @@ import pytest
 from convergegate_async.sandbox import Sandbox
 
 PROGRAM = (sys.executable, "-m", "convergegate_async")
+PATIENCE = 100  # seconds that a busy machine may take for it
 
 OUT_LOST = (">/dev/full", ">&-", "unread", ">&- 2>/dev/null")
 ERR_LOST = ("2>/dev/full", "2>&-")

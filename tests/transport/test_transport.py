@@ -47,7 +47,7 @@ def factory(base_url: str, **pool: float) -> CheckoutSessionFactory:
         "sk_test_x",
         base_url,
         retry=ONCE,
-        timeouts=Timeouts(total=2),
+        timeouts=Timeouts(total=60),
         pool=PoolLimits(**pool),  # type: ignore[arg-type]  # checked when built
     )
 

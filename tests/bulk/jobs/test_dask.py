@@ -29,7 +29,7 @@ from convergegate_async.bulk import (
 from convergegate_async.runners import DaskRunner, WorkersLostError
 from convergegate_async.sandbox import Sandbox
 
-ROWS = 20_000
+ROWS = 6_000
 WORKERS = 2
 
 
@@ -82,7 +82,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     order: CheckoutSessionRequest,
     tmp_path: Path,
 ) -> None:
-    """20,000 rows, one SIGKILL among them: one session each, by the sandbox's book."""
+    """6,000 rows, one SIGKILL among them: one session each, by the sandbox's book."""
     plan = JobPlan(rules=ResumeRules(keys_honoured=True), concurrency=16)
     seen: Counter[str | None] = Counter()
 
