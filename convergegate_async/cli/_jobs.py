@@ -102,11 +102,10 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
     """Make a damaged journal sound, without sending; return what is left to do."""
     counts = write_off(folder)
     unknown = counts[State.UNKNOWN]
-    click.echo(
+    print_note(
         f"{folder.job}: {counts[State.DONE]:,} rows are done. {unknown:,} may have a "
         "session, and none of them will be sent again: "
-        f"`convergegate bulk reconcile {folder.job} --events FILE` may find it.",
-        err=True,
+        f"`convergegate bulk reconcile {folder.job} --events FILE` may find it."
     )
     return RunExitCode.UNKNOWN if unknown else RunExitCode.DONE
 

@@ -14,10 +14,10 @@ from aiohttp import web
 from django.http import Http404
 from fastapi import HTTPException as FastAPIHTTPException
 from litestar.exceptions import HTTPException as LitestarHTTPException
+from matrix import AMPLE, REST
 from quart import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
-from matrix import AMPLE, REST
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox

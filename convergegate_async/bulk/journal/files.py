@@ -13,11 +13,15 @@ from .wal import PAGE_SIZE
 _logger = logging.getLogger("convergegate_async")
 
 
+def _absolute(path: Path) -> Path:
+    return path.absolute()  # the process may change its folder
+
+
 @attrs.frozen
 class JournalFiles:
     """The database at *path*, and what lies beside it while a process works on it."""
 
-    path: Path
+    path: Path = attrs.field(converter=_absolute)
 
     @property
     def wal(self) -> Path:

@@ -108,6 +108,9 @@ def inspect(files: JournalFiles) -> Condition:
         JournalError: It is damaged, or no journal; or another process works on it.
     """
     found = look(files)
+    if found.whole.version == 1 and found.has_wal and not found.has_mark:
+        message = "was left by an older version that was killed: resume it once by that"
+        raise refusal(files.path, message)
     for _ in range(_LOOKS):
         reason = damage(found)
         if reason is None:

@@ -464,6 +464,33 @@ async def test_an_older_journal_is_not_upgraded_to_be_read(path: Path) -> None:
     assert beside(path) == before
 
 
+async def test_an_older_journal_that_was_killed_is_told_so(path: Path) -> None:
+    """It is no damage: the version that left it can go on with it."""
+    await make_older(path)
+    JournalFiles(path).wal.touch(mode=0o600)
+    JournalFiles(path).wal.write_bytes(b"what a kill left")
+
+    for opening in (Journal.open, Journal.read):
+        with pytest.raises(JournalError, match="older version that was killed"):
+            opening(path)
+
+
+async def test_the_process_may_change_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that was opened by a relative path keeps its own mark."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "april.journal-mark").touch()
+    (tmp_path / "one" / "april.journal-mark").unlink()
+    monkeypatch.chdir(tmp_path / "one")
+    with Journal.create(Path("april.journal"), header(SALT)):
+        monkeypatch.chdir(tmp_path / "two")
+
+    assert [file.name for file in (tmp_path / "one").iterdir()] == ["april.journal"]
+    assert (tmp_path / "two" / "april.journal-mark").exists()
+
+
 # -- recorded processes --------------------------------------------------------------
 
 
