@@ -4,6 +4,7 @@ import inspect
 import os
 import random
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")
+
+# What a new Python has no wheel of yet is not tested there.
+NEEDED = {
+    "browser": ("selenium",),
+    "bulk/jobs/test_dask.py": ("distributed", "psutil"),
+    "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
+    "runners/test_runners.py": ("distributed", "psutil"),
+    "test_readme.py": ("fastapi",),
+    "test_signatures.py": ("django", "fastapi", "litestar", "quart"),
+}
+collect_ignore = [
+    path for path, modules in NEEDED.items() if not all(map(find_spec, modules))
+]
 
 BRIDGE_NEEDED = (
     "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters

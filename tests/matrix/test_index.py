@@ -24,7 +24,7 @@ _PARAMETERS = re.compile(r"\[(.*)\]$")
 _NUMBER = re.compile(r"[A-J][0-9]+")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tested() -> set[str]:
     """The numbers that the ids of the collected tests hold."""
     command = (sys.executable, "-m", "pytest", "--collect-only", "-q", str(MATRIX))
@@ -44,7 +44,7 @@ def tested() -> set[str]:
     return {word for word in words if _NUMBER.fullmatch(word)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def not_run() -> dict[str, str]:
     """What the modules say they do not run, and why."""
     reasons: dict[str, str] = {}
