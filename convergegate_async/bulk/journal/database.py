@@ -22,7 +22,7 @@ from typing import Any, Self
 import attrs
 
 from .connection import Reader, Writer
-from .faults import faults
+from .faults import faults, oddities
 from .files import JournalFiles
 from .records import (
     DAMAGED,
@@ -259,7 +259,7 @@ class Database:
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""
-        return faults(self._connection)
+        return faults(self._connection) or oddities(self._connection)
 
     def _known_or_new(self, row: Intent) -> JournalRow | None:
         """Return what is known of a row; if nothing is, make it `SENT`."""

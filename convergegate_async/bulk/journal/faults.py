@@ -1,6 +1,7 @@
 """What may be wrong with the content of a journal, page by page and row by row."""
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Protocol
 
 _FAULTS = {
@@ -12,11 +13,15 @@ _FAULTS = {
     "have a link that is lost": (
         "typeof(url) = 'integer' AND url NOT IN (SELECT number FROM heads)"
     ),
+}
+"""What no process writes: the file was changed, and is not gone on with."""
+
+_ODDITIES = {
     "share their session id": (
         "session_id IN (SELECT session_id FROM rows GROUP BY 1 HAVING count(*) > 1)"
     ),
 }
-"""What may be wrong with rows, and how to find them."""
+"""What a gateway may bring about: it is told, and a job goes on."""
 
 
 class _Connection(Protocol):
@@ -24,7 +29,7 @@ class _Connection(Protocol):
 
 
 def faults(connection: _Connection) -> list[str]:
-    """Return what is wrong, in words; the whole file is read, several times.
+    """Return what is broken, in words; the whole file is read, several times.
 
     Raises:
         sqlite3.Error: It is so damaged that it cannot be read.
@@ -32,8 +37,17 @@ def faults(connection: _Connection) -> list[str]:
     findings = [text for (text,) in connection.execute("PRAGMA integrity_check")]
     if findings != ["ok"]:
         return findings
+    return _rows_that(_FAULTS, connection)
+
+
+def oddities(connection: _Connection) -> list[str]:
+    """Return what is strange about the rows of a sound journal, in words."""
+    return _rows_that(_ODDITIES, connection)
+
+
+def _rows_that(conditions: Mapping[str, str], connection: _Connection) -> list[str]:
     wrong = []
-    for fault, condition in _FAULTS.items():
+    for fault, condition in conditions.items():
         sql = f"SELECT count(*) FROM rows WHERE {condition}"  # noqa: S608 -- our own
         [(number,)] = connection.execute(sql)
         if number:

@@ -795,7 +795,10 @@ async def test_a_broken_rule_is_reported(path: Path, words: str, sql: str) -> No
 
     with Journal.read(path) as journal:
         assert await journal.check() == [f"rows that {words}"]
-    refuse(path, f"rows that {words}")
+    if "share" in words:  # a gateway can do that, and the job has to go on
+        Journal.open(path).close()
+    else:
+        refuse(path, f"rows that {words}")
 
 
 async def test_a_damaged_file_is_reported(path: Path, image: bytes) -> None:
