@@ -93,7 +93,7 @@ class Database:
     """
 
     def __init__(self, connection: Reader) -> None:
-        self.path = connection.files.path
+        self.path: Path = connection.files.path
         self._connection = connection
         self._heads: dict[int, str] = dict(connection.execute("SELECT * FROM heads"))
         self._numbers = {head: number for number, head in self._heads.items()}
