@@ -13,21 +13,13 @@ the steps is what matters: `inspection` takes what is left at any of them.
 import ctypes
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from .faults import faults
 from .files import JournalFiles
-from .inspection import (
-    WAY_OUT,
-    Condition,
-    connect_to_read,
-    damage,
-    inspect,
-    look,
-    reading,
-)
+from .inspection import WAY_OUT, Condition, reading, require_sound
 from .mark import Mark, MarkFile
 from .records import refusal
 from .schema import UPGRADES, VERSION
@@ -42,24 +34,32 @@ _CHECKPOINT_AFTER = 1_000
 class Reader:
     """Reads a journal and changes nothing, not even by being closed."""
 
-    def __init__(self, files: JournalFiles, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        files: JournalFiles,
+        connection: sqlite3.Connection,
+        leave: Callable[[], object] = lambda: None,
+    ) -> None:
         self.files = files
         self._connection = connection
+        self._leave = leave
         self._process = os.getpid()
         self._is_closed = False
 
     @classmethod
     def open(cls, files: JournalFiles) -> Self:
-        """Open a sound journal.
+        """Open a sound journal, and keep out who would write.
 
         Raises:
             JournalError: It is refused; see `Journal.open`.
             sqlite3.Error: It cannot be read.
         """
-        if inspect(files).whole.version != VERSION:
-            reason = "was made by an older version of this package; resume it once"
-            raise refusal(files.path, reason)
-        return cls(files, connect_to_read(files))
+        with ExitStack() as opened:
+            connection = opened.enter_context(reading(files))
+            if require_sound(files, connection).whole.version != VERSION:
+                reason = "was made by an older version of this package; resume it once"
+                raise refusal(files.path, reason)
+            return cls(files, connection, opened.pop_all().close)
 
     @property
     def is_ours(self) -> bool:
@@ -81,8 +81,7 @@ class Reader:
         """Leave it as it is; in a fork of the process this does nothing."""
         if self.is_ours and not self._is_closed:
             self._is_closed = True
-            self._connection.close()
-            self.files.shm.unlink(missing_ok=True)
+            self._leave()
 
 
 class Writer(Reader):
@@ -100,17 +99,14 @@ class Writer(Reader):
             sqlite3.Error: It cannot be written.
             OSError: The mark cannot be written.
         """
-        inspect(files)
         with reading(files) as connection:
+            require_sound(files, connection)
             findings = faults(connection)
         if findings:
             raise refusal(files.path, f"is damaged: {'; '.join(findings)}; {WAY_OUT}")
         writer = cls(files, locked(files))
-        found = look(files, writer._connection)
-        reason = damage(found)
-        if reason is not None:
-            raise refusal(files.path, f"is damaged: {reason}; {WAY_OUT}")
-        writer._begin_use(found)
+        # Between the two locks another process may have worked on it.
+        writer._begin_use(require_sound(files, writer._connection))
         return writer
 
     @contextmanager

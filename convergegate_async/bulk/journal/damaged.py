@@ -82,7 +82,9 @@ class _Salvage(Reader):
 
     @classmethod
     def open(cls, files: JournalFiles) -> Self:
-        found = look(files)
+        with reading(files) as connection:
+            found = look(files, connection)
+            findings = faults(connection)
         whole, alone = found.whole, found.alone
         if damage(found) is None:
             raise refusal(files.path, "is sound; go on with it as with any other")
@@ -90,8 +92,6 @@ class _Salvage(Reader):
             raise refusal(files.path, "is another version's; restore it from a copy")
         if len({whole.job_salt, whole.salt, alone.job_salt}) > 1:
             raise refusal(files.path, "has files of another job; put its own ones back")
-        with reading(files) as connection:
-            findings = faults(connection)
         if findings:
             reason = f"cannot be read: {'; '.join(findings)}; restore it from a copy"
             raise refusal(files.path, reason)

@@ -52,8 +52,10 @@ class JournalFiles:
         """
         _admit_folder(self.path)
         _admit(self.path)
-        # SQLite would read on in zeros. If a WAL is there, it holds what was cut off.
-        if size_of(self.path) % PAGE_SIZE and not self.wal.exists():
+        # SQLite would read on in zeros, or delete the WAL of an empty file. If there
+        # is one, it holds what was cut off.
+        size = size_of(self.path)
+        if not size or (size % PAGE_SIZE and not self.wal.exists()):
             reason = "is damaged or not a journal; restore it from a copy"
             raise refusal(self.path, reason)
         for path in (self.wal, self.shm, self.mark):

@@ -5,8 +5,8 @@ swapped or changed afterwards is refused: rows that were sent would be sent agai
 An older copy of all the files together cannot be told.
 """
 
+import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,16 +15,14 @@ import attrs
 
 from .files import JournalFiles, size_of
 from .mark import Mark, read_mark
-from .records import reason_of, refusal
+from .records import refusal
 from .schema import APPLICATION, VERSION
 from .wal import holds_commit
 
 WAY_OUT = "`bulk resume --after-damage` goes on without sending"
 
-_MOMENT = 0.2
-"""Seconds in which a process that is just beginning or ending comes further."""
-
-_LOOKS = 10
+_GRACE = 0.2
+"""Seconds to wait for the lock of a process that is just ending."""
 
 
 @attrs.frozen
@@ -101,72 +99,69 @@ def _damages(mark: Mark, found: Condition) -> Iterator[str]:
         yield f"the file is at commit {alone.commit}, and its -wal at {whole.commit}"
 
 
-def inspect(files: JournalFiles) -> Condition:
-    """Return the condition of a sound journal, and leave it as it is.
+def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
+    """Return the condition of a journal that may be gone on with.
+
+    Args:
+        files: Those of the journal.
+        connection: One that keeps out who would write.
 
     Raises:
-        JournalError: It is damaged, or no journal; or another process works on it.
+        JournalError: It is damaged, or no journal.
+        sqlite3.Error: It cannot be read.
     """
-    found = look(files)
+    found = look(files, connection)
     if found.whole.version == 1 and found.has_wal and not found.has_mark:
         message = "was left by an older version that was killed: resume it once by that"
         raise refusal(files.path, message)
-    for _ in range(_LOOKS):
-        reason = damage(found)
-        if reason is None:
-            return found
-        # Between the looks at two files another process may have begun or ended.
-        time.sleep(_MOMENT)
-        before, found = found, look(files)
-        if found == before:
-            raise refusal(files.path, f"is damaged: {reason}; {WAY_OUT}")
-    raise refusal(files.path, "another process works on this job; wait for it to end")
-
-
-def connect_to_read(files: JournalFiles) -> sqlite3.Connection:
-    """Open the database so that nothing is changed, not even by closing it.
-
-    The index of a WAL, which SQLite makes to read it, is left behind; see `reading`.
-    """
-    # Without a WAL there is nothing to lock, and SQLite would make an empty one.
-    return _connect(files.path, "" if size_of(files.wal) else "&immutable=1")
+    reason = damage(found)
+    if reason is not None:
+        raise refusal(files.path, f"is damaged: {reason}; {WAY_OUT}")
+    return found
 
 
 @contextmanager
 def reading(files: JournalFiles) -> Iterator[sqlite3.Connection]:
-    """Open the database to read it for a while, and leave nothing behind."""
+    """Read the database, keep out who would write, and leave all as it is.
+
+    Raises:
+        sqlite3.Error: It cannot be read, or another process works on it.
+    """
+    keep_wal = files.wal.exists()
     try:
-        with closing(connect_to_read(files)) as connection:
-            yield connection
+        with closing(_connect_to_read(files)) as connection:
+            try:
+                connection.execute("PRAGMA schema_version").close()  # takes the lock
+                yield connection
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                    keep_wal = True  # it is that of the process that has the lock
+                raise
+            finally:
+                # SQLite made one to read, and while we have the lock it stays empty.
+                if not keep_wal and not size_of(files.wal):
+                    files.wal.unlink(missing_ok=True)
     finally:
         files.shm.unlink(missing_ok=True)
 
 
-def look(
-    files: JournalFiles, connection: sqlite3.Connection | None = None
-) -> Condition:
+def look(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
     """Return the condition of a journal, sound or not.
 
     Args:
         files: Those of the journal.
-        connection: One that has locked it, and so keeps out any other.
+        connection: One that keeps out who would write.
 
     Raises:
-        JournalError: It is no journal; or another process works on it.
+        JournalError: It is no journal.
+        sqlite3.Error: It cannot be read.
     """
+    whole = _usage(files.path, connection)
+    with closing(_connect(files.path, "&immutable=1")) as alone:
+        # Or a file into which a checkpoint was half written would be "malformed".
+        alone.execute("PRAGMA writable_schema = ON")
+        usage_alone = _usage(files.path, alone)
     has_wal = size_of(files.wal) > 0
-    try:
-        with closing(_connect(files.path, "&immutable=1")) as file_alone:
-            # Or a file into which a checkpoint was half written would be "malformed".
-            file_alone.execute("PRAGMA writable_schema = ON")
-            whole = alone = _usage(files.path, file_alone)
-        if connection is not None:
-            whole = _usage(files.path, connection)
-        elif has_wal:
-            with reading(files) as both:
-                whole = _usage(files.path, both)
-    except (sqlite3.Error, ValueError) as error:
-        raise refusal(files.path, reason_of(error)) from None
     has_mark, mark = True, None
     try:
         mark = read_mark(files.mark)
@@ -174,7 +169,7 @@ def look(
         has_mark = False
     return Condition(
         whole=whole,
-        alone=alone,
+        alone=usage_alone,
         has_wal=has_wal,
         wal_commits=has_wal and holds_commit(files.wal),
         has_mark=has_mark,
@@ -182,11 +177,17 @@ def look(
     )
 
 
+def _connect_to_read(files: JournalFiles) -> sqlite3.Connection:
+    # Where SQLite can make no file to lock, nobody can write, either.
+    can_lock = size_of(files.wal) or os.access(files.path.parent, os.W_OK)
+    return _connect(files.path, "" if can_lock else "&immutable=1")
+
+
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro{options}",
         uri=True,
-        timeout=_MOMENT,
+        timeout=_GRACE,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -105,6 +105,8 @@ class Journal:
     def read(cls, path: Path) -> Self:
         """Open the journal at *path* to read it; whatever it is, it stays as it is.
 
+        Others may read it, too; whoever would write to it is kept out until `close`.
+
         Raises:
             JournalError: As `open`, but only `check` finds what is wrong with rows; or
                 it is of an older version of this package. To write to it, later.

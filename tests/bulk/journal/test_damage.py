@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -251,6 +251,7 @@ def flipped(data: bytes) -> bytes:
 
 
 MUTATIONS: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
     "-wal lost": lambda path: JournalFiles(path).wal.unlink(),
     "-wal emptied": lambda path: JournalFiles(path).wal.write_bytes(b""),
     "-wal cut": lambda path: os.truncate(JournalFiles(path).wal, 40_000),
@@ -298,6 +299,58 @@ async def test_a_reader_leaves_all_as_it_is(killed: Path) -> None:
             await journal.intend(Intent("new", 1_000, bytes(16), 0.0))
 
     assert beside(killed) == before
+
+
+@pytest.fixture(params=["after its end", "after a kill"])
+def left(path: Path, request: pytest.FixtureRequest) -> Path:
+    """A journal on which nobody works, with 140 rows that are done."""
+    killed: Path = request.getfixturevalue("killed")
+    if request.param == "after its end":
+        Journal.open(killed).close()
+    return path
+
+
+OPEN = """
+    import sys
+    from pathlib import Path
+    from convergegate_async.bulk.journal.journal import *
+
+    Journal.open(Path(sys.argv[1])).close()
+"""
+
+
+async def test_who_reads_keeps_out_who_would_write(left: Path) -> None:
+    """All pages and sums that a reader sees are of one journal; then all is free."""
+    before = beside(left)
+    with Journal.read(left) as journal, Journal.read(left) as another:
+        refused = run(OPEN, left)
+        assert "another process works on this job" in refused.stderr
+        another.close()
+        refused = run(OPEN, left)
+        assert "another process works on this job" in refused.stderr
+        assert len(await journal.rows()) == 140
+
+    assert beside(left) == before
+    assert run(OPEN, left).returncode == 0
+
+
+@few
+@given(st.integers(0, 100), st.integers(1, 255))
+def test_a_journal_with_another_first_page_stays_as_it_is(
+    place: int, change: int
+) -> None:
+    """Whether it is taken for a journal or not, looking at it leaves nothing behind."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "job.journal")
+        Journal.create(path, header(SALT)).close()
+        data = bytearray(path.read_bytes())
+        data[place] ^= change
+        path.write_bytes(data)
+
+        with suppress(JournalError):
+            Journal.read(path).close()
+
+        assert beside(path) == {path.name: bytes(data)}
 
 
 async def test_a_hard_link_is_not_another_journal(killed: Path) -> None:
