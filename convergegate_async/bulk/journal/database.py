@@ -84,6 +84,11 @@ WHERE row_id = ? AND state = 'sent'
 _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""
 
+_MAY_BE_LOST = (
+    "was not in the input when the damaged journal was written off: it may have been "
+    "sent; begin another job for it if it was not"
+)
+
 
 class Database:
     """The rows of a journal, by an open connection.
@@ -173,8 +178,11 @@ class Database:
         """Make *row* `SENT`.
 
         Raises:
-            JournalError: It must not be sent: it is done, or may be and has changed.
+            JournalError: It must not be sent: it is done, or may be and has changed,
+                or may be and the journal has lost it.
         """
+        if self.header.damaged_at is not None and not self.lookup([row.row_id]):
+            raise refusal(self.path, f"row {row.position} {_MAY_BE_LOST}")
         known = self._known_or_new(row)
         if known is None:
             return
@@ -228,6 +236,7 @@ class Database:
         """Make all *rows* unknown that are not done, and all others of the journal."""
         for row in rows:
             self._known_or_new(row)
+        self._changes("UPDATE job SET damaged_at = ?", now)
         begun_at = self.header.begun_at or 0.0
         reason = "the journal was damaged: the row may have been sent"
         self._changes(_WRITE_OFF, self._completed, begun_at, now, DAMAGED, reason)

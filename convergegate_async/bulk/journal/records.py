@@ -53,6 +53,8 @@ class JobHeader:
         options: JSON: how the input is read and the job is run.
         total: How many rows the input has, once that is known.
         begun_at: When it was begun, in seconds since the epoch.
+        damaged_at: When it was written off, in the same: a row that the journal does
+            not know may have been sent until then, and is sent no more.
     """
 
     job: str
@@ -66,6 +68,7 @@ class JobHeader:
     options: str = "{}"
     total: int | None = None
     begun_at: float | None = None
+    damaged_at: float | None = None
 
 
 @attrs.frozen

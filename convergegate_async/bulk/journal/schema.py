@@ -34,7 +34,8 @@ CREATE TABLE job (
   source TEXT NOT NULL,
   options TEXT NOT NULL,
   total INTEGER,
-  begun_at REAL
+  begun_at REAL,
+  damaged_at REAL
 );
 {_USAGE}
 CREATE TABLE rows (
@@ -64,6 +65,7 @@ CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
 UPGRADES = {
     1: (
         "ALTER TABLE job ADD COLUMN begun_at REAL",
+        "ALTER TABLE job ADD COLUMN damaged_at REAL",
         "UPDATE job SET begun_at = (SELECT min(sent_at) FROM rows)",
         "ALTER TABLE rows ADD COLUMN sent_until REAL",
         _USAGE,

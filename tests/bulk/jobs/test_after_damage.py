@@ -19,6 +19,7 @@ from convergegate_async.bulk import (
     every_row,
     write_off,
 )
+from convergegate_async.bulk.jobs.header import new_header
 from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.records import DAMAGED
 from convergegate_async.sandbox import Sandbox
@@ -30,12 +31,17 @@ PLAN = JobPlan(rules=ResumeRules(keys_honoured=True, on_unknown=OnUnknown.REPEAT
 @pytest.fixture
 def folder(tmp_path: Path) -> JobFolder:
     """Where a job of some rows will be, and its input."""
+    write_input(tmp_path, ROWS)
+    return JobFolder("april", tmp_path)
+
+
+def write_input(directory: Path, rows: int) -> None:
+    """Lay down so many rows that differ by their ids alone."""
     lines = [",".join(ORDER_ROW)]
-    for number in range(ROWS):
+    for number in range(rows):
         row = ORDER_ROW | {"id": f"order-{number}"}
         lines.append(",".join(map(str, row.values())))
-    (tmp_path / "orders.csv").write_text("\n".join(lines))
-    return JobFolder("april", tmp_path)
+    (directory / "orders.csv").write_text("\n".join(lines))
 
 
 def plan(folder: JobFolder) -> JobPlan:
@@ -47,7 +53,7 @@ async def damage(folder: JobFolder, sandbox: Sandbox) -> None:
     """Send five rows, and then lose the mark while the journal is in use."""
     async with (
         sandbox.factory() as factory,
-        await Job.begin(folder, plan(folder), factory) as job,
+        await Job.begin(folder, plan(folder), factory, total=ROWS) as job,
     ):
         rows = list(plan(folder).rows())[:5]
         async for _ in job.run(rows):
@@ -122,5 +128,50 @@ async def test_without_its_input_nothing_is_written(folder: JobFolder) -> None:
         with pytest.raises(SourceError):
             write_off(folder)
 
-        with pytest.raises(JournalError):
+        with pytest.raises(JournalError, match="is damaged"):
             Journal.read(folder.journal)
+
+
+@pytest.mark.parametrize("rows", [0, ROWS - 1, ROWS + 1])
+async def test_an_input_of_another_size_is_refused(
+    folder: JobFolder, rows: int
+) -> None:
+    """A row that is not there would not be put in doubt: the journal stays refused."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox)
+    write_input(folder.directory, rows)
+
+    with pytest.raises(JournalError, match="put it back as it was"):
+        write_off(folder)
+
+    with pytest.raises(JournalError, match="is damaged"):
+        Journal.read(folder.journal)
+
+
+async def test_a_row_that_the_journal_does_not_know_is_not_sent(
+    folder: JobFolder,
+) -> None:
+    """It was not in the input that was written off: nobody knows if it was sent."""
+    async with Sandbox() as sandbox:
+        async with sandbox.factory() as factory:
+            header = new_header(factory, folder.job, plan(folder))
+            header = attrs.evolve(header, damaged_at=2e9)
+            Journal.create(folder.journal, header).close()
+            async with await Job.resume(folder, factory) as job:
+                with pytest.raises(JournalError, match="may have been sent"):
+                    [outcome async for outcome in job.run()]
+        assert not sandbox.seen
+
+
+async def test_rows_that_were_handed_over_are_handed_over_again(
+    folder: JobFolder,
+) -> None:
+    """A plan without a file has no input to be found by itself."""
+    rows = list(plan(folder).rows())
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox)
+        (folder.directory / "orders.csv").unlink()
+
+        counts = write_off(folder, rows)
+
+    assert counts[State.UNKNOWN] == ROWS - 5

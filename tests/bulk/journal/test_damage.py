@@ -478,6 +478,7 @@ async def test_a_process_that_closes_nothing_loses_nothing(path: Path) -> None:
 
 TO_VERSION_1 = """
     ALTER TABLE job DROP COLUMN begun_at;
+    ALTER TABLE job DROP COLUMN damaged_at;
     ALTER TABLE rows DROP COLUMN sent_until;
     DROP TABLE usage;
     PRAGMA user_version = 1;
