@@ -12,6 +12,15 @@ def sleep(seconds: float) -> float:
     return seconds
 
 
+def wait_for(path: Path | None) -> Path | None:
+    """Return once there is a file at *path*, if one is given; a minute is too long."""
+    for _ in range(6_000):
+        if path is None or path.exists():
+            return path
+        time.sleep(0.01)
+    raise TimeoutError
+
+
 def note(path: Path) -> int:
     """Add a line to the file at *path*; return how many it has now."""
     with path.open("a") as file:
