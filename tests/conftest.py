@@ -3,6 +3,7 @@
 import inspect
 import os
 import random
+import signal
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -25,6 +26,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")
+
+# Shells start what runs in the background with Ctrl-C ignored, and programs inherit
+# that: those that are interrupted here would not notice.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a new Python has no wheel of yet is not tested there.
 NEEDED = {
