@@ -34,6 +34,9 @@ from convergegate_async import (
 
 POLICY = RetryPolicy(max_attempts=2, base_delay=0.001, budget=1_000_000)
 
+_PATIENCE = 0.0005, 0.002, 0.005, 0.02, 0.05, 2.0
+"""Seconds; the last of them lets a busy machine see faults, and not only deadlines."""
+
 
 @attrs.frozen
 class Proofs:
@@ -144,7 +147,7 @@ async def _call(
     checkout: CheckoutSessionFactory, key: str, gateway: FaultyGateway
 ) -> str:
     """Make one call, often cut short; return the outcome that the caller saw."""
-    patience = gateway.dice.choice((0.0005, 0.002, 0.005, 0.02, 0.05))
+    patience = gateway.dice.choice(_PATIENCE)
     create = checkout.create(an_order(key), idempotency_key=key, timeout=patience)
     task = asyncio.create_task(create)
     if gateway.dice.random() < 1 / 3:
