@@ -14,7 +14,7 @@ import ctypes
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from .faults import faults
@@ -132,6 +132,9 @@ class Writer(Reader):
 
         Where the disk fails it is left as by a kill, and locked while the process
         lives. In a fork of the process this does nothing.
+
+        Raises:
+            JournalError: It is not there any more.
         """
         if not self.is_ours or self._is_closed:
             return
@@ -143,9 +146,13 @@ class Writer(Reader):
             self._mark.close()
             return
         release(self._connection)
-        self.files.shm.unlink(missing_ok=True)
-        self.files.sync_folder()  # or a power cut could bring the WAL back
-        self._mark.remove()
+        with suppress(OSError):  # a mark that stays does no harm
+            self.files.shm.unlink(missing_ok=True)
+            self.files.sync_folder()  # or a power cut could bring the WAL back
+            self._mark.remove()
+        if not self.files.path.exists():
+            reason = "was removed or moved while it was in use: find it again"
+            raise refusal(self.files.path, reason)
 
     def _begin_use(self, found: Condition) -> None:
         number = self._number = found.whole.commit

@@ -9,7 +9,10 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 
 _REASONS = {
-    sqlite3.SQLITE_BUSY: "another process works on this job; wait for it to end",
+    sqlite3.SQLITE_BUSY: (
+        "another process works on this job, or this one has not closed it; wait for "
+        "it to end"
+    ),
     sqlite3.SQLITE_FULL: "the disk is full; make room, then resume",
     sqlite3.SQLITE_IOERR: "the disk fails (I/O error); see to it, then resume",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a copy",

@@ -474,6 +474,23 @@ async def test_a_process_that_closes_nothing_loses_nothing(path: Path) -> None:
         assert (await journal.counts())[State.SENT] == 1
 
 
+@pytest.mark.parametrize("removed", ["file", "folder"])
+async def test_a_journal_that_was_removed_is_told_of(
+    tmp_path: Path, removed: str
+) -> None:
+    """What was written into it is lost: nobody would know until it is looked for."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    journal = Journal.create(folder / "april.journal", header(SALT))
+    if removed == "folder":
+        shutil.rmtree(folder)
+    else:
+        (folder / "april.journal").unlink()
+
+    with pytest.raises(JournalError, match="was removed"):
+        journal.close()
+
+
 # -- an older version ----------------------------------------------------------------
 
 TO_VERSION_1 = """
