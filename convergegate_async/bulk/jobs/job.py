@@ -115,12 +115,11 @@ class Job:
         """
         folder.require_new()
         plan = plan.kept_in(folder)
-        header = new_header(factory, folder.job, plan)
+        # In the file from its first byte on: a lost -wal does not take it along.
+        header = attrs.evolve(new_header(factory, folder.job, plan), total=total)
         with ExitStack() as opened:
             journal = opened.enter_context(Journal.create(folder.journal, header))
             job = cls(journal, factory, plan, folder)
-            if total is not None:
-                await journal.set_total(total)
             opened.pop_all()
         return job
 

@@ -49,8 +49,8 @@ def plan(folder: JobFolder) -> JobPlan:
     return attrs.evolve(PLAN, source=str(folder.directory / "orders.csv"))
 
 
-async def damage(folder: JobFolder, sandbox: Sandbox) -> None:
-    """Send five rows, and then lose the mark while the journal is in use."""
+async def damage(folder: JobFolder, sandbox: Sandbox, lost: str = "-mark") -> None:
+    """Send five rows, and then lose a file while the journal is in use."""
     async with (
         sandbox.factory() as factory,
         await Job.begin(folder, plan(folder), factory, total=ROWS) as job,
@@ -59,7 +59,11 @@ async def damage(folder: JobFolder, sandbox: Sandbox) -> None:
         async for _ in job.run(rows):
             pass
         files = JournalFiles(folder.journal)
-        left = {path: path.read_bytes() for path in (files.path, files.wal)}
+        left = {
+            path: path.read_bytes()
+            for path in (files.path, files.wal, files.mark)
+            if not path.name.endswith(lost)
+        }
     for path, content in left.items():
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -133,12 +137,13 @@ async def test_without_its_input_nothing_is_written(folder: JobFolder) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, ROWS - 1, ROWS + 1])
+@pytest.mark.parametrize("lost", ["-mark", "-wal"])
 async def test_an_input_of_another_size_is_refused(
-    folder: JobFolder, rows: int
+    folder: JobFolder, rows: int, lost: str
 ) -> None:
     """A row that is not there would not be put in doubt: the journal stays refused."""
     async with Sandbox() as sandbox:
-        await damage(folder, sandbox)
+        await damage(folder, sandbox, lost)
     write_input(folder.directory, rows)
 
     with pytest.raises(JournalError, match="put it back as it was"):
