@@ -7,7 +7,7 @@ the steps is what matters: `inspection` takes what is left at any of them.
 - Commit: into the WAL, synced; then into the mark; then its rows may be sent.
 - Checkpoint: the WAL into the file, synced; then into the mark, synced.
 - End: a checkpoint; then the database says that it is not in use, in the file itself;
-  the WAL goes, and last the mark.
+  the WAL is empty, synced; the mark goes; then the lock and the WAL.
 """
 
 import ctypes
@@ -145,12 +145,14 @@ class Writer(Reader):
         except (sqlite3.Error, OSError):
             self._mark.close()
             return
-        release(self._connection)
+        # While it is locked: afterwards the mark may be that of the next process.
+        is_there = self.files.path.exists()
         with suppress(OSError):  # a mark that stays does no harm
-            self.files.shm.unlink(missing_ok=True)
-            self.files.sync_folder()  # or a power cut could bring the WAL back
-            self._mark.remove()
-        if not self.files.path.exists():
+            self.files.sync_wal()  # or a power cut could bring back what it held
+            self.files.mark.unlink()
+        self._mark.close()
+        release(self._connection)
+        if not is_there:
             reason = "was removed or moved while it was in use: find it again"
             raise refusal(self.files.path, reason)
 

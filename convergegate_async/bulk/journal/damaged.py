@@ -78,10 +78,9 @@ class _Salvage(Reader):
 
     def close(self) -> None:
         # Without a transaction before, SQLite would merge what it should not.
-        release(self._connection)
-        self.files.shm.unlink(missing_ok=True)
-        self.files.sync_folder()
+        self.files.sync_wal()
         self.files.mark.unlink(missing_ok=True)
+        release(self._connection)
 
 
 @contextmanager

@@ -62,6 +62,14 @@ class JournalFiles:
             if os.path.lexists(path):
                 _admit(path)
 
+    def sync_wal(self) -> None:
+        """Make durable what the WAL holds, or that it holds nothing."""
+        wal = os.open(self.wal, os.O_RDWR)
+        try:
+            os.fsync(wal)
+        finally:
+            os.close(wal)
+
     def sync_folder(self) -> None:
         """Make durable which files there are."""
         if os.name != "posix":  # folders cannot be opened

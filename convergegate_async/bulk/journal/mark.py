@@ -54,7 +54,6 @@ class MarkFile:
     """
 
     def __init__(self, files: JournalFiles, mark: Mark) -> None:
-        self._files = files
         self._mark = mark
         self._descriptor = os.open(files.mark, os.O_RDWR | getattr(os, "O_BINARY", 0))
 
@@ -90,11 +89,6 @@ class MarkFile:
         """
         self._write(attrs.evolve(self._mark, commit=number, checkpointed=number))
         os.fsync(self._descriptor)
-
-    def remove(self) -> None:
-        """Take the file away: the journal is closed and whole."""
-        self.close()
-        self._files.mark.unlink()
 
     def close(self) -> None:
         """Leave the file as it is."""

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -472,6 +474,36 @@ async def test_a_process_that_closes_nothing_loses_nothing(path: Path) -> None:
 
     with Journal.open(path) as journal:
         assert (await journal.counts())[State.SENT] == 1
+
+
+TURNS = """
+    import sys
+    from pathlib import Path
+    from convergegate_async.bulk.journal.journal import *
+
+    path = Path(sys.argv[1])
+    opened = 0
+    while opened < 25:
+        try:
+            journal = Journal.open(path)
+        except JournalError as error:
+            if "another process" not in str(error):
+                raise
+            continue
+        opened += 1
+        assert path.with_name(path.name + "-mark").exists()
+        journal.close()
+"""
+
+
+def test_who_ends_leaves_the_next_one_its_mark(path: Path) -> None:
+    """Two processes take turns, each waiting for the other to close the journal."""
+    Journal.create(path, header(SALT)).close()
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(partial(run, TURNS), [path, path]))
+
+    assert [end.stderr for end in ends] == ["", ""]
+    assert list(beside(path)) == [path.name]
 
 
 @pytest.mark.parametrize("removed", ["file", "folder"])
