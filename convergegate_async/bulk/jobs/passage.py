@@ -85,9 +85,8 @@ class Passage:
         if isinstance(row, Problem):
             if is_new:  # a row may have several problems
                 self._tally.invalid += 1
-                if known is None or known.state is State.FAILED:
+                if self._is_dead(known):
                     self._dead_letters.add_problem(row)
-                # Else it has a session, or may have, from before it was spoilt.
         elif self._seen.before(row.row_id):
             # Of two rows under one id one is sent. The other is no dead letter: sent by
             # another job, it would open a second session for the same order.
@@ -95,3 +94,9 @@ class Passage:
         else:
             return Met(row, known)
         return None
+
+    def _is_dead(self, known: JournalRow | None) -> bool:
+        """Tell whether a spoilt row has no session from before it was spoilt."""
+        if known is None:  # what damage took from the journal may have been sent
+            return self._journal.header.damaged_at is None
+        return known.state is State.FAILED

@@ -168,6 +168,22 @@ async def test_a_row_that_the_journal_does_not_know_is_not_sent(
         assert not sandbox.seen
 
 
+async def test_a_spoilt_row_is_no_dead_letter(folder: JobFolder) -> None:
+    """The journal may have lost its session: as another job it would get a second."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox, "-wal")
+        orders = folder.directory / "orders.csv"
+        orders.write_text(orders.read_text().replace("pln", "gold", 1))
+        write_off(folder)
+
+        async with (
+            sandbox.factory() as factory,
+            await Job.resume(folder, factory) as job,
+        ):
+            assert [outcome async for outcome in job.run()] == []
+            assert await job.write_dead_letters() is None
+
+
 async def test_rows_that_were_handed_over_are_handed_over_again(
     folder: JobFolder,
 ) -> None:
