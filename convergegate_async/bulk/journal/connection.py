@@ -19,7 +19,7 @@ from typing import Self
 
 from .faults import faults
 from .files import JournalFiles
-from .inspection import WAY_OUT, Condition, reading, require_sound
+from .inspection import Condition, reading, require_sound
 from .mark import Mark, MarkFile
 from .records import refusal
 from .schema import UPGRADES, VERSION
@@ -57,7 +57,7 @@ class Reader:
         with ExitStack() as opened:
             connection = opened.enter_context(reading(files))
             if require_sound(files, connection).whole.version != VERSION:
-                reason = "was made by an older version of this package; resume it once"
+                reason = "was made by an older version of this package: resume the job"
                 raise refusal(files.path, reason)
             return cls(files, connection, opened.pop_all().close)
 
@@ -103,7 +103,8 @@ class Writer(Reader):
             require_sound(files, connection)
             findings = faults(connection)
         if findings:
-            raise refusal(files.path, f"is damaged: {'; '.join(findings)}; {WAY_OUT}")
+            reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
+            raise refusal(files.path, reason)
         writer = cls(files, locked(files))
         # Between the two locks another process may have worked on it.
         writer._begin_use(require_sound(files, writer._connection))

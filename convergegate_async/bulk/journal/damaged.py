@@ -45,12 +45,6 @@ def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int
             works on it.
     """
     with _refusing(path) as files:
-        with reading(files) as connection:
-            _require_damaged(files, connection)
-            findings = faults(connection)
-        if findings:
-            reason = f"cannot be read: {'; '.join(findings)}; restore it from a copy"
-            raise refusal(path, reason)
         salvage = _Salvage(files, locked(files))
         database = Database(salvage)
         with salvage.transaction():
@@ -87,6 +81,8 @@ class _Salvage(Reader):
 def _refusing(path: Path) -> Iterator[JournalFiles]:
     files = JournalFiles(path)
     files.admit()
+    if files.path.stat().st_nlink > 1:  # its -wal may be beside the other name
+        raise refusal(path, "has a second name; remove that, or work under it")
     try:
         yield files
     except (sqlite3.Error, ValueError, OSError) as error:
@@ -95,11 +91,18 @@ def _refusing(path: Path) -> Iterator[JournalFiles]:
 
 def _require_damaged(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
     found = look(files, connection)
-    whole, alone = found.whole, found.alone
-    if damage(found) is None:
-        raise refusal(files.path, "is sound; go on with it as with any other")
-    if whole.version != VERSION or alone.version != VERSION:
+    if {found.whole.version, found.alone.version} != {VERSION}:
         raise refusal(files.path, "is another version's; restore it from a copy")
-    if len({whole.job_salt, whole.salt, alone.job_salt}) > 1:
-        raise refusal(files.path, "has files of another job; put its own ones back")
+    findings = faults(connection)
+    if findings:
+        reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
+        raise refusal(files.path, reason)
+    if damage(found) is None and not _was_damaged(connection):
+        raise refusal(files.path, "is sound; go on with it as with any other")
     return found
+
+
+def _was_damaged(connection: sqlite3.Connection) -> bool:
+    """Whether it was written off before: what was missing then can be added."""
+    [(damaged_at,)] = connection.execute("SELECT damaged_at FROM job")
+    return damaged_at is not None

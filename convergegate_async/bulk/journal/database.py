@@ -72,7 +72,7 @@ WHERE row_id = ? AND state IN ('sent', 'unknown')
 _WRITE_OFF = """
 UPDATE rows SET state = 'unknown', completed = ? + position, sent_at = ?,
   sent_until = ?, http_status = NULL, code = ?, message = ?
-WHERE state <> 'done'
+WHERE state <> 'done' AND sent_until IS NULL
 """
 _FORGET_NEW = "DELETE FROM rows WHERE row_id = ? AND state = 'sent' AND before IS NULL"
 _FORGET_AGAIN = """
@@ -85,8 +85,8 @@ _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""
 
 _MAY_BE_LOST = (
-    "was not in the input when the damaged journal was written off: it may have been "
-    "sent; begin another job for it if it was not"
+    "was not in the input after the journal was damaged, and may have been sent: "
+    "`convergegate bulk resume JOB --after-damage` puts it in doubt, too"
 )
 
 
@@ -236,10 +236,11 @@ class Database:
         """Make all *rows* unknown that are not done, and all others of the journal."""
         for row in rows:
             self._known_or_new(row)
-        self._changes("UPDATE job SET damaged_at = ?", now)
+        self._changes("UPDATE job SET damaged_at = ifnull(damaged_at, ?)", now)
         begun_at = self.header.begun_at or 0.0
+        until = self.header.damaged_at or now
         reason = "the journal was damaged: the row may have been sent"
-        self._changes(_WRITE_OFF, self._completed, begun_at, now, DAMAGED, reason)
+        self._changes(_WRITE_OFF, self._completed, begun_at, until, DAMAGED, reason)
 
     def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""

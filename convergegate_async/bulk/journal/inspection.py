@@ -19,7 +19,10 @@ from .records import refusal
 from .schema import APPLICATION, VERSION
 from .wal import holds_commit
 
-WAY_OUT = "`bulk resume --after-damage` goes on without sending"
+_WAY_OUT = (
+    "put its -wal and -mark back as they were; if they are gone, "
+    "`convergegate bulk resume JOB --after-damage` goes on and sends nothing"
+)
 
 _GRACE = 0.2
 """Seconds to wait for the lock of a process that is just ending."""
@@ -54,7 +57,7 @@ class Condition:
         has_wal: There is a WAL, and something in it.
         wal_commits: The WAL holds a commit.
         has_mark: There is a mark.
-        mark: What it says; `None` if it does not check.
+        mark: What it says; `None` if it fails its checksum.
     """
 
     whole: Usage
@@ -76,7 +79,7 @@ def damage(found: Condition) -> str | None:
 def _damage_without_mark(found: Condition) -> str | None:
     commit = found.whole.commit
     if found.has_mark:
-        return "its mark does not check"
+        return "its mark fails its checksum"
     if found.has_wal:
         return f"its -wal holds something, to commit {commit}, without a mark"
     if found.whole.in_use:
@@ -86,8 +89,8 @@ def _damage_without_mark(found: Condition) -> str | None:
 
 def _damages(mark: Mark, found: Condition) -> Iterator[str]:
     whole, alone = found.whole, found.alone
-    if {whole.job_salt, whole.salt, alone.job_salt, alone.salt} != {mark.salt}:
-        yield "its files are not of one job"
+    if mark.salt != alone.job_salt:
+        yield "its mark is another job's"
     known = f"its mark knows of commit {mark.commit}"
     if whole.commit < mark.commit:
         yield f"{known}, and its files only of {whole.commit}"
@@ -112,11 +115,11 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
     """
     found = look(files, connection)
     if found.whole.version == 1 and found.has_wal and not found.has_mark:
-        message = "was left by an older version that was killed: resume it once by that"
+        message = "was left by an older version that was killed: resume it once with it"
         raise refusal(files.path, message)
     reason = damage(found)
     if reason is not None:
-        raise refusal(files.path, f"is damaged: {reason}; {WAY_OUT}")
+        raise refusal(files.path, f"is damaged: {reason}; {_WAY_OUT}")
     return found
 
 
@@ -153,15 +156,20 @@ def look(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
         connection: One that keeps out who would write.
 
     Raises:
-        JournalError: It is no journal.
+        JournalError: It is no journal, or the WAL is another's.
         sqlite3.Error: It cannot be read.
     """
     whole = _usage(files.path, connection)
     with closing(_connect(files.path, "&immutable=1")) as alone:
         # Or a file into which a checkpoint was half written would be "malformed".
         alone.execute("PRAGMA writable_schema = ON")
-        usage_alone = _usage(files.path, alone)
+        usage = _usage(files.path, alone)
     has_wal = size_of(files.wal) > 0
+    if len({usage.job_salt, usage.salt, whole.job_salt, whole.salt}) > 1:
+        reason = (
+            "is damaged: its -wal is another job's; put its own one back, or remove it"
+        )
+        raise refusal(files.path, reason)
     has_mark, mark = True, None
     try:
         mark = read_mark(files.mark)
@@ -169,7 +177,7 @@ def look(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
         has_mark = False
     return Condition(
         whole=whole,
-        alone=usage_alone,
+        alone=usage,
         has_wal=has_wal,
         wal_commits=has_wal and holds_commit(files.wal),
         has_mark=has_mark,

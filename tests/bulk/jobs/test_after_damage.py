@@ -49,11 +49,13 @@ def plan(folder: JobFolder) -> JobPlan:
     return attrs.evolve(PLAN, source=str(folder.directory / "orders.csv"))
 
 
-async def damage(folder: JobFolder, sandbox: Sandbox, lost: str = "-mark") -> None:
+async def damage(
+    folder: JobFolder, sandbox: Sandbox, lost: str = "-mark", total: int | None = ROWS
+) -> None:
     """Send five rows, and then lose a file while the journal is in use."""
     async with (
         sandbox.factory() as factory,
-        await Job.begin(folder, plan(folder), factory, total=ROWS) as job,
+        await Job.begin(folder, plan(folder), factory, total=total) as job,
     ):
         rows = list(plan(folder).rows())[:5]
         async for _ in job.run(rows):
@@ -196,3 +198,32 @@ async def test_rows_that_were_handed_over_are_handed_over_again(
         counts = write_off(folder, rows)
 
     assert counts[State.UNKNOWN] == ROWS - 5
+
+
+async def test_what_was_missing_can_be_put_in_doubt_later(folder: JobFolder) -> None:
+    """It has the window of the first time, as have those that were in doubt already."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox, "-wal", total=None)
+        write_input(folder.directory, 3)
+        write_off(folder, now=2e9)
+        write_input(folder.directory, ROWS)
+
+        counts = write_off(folder, now=3e9)
+
+        with Journal.read(folder.journal) as journal:
+            rows = [row async for row in every_row(journal)]
+            assert await journal.check() == []
+    assert counts[State.UNKNOWN] == ROWS
+    assert {row.sent_until for row in rows} == {2e9}
+
+
+async def test_a_journal_with_two_names_is_not_written_off(folder: JobFolder) -> None:
+    """Its -wal may be beside the other name: what it lacks may be there."""
+    async with Sandbox() as sandbox:
+        await damage(folder, sandbox)
+    other = JobFolder("may", folder.directory)
+    other.journal.hardlink_to(folder.journal)
+
+    for each in (folder, other):
+        with pytest.raises(JournalError, match="second name"):
+            write_off(each)
