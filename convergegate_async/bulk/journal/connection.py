@@ -1,7 +1,7 @@
 """How a journal is read, and how it is written so that a loss shows.
 
 Each commit has a number, which the database holds and the mark repeats. The order of
-the steps is what matters: `inspection` takes what is left at any of them.
+the steps is what matters: `condition` takes what is left at any of them.
 
 - Begin: the mark is made; then the database says that it is in use, in the file itself.
 - Commit: into the WAL, synced; then into the mark; then its rows may be sent.
@@ -17,22 +17,26 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
+from .condition import Condition
 from .faults import faults
 from .files import JournalFiles
-from .inspection import Condition, reading, require_sound
+from .inspection import connect, open_to_read, require_sound
 from .mark import Mark, MarkFile
 from .records import refusal
 from .schema import UPGRADES, VERSION
-
-_GRACE = 0.2
-"""Seconds to wait for the lock of a process that is just ending."""
 
 _CHECKPOINT_AFTER = 1_000
 """So many changes of rows make a WAL of some MiB."""
 
 
 class Reader:
-    """Reads a journal and changes nothing, not even by being closed."""
+    """Reads a journal and changes nothing, not even by being closed.
+
+    Args:
+        files: Those of the journal.
+        connection: Open; what it may do depends on the class.
+        leave: How a reader closes it.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class Reader:
             sqlite3.Error: It cannot be read.
         """
         with ExitStack() as opened:
-            connection = opened.enter_context(reading(files))
+            connection = opened.enter_context(open_to_read(files))
             if require_sound(files, connection).whole.version != VERSION:
                 reason = "was made by an older version of this package: resume the job"
                 raise refusal(files.path, reason)
@@ -89,6 +93,7 @@ class Writer(Reader):
 
     _mark: MarkFile
     _number: int
+    _since_checkpoint: int = 0
 
     @classmethod
     def open(cls, files: JournalFiles) -> Self:
@@ -99,7 +104,7 @@ class Writer(Reader):
             sqlite3.Error: It cannot be written.
             OSError: The mark cannot be written.
         """
-        with reading(files) as connection:
+        with open_to_read(files) as connection:
             require_sound(files, connection)
             findings = faults(connection)
         if findings:
@@ -124,8 +129,8 @@ class Writer(Reader):
         if changes:
             self._number = number
             self._mark.note_commit(number)
-            self._changes += changes
-            if self._changes >= _CHECKPOINT_AFTER:
+            self._since_checkpoint += changes
+            if self._since_checkpoint >= _CHECKPOINT_AFTER:
                 self._checkpoint()
 
     def close(self) -> None:
@@ -142,7 +147,7 @@ class Writer(Reader):
         self._is_closed = True
         try:
             self._checkpoint()
-            self._use(self._number + 1, in_use=False)
+            self._use(in_use=False)
         except (sqlite3.Error, OSError):
             self._mark.close()
             return
@@ -158,10 +163,9 @@ class Writer(Reader):
             raise refusal(self.files.path, reason)
 
     def _begin_use(self, found: Condition) -> None:
-        number = self._number = found.whole.commit
-        self._changes = 0
+        self._number = found.whole.commit
         if found.mark is None:
-            mark = Mark(found.whole.salt, number, number)
+            mark = Mark(found.whole.commit_salt, self._number, self._number)
             self._mark = MarkFile.create(self.files, mark)
         else:
             self._mark = MarkFile(self.files, found.mark)
@@ -171,18 +175,18 @@ class Writer(Reader):
             for version in range(found.whole.version, VERSION):
                 for statement in UPGRADES[version]:
                     self._connection.execute(statement)
-        self._use(number + 1, in_use=True)
-        self._number = number + 1
+        self._use(in_use=True)
         self._mark.note_checkpoint(self._number)
 
-    def _use(self, number: int, *, in_use: bool) -> None:
+    def _use(self, *, in_use: bool) -> None:
         """Say in the file itself whether it is in use; the mark is not told."""
-        self.execute("UPDATE usage SET number = ?, in_use = ?", (number, in_use))
+        self._number += 1
+        self.execute("UPDATE usage SET number = ?, in_use = ?", (self._number, in_use))
         whole_checkpoint(self._connection, "TRUNCATE")
 
     def _checkpoint(self) -> None:
         whole_checkpoint(self._connection, "PASSIVE")
-        self._changes = 0
+        self._since_checkpoint = 0
         self._mark.note_checkpoint(self._number)
 
 
@@ -193,13 +197,7 @@ def locked(files: JournalFiles) -> sqlite3.Connection:
         JournalError: It cannot be kept on this file system.
         sqlite3.Error: It cannot be written, or another process works on it.
     """
-    connection = sqlite3.connect(
-        f"{files.path.absolute().as_uri()}?mode=rw",  # and never made
-        uri=True,
-        timeout=_GRACE,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = connect(files.path, "mode=rw")
     # SQLite removes a WAL when its connection is closed: by the garbage collector, by
     # the end of the process, in a fork. Only `release` may do so.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

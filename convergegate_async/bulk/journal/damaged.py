@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .condition import Condition, damage
 from .connection import Reader, locked, release, whole_checkpoint
 from .database import Database
 from .faults import faults
 from .files import JournalFiles
-from .inspection import Condition, damage, look, reading
+from .inspection import condition_of, open_to_read
 from .records import Intent, JobHeader, State, reason_of, refusal
 from .schema import VERSION
 
@@ -21,7 +22,7 @@ def damaged_header(path: Path) -> JobHeader:
         JournalError: It is sound; or it cannot be read, its files are another job's,
             or it is another version's: only a copy can help.
     """
-    with _refusing(path) as files, reading(files) as connection:
+    with _refusing(path) as files, open_to_read(files) as connection:
         _require_damaged(files, connection)
         return Database(Reader(files, connection)).header
 
@@ -45,36 +46,20 @@ def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int
             works on it.
     """
     with _refusing(path) as files:
-        salvage = _Salvage(files, locked(files))
-        database = Database(salvage)
-        with salvage.transaction():
-            database.write_off(rows, now)
-        counts = database.counts()
-        database.close()
-    return counts
-
-
-class _Salvage(Reader):
-    """Writes to a damaged journal, once, and makes it sound by that."""
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        found = _require_damaged(self.files, self._connection)
-        known = [found.whole.commit, found.alone.commit]
-        if found.mark is not None:
-            known.append(found.mark.commit)
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
+        connection = locked(files)
+        found = _require_damaged(files, connection)
+        database = Database(Reader(files, connection))
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            database.put_in_doubt(rows, now)
             sql = "UPDATE usage SET number = ?, in_use = 0"
-            self._connection.execute(sql, (max(known) + 1,))
-        whole_checkpoint(self._connection, "TRUNCATE")
-
-    def close(self) -> None:
-        # Without a transaction before, SQLite would merge what it should not.
-        self.files.sync_wal()
-        self.files.mark.unlink(missing_ok=True)
-        release(self._connection)
+            connection.execute(sql, (_last_commit(found) + 1,))
+        whole_checkpoint(connection, "TRUNCATE")
+        counts = database.counts()
+        files.sync_wal()
+        files.mark.unlink(missing_ok=True)
+        release(connection)
+    return counts
 
 
 @contextmanager
@@ -90,7 +75,7 @@ def _refusing(path: Path) -> Iterator[JournalFiles]:
 
 
 def _require_damaged(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
-    found = look(files, connection)
+    found = condition_of(files, connection)
     if {found.whole.version, found.alone.version} != {VERSION}:
         raise refusal(files.path, "is another version's; restore it from a copy")
     findings = faults(connection)
@@ -100,6 +85,13 @@ def _require_damaged(files: JournalFiles, connection: sqlite3.Connection) -> Con
     if damage(found) is None and not _was_damaged(connection):
         raise refusal(files.path, "is sound; go on with it as with any other")
     return found
+
+
+def _last_commit(found: Condition) -> int:
+    known = [found.whole.commit, found.alone.commit]
+    if found.mark is not None:
+        known.append(found.mark.commit)
+    return max(known)
 
 
 def _was_damaged(connection: sqlite3.Connection) -> bool:

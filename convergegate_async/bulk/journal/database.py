@@ -5,9 +5,6 @@ statuses and the names of errors: nothing of a customer. A link opens a payment 
 hence mode 0600. While a process works on the job, the newest rows are in the file
 named ``…-wal`` beside it: the two belong together. Keep both on a local disk, as
 network file systems do not lock and sync as SQLite needs it.
-
-It is longer than most modules, as the schema and all that reads or writes it change
-together.
 """
 
 import os
@@ -69,7 +66,7 @@ UPDATE rows SET completed = ?,
   session_id = ?, url = ?, http_status = ?, code = ?, message = ?
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
-_WRITE_OFF = """
+_PUT_IN_DOUBT = """
 UPDATE rows SET state = 'unknown', completed = ? + position, sent_at = ?,
   sent_until = ?, http_status = NULL, code = ?, message = ?
 WHERE state <> 'done' AND sent_until IS NULL
@@ -232,7 +229,7 @@ class Database:
         if not self._changes(_FORGET_AGAIN, self._next(), row_id):
             raise refusal(self.path, "a row was withdrawn that is not under way")
 
-    def write_off(self, rows: Iterable[Intent], now: float) -> None:
+    def put_in_doubt(self, rows: Iterable[Intent], now: float) -> None:
         """Make all *rows* unknown that are not done, and all others of the journal."""
         for row in rows:
             self._known_or_new(row)
@@ -240,7 +237,7 @@ class Database:
         begun_at = self.header.begun_at or 0.0
         until = self.header.damaged_at or now
         reason = "the journal was damaged: the row may have been sent"
-        self._changes(_WRITE_OFF, self._completed, begun_at, until, DAMAGED, reason)
+        self._changes(_PUT_IN_DOUBT, self._completed, begun_at, until, DAMAGED, reason)
 
     def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""

@@ -1,9 +1,4 @@
-"""Whether a journal is as its last process left it: judged before anything is changed.
-
-What a kill or a power cut leaves is taken, and all of it is there. What was lost,
-swapped or changed afterwards is refused: rows that were sent would be sent again.
-An older copy of all the files together cannot be told.
-"""
+"""How the files of a journal are looked at, without changing a byte of them."""
 
 import os
 import sqlite3
@@ -11,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import attrs
-
+from .condition import Condition, Usage, damage
 from .files import JournalFiles, size_of
-from .mark import Mark, read_mark
+from .mark import read_mark
 from .records import refusal
 from .schema import APPLICATION, VERSION
 from .wal import holds_commit
@@ -24,82 +18,10 @@ _WAY_OUT = (
     "`convergegate bulk resume JOB --after-damage` goes on and sends nothing"
 )
 
+_SHARED = "mode=ro"
+_FILE_ALONE = "mode=ro&immutable=1"
 _GRACE = 0.2
 """Seconds to wait for the lock of a process that is just ending."""
-
-
-@attrs.frozen
-class Usage:
-    """What a database says of its use.
-
-    Attributes:
-        version: Of the schema.
-        job_salt: The job's.
-        salt: The same, as each commit writes it; another's in the WAL of another job.
-        commit: The number of the last commit.
-        in_use: Whether a process has begun to write, and not yet ended it.
-    """
-
-    version: int
-    job_salt: bytes = attrs.field(repr=False)
-    salt: bytes = attrs.field(repr=False)
-    commit: int
-    in_use: bool
-
-
-@attrs.frozen(kw_only=True)
-class Condition:
-    """What the files of a journal say of each other.
-
-    Attributes:
-        whole: The usage by the file and its WAL together.
-        alone: The usage by the file alone.
-        has_wal: There is a WAL, and something in it.
-        wal_commits: The WAL holds a commit.
-        has_mark: There is a mark.
-        mark: What it says; `None` if it fails its checksum.
-    """
-
-    whole: Usage
-    alone: Usage
-    has_wal: bool
-    wal_commits: bool
-    has_mark: bool
-    mark: Mark | None = None
-
-
-def damage(found: Condition) -> str | None:
-    """Return what was lost, swapped or changed, in words; `None` if nothing was."""
-    mark = found.mark
-    if mark is None:
-        return _damage_without_mark(found)
-    return next(_damages(mark, found), None)
-
-
-def _damage_without_mark(found: Condition) -> str | None:
-    commit = found.whole.commit
-    if found.has_mark:
-        return "its mark fails its checksum"
-    if found.has_wal:
-        return f"its -wal holds something, to commit {commit}, without a mark"
-    if found.whole.in_use:
-        return f"it was in use at commit {commit}, and its mark is missing"
-    return None
-
-
-def _damages(mark: Mark, found: Condition) -> Iterator[str]:
-    whole, alone = found.whole, found.alone
-    if mark.salt != alone.job_salt:
-        yield "its mark is another job's"
-    known = f"its mark knows of commit {mark.commit}"
-    if whole.commit < mark.commit:
-        yield f"{known}, and its files only of {whole.commit}"
-    if mark.checkpointed != mark.commit and not found.wal_commits:
-        yield f"{known}, and without the -wal it is whole only to {mark.checkpointed}"
-    if alone.commit < mark.checkpointed:
-        yield f"it was whole to {mark.checkpointed}, and the file is at {alone.commit}"
-    if whole.commit < alone.commit:
-        yield f"the file is at commit {alone.commit}, and its -wal at {whole.commit}"
 
 
 def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
@@ -113,7 +35,7 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
         JournalError: It is damaged, or no journal.
         sqlite3.Error: It cannot be read.
     """
-    found = look(files, connection)
+    found = condition_of(files, connection)
     if found.whole.version == 1 and found.has_wal and not found.has_mark:
         message = "was left by an older version that was killed: resume it once with it"
         raise refusal(files.path, message)
@@ -124,7 +46,7 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
 
 
 @contextmanager
-def reading(files: JournalFiles) -> Iterator[sqlite3.Connection]:
+def open_to_read(files: JournalFiles) -> Iterator[sqlite3.Connection]:
     """Read the database, keep out who would write, and leave all as it is.
 
     Raises:
@@ -148,7 +70,7 @@ def reading(files: JournalFiles) -> Iterator[sqlite3.Connection]:
         files.shm.unlink(missing_ok=True)
 
 
-def look(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
+def condition_of(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
     """Return the condition of a journal, sound or not.
 
     Args:
@@ -160,12 +82,12 @@ def look(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
         sqlite3.Error: It cannot be read.
     """
     whole = _usage(files.path, connection)
-    with closing(_connect(files.path, "&immutable=1")) as alone:
+    with closing(connect(files.path, _FILE_ALONE)) as alone:
         # Or a file into which a checkpoint was half written would be "malformed".
         alone.execute("PRAGMA writable_schema = ON")
         usage = _usage(files.path, alone)
     has_wal = size_of(files.wal) > 0
-    if len({usage.job_salt, usage.salt, whole.job_salt, whole.salt}) > 1:
+    if len({usage.job_salt, usage.commit_salt, whole.job_salt, whole.commit_salt}) > 1:
         reason = (
             "is damaged: its -wal is another job's; put its own one back, or remove it"
         )
@@ -185,20 +107,21 @@ def look(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
     )
 
 
-def _connect_to_read(files: JournalFiles) -> sqlite3.Connection:
-    # Where SQLite can make no file to lock, nobody can write, either.
-    can_lock = size_of(files.wal) or os.access(files.path.parent, os.W_OK)
-    return _connect(files.path, "" if can_lock else "&immutable=1")
-
-
-def _connect(path: Path, options: str) -> sqlite3.Connection:
+def connect(path: Path, options: str) -> sqlite3.Connection:
+    """Open the database, never to be made, by the options of a SQLite URI."""
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro{options}",
+        f"{path.absolute().as_uri()}?{options}",
         uri=True,
         timeout=_GRACE,
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _connect_to_read(files: JournalFiles) -> sqlite3.Connection:
+    # Where SQLite can make no file to lock, nobody can write, either.
+    can_lock = size_of(files.wal) or os.access(files.path.parent, os.W_OK)
+    return connect(files.path, _SHARED if can_lock else _FILE_ALONE)
 
 
 def _usage(path: Path, connection: sqlite3.Connection) -> Usage:

@@ -23,8 +23,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from journal_damage import judge, leftovers, mutations, recorded
 
+from convergegate_async.bulk.journal.condition import Condition, Usage, damage
 from convergegate_async.bulk.journal.files import JournalFiles
-from convergegate_async.bulk.journal.inspection import Condition, Usage, damage
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.mark import Mark
 from convergegate_async.bulk.journal.records import (
@@ -74,7 +74,9 @@ def test_a_changed_mark_does_not_check(mark: Mark, data: st.DataObject) -> None:
 
 def usage(commit: int, *, in_use: bool = True) -> Usage:
     """Return what a database says of its use."""
-    return Usage(version=2, job_salt=SALT, salt=SALT, commit=commit, in_use=in_use)
+    return Usage(
+        version=2, job_salt=SALT, commit_salt=SALT, commit=commit, in_use=in_use
+    )
 
 
 def condition(
