@@ -254,11 +254,12 @@ def start(
     )
 
 
-def wait_for_rows(tmp_path: Path) -> None:
-    """Wait until the job has noted some results: its journal has grown some times."""
+def wait_for_rows(process: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """Wait until a job has noted some results: its journal has grown some times."""
     wal = tmp_path / "april.journal-wal"
     sizes: set[int] = set()
     while len(sizes) < 10:
+        assert process.poll() is None
         if wal.exists():
             sizes.add(wal.stat().st_size)
         time.sleep(0.02)
@@ -274,7 +275,7 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
     (tmp_path / "orders.csv").write_text(text(600), encoding="utf-8")
     arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
     with start(tmp_path, gateway, *arguments) as process:
-        wait_for_rows(tmp_path)
+        wait_for_rows(process, tmp_path)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)
 
@@ -296,7 +297,7 @@ def test_two_resumers_do_not_work_on_one_job(
     (tmp_path / "orders.csv").write_text(text(5_000), encoding="utf-8")
     arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
     with start(tmp_path, gateway, *arguments) as process:
-        wait_for_rows(tmp_path)
+        wait_for_rows(process, tmp_path)
         second = bulk("resume", "april")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)

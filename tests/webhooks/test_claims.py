@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from clocks import Clock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -10,17 +11,6 @@ from convergegate_async.webhooks import Claim, MemoryClaims
 from convergegate_async.webhooks._claims import several_workers
 
 MINE, BUSY, DONE = Claim
-
-
-class Clock:
-    """Shows the time that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-
-    def __call__(self) -> float:
-        """Tell it."""
-        return self.time
 
 
 class Model:

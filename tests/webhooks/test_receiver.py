@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 
 import pytest
+from clocks import Clock
 from scripted import LOST, REFUSED, ScriptedTransport, answered, scripted_factory
 
 from convergegate_async import (
@@ -298,12 +299,13 @@ async def test_the_lease_of_a_dead_worker_runs_out(
     checkout: CheckoutSessionFactory,
 ) -> None:
     """An event whose worker died is handled by the next one, when its time is over."""
-    claims, shop = MemoryClaims(), Shop()
-    claims.claim("evt_1", "a worker that died", 0.2)
+    clock, shop = Clock(), Shop()
+    claims = MemoryClaims(clock=clock)
+    claims.claim("evt_1", "a worker that died", 15.0)
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
 
     early = await receiver.receive(*delivery(), checkout)
-    await asyncio.sleep(0.2)
+    clock.time += 15.0
     late = await receiver.receive(*delivery(), checkout)
 
     assert (early.status, late.status) == (503, 200)

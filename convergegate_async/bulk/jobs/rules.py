@@ -75,8 +75,7 @@ class ResumeRules:
         if known.fingerprint != fingerprint:
             return Decision.CHANGED
         in_time = 0 <= now - known.sent_at < KEY_WINDOW
-        may_repeat = self.repeats and in_time
-        may_repeat = may_repeat and known.code != DAMAGED
+        may_repeat = self.repeats and in_time and known.code != DAMAGED
         table: Mapping[State, Decision] = {
             State.DONE: Decision.SKIP,
             State.FAILED: Decision.SEND if self.retries_failed else Decision.SKIP,
