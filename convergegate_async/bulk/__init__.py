@@ -6,7 +6,7 @@ from .jobs.header import new_header
 from .jobs.job import Job
 from .jobs.plan import JobPlan, plan_of
 from .jobs.progress import Tally
-from .jobs.reconcile import reconcile, session_ids_in
+from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
 from .jobs.reports import every_row, result_of
 from .jobs.rules import Decision, OnUnknown, ResumeRules
 from .journal.journal import Journal
@@ -40,6 +40,7 @@ __all__ = [
     "NotSent",
     "OnUnknown",
     "Problem",
+    "Reconciliation",
     "Rejected",
     "ResumeRules",
     "Row",
@@ -50,6 +51,7 @@ __all__ = [
     "TableOptions",
     "Tally",
     "Unknown",
+    "Unused",
     "Validation",
     "check",
     "create_many",

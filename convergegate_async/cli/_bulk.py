@@ -278,9 +278,13 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
     from . import _jobs
 
     folder = JobFolder(job, directory)
-    reconciled, left = _jobs.reconcile_with_events(folder, gateway, events)
-    print_note(f"{reconciled:,} rows reconciled, {left:,} still unknown.")
-    return UNKNOWN if left else 0
+    done = _jobs.reconcile_with_events(folder, gateway, events)
+    for unused in done.unused:
+        print_note(str(unused))
+    if done.more:
+        print_note(f"… and {done.more:,} more")
+    print_note(f"{done.reconciled:,} rows reconciled, {done.unknown:,} still unknown.")
+    return UNKNOWN if done.unknown else 0
 
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:

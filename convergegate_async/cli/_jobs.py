@@ -18,6 +18,7 @@ from convergegate_async.bulk import (
     JobPlan,
     Journal,
     OnUnknown,
+    Reconciliation,
     RowOutcome,
     State,
     every_row,
@@ -226,10 +227,10 @@ async def _next(items: AsyncIterator[T]) -> T | None:
 
 def reconcile_with_events(
     folder: JobFolder, gateway: Gateway, events: Path
-) -> tuple[int, int]:
-    """Reconcile unknown rows with webhooks; return how many were, and are not."""
+) -> Reconciliation:
+    """Reconcile unknown rows with webhooks; return what came of it."""
 
-    async def look(journal: Journal) -> tuple[int, int]:
+    async def look(journal: Journal) -> Reconciliation:
         plan = plan_of(journal.header)
         async with _factory(_of_job(gateway, journal.header), plan) as factory:
             return await reconcile(

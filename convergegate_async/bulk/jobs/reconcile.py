@@ -1,39 +1,85 @@
 """Unknown rows and the webhooks that name their sessions: who belongs to whom.
 
-An event names a session, the session is retrieved, and it is a row's if the row alone
-could have asked for it (DESIGN.md, *Rows of a job*).
+An event names a session, the session is retrieved, and it is a row's if that row alone
+could have asked for it, and at that time (DESIGN.md, *Rows of a job*).
 """
 
+import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import attrs
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import State
+from convergegate_async.bulk.journal.records import JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.errors import ConfigurationError, NotFoundError
+from convergegate_async.errors import (
+    AuthenticationError,
+    CallError,
+    ConfigurationError,
+    InvalidFieldError,
+    NotFoundError,
+)
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
 from .header import fingerprint, require_same_home
-from .reports import every_row, in_chunks
+from .reports import in_chunks
 from .row_results import session_result
+from .rules import KEY_WINDOW
 
-_MUST_MATCH = ("customer_email", "amount_subtotal")
+CLOCKS_DIFFER = 300.0
+"""Seconds that the gateway's clock may be ahead of ours, or behind it."""
+
+READS_AT_ONCE = 8
+FAILED_IN_A_ROW = 20  # the gateway is down: the other sessions would fail, too
+MOST_TOLD = 100
 
 
-def session_ids_in(path: Path) -> Iterator[str]:
+@attrs.frozen
+class Unused:
+    """A line of the events, or a session, of which no use could be made.
+
+    Attributes:
+        what: ``line 3``, or the session's id.
+        reason: Why, without a part of the line in it.
+    """
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+@attrs.frozen(kw_only=True)
+class Reconciliation:
+    """What came of reconciling.
+
+    Attributes:
+        reconciled: How many rows were given their session.
+        unknown: How many are still unknown.
+        unused: The first lines and sessions of which no use could be made.
+        more: How many there are besides.
+    """
+
+    reconciled: int
+    unknown: int
+    unused: tuple[Unused, ...] = ()
+    more: int = 0
+
+
+def session_ids_in(path: Path) -> Iterator[str | Unused]:
     """Yield the session ids that a file of webhook bodies names, each once.
+
+    A line that is no webhook's body is yielded as such, in its place.
 
     Args:
         path: One JSON object a line, as the gateway sent it.
-
-    Raises:
-        ConfigurationError: A line is anything else.
     """
     seen: set[str] = set()
     with path.open(encoding="utf-8", errors="replace") as lines:
@@ -42,9 +88,8 @@ def session_ids_in(path: Path) -> Iterator[str]:
                 continue
             session_id = _session_id(line)
             if session_id is None:
-                message = f"{path}, line {number}: not a webhook's body"
-                raise ConfigurationError(message)
-            if session_id and session_id not in seen:
+                yield Unused(f"line {number}", "not a webhook's body")
+            elif session_id and session_id not in seen:
                 seen.add(session_id)
                 yield session_id
 
@@ -53,7 +98,7 @@ def _session_id(line: str) -> str | None:
     """Return the session an event is about, or "" if it is about none."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict):
         return None
@@ -66,54 +111,200 @@ async def reconcile(
     journal: Journal,
     factory: CheckoutSessionFactory,
     rows: Iterable[Row | Problem],
-    session_ids: Iterable[str],
+    session_ids: Iterable[str | Unused],
     row_metadata: str | None = None,
-) -> tuple[int, int]:
+) -> Reconciliation:
     """Give the unknown rows their sessions, where those are beyond doubt.
+
+    A session is a row's only if it was made between the row's first sending and a day
+    after it, give or take five minutes. What cannot be read is passed over and told.
 
     Args:
         journal: What is known of the rows.
         factory: Open, to retrieve the sessions.
         rows: The input, in which the unknown rows are looked up.
-        session_ids: Sessions that events named.
+        session_ids: Sessions that events named; see `session_ids_in`.
         row_metadata: The name under which sessions carry their row's id, if they do.
             Without it a row is known by its customer, amount, addresses and metadata.
 
     Returns:
-        How many rows were reconciled, and how many are still unknown.
+        What came of it.
 
     Raises:
-        JournalError: The journal belongs to another gateway, key, or mode.
+        JournalError: The journal belongs to another gateway, key, or mode; or it cannot
+            be written.
         ConfigurationError: Sessions do not carry their row's id, and the input lacks
             unknown rows as they were sent: any session could be theirs.
-        CallError: A session cannot be looked at.
     """
     require_same_home(journal.header, factory)
-    candidates = await _candidates(journal, factory, session_ids)
-    seen: set[str] = set()
-    owners: defaultdict[str, set[str]] = defaultdict(set)
-    found: defaultdict[str, dict[str, CheckoutSession]] = defaultdict(dict)
+    search = _Search(row_metadata)
     for batch in in_chunks(rows):
-        for row in await _in_doubt(journal, batch):
-            seen.add(row.row_id)
-            for session in candidates:
-                if _may_own(row, session, row_metadata):
-                    owners[session.id].add(row.row_id)
-                    found[row.row_id][session.id] = session
-    hidden = await _count_in_doubt(journal) - len(seen)
+        for row, known in await _in_doubt(journal, batch):
+            search.look_for(row, known)
+    hidden = await _count_in_doubt(journal) - len(search)
     if hidden and row_metadata is None:
         message = (
             f"rows in doubt that the input does not hold as they were sent: {hidden}; "
             "any session could be theirs, so put them back"
         )
         raise ConfigurationError(message)
-    reconciled = 0
-    for row_id, sessions in found.items():
-        (session, *others) = sessions.values()
-        if not others and len(owners[session.id]) == 1:
-            await journal.complete(session_result(row_id, session))
-            reconciled += 1
-    return reconciled, await _count_in_doubt(journal)
+    told = _Told()
+    await _Looks(factory, search, told).take(await _wanted(journal, session_ids, told))
+    found = list(search.found())
+    written = [journal.complete(session_result(*match)) for match in found]
+    await asyncio.gather(*written)
+    return Reconciliation(
+        reconciled=len(found),
+        unknown=await _count_in_doubt(journal),
+        unused=tuple(told.first),
+        more=told.more,
+    )
+
+
+class _Told:
+    """What no use could be made of: the first of them, and how many more."""
+
+    def __init__(self) -> None:
+        self.first: list[Unused] = []
+        self.more = 0
+
+    def add(self, unused: Unused) -> None:
+        if len(self.first) < MOST_TOLD:
+            self.first.append(unused)
+        else:
+            self.more += 1
+
+
+@attrs.frozen(eq=False)
+class _Doubt:
+    """A row in doubt: what its session has to repeat, and when it may have been made.
+
+    Attributes:
+        since: Epoch seconds, and so is *until*.
+    """
+
+    row_id: str
+    expected: Mapping[str, object]
+    since: float
+    until: float
+
+    def fits(self, session: CheckoutSession) -> bool:
+        """Tell whether the row could have asked for *session*, at some time."""
+        return not differing_fields(self.expected, session, ECHO_FIELDS)
+
+    def fits_time(self, session: CheckoutSession) -> bool:
+        """Tell whether *session* was made when the row may have asked for it."""
+        made = session.created_at
+        return made is not None and self.since <= made.timestamp() <= self.until
+
+
+class _Search:
+    """Rows in doubt, and the sessions that could be theirs."""
+
+    def __init__(self, row_metadata: str | None) -> None:
+        self._row_metadata = row_metadata
+        self._by_id: dict[str, _Doubt] = {}
+        # A session is compared with the rows of its customer and amount, not with all.
+        self._alike: defaultdict[object, list[_Doubt]] = defaultdict(list)
+        self._owners: dict[str, list[_Doubt]] = {}
+        self._found: defaultdict[str, list[CheckoutSession]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def look_for(self, row: Row, known: JournalRow) -> None:
+        """Look for the session of a row."""
+        if row.row_id in self._by_id:
+            return
+        request = row.request
+        doubt = _Doubt(
+            row.row_id,
+            expected_of(request),
+            since=known.sent_at - CLOCKS_DIFFER,
+            until=(known.sent_until or known.sent_at) + KEY_WINDOW + CLOCKS_DIFFER,
+        )
+        self._by_id[row.row_id] = doubt
+        self._alike[request.customer_email.casefold(), request.amount].append(doubt)
+
+    def offer(self, session: CheckoutSession) -> str | None:
+        """Take in a session; return why it is nobody's, if only its time tells so."""
+        email = (session.customer_email or "").casefold()
+        alike = self._alike.get((email, session.amount_subtotal), ())
+        named = session.metadata.get(self._row_metadata or "")
+        fitting = [
+            doubt
+            for doubt in alike
+            if (self._row_metadata is None or named == doubt.row_id)
+            and doubt.fits(session)
+        ]
+        owners = [doubt for doubt in fitting if doubt.fits_time(session)]
+        for doubt in owners:
+            self._found[doubt.row_id].append(session)
+        self._owners[session.id] = owners
+        if owners or not fitting:
+            return None
+        if session.created_at is None:
+            return "does not tell when it was made, and may be an older one"
+        return "was not made when its row was sent"
+
+    def found(self) -> Iterator[tuple[str, CheckoutSession]]:
+        """Yield the rows that have one session which is nobody else's."""
+        for row_id, (session, *others) in self._found.items():
+            if not others and len(self._owners[session.id]) == 1:
+                yield row_id, session
+
+
+class _Looks:
+    """Retrieves sessions, a few at once, past those that cannot be read."""
+
+    def __init__(
+        self, factory: CheckoutSessionFactory, search: _Search, told: _Told
+    ) -> None:
+        self._factory = factory
+        self._search = search
+        self._told = told
+        self._failed = 0  # in a row
+        self._is_over = False
+
+    async def take(self, session_ids: Iterable[str]) -> None:
+        """Look at each session, and offer it to the rows."""
+        waiting = iter(session_ids)
+
+        async def read() -> None:
+            for session_id in waiting:
+                await self._look(session_id)
+
+        try:
+            async with asyncio.TaskGroup() as readers:
+                for _ in range(READS_AT_ONCE):
+                    readers.create_task(read())
+        except (
+            ExceptionGroup
+        ) as group:  # all readers met the same, as one that is closed
+            raise group.exceptions[0] from None
+
+    async def _look(self, session_id: str) -> None:
+        if self._is_over:
+            self._told.add(Unused(session_id, "was not looked at after those failures"))
+            return
+        try:
+            session = await self._factory.retrieve(session_id)
+        except NotFoundError:  # another merchant's, or gone
+            self._failed = 0
+            return
+        except InvalidFieldError:
+            self._told.add(Unused("a session", "its id cannot be one"))
+            return
+        except CallError as error:
+            self._told.add(Unused(session_id, str(error)))
+            self._failed += 1
+            is_refused = isinstance(error, AuthenticationError)
+            self._is_over = is_refused or self._failed >= FAILED_IN_A_ROW
+            return
+        self._failed = 0
+        reason = self._search.offer(session)
+        if reason is not None:
+            self._told.add(Unused(session_id, reason))
 
 
 async def _count_in_doubt(journal: Journal) -> int:
@@ -122,37 +313,30 @@ async def _count_in_doubt(journal: Journal) -> int:
     return counts[State.UNKNOWN] + counts[State.SENT]
 
 
-async def _candidates(
-    journal: Journal, factory: CheckoutSessionFactory, session_ids: Iterable[str]
-) -> list[CheckoutSession]:
-    """Return the sessions that no row has yet."""
-    wanted = dict.fromkeys(session_ids)
-    async for row in every_row(journal):
-        wanted.pop(row.session_id or "", None)
-    candidates = []
-    for session_id in wanted:
-        with suppress(NotFoundError):  # another merchant's, or gone
-            candidates.append(await factory.retrieve(session_id))
-    return candidates
+async def _wanted(
+    journal: Journal, session_ids: Iterable[str | Unused], told: _Told
+) -> list[str]:
+    """Return the sessions that no row has yet; tell what is none."""
+    wanted: dict[str, None] = {}
+    for item in session_ids:
+        if isinstance(item, Unused):
+            told.add(item)
+        else:
+            wanted[item] = None
+    taken = await journal.sessions_among(wanted.keys())
+    return [session_id for session_id in wanted if session_id not in taken]
 
 
-async def _in_doubt(journal: Journal, batch: list[Row | Problem]) -> list[Row]:
+async def _in_doubt(
+    journal: Journal, batch: list[Row | Problem]
+) -> list[tuple[Row, JournalRow]]:
     rows = [row for row in batch if isinstance(row, Row)]
     known = await journal.lookup([row.row_id for row in rows])
     salt = journal.header.salt
     return [
-        row
+        (row, record)
         for row in rows
         if (record := known.get(row.row_id)) is not None
         and record.is_in_doubt
         and record.fingerprint == fingerprint(row.request, salt)  # it is what was sent
     ]
-
-
-def _may_own(row: Row, session: CheckoutSession, row_metadata: str | None) -> bool:
-    """Tell whether *row* could have asked for *session*."""
-    if row_metadata is not None and session.metadata.get(row_metadata) != row.row_id:
-        return False
-    return all(
-        getattr(session, name) is not None for name in _MUST_MATCH
-    ) and not differing_fields(expected_of(row.request), session, ECHO_FIELDS)

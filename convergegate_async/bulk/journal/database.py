@@ -10,6 +10,7 @@ network file systems do not lock and sync as SQLite needs it.
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,7 @@ _BY_COMPLETION = _LISTED + (  # noqa: S608 -- constants
     "completed > ifnull((SELECT completed FROM rows WHERE position = ?), 0) "
     "AND state <> 'sent' ORDER BY completed LIMIT ?"
 )
+_SESSIONS = "SELECT session_id FROM rows WHERE session_id IS NOT NULL"
 _COUNTS = "SELECT state, count(*) FROM rows GROUP BY state"
 
 _INTEND_NEW = """
@@ -263,6 +265,11 @@ class Database:
         sql = _BY_COMPLETION if by_completion else _BY_POSITION
         wanted = [state if state in states else None for state in State]
         return list(self._select(sql, *wanted, after, limit))
+
+    def sessions_among(self, session_ids: AbstractSet[str]) -> set[str]:
+        """Return those of *session_ids* that rows have already."""
+        rows = self._connection.execute(_SESSIONS)
+        return {session_id for (session_id,) in rows if session_id in session_ids}
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""

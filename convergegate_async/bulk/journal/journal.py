@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -198,6 +199,13 @@ class Journal:
             limit=limit,
         )
         return await self._order(page)
+
+    async def sessions_among(self, session_ids: AbstractSet[str]) -> set[str]:
+        """Return those of *session_ids* that rows have already.
+
+        This reads the whole file, and keeps no more of it than what it returns.
+        """
+        return await self._order(partial(self._database.sessions_among, session_ids))
 
     async def check(self) -> list[str]:
         """Return what is wrong with the journal, in words; nothing if it is sound.
