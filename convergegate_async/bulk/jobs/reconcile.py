@@ -15,7 +15,7 @@ import attrs
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalRow, State
+from convergegate_async.bulk.journal.records import JobHeader, JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import (
     AuthenticationError,
@@ -138,10 +138,15 @@ async def reconcile(
     """
     require_same_home(journal.header, factory)
     search = _Search(row_metadata)
+    lost = 0
     for batch in in_chunks(rows):
-        for row, known in await _in_doubt(journal, batch):
-            search.look_for(row, known)
+        known = await journal.lookup([row.row_id or "" for row in batch])
+        lost += sum(row.row_id not in known for row in batch)
+        for row, record in _in_doubt(journal.header, batch, known):
+            search.look_for(row, record)
     hidden = await _count_in_doubt(journal) - len(search)
+    if journal.header.damaged_at is not None:  # those may have been sent, too
+        hidden += lost
     if hidden and row_metadata is None:
         message = (
             f"rows in doubt that the input does not hold as they were sent: {hidden}; "
@@ -327,16 +332,14 @@ async def _wanted(
     return [session_id for session_id in wanted if session_id not in taken]
 
 
-async def _in_doubt(
-    journal: Journal, batch: list[Row | Problem]
-) -> list[tuple[Row, JournalRow]]:
-    rows = [row for row in batch if isinstance(row, Row)]
-    known = await journal.lookup([row.row_id for row in rows])
-    salt = journal.header.salt
-    return [
-        (row, record)
-        for row in rows
-        if (record := known.get(row.row_id)) is not None
-        and record.is_in_doubt
-        and record.fingerprint == fingerprint(row.request, salt)  # it is what was sent
-    ]
+def _in_doubt(
+    header: JobHeader,
+    batch: Iterable[Row | Problem],
+    known: Mapping[str, JournalRow],
+) -> Iterator[tuple[Row, JournalRow]]:
+    for row in batch:
+        record = known.get(row.row_id or "")
+        if not isinstance(row, Row) or record is None or not record.is_in_doubt:
+            continue
+        if record.fingerprint == fingerprint(row.request, header.salt):
+            yield row, record  # it is what was sent

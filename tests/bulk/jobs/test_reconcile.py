@@ -180,12 +180,34 @@ async def test_a_row_that_was_written_off_may_be_of_the_whole_job(
     header = attrs.evolve(new_header(factory, "april"), begun_at=SENT_AT)
     with Journal.create(tmp_path / "april.journal", header) as journal:
         await send_and_lose(journal, *rows)
-        await journal._order(lambda: journal._database.write_off((), found_at))  # noqa: SLF001 -- as for a damaged one
+        await journal._order(lambda: journal._database.put_in_doubt((), found_at))  # noqa: SLF001 -- as for a damaged one
         async with factory:
             done = await reconcile(journal, factory, rows, ["cs_1", "cs_2", "cs_3"])
 
     assert (done.reconciled, done.unknown) == (2, 1)
     assert [unused.what for unused in done.unused] == ["cs_3"]
+
+
+@pytest.mark.parametrize("row_metadata", [None, "row"])
+async def test_a_row_that_damage_took_could_own_any_session(
+    tmp_path: Path, row_metadata: str | None
+) -> None:
+    """A twin that the journal no longer knows keeps its claim when they are dealt."""
+    archive, rows = Archive(), [a_row(1), attrs.evolve(a_row(1), row_id="twin")]
+    archive.keep("cs_1", rows[0], metadata={"row": "order-1"})
+    factory = scripted_factory(archive)
+    header = attrs.evolve(new_header(factory, "april"), begun_at=SENT_AT)
+    with Journal.create(tmp_path / "april.journal", header) as journal:
+        await send_and_lose(journal, rows[0])
+        await journal._order(lambda: journal._database.put_in_doubt((), SENT_AT))  # noqa: SLF001 -- as for a damaged one
+    async with factory:
+        with Journal.open(tmp_path / "april.journal") as journal:
+            looking = reconcile(journal, factory, rows, ["cs_1"], row_metadata)
+            if row_metadata is None:
+                with pytest.raises(ConfigurationError, match="any session"):
+                    await looking
+            else:
+                assert (await looking).reconciled == 1
 
 
 # -- past what cannot be read --------------------------------------------------------
