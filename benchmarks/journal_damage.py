@@ -175,7 +175,7 @@ def main() -> None:
     """Judge all cases; print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutations", type=int, default=1_000)
-    parser.add_argument("--rows", type=int, default=3_000, help="of the job")
+    parser.add_argument("--rows", type=int, default=300, help="of the job")
     parser.add_argument("--every", type=int, default=1, help="so many calls, a kill")
     parser.add_argument("--seed", type=int, default=17)
     options = parser.parse_args()
