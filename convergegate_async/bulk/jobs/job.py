@@ -87,6 +87,7 @@ class Job:
         self._under_way: dict[int, Met] = {}
         self._writing: dict[int, tuple[RowOutcome, Awaitable[None]]] = {}
         self._is_stopped = False
+        self._is_whole = False
         self._dead_letters = DeadLetters()
         self._passage: Passage | None = None
         self._failed_before: dict[int, Met] = {}
@@ -255,6 +256,7 @@ class Job:
         return self._begin_passage(rows)
 
     def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
+        self._is_whole = rows is None
         rows = self.plan.rows() if rows is None else rows
         self._passage = Passage(rows, self._journal, self.tally, self._dead_letters)
         return self._passage
@@ -325,7 +327,7 @@ class Job:
         await self._keep_total(passage)
 
     async def _keep_total(self, passage: Passage) -> None:
-        if self.total is None:
+        if self.total is None and self._is_whole:  # else it may be a part of it
             await self._journal.set_total(passage.position)
 
     async def _judge(self, met: Met) -> _Task | None:
