@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from .condition import Condition
-from .faults import faults
+from .faults import require_no_faults
 from .files import JournalFiles
 from .inspection import connect, open_to_read, require_sound
 from .mark import Mark, MarkFile
@@ -106,10 +106,7 @@ class Writer(Reader):
         """
         with open_to_read(files) as connection:
             require_sound(files, connection)
-            findings = faults(connection)
-        if findings:
-            reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
-            raise refusal(files.path, reason)
+            require_no_faults(files.path, connection)
         writer = cls(files, locked(files))
         # Between the two locks another process may have worked on it.
         writer._begin_use(require_sound(files, writer._connection))

@@ -8,7 +8,7 @@ from pathlib import Path
 from .condition import Condition, damage
 from .connection import Reader, locked, release, whole_checkpoint
 from .database import Database
-from .faults import faults
+from .faults import require_no_faults
 from .files import JournalFiles
 from .inspection import condition_of, open_to_read
 from .records import Intent, JobHeader, State, reason_of, refusal
@@ -23,6 +23,7 @@ def damaged_header(path: Path) -> JobHeader:
             or it is another version's: only a copy can help.
     """
     with _refusing(path) as files, open_to_read(files) as connection:
+        require_no_faults(path, connection)
         _require_damaged(files, connection)
         return Database(Reader(files, connection)).header
 
@@ -30,8 +31,9 @@ def damaged_header(path: Path) -> JobHeader:
 def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int]:
     """Make every row unknown that is not done, in one step: the journal is sound then.
 
-    Where it fails, also by an error of *rows*, the journal is as damaged as before, and
-    locked while the process lives.
+    Its content was looked at by `damaged_header` before. Where this fails, also by an
+    error of *rows*, the journal is as damaged as before, and locked while the process
+    lives.
 
     Args:
         path: Where the journal is.
@@ -76,14 +78,11 @@ def _refusing(path: Path) -> Iterator[JournalFiles]:
 
 def _require_damaged(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
     found = condition_of(files, connection)
-    if {found.whole.version, found.alone.version} != {VERSION}:
-        raise refusal(files.path, "is another version's; restore it from a copy")
-    findings = faults(connection)
-    if findings:
-        reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
-        raise refusal(files.path, reason)
-    if damage(found) is None and not _was_damaged(connection):
+    is_current = {found.whole.version, found.alone.version} == {VERSION}
+    if damage(found) is None and not (is_current and _was_damaged(connection)):
         raise refusal(files.path, "is sound; go on with it as with any other")
+    if not is_current:
+        raise refusal(files.path, "is another version's; restore it from a copy")
     return found
 
 

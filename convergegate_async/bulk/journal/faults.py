@@ -2,7 +2,10 @@
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
+
+from .records import refusal
 
 _FAULTS = {
     "are in no known state": "state NOT IN ('sent', 'done', 'failed', 'unknown')",
@@ -38,6 +41,19 @@ def faults(connection: _Connection) -> list[str]:
     if findings != ["ok"]:
         return findings
     return _rows_that(_FAULTS, connection)
+
+
+def require_no_faults(path: Path, connection: _Connection) -> None:
+    """Refuse the journal at *path* if its content is broken.
+
+    Raises:
+        JournalError: With what is broken.
+        sqlite3.Error: It is so damaged that it cannot be read.
+    """
+    findings = faults(connection)
+    if findings:
+        reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
+        raise refusal(path, reason)
 
 
 def oddities(connection: _Connection) -> list[str]:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from journal_damage import judge, leftovers, mutations, recorded
 
 from convergegate_async.bulk.journal.condition import Condition, Usage, damage
+from convergegate_async.bulk.journal.damaged import damaged_header
 from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.mark import Mark
@@ -564,6 +565,14 @@ async def test_an_older_journal_is_not_upgraded_to_be_read(path: Path) -> None:
         Journal.read(path)
 
     assert files_beside(path) == before
+
+
+async def test_an_older_journal_that_is_sound_is_told_so(path: Path) -> None:
+    """Nobody is sent for a copy of what lacks nothing."""
+    await make_older(path)
+
+    with pytest.raises(JournalError, match="is sound"):
+        damaged_header(path)
 
 
 async def test_an_older_journal_that_was_killed_is_told_so(path: Path) -> None:
