@@ -283,9 +283,7 @@ class _Looks:
             async with asyncio.TaskGroup() as readers:
                 for _ in range(READS_AT_ONCE):
                     readers.create_task(read())
-        except (
-            ExceptionGroup
-        ) as group:  # all readers met the same, as one that is closed
+        except ExceptionGroup as group:  # of readers that met the same: it is closed
             raise group.exceptions[0] from None
 
     async def _look(self, session_id: str) -> None:
