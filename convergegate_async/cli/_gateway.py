@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from convergegate_async.errors import ConfigurationError, Outcome
+from convergegate_async.errors import ConfigurationError
 
-from ._streams import print_note
+from ._writes import Write
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from convergegate_async import AttemptInfo, CallEnded, CheckoutSessionFactory
+    from convergegate_async import CheckoutSessionFactory
     from convergegate_async.factory import FactoryOptions
 
 T = TypeVar("T")
@@ -40,21 +40,6 @@ class Gateway:
         )
 
 
-class _LastCall:
-    """Remembers the key of a call that may have done something."""
-
-    def __init__(self) -> None:
-        self.key: str | None = None
-
-    def attempt_ended(self, attempt: "AttemptInfo") -> None:
-        """Wait for the whole call."""
-
-    def call_ended(self, call: "CallEnded") -> None:
-        """Keep its key, unless it came to nothing."""
-        if call.outcome is None or call.outcome is Outcome.UNKNOWN:
-            self.key = call.idempotency_key
-
-
 @attrs.frozen
 class OneCall(Gateway):
     """A call to make, and how to show its answer."""
@@ -63,21 +48,40 @@ class OneCall(Gateway):
     output: str
 
     def ask(self, call: "Callable[[CheckoutSessionFactory], Awaitable[T]]") -> T:
-        """Make the call over a factory of its own; if interrupted, tell its key."""
+        """Make a call that changes nothing, over a factory of its own."""
         import asyncio
 
-        last = _LastCall()
-
         async def run() -> T:
-            try:
-                async with self.factory(observers=[last]) as factory:
-                    return await call(factory)
-            except asyncio.CancelledError:
-                if last.key is not None:
-                    print_note(f"It may have been done. The key was {last.key}.")
-                raise
+            async with self.factory() as factory:
+                return await call(factory)
 
         return asyncio.run(run())
+
+    def write(
+        self,
+        call: "Callable[[CheckoutSessionFactory], Awaitable[T]]",
+        in_short: Callable[[T], str],
+        doubt: str | None = None,
+    ) -> T:
+        """Make a call that changes something, over a factory of its own.
+
+        Whatever ends the command before it has shown the answer, something is told.
+
+        Args:
+            call: What to do.
+            in_short: What is told of an answer.
+            doubt: What is told if it may have been done; its key if `None`.
+        """
+        write = click.get_current_context().ensure_object(Write)
+        write.doubt = doubt
+
+        async def run() -> T:
+            async with self.factory(observers=[write]) as factory:
+                answer = await call(factory)
+                write.news = in_short(answer)
+                return answer
+
+        return write.run(run)
 
 
 def read_api_key(

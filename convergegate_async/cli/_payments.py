@@ -13,7 +13,7 @@ from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
 
 from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
-from ._show import show, show_written
+from ._show import in_short, show, show_written
 from ._streams import print_note, stdin_bytes
 
 if TYPE_CHECKING:
@@ -46,14 +46,13 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
     """
     code = _read_code()
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
-    try:
-        with _spinner():
-            session, trouble = gateway.ask(
-                lambda f: _pay(f, session_id, code, timeout=timeout, no_wait=no_wait)
-            )
-    except KeyboardInterrupt:
-        print_note(f"It may be paid: run `convergegate wait {session_id}`.")
-        raise
+    doubt = f"It may be paid: run `convergegate wait {session_id}`."
+    with _spinner():
+        session, trouble = gateway.write(
+            lambda f: _pay(f, session_id, code, timeout=timeout, no_wait=no_wait),
+            in_short=lambda _: doubt,
+            doubt=doubt,
+        )
     if trouble is not None:
         print_note(f"Error: {trouble}", "red")
     if session.status not in _VERDICTS:
@@ -166,9 +165,10 @@ def refund(  # noqa: PLR0913 -- the command's options
         reason=reason,
         metadata=metadata,
     )
-    made = gateway.ask(
+    made = gateway.write(
         lambda factory: factory.refund(
             request, idempotency_key=idempotency_key, timeout=gateway.timeout
-        )
+        ),
+        in_short,
     )
     return show_written(made, gateway.output)

@@ -1,7 +1,7 @@
 """The program: its commands, and which exit code an error becomes.
 
 0 done, 1 unexpected or output lost, 2 wrong usage, 3 configuration or key, 4 refused by
-the gateway, 5 not sent or unknown, 130 interrupted.
+the gateway, 5 not sent or unknown, 130 interrupted, by SIGTERM, too.
 """
 
 import sys
@@ -20,6 +20,7 @@ from ._streams import (
     print_note,
     standard_streams,
 )
+from ._writes import Write, telling
 
 
 def exit_code_of(error: errors.ConvergeGateError) -> int:
@@ -109,16 +110,18 @@ program.add_command(_bulk.bulk)
 def run() -> int:
     """Run the command that the arguments name; return the exit code of the process."""
     with standard_streams():
-        code = _run()
+        code = telling(_run)
         loss = loss_of(sys.stdout)
-        if loss is not None and not isinstance(loss, BrokenPipeError):
+        if loss is not None and not isinstance(
+            loss, BrokenPipeError | InterruptedError
+        ):
             print_note(f"Error: stdout cannot be written: {loss.strerror}", "red")
         return exit_code_after(code, loss)
 
 
-def _run() -> int:
+def _run(write: Write) -> int:
     try:
-        return program.main(standalone_mode=False) or 0
+        return program.main(standalone_mode=False, obj=write) or 0
     except OutputLost:
         return 0  # the stream remembers it
     except errors.ConvergeGateError as error:
@@ -127,9 +130,6 @@ def _run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
-        print_note("Interrupted.")
-        return 130
 
 
 def _report(error: errors.ConvergeGateError) -> None:

@@ -10,7 +10,7 @@ from convergegate_async.models import CheckoutSessionRequest
 
 from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
-from ._show import show, show_written
+from ._show import in_short, show, show_written
 from ._streams import print_note
 
 
@@ -65,10 +65,11 @@ def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:
     """Open a checkout session."""
     fields["payment_method"] = fields["payment_method"] or None
     request = CheckoutSessionRequest(**fields)
-    session = gateway.ask(
+    session = gateway.write(
         lambda factory: factory.create(
             request, idempotency_key=idempotency_key, timeout=gateway.timeout
-        )
+        ),
+        in_short,
     )
     if session.call.unknown_attempts:
         call = session.call

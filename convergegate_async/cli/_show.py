@@ -37,21 +37,18 @@ def show(answer: "Answer", output: str) -> None:
 def show_written(answer: "Answer", output: str) -> int:
     """Print what a write has made; return the exit code.
 
-    Who does not see it could make it twice: if it cannot be shown, for whatever reason,
-    its id and key are told on stderr.
+    Who does not see it could make it twice: if stdout is lost, its id and key are told
+    on stderr.
     """
-    try:
-        show(answer, output)
-    except Exception:
-        print_note(_in_short(answer))
-        raise
+    show(answer, output)
     if loss_of(sys.stdout) is None:
         return 0
-    print_note(_in_short(answer))
+    print_note(in_short(answer))
     return 1
 
 
-def _in_short(answer: "Answer") -> str:
+def in_short(answer: "Answer") -> str:
+    """Return what has to be known of what a write has made: its id and its key."""
     key = answer.call.idempotency_key
     words = (
         f"The gateway answered: {answer.id} is {answer.status or 'of unknown status'}"

@@ -1,13 +1,19 @@
-"""Run something until Ctrl-C or SIGTERM."""
+"""What Ctrl-C and SIGTERM do to a command."""
 
-import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 
-def run_until_interrupted(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run_until_interrupted(
+    serve: "Callable[[asyncio.Event], Awaitable[None]]",
+) -> None:
     """Run *serve*, and set the event that it is given when it shall stop."""
+    import asyncio
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -22,7 +28,19 @@ def on_interrupt(react: Callable[[], None]) -> None:
 
     Windows' loops take no signal handlers: there Ctrl-C ends the run itself.
     """
+    import asyncio
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, react)
+
+
+def interrupts() -> list[signal.Signals]:
+    """Return the signals that interrupt a command.
+
+    Who starts it may have it ignore Ctrl-C, as ``nohup`` does and shells do with what
+    they start in the background; that is left as it is.
+    """
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return [signal.SIGTERM] if is_ignored else [signal.SIGINT, signal.SIGTERM]

@@ -106,6 +106,10 @@ class _Guarded(io.RawIOBase):
                 return self._write(data)
             except OSError as error:
                 self.loss = error
+            except KeyboardInterrupt:
+                # What was left would be tried again at the end of the process.
+                self.loss = InterruptedError(errno.EINTR, "interrupted")
+                raise
             if self._tells:
                 raise OutputLost
         return memoryview(data).nbytes

@@ -3,17 +3,13 @@
 Real processes against a sandbox in this one, which knows what really happened.
 """
 
-import asyncio
 import json
 import os
-import re
-import signal
 from pathlib import Path
 
 import pytest
 from orders import an_order
-from programs import ERR_LOST, OUT_LOST, PROGRAM, run, shell_needed
-from raw import RawServer, says
+from programs import ERR_LOST, OUT_LOST, run, shell_needed
 
 from convergegate_async.sandbox import Fault, Sandbox
 
@@ -243,36 +239,3 @@ async def test_a_stdin_that_is_not_there_is_named(
     assert "there is no stdin" in done.err
     assert not sandbox.seen
     assert files_in(tmp_path) == []
-
-
-@pytest.mark.parametrize("command", ["create", "pay", "refund"])
-async def test_an_interrupted_write_tells_what_is_in_doubt(command: str) -> None:
-    """Ctrl-C while the gateway has it: its key, or the session, and exit code 130."""
-    words = {
-        "create": NEW[:-2],
-        "pay": ("pay", "session-1"),
-        "refund": ("refund", "session-1", "--full"),
-    }[command]
-    async with RawServer(says(stays=True)) as server:
-        environ = {
-            "CONVERGEGATE_API_KEY": "sk_test_key",
-            "CONVERGEGATE_BASE_URL": server.base_url,
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(*PROGRAM, *words),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **environ},
-        )
-        assert process.stdin is not None
-        process.stdin.write(b"123456\n")
-        while not server.requests:  # noqa: ASYNC110 -- before any answer, or its lack
-            await asyncio.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, err = await process.communicate()
-
-    key = re.search(rb"Idempotency-Key: (\S+)", server.requests[0])
-    assert process.returncode == 130
-    assert (key[1] if key else b"wait session-1") in err
-    assert b"Traceback" not in err

@@ -1,0 +1,120 @@
+"""Commands that change something: whatever ends them, what they did is told."""
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from convergegate_async.errors import Outcome
+
+from ._signals import interrupts
+from ._streams import loss_of, print_data, print_note
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from convergegate_async import AttemptInfo, CallEnded
+
+T = TypeVar("T")
+
+INTERRUPTED = 130  # exit code
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came.
+
+    It is no KeyboardInterrupt itself: one that has left an `exec`, with which data
+    classes are made while a library is loaded, ends Python by a signal later on.
+    """
+
+
+class Write:
+    """What a command changes, if it does; it observes the call that does so.
+
+    Attributes:
+        doubt: What to tell of a call that may have been done; its key if `None`.
+        news: What is to be told if the command cannot: a doubt, then the answer.
+        is_told: Ctrl-C and SIGTERM are passed over, as the news is being told.
+    """
+
+    def __init__(self) -> None:
+        self.doubt: str | None = None
+        self.news: str | None = None
+        self.is_told = False
+        self._task: asyncio.Task[object] | None = None
+        self._is_interrupted = False
+
+    def attempt_ended(self, attempt: "AttemptInfo") -> None:
+        """Wait for the whole call."""
+
+    def call_ended(self, call: "CallEnded") -> None:
+        """Remember it, unless it came to nothing; looks that follow say no more."""
+        if self.news is None and call.outcome in {None, Outcome.UNKNOWN}:
+            key = call.idempotency_key
+            self.news = self.doubt or f"It may have been done. The key was {key}."
+
+    def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Run *call*, and hear Ctrl-C and SIGTERM from now on.
+
+        During the call they cancel it: what it was sent for is known when it ends.
+
+        Raises:
+            Interrupted: One of them came; from now on either raises it.
+        """
+        import asyncio
+
+        for number in interrupts():
+            signal.signal(number, self._interrupt)
+
+        async def run() -> T:
+            self._task = asyncio.current_task()
+            try:
+                return await call()
+            finally:
+                self._task = None
+
+        with suppress(asyncio.CancelledError):
+            answer = asyncio.run(run())
+            if not self._is_interrupted:
+                return answer
+        raise Interrupted
+
+    def tell(self) -> None:
+        """Tell the news on stderr; on stdout, if stderr is lost."""
+        if self.news is not None:
+            print_note(self.news)
+            if loss_of(sys.stderr):
+                print_data(self.news)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        if self.is_told:
+            return
+        self._is_interrupted = True
+        if self._task is None:
+            raise Interrupted
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+
+def telling(command: Callable[[Write], int]) -> int:
+    """Return the exit code of *command*, which tells of the `Write` that it is given.
+
+    Where it is interrupted, or fails by something unexpected, it is told here.
+    """
+    write = Write()
+    before = {number: signal.getsignal(number) for number in interrupts()}
+    try:
+        return command(write)
+    except BaseException as error:
+        write.is_told = True  # first, as another signal would come in between
+        write.tell()
+        if not isinstance(error, KeyboardInterrupt | click.Abort):
+            raise
+        print_note("Interrupted.")
+        return INTERRUPTED
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
