@@ -31,7 +31,7 @@ def on_interrupt(react: Callable[[], None]) -> None:
     import asyncio
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interrupts():
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, react)
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from orders import an_order
+from orders import ORDER_ROW, an_order
 from programs import PROGRAM, run, shell_needed, variables_of
 from raw import Exchange, RawServer, http, says
 
@@ -172,9 +172,17 @@ async def test_an_interrupted_write_tells_what_is_in_doubt(
     assert b"Traceback" not in err
 
 
-async def test_a_write_that_was_started_to_ignore_ctrl_c_ignores_it() -> None:
+@pytest.mark.parametrize("command", ["create", "bulk run"])
+async def test_a_write_that_was_started_to_ignore_ctrl_c_ignores_it(
+    command: str, tmp_path: Path
+) -> None:
     """What runs in a script's background is not ended by a Ctrl-C to the script."""
     is_interrupted = asyncio.Event()
+    rows = tmp_path / "orders.csv"
+    rows.write_text(
+        f"{','.join(ORDER_ROW)}\n{','.join(map(str, ORDER_ROW.values()))}\n"
+    )
+    job = ("run", str(rows), "--job", "april", "--directory", str(tmp_path))
 
     async def late(exchange: Exchange) -> None:
         await exchange.read_request()
@@ -186,11 +194,13 @@ async def test_a_write_that_was_started_to_ignore_ctrl_c_ignores_it() -> None:
             "CONVERGEGATE_API_KEY": "sk_test_key",
             "CONVERGEGATE_BASE_URL": server.base_url,
         }
-        process = await started(environ, *NEW, "--output", "id", by=STARTED_IGNORING)
+        words = NEW if command == "create" else ("bulk", *job)
+        process = await started(environ, *words, by=STARTED_IGNORING)
         while not server.requests:  # noqa: ASYNC110 -- the answer waits for what follows
             await asyncio.sleep(0.02)
         process.send_signal(signal.SIGINT)
         is_interrupted.set()
-        out, _ = await process.communicate()
+        out, err = await process.communicate()
 
-    assert (process.returncode, out) == (0, b"session-1\n")
+    assert process.returncode == 0
+    assert (b"session-1" if command == "create" else b"created 1") in out + err
