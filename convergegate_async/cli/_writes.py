@@ -46,6 +46,7 @@ class Write:
         self.news: str | None = None
         self.is_told = False
         self._task: asyncio.Task[object] | None = None
+        self._is_calling = False
         self._is_interrupted = False
 
     def attempt_ended(self, attempt: "AttemptInfo") -> None:
@@ -60,25 +61,31 @@ class Write:
     def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Run *call*, and hear Ctrl-C and SIGTERM from now on.
 
-        During the call they cancel it: what it was sent for is known when it ends.
+        Until it is over they cancel it: then it is known what came of it.
 
         Raises:
-            Interrupted: One of them came; from now on either raises it.
+            Interrupted: One of them came; from now on each of them raises it.
         """
         import asyncio
 
+        self._is_calling = True
         for number in interrupts():
             signal.signal(number, self._interrupt)
 
         async def run() -> T:
             self._task = asyncio.current_task()
             try:
+                if self._is_interrupted:
+                    raise asyncio.CancelledError
                 return await call()
             finally:
                 self._task = None
 
         with suppress(asyncio.CancelledError):
-            answer = asyncio.run(run())
+            try:
+                answer = asyncio.run(run())
+            finally:
+                self._is_calling = False
             if not self._is_interrupted:
                 return answer
         raise Interrupted
@@ -94,9 +101,10 @@ class Write:
         if self.is_told:
             return
         self._is_interrupted = True
-        if self._task is None:
+        if not self._is_calling:
             raise Interrupted
-        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        if self._task is not None:  # else its loop is only being made, or closed
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
 
 def telling(command: Callable[[Write], int]) -> int:

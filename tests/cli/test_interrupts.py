@@ -8,9 +8,12 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from orders import ORDER_ROW, an_order
@@ -170,6 +173,35 @@ async def test_an_interrupted_write_tells_what_is_in_doubt(
     assert process.returncode == 130
     assert (key[1] if key else b"wait session-1") in err
     assert b"Traceback" not in err
+
+
+INTERRUPTED_EARLY = """
+    import asyncio, os, signal
+    from convergegate_async.cli._writes import telling
+
+    class Interrupting(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().new_event_loop()
+
+    async def call():
+        print("called")
+
+    asyncio.set_event_loop_policy(Interrupting())
+    raise SystemExit(telling(lambda write: write.run(call)))
+"""
+
+
+def test_an_interrupt_while_a_loop_is_made_is_heard_once_there_is_one() -> None:
+    """It breaks nothing off inside of asyncio, which would leave pieces and warn."""
+    done = subprocess.run(  # noqa: S603 -- our own program
+        [sys.executable, "-c", dedent(INTERRUPTED_EARLY)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
 @pytest.mark.parametrize("command", ["create", "bulk run"])
