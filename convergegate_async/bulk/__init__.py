@@ -11,6 +11,7 @@ from .jobs.reports import every_row, result_of
 from .jobs.rules import Decision, OnUnknown, ResumeRules
 from .journal.journal import Journal
 from .journal.records import (
+    DamagedJournalError,
     Intent,
     JobHeader,
     JournalError,
@@ -27,6 +28,7 @@ from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
     "Created",
+    "DamagedJournalError",
     "DeadLetter",
     "Decision",
     "Intent",

@@ -12,6 +12,7 @@ import attrs
 from convergegate_async import CheckoutSessionFactory, PoolLimits
 from convergegate_async._core.settings import API_KEY_VARIABLE
 from convergegate_async.bulk import (
+    DamagedJournalError,
     Job,
     JobFolder,
     JobHeader,
@@ -198,8 +199,11 @@ def verify(folder: JobFolder) -> list[str]:
             problems.append("the journal holds more rows than the input had")
         return problems
 
-    with Journal.read(folder.journal) as journal:
-        return asyncio.run(look(journal))
+    try:
+        with Journal.read(folder.journal) as journal:
+            return asyncio.run(look(journal))
+    except DamagedJournalError as error:
+        return [str(error)]
 
 
 def export(folder: JobFolder, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name

@@ -309,6 +309,52 @@ def test_two_resumers_do_not_work_on_one_job(
     assert "another process" in second.stderr
 
 
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "mark": lambda path: beside(path, "-mark").write_bytes(bytes(36)),
+    "-wal": lambda path: beside(path, "-wal").write_bytes(bytes(5_000)),
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 1_000),
+    "overwritten": lambda path: path.write_bytes(
+        path.read_bytes()[:8_192] + bytes(path.stat().st_size - 8_192)
+    ),
+}
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return a new file beside a journal, as private as that."""
+    file = path.with_name(path.name + suffix)
+    file.touch(mode=0o600)
+    return file
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_is_not_sound(damage: str, bulk: Run, tmp_path: Path) -> None:
+    """`verify` prints what is wrong with it on stdout, and exits with 1."""
+    (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+    DAMAGES[damage](tmp_path / "april.journal")
+
+    done = bulk("verify", "april")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "april.journal: " in done.stdout
+
+
+@pytest.mark.parametrize("fault", ["missing", "open to others"])
+def test_a_journal_that_cannot_be_looked_at_is_no_verdict(
+    fault: str, bulk: Run, tmp_path: Path
+) -> None:
+    """`verify` of a wrong name, or without the permission, exits with 3."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+    journal = tmp_path / "april.journal"
+    journal.unlink() if fault == "missing" else journal.chmod(0o644)
+
+    done = bulk("verify", "april")
+
+    assert (done.returncode, done.stdout) == (3, "")
+
+
 def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
     """A lost worker's rows are sent again: without honoured keys that is refused."""
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")

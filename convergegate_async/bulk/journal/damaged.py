@@ -11,7 +11,7 @@ from .database import Database
 from .faults import require_no_faults
 from .files import JournalFiles
 from .inspection import condition_of, open_to_read
-from .records import Intent, JobHeader, State, reason_of, refusal
+from .records import Intent, JobHeader, State, failure, refusal
 from .schema import VERSION
 
 
@@ -73,7 +73,7 @@ def _refusing(path: Path) -> Iterator[JournalFiles]:
     try:
         yield files
     except (sqlite3.Error, ValueError, OSError) as error:
-        raise refusal(path, reason_of(error)) from None
+        raise failure(path, error) from None
 
 
 def _require_damaged(files: JournalFiles, connection: sqlite3.Connection) -> Condition:

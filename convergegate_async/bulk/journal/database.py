@@ -29,7 +29,7 @@ from .records import (
     JournalRow,
     RowResult,
     State,
-    reason_of,
+    failure,
     refusal,
 )
 from .schema import image
@@ -153,7 +153,7 @@ class Database:
         try:
             return cls(kind.open(files))
         except (sqlite3.Error, ValueError, OSError) as error:
-            raise refusal(path, reason_of(error)) from None
+            raise failure(path, error) from None
 
     @property
     def is_ours(self) -> bool:

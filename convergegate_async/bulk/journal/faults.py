@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from .records import refusal
+from .records import DamagedJournalError, refusal
 
 _FAULTS = {
     "are in no known state": "state NOT IN ('sent', 'done', 'failed', 'unknown')",
@@ -47,13 +47,13 @@ def require_no_faults(path: Path, connection: _Connection) -> None:
     """Refuse the journal at *path* if its content is broken.
 
     Raises:
-        JournalError: With what is broken.
+        DamagedJournalError: With what is broken.
         sqlite3.Error: It is so damaged that it cannot be read.
     """
     findings = faults(connection)
     if findings:
         reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
-        raise refusal(path, reason)
+        raise refusal(path, reason, DamagedJournalError)
 
 
 def oddities(connection: _Connection) -> list[str]:

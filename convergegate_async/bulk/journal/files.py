@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from .records import refusal
+from .records import DamagedJournalError, refusal
 from .wal import PAGE_SIZE
 
 _logger = logging.getLogger("convergegate_async")
@@ -57,7 +57,7 @@ class JournalFiles:
         size = size_of(self.path)
         if not size or (size % PAGE_SIZE and not self.wal.exists()):
             reason = "is damaged or not a journal; restore it from a copy"
-            raise refusal(self.path, reason)
+            raise refusal(self.path, reason, DamagedJournalError)
         for path in (self.wal, self.shm, self.mark):
             if os.path.lexists(path):
                 _admit(path)

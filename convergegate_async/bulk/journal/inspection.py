@@ -9,7 +9,7 @@ from pathlib import Path
 from .condition import Condition, Usage, damage
 from .files import JournalFiles, size_of
 from .mark import read_mark
-from .records import refusal
+from .records import DamagedJournalError, refusal
 from .schema import APPLICATION, VERSION
 from .wal import holds_commit
 
@@ -41,7 +41,8 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
         raise refusal(files.path, message)
     reason = damage(found)
     if reason is not None:
-        raise refusal(files.path, f"is damaged: {reason}; {_WAY_OUT}")
+        reason = f"is damaged: {reason}; {_WAY_OUT}"
+        raise refusal(files.path, reason, DamagedJournalError)
     return found
 
 

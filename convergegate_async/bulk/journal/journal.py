@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ from .records import (
     JournalRow,
     RowResult,
     State,
-    reason_of,
+    failure,
     refusal,
 )
 
@@ -76,7 +77,7 @@ class Journal:
         self._orders: deque[_Order[object]] = deque()
         self._is_called = False
         self._is_closed = False
-        self._fault: str | None = None
+        self._fault: JournalError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
     @classmethod
@@ -275,10 +276,10 @@ class Journal:
                     for order in orders:
                         order.carry_out()
         except Exception as error:  # noqa: BLE001 -- whatever it is, nothing more is sent
-            self._fault = reason_of(error)
+            self._fault = failure(self._database.path, error)
         if self._fault is not None:
             for order in orders:
-                order.fail(refusal(self._database.path, self._fault))
+                order.fail(copy(self._fault))
         for loop in {order.waiter.get_loop() for order in orders}:
             _wake(loop, [order for order in orders if order.waiter.get_loop() is loop])
 

@@ -30,6 +30,10 @@ class JournalError(ConfigurationError):
     """The journal was refused or is broken; the message says why and what to do."""
 
 
+class DamagedJournalError(JournalError):
+    """Something of the journal was lost, swapped or changed since it was written."""
+
+
 class State(StrEnum):
     """What is known of a row; one that is not in the journal is pending.
 
@@ -159,12 +163,21 @@ class JournalRow:
         return self.state in (State.SENT, State.UNKNOWN)
 
 
-def refusal(path: Path, reason: str) -> JournalError:
+def refusal(
+    path: Path, reason: str, kind: type[JournalError] = JournalError
+) -> JournalError:
     """Return the error that says what is wrong with the journal at *path*."""
-    return JournalError(f"journal {path}: {reason}")
+    return kind(f"journal {path}: {reason}")
 
 
-def reason_of(error: Exception) -> str:
+def failure(path: Path, error: Exception) -> JournalError:
+    """Return the error that says why SQLite gave up on the journal at *path*."""
+    is_damage = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+    kind = DamagedJournalError if is_damage else JournalError
+    return refusal(path, _reason_of(error), kind)
+
+
+def _reason_of(error: Exception) -> str:
     """Return in words why SQLite gave up, and what to do about it."""
     if isinstance(error, OSError):
         return f"the disk fails ({error.strerror}); see to it, then resume"
