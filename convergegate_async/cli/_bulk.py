@@ -184,6 +184,11 @@ def resume(
 
     folder = JobFolder(job, directory)
     if after_damage:
+        given = sorted(name for name, value in options.items() if value is not None)
+        if given:
+            listed = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            message = f"--after-damage sends nothing: leave out {listed}"
+            raise click.UsageError(message)
         return _jobs.write_off_rows(folder)
     return _jobs.go_on(folder, gateway, **options)
 

@@ -355,6 +355,29 @@ def test_a_journal_that_cannot_be_looked_at_is_no_verdict(
     assert (done.returncode, done.stdout) == (3, "")
 
 
+SENDING = {
+    "--dask": ("--dask", "local:2"),
+    "--on-unknown": ("--on-unknown", "repeat"),
+    "--dask and --on-unknown": ("--on-unknown", "report", "--dask", "local:2"),
+}
+
+
+@pytest.mark.parametrize("named", SENDING)
+def test_what_says_how_to_send_goes_with_no_write_off(
+    named: str, bulk: Run, tmp_path: Path
+) -> None:
+    """`--after-damage` sends nothing, and says so to who expects it."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+    DAMAGES["mark"](tmp_path / "april.journal")
+
+    done = bulk("resume", "april", "--after-damage", *SENDING[named])
+
+    assert done.returncode == 2
+    assert f"--after-damage sends nothing: leave out {named}\n" in done.stderr
+    assert bulk("verify", "april").returncode == 1
+
+
 def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
     """A lost worker's rows are sent again: without honoured keys that is refused."""
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
