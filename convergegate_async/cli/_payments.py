@@ -10,6 +10,7 @@ import click
 
 from convergegate_async.errors import CallError
 from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
+from convergegate_async.models.rules import is_blik_code
 
 from ._gateway import OneCall, call_options
 from ._pairs import read_pairs
@@ -60,7 +61,7 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
         state = "Not paid yet" if no_wait else f"Do not pay again, it is {status}"
         print_note(f"{state}: run `convergegate wait {session.id}`.")
     verdict = _VERDICTS.get(session.status, 0 if no_wait else OPEN)
-    lost = show_written(session, gateway.output)
+    lost = show_written(session, gateway.output, is_waited_for=not no_wait)
     return verdict or lost
 
 
@@ -91,9 +92,14 @@ async def _pay(
 def _read_code() -> str:
     source = stdin_bytes("the BLIK code")
     if source.isatty():
-        return str(click.prompt("BLIK code", hide_input=True, err=True))
-    # A decoder's error would show what it was given.
-    return source.readline().decode("ascii", "replace").strip()
+        code = str(click.prompt("BLIK code", hide_input=True, err=True))
+    else:
+        # A decoder's error would show what it was given.
+        code = source.readline().decode("ascii", "replace").strip()
+    if is_blik_code(code):
+        return code
+    message = "the BLIK code must be six digits"
+    raise click.UsageError(message)
 
 
 @click.command()
@@ -107,7 +113,7 @@ def wait(gateway: OneCall, session_id: str) -> int:
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
     with _spinner():
         session = gateway.ask(lambda f: f.wait(session_id, timeout=timeout))
-    show(session, gateway.output)
+    show(session, gateway.output, is_waited_for=True)
     return _VERDICTS.get(session.status, OPEN)
 
 

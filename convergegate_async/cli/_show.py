@@ -1,7 +1,7 @@
 """How answers look: a card for people, JSON for programs, an id for scripts."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from convergegate_async._core.money import spell_major
@@ -24,23 +24,26 @@ _COLOURS = {
 }
 
 
-def show(answer: "Answer", output: str) -> None:
-    """Print *answer* to stdout."""
+def show(answer: "Answer", output: str, *, is_waited_for: bool = False) -> None:
+    """Print *answer* to stdout.
+
+    The attempts of one that was waited for are looks, and would be taken for payments.
+    """
     if output == "json":
         print_json(dict(answer.raw))
     elif output == "id":
         print_data(answer.id)
     else:
-        show_card(answer)
+        show_card(answer, hides=["attempts"] if is_waited_for else [])
 
 
-def show_written(answer: "Answer", output: str) -> int:
+def show_written(answer: "Answer", output: str, *, is_waited_for: bool = False) -> int:
     """Print what a write has made; return the exit code.
 
     Who does not see it could make it twice: if stdout is lost, its id and key are told
     on stderr.
     """
-    show(answer, output)
+    show(answer, output, is_waited_for=is_waited_for)
     if loss_of(sys.stdout) is None:
         return 0
     print_note(in_short(answer))
@@ -56,8 +59,13 @@ def in_short(answer: "Answer") -> str:
     return f"{words}. The key was {key}." if key else f"{words}."
 
 
-def show_card(answer: "Answer") -> None:
-    """Draw *answer* as a card on stdout, or as plain lines if there is no rich."""
+def show_card(answer: "Answer", hides: Collection[str] = ()) -> None:
+    """Draw *answer* as a card on stdout, or as plain lines if there is no rich.
+
+    Args:
+        answer: What is shown.
+        hides: The names of rows to leave out.
+    """
     from convergegate_async import Refund
 
     if isinstance(answer, Refund):
@@ -66,7 +74,7 @@ def show_card(answer: "Answer") -> None:
         noun, rows = "checkout session", _session_rows(answer)
     modes = {True: " · live", False: " · test mode", None: ""}
     title = f"{noun}{modes[answer.livemode]}"
-    shown = [row for row in rows if row[1]]
+    shown = [row for row in rows if row[1] and row[0] not in hides]
     try:
         _draw(title, shown)
     except ImportError:

@@ -278,6 +278,36 @@ def test_bytes_that_are_no_text_are_no_code(gateway: dict[str, str]) -> None:
     assert b"23456" not in done.stderr
 
 
+@pytest.mark.parametrize("code", ["", "\n", "12345\n", "1234567\n"])
+def test_a_code_that_is_none_is_refused_in_the_words_of_who_typed_it(
+    code: str, gateway: dict[str, str]
+) -> None:
+    """No Python, and no name of a field that nobody has typed."""
+    done = run("pay", "nobody", stdin=code, **gateway)
+
+    assert done.returncode == 2
+    assert "the BLIK code must be six digits" in done.stderr
+    assert "str" not in done.stderr
+    assert "blik_code" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), [(("pay",), 0), (("pay", "--no-wait"), 1), (("wait",), 0)]
+)
+def test_looks_are_not_told_as_attempts(
+    words: tuple[str, ...], shown: int, gateway: dict[str, str]
+) -> None:
+    """A card that says "attempts 5" of one payment would frighten."""
+    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+    if words == ("wait",):
+        run("pay", session_id, "--no-wait", stdin="012345\n", **gateway)
+
+    done = run(*words, session_id, stdin="012345\n", **gateway)
+
+    assert done.returncode == 0
+    assert done.stdout.count("attempts") == shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code", "advice"),
     [
