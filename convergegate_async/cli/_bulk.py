@@ -223,6 +223,8 @@ def status(job: str, directory: Path, output: str) -> None:
         return
     for name, value in summary.items():
         print_data(f"{name:<12} {value if value is not None else 'not known'}")
+    if "damaged" in summary:
+        print_note("Its journal lost something: none of its rows is sent any more.")
 
 
 @bulk.command()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -104,11 +105,13 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
     """Make a damaged journal sound, without sending; return what is left to do."""
     counts = write_off(folder)
     unknown = counts[State.UNKNOWN]
-    print_note(
-        f"{folder.job}: {counts[State.DONE]:,} rows are done. {unknown:,} may have a "
-        "session, and none of them will be sent again: "
-        f"`convergegate bulk reconcile {folder.job} --events FILE` may find it."
-    )
+    told = [f"{folder.job}: {counts[State.DONE]:,} rows are done."]
+    if unknown:
+        told.append(
+            f"{unknown:,} may have a session, and none of them will be sent again: "
+            f"`convergegate bulk reconcile {folder.job} --events FILE` may find them."
+        )
+    print_note(" ".join(told))
     return RunExitCode.UNKNOWN if unknown else RunExitCode.DONE
 
 
@@ -167,13 +170,13 @@ async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
 
 
 def status(folder: JobFolder) -> dict[str, Any]:
-    """Return how many rows are in which state."""
+    """Return how many rows are in which state, and when it was written off."""
 
     async def look(journal: Journal) -> dict[str, Any]:
         counts = await journal.counts()
-        total = journal.header.total
+        total, damaged_at = journal.header.total, journal.header.damaged_at
         recorded = sum(counts.values())
-        return {
+        summary = {
             "job": journal.header.job,
             "gateway": journal.header.base_url,
             "mode": "live" if journal.header.live else "test",
@@ -184,6 +187,11 @@ def status(folder: JobFolder) -> dict[str, Any]:
             "interrupted": counts.get(State.SENT, 0),
             "pending": None if total is None else total - recorded,
         }
+        if damaged_at is not None:
+            summary["damaged"] = datetime.fromtimestamp(
+                int(damaged_at), UTC
+            ).isoformat()
+        return summary
 
     with Journal.read(folder.journal) as journal:
         return asyncio.run(look(journal))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -376,6 +377,46 @@ def test_what_says_how_to_send_goes_with_no_write_off(
     assert done.returncode == 2
     assert f"--after-damage sends nothing: leave out {named}\n" in done.stderr
     assert bulk("verify", "april").returncode == 1
+
+
+def test_a_write_off_speaks_of_what_is_in_doubt(bulk: Run, tmp_path: Path) -> None:
+    """How many rows, and how to find them; where all are done, only that."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    refused = "status:operation=create,status=400,times=2"
+    with running_sandbox("--fault", refused, stderr=subprocess.DEVNULL) as (_, environ):
+        bulk("run", "orders.csv", "--job", "april", *OPTIONS, **environ)
+    bulk("run", "orders.csv", "--job", "may", *OPTIONS)
+    for job in ("april", "may"):
+        DAMAGES["mark"](tmp_path / f"{job}.journal")
+
+    some, none = (bulk("resume", job, "--after-damage") for job in ("april", "may"))
+
+    assert (some.returncode, none.returncode) == (5, 0)
+    assert some.stderr == (
+        "april: 1 rows are done. 2 may have a session, and none of them will be sent "
+        "again: `convergegate bulk reconcile april --events FILE` may find them.\n"
+    )
+    assert none.stderr == "may: 3 rows are done.\n"
+
+
+def test_the_status_of_a_job_tells_that_it_was_written_off(
+    bulk: Run, tmp_path: Path
+) -> None:
+    """Since when, in either output, and that nothing is sent any more."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+    before = bulk("status", "april")
+    DAMAGES["mark"](tmp_path / "april.journal")
+    bulk("resume", "april", "--after-damage")
+
+    after = bulk("status", "april")
+    moment = states(bulk, "april")["damaged"]
+
+    assert "damaged" not in before.stdout
+    assert before.stderr == ""
+    assert datetime.fromisoformat(str(moment)).tzinfo is UTC
+    assert f"damaged      {moment}\n" in after.stdout
+    assert "none of its rows is sent any more" in after.stderr
 
 
 def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
