@@ -38,7 +38,8 @@ class Write:
     Attributes:
         doubt: What to tell of a call that may have been done; its key if `None`.
         news: What is to be told if the command cannot: a doubt, then the answer.
-        is_told: Ctrl-C and SIGTERM are passed over, as the news is being told.
+        is_told: Ctrl-C and SIGTERM are passed over: the news is being told, or all is
+            over but the end of the process.
     """
 
     def __init__(self) -> None:
@@ -113,7 +114,6 @@ def telling(command: Callable[[Write], int]) -> int:
     Where it is interrupted, or fails by something unexpected, it is told here.
     """
     write = Write()
-    before = {number: signal.getsignal(number) for number in interrupts()}
     try:
         return command(write)
     except BaseException as error:
@@ -124,5 +124,4 @@ def telling(command: Callable[[Write], int]) -> int:
         print_note("Interrupted.")
         return INTERRUPTED
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        write.is_told = True

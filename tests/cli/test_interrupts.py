@@ -121,7 +121,8 @@ async def test_a_write_that_is_interrupted_once_it_is_done_is_told(
     told = await asyncio.gather(*runs)
 
     for code, err, names in told:
-        assert code == 130
+        # The second signal may be as late as Python's own end, once all is told.
+        assert code in {130, *(-number for number in signals[1:])}
         assert any(name in err for name in names), err
         assert "Traceback" not in err
 
