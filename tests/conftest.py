@@ -37,6 +37,7 @@ NEEDED = {
     "browser": ("selenium",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
+    "runners/test_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
     "test_readme.py": ("fastapi",),
     "test_signatures.py": ("django", "fastapi", "litestar", "quart"),

@@ -6,6 +6,6 @@ data about is theirs; what a chunk means is their caller's.
 
 from ._dask import DaskRunner
 from ._local import LocalRunner
-from ._protocol import Runner, WorkersLostError
+from ._protocol import Done, Runner, WorkersLostError
 
-__all__ = ["DaskRunner", "LocalRunner", "Runner", "WorkersLostError"]
+__all__ = ["DaskRunner", "Done", "LocalRunner", "Runner", "WorkersLostError"]

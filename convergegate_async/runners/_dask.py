@@ -1,8 +1,8 @@
 """Chunks done by Dask distributed, on this machine or on many.
 
-A lost worker's chunk is done again by another: work must bear being done twice. Nothing
-secret may be in a chunk, for chunks show up in Dask's graph and dashboard. Scheduler
-and workers need this package, in the same version.
+A lost worker's chunk is done again by another: work must bear being done twice, and
+`Done.again` tells of it. Nothing secret may be in a chunk, for chunks show up in Dask's
+graph and dashboard. Scheduler and workers need this package, in the same version.
 """
 
 import asyncio
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from convergegate_async.errors import ConfigurationError
 
+from ._beginnings import begin_and_do, close_chunk, open_chunk
 from ._bounded import bounded_map
-from ._protocol import MOST_LOSSES, WorkersLostError
+from ._protocol import MOST_LOSSES, Done, WorkersLostError
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -108,7 +109,7 @@ class DaskRunner:
 
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
-    ) -> AsyncGenerator[R, None]:
+    ) -> AsyncGenerator[Done[R], None]:
         """Yield what *work* makes of each chunk; see `Runner.map`.
 
         A chunk that a worker began when the caller left is worked on to its end.
@@ -118,19 +119,20 @@ class DaskRunner:
             message = "use the runner inside `async with`"
             raise ConfigurationError(message)
 
-        async def do(chunk: C) -> R:
+        async def do(chunk: C) -> Done[R]:
             return await _done_by(client, work, chunk)
 
         return bounded_map(do, chunks, lambda: 2 * self.slots)
 
 
-async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> R:
+async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> Done[R]:
     from distributed import KilledWorker  # noqa: PLC0415 -- an extra
     from distributed.client import FutureCancelledError  # noqa: PLC0415 -- an extra
 
+    name = await open_chunk(client)
     # Dask's *retries* are for work that raised, which is not to be done again. Lost
     # workers it bears by itself, as often as `distributed.scheduler.allowed-failures`.
-    future = client.submit(work, chunk, pure=False)
+    future = client.submit(begin_and_do, work, chunk, name, pure=False)
     try:
         result: R = await future
     except KilledWorker as error:
@@ -141,7 +143,8 @@ async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> R:
         raise WorkersLostError(message) from error
     finally:
         future.release()
-    return result
+        is_alone = await close_chunk(client, name)
+    return Done(result, again=not is_alone)
 
 
 def _local_cluster(workers: int, folder: str) -> "LocalCluster":

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ._bounded import bounded_map
-from ._protocol import MOST_LOSSES, WorkersLostError
+from ._protocol import MOST_LOSSES, Done, WorkersLostError
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -46,17 +46,19 @@ class LocalRunner:
 
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
-    ) -> AsyncGenerator[R, None]:
+    ) -> AsyncGenerator[Done[R], None]:
         """Yield what *work* makes of each chunk; see `Runner.map`."""
 
-        async def do(chunk: C) -> R:
+        async def do(chunk: C) -> Done[R]:
             loop = asyncio.get_running_loop()
-            for _ in range(1 + MOST_LOSSES):
+            for losses in range(1 + MOST_LOSSES):
                 pool = self._pool
                 try:
-                    return await loop.run_in_executor(pool, work, chunk)
-                except BrokenProcessPool:
+                    result = await loop.run_in_executor(pool, work, chunk)
+                except BrokenProcessPool:  # it does not say which chunks were begun
                     self._replace(pool)
+                else:
+                    return Done(result, again=losses > 0)
             message = "a chunk was lost with its process once too often"
             raise WorkersLostError(message)
 

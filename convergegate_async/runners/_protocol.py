@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
+
+import attrs
 
 from convergegate_async.errors import ConvergeGateError
 
@@ -14,6 +16,20 @@ MOST_LOSSES = 3  # of workers over one chunk: more, and the chunk itself kills t
 
 class WorkersLostError(ConvergeGateError):
     """Workers were lost again and again, or all of them at once."""
+
+
+@attrs.frozen
+class Done(Generic[R]):
+    """A chunk that was done.
+
+    Attributes:
+        result: What the work returned.
+        again: Another worker may have begun it, too, and was lost; what that one did is
+            not in the result.
+    """
+
+    result: R
+    again: bool
 
 
 class Runner(AbstractAsyncContextManager["Runner"], Protocol):
@@ -30,7 +46,7 @@ class Runner(AbstractAsyncContextManager["Runner"], Protocol):
 
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
-    ) -> AsyncGenerator[R, None]:
+    ) -> AsyncGenerator[Done[R], None]:
         """Yield what *work* makes of each chunk, in the order of completion.
 
         Chunks are taken for two rounds of all workers at most. Leave by

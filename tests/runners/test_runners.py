@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from convergegate_async import ConfigurationError
 from convergegate_async.runners import (
     DaskRunner,
+    Done,
     LocalRunner,
     Runner,
     WorkersLostError,
@@ -116,9 +117,9 @@ async def test_chunks_come_out_in_the_order_of_completion(
     async with aclosing(
         runner.map(worker_functions.wait_for, each([path, None]))
     ) as results:
-        assert await anext(results) is None
+        assert (await anext(results)).result is None
         path.touch()
-        assert await anext(results) == path
+        assert (await anext(results)).result == path
 
 
 @shared
@@ -169,7 +170,7 @@ async def test_what_the_source_raises_is_raised(runner: Runner) -> None:
         async with aclosing(runner.map(worker_functions.sleep, chunks())) as results:
             await anext(results)
     async with aclosing(runner.map(worker_functions.sleep, each([0.0]))) as results:
-        assert [result async for result in results] == [0.0]
+        assert [done.result async for done in results] == [0.0]
 
 
 @shared
@@ -206,19 +207,19 @@ async def test_cancelling_leaves_nothing_under_way(
 async def test_a_lost_worker_s_chunk_is_done_again(
     runner: Runner, tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle of a chunk: it is done again, and the others go on."""
+    """SIGKILL in the middle of a chunk: it is done again, which is told, once."""
     paths = [tmp_path / str(number) for number in range(4)]
 
     async with aclosing(
         runner.map(worker_functions.die_once, each(paths[:1]))
     ) as results:
-        assert [result async for result in results] == [4]
+        assert [done async for done in results] == [Done(4, again=True)]
     for path in paths[1:]:
         path.write_text("here\n")  # no first call any more: nobody dies
     async with aclosing(
         runner.map(worker_functions.die_once, each(paths[1:]))
     ) as results:
-        assert [result async for result in results] == [3, 3, 3]
+        assert [done async for done in results] == [Done(3, again=False)] * 3
 
 
 # -- their lives ---------------------------------------------------------------------
@@ -291,7 +292,7 @@ async def test_workers_take_the_environment_along(
     async with DaskRunner("local:1") as runner:
         names = each(["CONVERGEGATE_API_KEY"])
         async with aclosing(runner.map(worker_functions.environment, names)) as results:
-            assert [result async for result in results] == ["sk_test_workers"]
+            assert [done.result async for done in results] == ["sk_test_workers"]
 
 
 @pytest.mark.parametrize(

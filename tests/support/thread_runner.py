@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from convergegate_async.runners import Done
+
 C = TypeVar("C")
 R = TypeVar("R")
 
@@ -27,7 +29,8 @@ class ThreadRunner:
 
     async def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
-    ) -> AsyncGenerator[R, None]:
+    ) -> AsyncGenerator[Done[R], None]:
         """Yield what *work* makes of each chunk."""
         async for chunk in chunks:
-            yield await asyncio.to_thread(work, chunk)
+            result = await asyncio.to_thread(work, chunk)
+            yield Done(result, again=False)

@@ -28,6 +28,16 @@ def note(path: Path) -> int:
     return len(path.read_text().splitlines())
 
 
+def wait_for_two(path: Path) -> int:
+    """Leave a note, and return once there are two; a minute is too long."""
+    note(path)
+    for _ in range(6_000):
+        if (notes := len(path.read_text().splitlines())) > 1:
+            return notes
+        time.sleep(0.01)
+    raise TimeoutError
+
+
 def fail(path: Path) -> None:
     """Leave a note, and raise."""
     note(path)

@@ -239,7 +239,8 @@ class Job:
         async with runner:
             chunks = self._chunks(passage, runner)
             async with aclosing(runner.map(work_on, chunks)) as results:
-                async for result in results:
+                async for done in results:
+                    result = done.result
                     writing = [self._write(outcome) for outcome in result.outcomes]
                     await asyncio.gather(*[written for _, written in writing])
                     for outcome, _ in writing:

@@ -1,0 +1,90 @@
+"""Who has begun a chunk, as Dask's scheduler knows it.
+
+Dask tells nobody that it has a lost worker's task done again, and a worker that it took
+for lost may live and go on. So each worker leaves a note with the scheduler before it
+begins, and then looks whether the chunk is still open; the client closes the chunk, and
+then looks for notes. Whichever comes later sees the other's.
+
+The notes are published datasets: names that hold nothing, and outlive their worker.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+from ._protocol import WorkersLostError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+_PATIENCE = 5.0  # seconds, for a scheduler that was there a moment ago
+
+
+async def open_chunk(client: "Client") -> str:
+    """Let workers begin a chunk; return its name.
+
+    Raises:
+        WorkersLostError: The scheduler does not take it.
+    """
+    name = f"convergegate-{uuid4().hex}"
+    try:
+        await client.publish_dataset(None, name=name)
+    except Exception as error:  # of the wire, or of a client that was closed
+        message = "the Dask scheduler was lost, or was restarted"
+        raise WorkersLostError(message) from error
+    return name
+
+
+def begin_and_do(work: Callable[[C], R], chunk: C, name: str) -> R:
+    """Do a chunk on a worker, but not before it is noted that it was begun.
+
+    Raises:
+        WorkersLostError: That cannot be noted, or the chunk was closed.
+        Exception: Whatever *work* raised.
+    """
+    try:
+        is_wanted = _begin(name)
+    except Exception as error:  # likewise
+        message = "a worker cannot tell the Dask scheduler which chunk it begins"
+        raise WorkersLostError(message) from error
+    if not is_wanted:
+        message = "the chunk is not wanted any more"
+        raise WorkersLostError(message)
+    return work(chunk)
+
+
+def _begin(name: str) -> bool:
+    from distributed import get_client  # noqa: PLC0415 -- an extra
+
+    client = get_client()
+    own = f"{name}-{uuid4().hex}"
+    client.publish_dataset(None, name=own)
+    published = client.list_datasets()
+    if own not in published:  # what a scheduler cannot do it passes over
+        raise LookupError(own)
+    if name not in published:
+        client.unpublish_dataset(own)
+        return False
+    return True
+
+
+async def close_chunk(client: "Client", name: str) -> bool:
+    """Let nobody begin a chunk any more; return whether one worker alone has.
+
+    Where the scheduler does not say so, there may be more.
+    """
+    if client.status != "running":
+        return False
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await client.unpublish_dataset(name)
+            published = await client.list_datasets()
+            begun = [key for key in published if str(key).startswith(f"{name}-")]
+            await client.unpublish_dataset(begun)
+    except Exception:  # noqa: BLE001 -- the result counts, if there is one
+        return False
+    return len(begun) == 1
