@@ -1,4 +1,8 @@
-"""Durable jobs: a row is in the journal before a byte of it is on the wire."""
+"""Durable jobs: a row is in the journal before a byte of it is on the wire.
+
+It is longer than most modules, as both ways to send a row share what comes before it is
+sent, and after.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
@@ -222,8 +226,9 @@ class Job:
     ) -> AsyncGenerator[RowOutcome, None]:
         """Do the same on the workers of *runner*, a chunk of rows at a time.
 
-        A runner does a lost worker's chunk again, so keys must be honoured. The rate is
-        split over its workers; each sends *concurrency* rows at once.
+        A runner does a lost worker's chunk again, so keys must be honoured. A row of it
+        that is not created then is `Unknown`, with what was answered last in the error.
+        The rate is split over its workers; each sends *concurrency* rows at once.
 
         Raises:
             ConfigurationError: It is not known that keys are honoured.
@@ -240,8 +245,11 @@ class Job:
             chunks = self._chunks(passage, runner)
             async with aclosing(runner.map(work_on, chunks)) as results:
                 async for done in results:
-                    result = done.result
-                    writing = [self._write(outcome) for outcome in result.outcomes]
+                    result, is_lost = done.result, done.again
+                    writing = [
+                        self._write(outcome, is_lost=is_lost)
+                        for outcome in result.outcomes
+                    ]
                     await asyncio.gather(*[written for _, written in writing])
                     for outcome, _ in writing:
                         self.tally.count(outcome)
@@ -374,8 +382,14 @@ class Job:
         await self._journal.intend(intent)
         self._under_way[row.position - 1] = task.met
 
-    def _write(self, outcome: RowOutcome) -> tuple[RowOutcome, Awaitable[None]]:
+    def _write(
+        self, outcome: RowOutcome, *, is_lost: bool = False
+    ) -> tuple[RowOutcome, Awaitable[None]]:
         """Have it written what came of a row's last call.
+
+        Args:
+            outcome: What came of the call alone.
+            is_lost: A worker was lost that may have sent the row, too.
 
         Returns:
             What became of the row over all runs, and what is done once it is durable.
@@ -385,15 +399,15 @@ class Job:
         wrong_key = isinstance(outcome, Rejected) and isinstance(
             outcome.error, AuthenticationError
         )
-        if wrong_key or isinstance(outcome, NotSent):
+        if not is_lost and (wrong_key or isinstance(outcome, NotSent)):
             self._note_failed(met)  # it is what it was before
             written = self._journal.forget(row.row_id)
         else:
-            result = outcome_result(row.row_id, outcome, met.known)
+            result = outcome_result(row.row_id, outcome, met.known, is_lost=is_lost)
             if result.state is State.FAILED:
                 self._dead_letters.add_failed(row, result)
             written = self._journal.complete(result)
-        return row_outcome(met.known, outcome), written
+        return row_outcome(met.known, outcome, is_lost=is_lost), written
 
     def _numbered(self, row: Row) -> Numbered:
         key = derive_key(self._journal.header.job, row.row_id)

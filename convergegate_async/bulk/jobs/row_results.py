@@ -22,14 +22,18 @@ from convergegate_async.models import CheckoutSession
 _MOST_SHOWN = 200  # characters
 
 
-def row_outcome(known: JournalRow | None, outcome: RowOutcome) -> RowOutcome:
+def row_outcome(
+    known: JournalRow | None, outcome: RowOutcome, *, is_lost: bool = False
+) -> RowOutcome:
     """Return what became of a row, where *outcome* is that of its last call.
 
     Args:
         known: What was known of the row before that call; `None` if nothing.
         outcome: What came of the call alone.
+        is_lost: A worker was lost that may have sent it, too.
     """
-    if not _is_in_doubt(known) or not isinstance(outcome, Rejected | NotSent):
+    in_doubt = is_lost or _is_in_doubt(known)
+    if not in_doubt or not isinstance(outcome, Rejected | NotSent):
         return outcome
     return Unknown(
         index=outcome.index,
@@ -52,7 +56,7 @@ def _doubt_beside(outcome: Rejected | NotSent) -> OutcomeUnknownError:
         **answer
         | {
             "operation": "create",
-            "reason": f"it was sent before and not answered, and now {last}: {said}",
+            "reason": f"it may have been sent before, and now {last}: {said}",
             "idempotency_key": outcome.idempotency_key,
             "phase": "sent",
         }
@@ -60,7 +64,11 @@ def _doubt_beside(outcome: Rejected | NotSent) -> OutcomeUnknownError:
 
 
 def outcome_result(
-    row_id: str, outcome: RowOutcome, known: JournalRow | None = None
+    row_id: str,
+    outcome: RowOutcome,
+    known: JournalRow | None = None,
+    *,
+    is_lost: bool = False,
 ) -> RowResult:
     """Return what becomes of a row whose call ended so.
 
@@ -68,11 +76,13 @@ def outcome_result(
         row_id: The row's.
         outcome: What came of the call alone.
         known: What was known of the row before that call; `None` if nothing.
+        is_lost: A worker was lost that may have sent it, too.
     """
     if isinstance(outcome, Created):
         return session_result(row_id, outcome.session)
     error = outcome.error
-    failed = isinstance(outcome, Rejected) and not _is_in_doubt(known)
+    in_doubt = is_lost or _is_in_doubt(known)
+    failed = isinstance(outcome, Rejected) and not in_doubt
     return RowResult(
         row_id=row_id,
         state=State.FAILED if failed else State.UNKNOWN,

@@ -26,8 +26,9 @@ from convergegate_async.bulk import (
     every_row,
     new_header,
 )
+from convergegate_async.bulk.jobs.chunks import CHUNK_ROWS
 from convergegate_async.runners import DaskRunner, WorkersLostError
-from convergegate_async.sandbox import Sandbox
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ROWS = 6_000
 WORKERS = 2
@@ -113,6 +114,44 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     assert problems == []
     # The lost chunk was under way indeed: some of its rows were sent twice.
     assert any(request.replayed for request in sandbox.seen)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_killed_worker_leaves_its_rows_in_doubt(
+    cluster: LocalCluster,
+    sandbox: Sandbox,
+    order: CheckoutSessionRequest,
+    tmp_path: Path,
+) -> None:
+    """A gateway that refuses all after the SIGKILL does not undo a session."""
+    plan = JobPlan(rules=ResumeRules(keys_honoured=True), concurrency=16)
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.1))
+
+    async def kill_then_refuse() -> None:
+        while len(sandbox.book.sessions) < CHUNK_ROWS // 10:  # noqa: ASYNC110 -- of a server
+            await asyncio.sleep(0.01)
+        await kill_one_at_work(cluster, sandbox)
+        sandbox.faults.clear()
+        sandbox.faults.add(Fault(FaultKind.STATUS, status=400, operation="create"))
+
+    async with sandbox.factory() as checkout:
+        header = new_header(checkout, "april", plan)
+        with Journal.create(tmp_path / "april.journal", header) as journal:
+            job = Job(journal, checkout, plan)
+            runner = DaskRunner(cluster.scheduler_address)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(kill_then_refuse())
+                async for _ in job.run_on(runner, rows(order, 2 * CHUNK_ROWS)):
+                    pass
+            noted = {row.position: row async for row in every_row(journal)}
+
+    states = Counter(row.state for row in noted.values())
+    assert states.total() == 2 * CHUNK_ROWS
+    assert states[State.UNKNOWN] >= CHUNK_ROWS
+    assert states[State.FAILED]  # of the chunk whose worker was not lost
+    for booked in sandbox.book.sessions.values():
+        assert noted[booked.request.amount].state is not State.FAILED
 
 
 @pytest.mark.slow
