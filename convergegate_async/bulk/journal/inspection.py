@@ -92,7 +92,7 @@ def condition_of(files: JournalFiles, connection: sqlite3.Connection) -> Conditi
         reason = (
             "is damaged: its -wal is another job's; put its own one back, or remove it"
         )
-        raise refusal(files.path, reason)
+        raise refusal(files.path, reason, DamagedJournalError)
     has_mark, mark = True, None
     try:
         mark = read_mark(files.mark)

@@ -29,6 +29,7 @@ from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.mark import Mark
 from convergegate_async.bulk.journal.records import (
+    DamagedJournalError,
     Intent,
     JournalError,
     RowResult,
@@ -236,9 +237,22 @@ def run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def killed(path: Path) -> Path:
     """A journal whose process was killed when 140 rows were done."""
-    Journal.create(path, header(SALT)).close()
-    assert run(KILLED, path).returncode == -signal.SIGKILL
+    kill(path, SALT)
     return path
+
+
+def kill(path: Path, salt: bytes) -> None:
+    """Begin a job whose process is killed when 140 rows are done."""
+    Journal.create(path, header(salt)).close()
+    assert run(KILLED, path).returncode == -signal.SIGKILL
+
+
+def swap_wal(path: Path) -> None:
+    """Put the WAL of another job in the place of a journal's own."""
+    with TemporaryDirectory() as folder:
+        other = Path(folder, path.name)
+        kill(other, bytes(16))
+        shutil.copy(JournalFiles(other).wal, JournalFiles(path).wal)
 
 
 def files_beside(path: Path) -> dict[str, bytes]:
@@ -260,6 +274,7 @@ MUTATIONS: dict[str, Callable[[Path], object]] = {
     "-wal flipped": lambda path: JournalFiles(path).wal.write_bytes(
         flipped(JournalFiles(path).wal.read_bytes())
     ),
+    "-wal swapped": swap_wal,
     "mark lost": lambda path: JournalFiles(path).mark.unlink(),
     "mark emptied": lambda path: JournalFiles(path).mark.write_bytes(b""),
     "mark flipped": lambda path: JournalFiles(path).mark.write_bytes(
@@ -285,7 +300,7 @@ def test_a_damaged_leftover_stays_as_it_is(killed: Path, mutation: str) -> None:
     before = files_beside(killed)
 
     for opening in (Journal.open, Journal.read):
-        with pytest.raises(JournalError, match="is damaged"):
+        with pytest.raises(DamagedJournalError, match="is damaged"):
             opening(killed)
 
     assert files_beside(killed) == before
