@@ -97,7 +97,10 @@ class Transport(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Cut what is under way, and let go of everything."""
+        """Cut what is under way, and let go of everything.
+
+        After a cancellation it is called again, and goes on where it was.
+        """
         ...
 
 
@@ -190,7 +193,7 @@ class AiohttpTransport:
         self._in_flight = 0
         self._connections: set[object] = set()
         self._deadlines: set[asyncio.Timeout] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], _Generation] = {}
         self._all_cut = asyncio.Event()
         self._closed = False
 
@@ -267,7 +270,11 @@ class AiohttpTransport:
             await self._all_cut.wait()
         if self._generation is not None:
             await self._generation.session.close()
-        await asyncio.gather(*self._closing)
+        # Not by their tasks, which may have been cancelled before they began.
+        for generation in tuple(self._closing.values()):
+            await generation.session.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def _exchange(self, request: HttpRequest, marks: Marks) -> HttpResponse:
         generation = self._current_generation()
@@ -351,8 +358,8 @@ class AiohttpTransport:
         """Close *generation* once its last call is over."""
         if generation.busy == 0:
             task = asyncio.get_running_loop().create_task(generation.session.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._closing[task] = generation
+            task.add_done_callback(self._closing.pop)
 
 
 def _is_open(connection: object) -> bool:

@@ -78,7 +78,8 @@ class Lifecycle:
     async def aclose(self, drain: float) -> tuple[str, ...]:
         """Refuse new calls, let running ones finish for *drain* seconds, cut the rest.
 
-        Whoever calls it again waits for the same end.
+        Whoever calls it again waits for the same end. Cancelled, it drains no longer,
+        and ends all the same.
 
         Returns:
             The idempotency keys of the calls whose outcome was left unknown.
@@ -99,24 +100,36 @@ class Lifecycle:
         finally:
             # Also when the draining is cancelled: nothing may be left open.
             await self._end()
+        return tuple(self._left_unknown)
+
+    async def _end(self) -> None:
+        """Cut what is under way, and close the pool, however often it is cancelled."""
+        self.cut = True
+        for waker in self._sleepers:
+            waker.set()
+        cancelled = None
+        try:
+            while not self._gone.is_set():
+                try:
+                    await self._transport.aclose()
+                    if self._running:
+                        await self._drained.wait()
+                    self._gone.set()
+                except asyncio.CancelledError as error:
+                    cancelled = error  # all that was cut ends soon: nobody waits long
+        finally:
+            self._gone.set()
+            self._tell_unknown()
+        if cancelled is not None:
+            raise cancelled
+
+    def _tell_unknown(self) -> None:
         if self._left_unknown:
             _logger.warning(
                 "the factory was closed before these calls were answered; "
                 "their outcome is unknown; idempotency keys: %s",
                 ", ".join(self._left_unknown),
             )
-        return tuple(self._left_unknown)
-
-    async def _end(self) -> None:
-        self.cut = True
-        for waker in self._sleepers:
-            waker.set()
-        try:
-            await self._transport.aclose()
-            if self._running:
-                await self._drained.wait()
-        finally:
-            self._gone.set()
 
     def _require_home(self) -> None:
         if os.getpid() != self._pid:

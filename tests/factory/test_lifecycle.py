@@ -203,6 +203,31 @@ async def test_a_cancelled_closing_closes_all_the_same(
     assert await checkout.aclose() == ("order-1",)
 
 
+async def test_closing_ends_however_often_it_is_cancelled(
+    sandbox: Sandbox, order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cancelled at every turn of the loop, it leaves no connection, and tells keys."""
+    checkout = await sandbox.factory().open()
+    session = await checkout.create(order)
+    sandbox.faults.add(Fault(FaultKind.STALL, operation="create"))
+    call = asyncio.create_task(checkout.create(order, idempotency_key="order-1"))
+    await has_seen(sandbox, create=2)
+    await checkout.retrieve(session.id)  # its connection is idle
+    closing = asyncio.create_task(checkout.aclose(drain=AMPLE))
+    await asyncio.sleep(0)
+
+    while not closing.done():
+        closing.cancel()
+        await asyncio.sleep(0)
+
+    assert closing.cancelled()
+    assert checkout.stats().connections == 0
+    assert "idempotency keys: order-1" in caplog.text
+    assert await checkout.aclose() == ("order-1",)
+    with pytest.raises(OutcomeUnknownError):
+        await call
+
+
 async def test_a_second_closing_waits_for_the_first(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:

@@ -20,7 +20,7 @@ from convergegate_async import (
     RetryPolicy,
     Timeouts,
 )
-from convergegate_async._core.messages import BODY_LIMIT, HttpRequest
+from convergegate_async._core.messages import BODY_LIMIT, HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import (
     KINDS,
@@ -296,3 +296,21 @@ async def test_nothing_is_left_open(
     # An unclosed one would warn, and warnings are errors here.
     gc.collect()
     assert len(asyncio.all_tasks()) <= 2
+
+
+async def test_retired_connections_are_closed_by_closing(echo: RawServer) -> None:
+    """Even if the task that was to close them was cancelled before it began."""
+    transport = AiohttpTransport(timeouts=Timeouts(), pool=PoolLimits())
+    await transport.open()
+    request = HttpRequest(method="GET", url=echo.base_url, headers={})
+    together = [transport.send(request, 60, Marks()) for _ in range(2)]
+    response, _ = await asyncio.gather(*together)
+    assert isinstance(response, HttpResponse)
+    before = asyncio.all_tasks()
+    transport.distrust(response, everything=True)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+
+    await transport.aclose()
+
+    assert transport.load() == (0, 0, 0)
