@@ -236,8 +236,8 @@ class Caller:
     async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
         result = await self._attempt(call)
-        if isinstance(result, Finding):
-            result = await self._repeat(call)
+        if isinstance(result, Finding) and self._goes_again(call, result):
+            result = await self._repeat(call, result)
         if not isinstance(result, Finding):
             self._budget.earn()
         return result
@@ -278,15 +278,16 @@ class Caller:
             self._reporter.attempt_ended(call, failed, status, marks)
         return result
 
-    async def _repeat(self, call: Call[A]) -> A | Finding:
+    async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:
         """Send again until it succeeds or must not, or cannot, be sent again.
 
-        tenacity is entered only here, after a first failure, with an instance of its
-        own per call; it is handed that failure first, so that its counts are right.
+        tenacity is entered only here, after a *first* failure that is to be repeated,
+        with an instance of its own per call; it is handed that failure first, so that
+        its counts are right.
         """
         from tenacity import AsyncRetrying  # noqa: PLC0415 -- ready since `warm_up`
 
-        known = [call.findings[-1]]
+        known = [first]
 
         async def attempt() -> A:
             result = known.pop() if known else await self._attempt(call)
@@ -297,9 +298,9 @@ class Caller:
         def goes_again(state: "RetryCallState") -> bool:
             # Anything but our own failure, cancellation above all, passes through.
             error = state.outcome.exception() if state.outcome is not None else None
-            return isinstance(error, _AttemptFailedError) and self._goes_again(
-                call, error.finding
-            )
+            if not isinstance(error, _AttemptFailedError):
+                return False
+            return error.finding is first or self._goes_again(call, error.finding)
 
         with self._waker() as waker, suppress(_AttemptFailedError):
             retrying = AsyncRetrying(

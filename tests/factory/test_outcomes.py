@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+import sys
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 from typing import Unpack
 
 import attrs
@@ -206,6 +208,38 @@ async def test_a_deadline_ends_the_repeats(order: CheckoutSessionRequest) -> Non
             await checkout.create(order, timeout=2)
 
     assert caught.value.attempts == 1
+
+
+TIMED_OUT = Failure(kind=FailureKind.TIMEOUT, sent=True)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param((answered(400),), id="refused"),
+        pytest.param((TIMED_OUT,), id="out-of-time"),
+        pytest.param((LOST, TIMED_OUT), id="repeated"),
+    ],
+)
+async def test_tenacity_is_entered_for_repeats_alone(
+    script: Script, order: CheckoutSessionRequest
+) -> None:
+    """A failure that is not repeated is judged without it: it costs a call's CPU."""
+    entered: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            entered.add(frame.f_globals["__name__"].partition(".")[0])
+
+    sys.setprofile(note)
+    try:
+        _, transport = await fail(
+            script, order, retry=RetryPolicy(max_attempts=len(script))
+        )
+    finally:
+        sys.setprofile(None)
+
+    assert ("tenacity" in entered) == (len(transport.sent) > 1)
 
 
 async def test_an_empty_budget_ends_the_repeats(order: CheckoutSessionRequest) -> None:
