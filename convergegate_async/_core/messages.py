@@ -16,7 +16,12 @@ from .codec import structure
 from .echo import differing_fields
 from .operations import Operation
 from .settings import Settings
-from .strict_json import decode_json, has_duplicate_key
+from .strict_json import (
+    MOST_COMMAS,
+    TooManyPartsError,
+    decode_json,
+    has_duplicate_key,
+)
 from .verdicts import ErrorWords, Finding, Ground, Verdict, judge_status
 
 A = TypeVar("A", bound=Answer)
@@ -134,6 +139,9 @@ def _read_answer(
 ) -> A | Finding:
     try:
         raw = decode_json(body)
+    except TooManyPartsError:
+        reason = f"the answer has more than {MOST_COMMAS:,} commas, and was not read"
+        return _unreadable(call, reason, Ground.AMBIGUOUS)
     except ValueError:
         raw = None
     if not isinstance(raw, dict):

@@ -14,6 +14,9 @@ Decoder: TypeAlias = Callable[[bytes], object]
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD]")
 
+MOST_COMMAS = 50_000
+"""A body with more is not read: in 1 MiB fit objects of 28 MiB."""
+
 
 def decode_json(body: bytes) -> object:
     """Read one strict JSON document in UTF-8.
@@ -21,13 +24,19 @@ def decode_json(body: bytes) -> object:
     Raises:
         ValueError: It is anything else: another encoding, trailing bytes, NaN, lone
             surrogates, too deep, a number of thousands of digits or a fraction beyond
-            every float.
+            every float; or it has more than `MOST_COMMAS` (a `TooManyPartsError`).
     """
+    if body.count(b",") > MOST_COMMAS:
+        raise TooManyPartsError
     try:
         return _decoder()(body)
     except RecursionError:
         message = "nested too deep"
     raise ValueError(message)  # without the frames that hold the body
+
+
+class TooManyPartsError(ValueError):
+    """A document is as large as any other, and would take many times the memory."""
 
 
 @cache
