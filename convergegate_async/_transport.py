@@ -68,7 +68,7 @@ class Marks:
         """Return what broke, and whether the head had been about to be written."""
         sent = self.is_sent if self.is_built else None
         phase = "sent"
-        if kind is FailureKind.HEAD:
+        if kind in {FailureKind.HEAD, FailureKind.HEAD_TOO_LARGE}:
             phase = "head"
         elif self.is_answered:
             phase = "body"
@@ -103,6 +103,14 @@ class Transport(Protocol):
         """
         ...
 
+
+_HEAD_LINE = 16_384  # bytes of one line of an answer's head
+_HEAD_LINES = 256
+# IANA's content codings, without the encryption, and what else servers send.
+_COMPRESSIONS = (
+    *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
+    *("zstd", "bzip2", "lz4", "lzma", "snappy", "x-compress", "x-gzip", "xz"),
+)
 
 _marks: ContextVar[Marks] = ContextVar("convergegate_marks")
 """Those of the attempt that the running task makes."""
@@ -348,6 +356,10 @@ class AiohttpTransport:
             trust_env=False,
             proxy=self._proxy,
             request_class=_Request,
+            # A security policy and some cookies are more than aiohttp takes by itself.
+            max_line_size=_HEAD_LINE,
+            max_field_size=_HEAD_LINE,
+            max_headers=_HEAD_LINES,
         )
         # aiohttp would silently send a GET again once: one attempt is one request.
         session._retry_connection = False  # noqa: SLF001 -- there is no public switch (aiohttp 3.14)
@@ -372,8 +384,7 @@ def _close_connection(connection: object) -> None:
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
+    if "Content-Encoding" in response.headers and _is_compressed(response):
         raise _BodyError(FailureKind.ENCODED)
     length = response.content_length
     if length is not None and length <= BODY_LIMIT:
@@ -384,6 +395,12 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > BODY_LIMIT:
             raise _BodyError(FailureKind.TOO_LARGE)
     return bytes(body)
+
+
+def _is_compressed(response: aiohttp.ClientResponse) -> bool:
+    """Tell whether a compression is named, rather than nothing or a charset."""
+    names = ",".join(response.headers.getall("Content-Encoding")).lower()
+    return any(name.strip() in _COMPRESSIONS for name in names.split(","))
 
 
 def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -440,10 +457,24 @@ _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
 
+def _is_head_too_large(error: Exception) -> bool:
+    """Tell whether aiohttp's own limits are the cause, whatever it wrapped that in."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, http_exceptions.LineTooLong):
+            return True
+        if getattr(cause, "message", None) == "Too many headers received":
+            return True  # it has no class of its own
+        cause = cause.__cause__
+    return False
+
+
 def kind_of(error: Exception) -> FailureKind:
     """Name what broke."""
     if isinstance(error, _BodyError):
         return error.kind
+    if isinstance(error, aiohttp.ClientResponseError) and _is_head_too_large(error):
+        return FailureKind.HEAD_TOO_LARGE
     if isinstance(error, aiohttp.ClientConnectorError):
         if error.errno in _NO_DESCRIPTOR:
             return FailureKind.NO_DESCRIPTOR

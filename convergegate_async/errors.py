@@ -79,6 +79,8 @@ class FailureKind(StrEnum):
     """The connection broke."""
     HEAD = "head"
     """The head of the answer could not be read."""
+    HEAD_TOO_LARGE = "head_too_large"
+    """The head of the answer held more than 256 lines, or one of over 16 KiB."""
     BODY = "body"
     """The body of the answer was truncated or broken."""
     ENCODED = "encoded"

@@ -88,6 +88,9 @@ _BROKEN = {
     FailureKind.DISCONNECTED: _Break("the connection was closed without an answer"),
     FailureKind.BROKEN: _Break("the connection broke"),
     FailureKind.HEAD: _Break("the head of the answer could not be read"),
+    FailureKind.HEAD_TOO_LARGE: _Break(
+        "the head of the answer was too large: over 256 lines, or 16 KiB in one"
+    ),
     FailureKind.BODY: _Break("the body of the answer was truncated or broken"),
     FailureKind.ENCODED: _Break(
         "the answer was compressed although that was not asked for"

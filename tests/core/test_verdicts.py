@@ -77,6 +77,7 @@ ANY_TIME = {
     FailureKind.DISCONNECTED,
     FailureKind.BROKEN,
     FailureKind.HEAD,
+    FailureKind.HEAD_TOO_LARGE,
     FailureKind.BODY,
     FailureKind.ENCODED,
     FailureKind.TOO_LARGE,

@@ -141,6 +141,76 @@ async def test_an_unreadable_answer_is_unknown(
     assert caught.value.http_status is None
 
 
+READABLE = {
+    "a line of 16 KB": b"Content-Security-Policy: " + b"a" * 16_000 + b"\r\n",
+    "250 lines": b"".join(b"X-%d: y\r\n" % n for n in range(250)),
+    "encoding, empty": b"Content-Encoding:\r\n",
+    "encoding, none": b"Content-Encoding: none\r\n",
+    "encoding, a charset": b"Content-Encoding: UTF-8\r\n",
+    "encoding, identity twice": b"Content-Encoding: identity, Identity\r\n",
+    "encodings, two lines": b"Content-Encoding: \r\nContent-Encoding: utf-8\r\n",
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+async def test_a_head_as_servers_send_it_loses_no_session(
+    name: str, order: CheckoutSessionRequest
+) -> None:
+    """Long policies, many cookies, and an encoding that names no compression."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(http(SESSION, extra=READABLE[name]))
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        session = await checkout.create(order)
+
+    assert session.id == "AW-kLcRRC5P8U68CYe0kVA"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param(b"X: " + b"y" * 20_000 + b"\r\n", id="line"),
+        pytest.param(b"X" * 20_000 + b": y\r\n", id="name"),
+        pytest.param(b"".join(b"X-%d: y\r\n" % n for n in range(300)), id="lines"),
+    ],
+)
+async def test_a_head_that_is_too_large_is_called_so(
+    extra: bytes, order: CheckoutSessionRequest
+) -> None:
+    """Whoever runs the proxy is told what to change."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(http(SESSION, extra=extra))
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        with pytest.raises(OutcomeUnknownError, match="too large: over 256") as caught:
+            await checkout.create(order)
+
+    assert (caught.value.failure, caught.value.phase) == ("head_too_large", "head")
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["gzip", "GZip", "x-gzip", "br", "zstd", "deflate", "utf-8, gzip", "gzip\tx, br"],
+)
+async def test_an_encoding_that_names_a_compression_is_refused(
+    encoding: str, order: CheckoutSessionRequest
+) -> None:
+    """Alone or among others, in any case: the body would not be what it seems."""
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        line = f"Content-Encoding: {encoding}\r\n".encode()
+        await exchange.write(http(SESSION, extra=line))
+
+    async with RawServer(handler) as server, factory(server.base_url) as checkout:
+        with pytest.raises(OutcomeUnknownError, match="was compressed"):
+            await checkout.create(order)
+
+
 async def test_a_redirect_is_not_followed(order: CheckoutSessionRequest) -> None:
     """Finding 10: the form stays with the host that it was meant for."""
 
