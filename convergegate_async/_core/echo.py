@@ -5,7 +5,8 @@ the answer does repeat; the gateway's samples leave much out (DESIGN.md, *Echo c
 """
 
 from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit
+
+from .addresses import normal_host, normal_url
 
 ECHO_FIELDS = (
     "id",
@@ -43,18 +44,21 @@ def _differs(name: str, sent: object, reported: object) -> bool:
                 reported[key] not in ("", sent[key])
                 for key in sent.keys() & reported.keys()
             )
-        case str(), str() if name in {"customer_email", "currency"}:
+        case str(), str() if name == "customer_email":
+            return not _is_same_email(sent, reported)
+        case str(), str() if name == "currency":
             return sent.casefold() != reported.casefold()
         case str(), str() if name.endswith("_url"):
-            return _address(sent) != _address(reported)
+            return normal_url(sent) != normal_url(reported)
         case _:
             return sent != reported
 
 
-def _address(url: str) -> object:
-    """Return *url* with what may be spelled in two ways spelled in one."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    return parts._replace(netloc=parts.netloc.lower(), path=parts.path or "/")
+def _is_same_email(sent: str, reported: str) -> bool:
+    if sent.casefold() == reported.casefold():
+        return True
+    name, _, host = sent.rpartition("@")
+    reported_name, _, reported_host = reported.rpartition("@")
+    return name.casefold() == reported_name.casefold() and (
+        normal_host(host) == normal_host(reported_host)
+    )
