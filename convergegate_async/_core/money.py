@@ -1,6 +1,7 @@
 """Minor units and how people read them (ISO 4217)."""
 
 _EXPONENTS = {
+    **dict.fromkeys(("clf", "uyw"), 4),
     **dict.fromkeys(
         ("bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg", "rwf"), 0
     ),

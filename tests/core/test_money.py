@@ -32,6 +32,12 @@ def test_the_currency_says_where_the_point_stands(
     assert spell_major(amount, currency, point) == spelled
 
 
+@pytest.mark.parametrize("currency", ["clf", "UYW"])
+def test_units_of_account_have_four_digits(currency: str) -> None:
+    """ISO 4217 gives Chile's and Uruguay's indexed units four."""
+    assert spell_major(12_345, currency) == "1.2345"
+
+
 def test_most_currencies_have_two_digits() -> None:
     """A currency that is not listed is read in hundredths."""
     assert exponent_of("usd") == 2
