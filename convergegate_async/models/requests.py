@@ -84,8 +84,9 @@ class CheckoutSessionRequest:
         notification_url: Where webhooks go; announce it to the provider first.
         customer_country: Two-letter ISO 3166 code.
         payment_method: Allowed ways to pay; the gateway knows ``blik``.
-        expires_at: When the session expires, with a time zone, at least 2.5 hours
-            ahead (checked by `create`). The gateway's default is 24 hours.
+        expires_at: When the session expires, with a time zone or in whole epoch seconds
+            (kept as a time in UTC), at least 2.5 hours ahead (checked by `create`). The
+            gateway's default is 24 hours.
         locale: IETF language tag of the pay page.
         metadata: Up to 50 texts of your own, such as an order number.
 
@@ -97,8 +98,8 @@ class CheckoutSessionRequest:
     amount: int = attrs.field(metadata={"rule": rules.amount})
     currency: str = attrs.field(metadata={"rule": rules.currency})
     customer_email: str = attrs.field(repr=False, metadata={"rule": rules.email})
-    customer_firstname: str = attrs.field(repr=False, metadata={"rule": rules.text})
-    customer_lastname: str = attrs.field(repr=False, metadata={"rule": rules.text})
+    customer_firstname: str = attrs.field(repr=False, metadata={"rule": rules.name})
+    customer_lastname: str = attrs.field(repr=False, metadata={"rule": rules.name})
     customer_phone: str = attrs.field(repr=False, metadata={"rule": rules.phone})
     success_url: str = attrs.field(repr=False, metadata={"rule": rules.url})
     cancel_url: str | None = attrs.field(
@@ -117,7 +118,7 @@ class CheckoutSessionRequest:
         default=None, metadata={"rule": rules.words}
     )
     expires_at: datetime | None = attrs.field(
-        default=None, metadata={"rule": rules.moment}
+        default=None, converter=rules.read_epoch, metadata={"rule": rules.moment}
     )
     locale: str | None = attrs.field(default=None, metadata={"rule": rules.locale})
     metadata: Mapping[str, str] | None = attrs.field(

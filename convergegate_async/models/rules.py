@@ -7,15 +7,18 @@ refusal repeats the value, which may be personal data.
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeAlias, TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 from convergegate_async.errors import InvalidFieldError
 
+from .answers import CheckoutSession, Refund
 from .enums import RefundReason
 
 Rule: TypeAlias = Callable[[str, object], object]
@@ -29,9 +32,19 @@ MAX_METADATA_KEY = 50
 MAX_METADATA_VALUE = 500
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+_MOST_OF_A_LABEL = 63
+# ASCII letters, digits, - and _, and whatever is not ASCII.
+_HOST_LABEL = rf"[^\x00-,./:-@\[-^`{{-\x7f\s]{{1,{_MOST_OF_A_LABEL}}}"
+_HOST = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
+_ATOM = r'[^\s@<>()\[\]\\,;:".]+'
+_EMAIL = re.compile(
+    rf'(?=[^@]{{1,64}}@)({_ATOM}(\.{_ATOM})*|"[^"\\\s@]+")'
+    rf"@{_HOST_LABEL}(\.{_HOST_LABEL})+"
+)
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
-_LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_LOCALE = re.compile(
+    r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*|[xXiI](-[A-Za-z0-9]{1,8})+"  # x: private use
+)
 _CURRENCY = re.compile("[a-z]{3}")
 _COUNTRY = re.compile("[A-Z]{2}")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_+=-]{1,128}")
@@ -42,7 +55,7 @@ _KEY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 FAST_CHECKS: dict[Rule, FastCheck] = {}
 """Tells by one look that a rule takes a text of 1 to `MAX_TEXT` as it is.
 
-Each is made of its rule's own pattern, but for two at the end. With them a request of
+Each is made of its rule's own pattern, but for four at the end. With them a request of
 twelve fields is built in 0.55 of the time that it takes without (0.52 to 0.59).
 """
 
@@ -91,6 +104,22 @@ def text(field: str, value: object) -> str:
     return value
 
 
+def _is_seen(letter: str) -> bool:
+    """Tell whether *letter* is neither white space nor a format character.
+
+    `str.isprintable` would refuse what Python's Unicode does not know yet.
+    """
+    return unicodedata.category(letter) not in {"Zs", "Zl", "Zp", "Cf"}
+
+
+def name(field: str, value: object) -> str:
+    """Accept a text of which something can be seen."""
+    value = text(field, value)
+    if not any(map(_is_seen, value)):
+        raise InvalidFieldError(field, "must not be white space alone")
+    return value
+
+
 def amount(field: str, value: object) -> int:
     """Accept a whole number of minor units, 1 to 2^53."""
     if type(value) is not int:
@@ -112,11 +141,11 @@ def currency(field: str, value: object) -> str:
     return value.lower()
 
 
-@_takes(_EMAIL)
 def email(field: str, value: object) -> str:
-    """Accept something@domain.tld, without white space."""
+    """Accept something@domain.tld, without white space or what cannot be seen."""
     value = text(field, value)
-    if not _EMAIL.fullmatch(value):
+    usable = all(map(_is_seen, value)) and _EMAIL.fullmatch(value)
+    if not usable or not is_host(value.rpartition("@")[2]):
         raise InvalidFieldError(field, "must be an e-mail address")
     return value
 
@@ -130,16 +159,42 @@ def phone(field: str, value: object) -> str:
     return value
 
 
+def is_host(host: str) -> bool:
+    """Tell whether *host* is an IP address, or a name whose labels are not too long."""
+    if ":" in host:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True
+    if not all(map(_is_seen, host)) or not _HOST.fullmatch(host):
+        return False
+    # A label that is not ASCII is looked up as xn-- and its Punycode.
+    return host.isascii() or all(
+        label.isascii() or len(label.encode("punycode")) <= _MOST_OF_A_LABEL - 4
+        for label in host.split(".")
+    )
+
+
+def is_url(value: str) -> bool:
+    """Tell whether *value* is an absolute http or https URL."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"http", "https"}
+        and is_host(unquote(parts.hostname or ""))
+        and "\\" not in parts.netloc  # browsers take it for a slash
+        and " " not in value
+    )
+
+
 def url(field: str, value: object) -> str:
     """Accept an absolute http or https URL."""
     value = text(field, value)
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        usable = False
-    if not usable or " " in value:
+    if not is_url(value):
         raise InvalidFieldError(field, "must be an absolute http or https URL")
     return value
 
@@ -180,6 +235,8 @@ def session_id(field: str, value: object) -> str:
     value = plain(value)
     if not isinstance(value, str) or not _SESSION_ID.fullmatch(value):
         reason = "must be 1 to 128 letters, digits or any of _ + = -"
+        if isinstance(value, CheckoutSession | Refund):
+            reason = "must be an id: give the answer's .id, not the answer"
         raise InvalidFieldError(field, reason)
     return value
 
@@ -202,17 +259,29 @@ def is_blik_code(value: object) -> bool:
 
 
 def moment(field: str, value: object) -> datetime:
-    """Accept an aware datetime."""
+    """Accept an aware datetime; `read_epoch` has made one of an int."""
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidFieldError(field, "must be a datetime with a time zone")
+        reason = "must be a datetime with a time zone, or whole epoch seconds"
+        raise InvalidFieldError(field, reason)
     return value
+
+
+def read_epoch(value: datetime | int | None) -> datetime | None:
+    """Return the time in UTC that whole seconds tell; the rule judges all else."""
+    if value is None:
+        return None
+    seconds = plain(value)
+    if isinstance(seconds, int) and not isinstance(seconds, bool):
+        with suppress(ValueError, OverflowError, OSError):  # outside of the calendar
+            return datetime.fromtimestamp(seconds, UTC)
+    return cast("datetime | None", value)
 
 
 def words(field: str, value: object) -> tuple[str, ...]:
     """Accept a tuple or list of non-empty texts."""
     if not isinstance(value, tuple | list):
         raise InvalidFieldError(field, "must be a tuple or list of texts")
-    return tuple(text(field, word) for word in value)
+    return tuple(name(field, word) for word in value)
 
 
 def metadata(field: str, value: object) -> Mapping[str, str]:
@@ -254,6 +323,12 @@ def refund_reason(field: str, value: object) -> str:
 _LABEL = "[A-Za-z0-9-]{1,63}"
 
 FAST_CHECKS[text] = str.isprintable
+FAST_CHECKS[name] = str.isalpha
+# The most common addresses; the rule's own pattern costs ten times as much.
+_ATOM_LETTERS = "[A-Za-z0-9_+-]{1,31}"
+FAST_CHECKS[email] = re.compile(
+    rf"{_ATOM_LETTERS}(\.{_ATOM_LETTERS})?@({_LABEL}\.){{1,8}}{_LABEL}"
+).fullmatch
 # A part of what the rule takes: it parses. A shop has few addresses, and sends them
 # with every request.
 FAST_CHECKS[url] = lru_cache(maxsize=512)(

@@ -84,7 +84,7 @@ def test_any_text_survives_the_form(noun: Texts) -> None:
 
 
 @given(
-    name=PRINTABLE,
+    name=PRINTABLE.map("J{}".format),
     metadata=st.dictionaries(
         PRINTABLE.filter(lambda key: len(key) <= 50 and not {"[", "]"} & set(key)),
         st.just("") | PRINTABLE,

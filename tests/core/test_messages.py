@@ -1,5 +1,4 @@
 import json
-import tracemalloc
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -450,32 +449,6 @@ def test_a_long_message_is_cut_with_a_mark(length: int, kept: int) -> None:
     assert finding.message == "x" * kept + "\u2026" * (length > 200)
 
 
-@pytest.mark.parametrize("part", ["{}", "[]", '{"a": 1}', "1"])
-@pytest.mark.parametrize("status", [200, 400])
-def test_a_body_of_countless_parts_is_not_parsed(status: int, part: str) -> None:
-    """One MiB of them would become 28 MiB of objects, of a refusal as of an answer."""
-    body = f'{{"id": "s1", "fees": [{part}{f",{part}" * 50_000}]}}'.encode()
-    understand(LOOK, status)  # what is made once is made
-    tracemalloc.start()
-    finding = understand(LOOK, status, body)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    assert isinstance(finding, Finding)
-    assert peak < 100_000
-    if status == 200:
-        assert (finding.verdict, finding.phase) == (Verdict.UNKNOWN, "parse")
-        assert "50,000 commas" in finding.reason
-
-
-def test_a_body_of_many_parts_is_parsed() -> None:
-    """50,000 commas are no reason to lose a session."""
-    session = understand(LOOK, 200, {"id": "s1", "fees": [0] * 50_000})
-
-    assert isinstance(session, CheckoutSession)
-    assert len(session.fees) == 50_000
-
-
 def test_a_refusal_is_no_sign_of_mixed_up_answers() -> None:
     """Only the echo check mistrusts a connection."""
     finding = refused(b"")
@@ -554,10 +527,10 @@ def test_the_reason_is_the_status_and_the_gateways_words(
 # -- what must not be shown ---------------------------------------------------------
 
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cs"])
-NAMES = st.text(PRINTABLE, min_size=12, max_size=40).filter(
-    lambda name: name not in "the value '[customer_firstname]' is wrong"
+NAMES = st.text(PRINTABLE, min_size=11, max_size=40).map("J{}".format)
+LOCAL_PARTS = st.text("abcXYZ019.+_%'-", min_size=1, max_size=20).filter(
+    lambda local: all(local.split("."))
 )
-LOCAL_PARTS = st.text("abcXYZ019.+_%'-", min_size=1, max_size=20)
 
 
 @given(name=NAMES, word=st.sampled_from(WORDS))
@@ -572,10 +545,12 @@ def test_no_name_is_shown(name: str, word: str) -> None:
 
 @given(
     st.text(
-        st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="<>[]"),
+        st.characters(
+            exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"], exclude_characters="<>[]"
+        ),
         min_size=1,
         max_size=5,
-    )
+    ).filter(str.strip)
 )
 @example("J.")
 @example(".J")

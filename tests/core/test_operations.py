@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -11,6 +12,7 @@ from convergegate_async import (
     CheckoutSession,
     CheckoutSessionRequest,
     InvalidFieldError,
+    Refund,
     RefundRequest,
 )
 from convergegate_async._core.endpoints import (
@@ -30,6 +32,7 @@ from convergegate_async._core.operations import (
     pay_checkout_session,
     retrieve_checkout_session,
     retrieve_refund,
+    wait_for_checkout_session,
 )
 from convergegate_async._core.secret import Secret
 
@@ -426,3 +429,24 @@ def test_what_cannot_be_an_id_is_no_refund() -> None:
         retrieve_refund("../checkout/sessions/s1")
 
     assert caught.value.field == "refund_id"
+
+
+@pytest.mark.parametrize(
+    "answer", [CheckoutSession(id="s1", customer_email="canary"), Refund(id="r1")]
+)
+def test_an_answer_in_the_place_of_its_id_is_told_so(answer: object) -> None:
+    """`pay(session)` for `pay(session.id)` is a slip that everybody makes once."""
+    taking: list[Callable[[Any], object]] = [
+        retrieve_checkout_session,
+        wait_for_checkout_session,
+        retrieve_refund,
+        lambda value: pay_checkout_session(value, Secret("123456")),
+        lambda value: RefundRequest(session_id=value, full=True),
+    ]
+
+    for take in taking:
+        with pytest.raises(
+            InvalidFieldError, match=r"give the answer's \.id"
+        ) as caught:
+            take(answer)
+        assert "canary" not in str(caught.value)

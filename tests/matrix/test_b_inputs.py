@@ -106,6 +106,7 @@ FIELDS: dict[str, tuple[str, object, str]] = {
     "B12-many": ("metadata", dict.fromkeys(map(str, range(100_000)), ""), "50 keys"),
     "B13-line": ("customer_email", "john@example.com\r\nBcc: eve@x.example", "control"),
     "B13-space": ("customer_email", "john doe@example.com", "e-mail"),
+    "B13-override-in-an-e-mail": ("customer_email", "j\u202e@example.com", "e-mail"),
     "B13-space-behind": ("customer_email", "john@example.com ", "e-mail"),
     "B14-script": ("success_url", "javascript:alert(1)", "absolute"),
     "B14-no-host": ("success_url", "http:", "absolute"),
@@ -330,8 +331,8 @@ SPELLED: dict[str, tuple[Mapping[str, object], Mapping[str, str]]] = {
         {f"metadata[{n:050}]": "b" * 500 for n in range(50)},
     ),
     "B13-override": (
-        {"customer_email": "john\u202e@example.com"},
-        {"customer_email": "john\u202e@example.com"},
+        {"customer_lastname": "Doe\u202e"},
+        {"customer_lastname": "Doe\u202e"},
     ),
     **{
         f"B8-{name}": (
