@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from convergegate_async.errors import ConfigurationError
+from convergegate_async.models import rules
 
 from .echo import ECHO_FIELDS
 from .secret import Secret
@@ -16,6 +17,7 @@ from .secret import Secret
 API_KEY_VARIABLE = "CONVERGEGATE_API_KEY"
 BASE_URL_VARIABLE = "CONVERGEGATE_BASE_URL"
 
+_QUOTES = "\"'"
 _PORTS = {"http": 80, "https": 443}
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
@@ -109,13 +111,20 @@ def _basic(api_key: Secret[str]) -> Secret[str]:
 def _problem_of_key(key: object) -> str | None:
     if not isinstance(key, str) or not key:
         return "must be a non-empty str"
-    if any(character.isspace() for character in key):
-        return "must not hold white space (is there a newline at its end?)"
-    if not (key.isascii() and key.isprintable()):
-        return "must be printable ASCII"
-    if ":" in key:
-        return "must not hold a colon"
-    return None
+    problems = (
+        (
+            "must not hold white space (is there a newline at its end?)",
+            any(character.isspace() for character in key),
+        ),
+        ("must be printable ASCII", not (key.isascii() and key.isprintable())),
+        ("must not hold a colon", ":" in key),
+        ("must not stand in quotes", key.strip(_QUOTES) != key),
+        (
+            "must be the secret one (sk_…), not the public one (pk_…)",
+            key.startswith("pk_"),
+        ),
+    )
+    return next((problem for problem, found in problems if found), None)
 
 
 def _canonical(base_url: str) -> tuple[str, str | None]:
@@ -145,7 +154,7 @@ def _canonical(base_url: str) -> tuple[str, str | None]:
         ),
         (
             "must name a host, not a bare number or a link-local address",
-            not _is_host(host),
+            not (rules.is_host(host) and _is_public(host)),
         ),
         ("must not include /v1", path.endswith("/v1")),
     )
@@ -164,7 +173,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_host(host: str) -> bool:
+def _is_public(host: str) -> bool:
+    """Tell whether *host* is neither a number in disguise nor link-local."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -35,6 +35,7 @@ from convergegate_async.models import (
     Refund,
     RefundRequest,
     WebhookEvent,
+    rules,
 )
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
@@ -465,7 +466,7 @@ def _check_kinds(**values: object) -> None:
 def _is_proxy(proxy: object) -> bool:
     if proxy is None:
         return True
-    return isinstance(proxy, str) and proxy.startswith(("http://", "https://"))
+    return isinstance(proxy, str) and rules.is_url(proxy)
 
 
 def _is_trustworthy(ssl: object, *, local: bool) -> bool:

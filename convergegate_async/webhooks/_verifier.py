@@ -51,7 +51,10 @@ class WebhookVerifier:
         hidden = tuple(map(Secret, given if isinstance(given, Iterable) else ()))
         del secrets, given  # tracebacks show locals
         if not hidden or not all(_is_secret(one.reveal()) for one in hidden):
-            message = "every webhook secret must be printable ASCII without white space"
+            message = (
+                "every webhook secret must be printable ASCII without white space, "
+                "and not in quotes"
+            )
             raise ConfigurationError(message)
         if tolerance is not None and not is_duration(tolerance):
             message = "the tolerance must be a number of seconds above 0, or None"
@@ -207,4 +210,5 @@ def _is_secret(secret: object) -> bool:
         and secret.isprintable()
         and bool(secret)
         and " " not in secret
+        and secret.strip("\"'") == secret  # as a file of variables has them
     )

@@ -29,7 +29,7 @@ def read(key: object = "sk_test_1", url: object = URL) -> Settings:
 # -- the key ------------------------------------------------------------------------
 
 
-@given(st.text(USABLE, min_size=1))
+@given(st.text(USABLE, min_size=1).filter(lambda key: key.strip("\"'") == key))
 def test_a_usable_key_is_the_user_of_http_basic(key: str) -> None:
     """The header names the key as user, with an empty password."""
     settings = read(key=key)
@@ -66,6 +66,10 @@ REFUSED_KEYS = {
     "non-ASCII": ("sk_canary\u00fd", "must be printable ASCII"),
     "NUL": ("sk_canary\0", "must be printable ASCII"),
     "surrogate": ("sk_canary\ud800", "must be printable ASCII"),
+    "quotes": ('"sk_canary"', "must not stand in quotes"),
+    "apostrophes": ("'sk_canary'", "must not stand in quotes"),
+    "half a quote": ('sk_canary"', "must not stand in quotes"),
+    "public": ("pk_test_canary", "must be the secret one (sk_…)"),
 }
 
 
@@ -172,6 +176,11 @@ def test_an_address_is_held_in_the_one_form_that_paths_follow(
         pytest.param("http://localhost.example", "must be https", id="http-lookalike"),
         pytest.param("http://127.0.0.1.example", "must be https", id="http-prefix"),
         pytest.param("https://169.254.169.254", "must name a host", id="metadata"),
+        pytest.param("https://.", "must name a host", id="dot"),
+        pytest.param("https://a..example", "must name a host", id="empty-label"),
+        pytest.param("https://gateway\\v2", "must name a host", id="backslash"),
+        pytest.param("https://{domain}", "must name a host", id="placeholder"),
+        pytest.param("https://" + "a" * 64, "must name a host", id="long-label"),
         pytest.param("https://[fe80::1]", "must name a host", id="link-local-ipv6"),
         pytest.param("https://2130706433", "must name a host", id="decimal"),
         pytest.param("https://2130706433.", "must name a host", id="decimal-rooted"),

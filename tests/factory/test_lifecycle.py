@@ -169,12 +169,14 @@ def test_ssl_goes_with_the_connector() -> None:
         )
 
 
-def test_a_proxy_has_an_address() -> None:
-    """A proxy that is no URL is refused before anything is sent."""
+@pytest.mark.parametrize(
+    "proxy",
+    ["proxy:3128", "http://", "http://:3128", "http://.", "http://proxy:99999", "", 1],
+)
+def test_a_proxy_has_an_address(proxy: str) -> None:
+    """A proxy that is no URL, or names no host, is refused before anything is sent."""
     with pytest.raises(ConfigurationError, match="proxy"):
-        CheckoutSessionFactory(
-            "sk_test_x", "https://gateway.example", proxy="proxy:3128"
-        )
+        CheckoutSessionFactory("sk_test_x", "https://gateway.example", proxy=proxy)
 
 
 async def test_a_factory_shows_its_state_and_no_key() -> None:
