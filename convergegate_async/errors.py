@@ -105,15 +105,17 @@ class InvalidFieldError(ConvergeGateError, ValueError):
     Attributes:
         field: The field's name, as in the gateway's documentation.
         reason: What is wrong with it, without its value.
+        problems: Field and reason of all that is wrong, this first one included.
     """
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field, reason)
+    def __init__(self, field: str, reason: str, *more: tuple[str, str]) -> None:
+        super().__init__(field, reason, *more)
         self.field = field
         self.reason = reason
+        self.problems = ((field, reason), *more)
 
     def __str__(self) -> str:
-        return f"{self.field} {self.reason}"
+        return "; ".join(f"{field} {reason}" for field, reason in self.problems)
 
 
 @attrs.define(auto_exc=False, eq=False, kw_only=True, repr=False, slots=False)

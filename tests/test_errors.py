@@ -102,7 +102,7 @@ def test_a_refusal_survives_a_pickle_with_the_fields_of_its_own(
     [
         ConvergeGateError("something"),
         ConfigurationError("the API key must be a non-empty str"),
-        InvalidFieldError("amount", "must be from 1 to 9"),
+        InvalidFieldError("amount", "must be 1", ("currency", "must be a str")),
         WebhookError("the body is too large", 413),
         BadSignatureError("the signature is missing"),
         BadPayloadError("the body is too large", 413),

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, wraps
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -37,38 +37,70 @@ def _rules(
     return attrgetter(*[name for name, *_ in plan]), plan
 
 
-def _keep_the_rules(request: attrs.AttrsInstance) -> None:
-    """Check every field, and hold it in the form in which it is sent.
+def _keep_the_rules(request: attrs.AttrsInstance) -> list[tuple[str, str]]:
+    """Hold every field in the form in which it is sent.
 
-    Raises:
-        InvalidFieldError: A field breaks its rule.
+    Returns:
+        Field and reason of each that breaks its rule.
     """
-    refusal = None
-    try:
-        values, plan = _rules(type(request))
-        for value, (name, rule, fast_check, optional) in zip(  # noqa: B905 -- one plan, one length
-            values(request), plan
+    problems: list[tuple[str, str]] = []
+    values, plan = _rules(type(request))
+    for value, (name, rule, fast_check, optional) in zip(  # noqa: B905 -- one plan, one length
+        values(request), plan
+    ):
+        if value is None and optional:
+            continue
+        if (
+            fast_check is not None
+            and type(value) is str
+            and 0 < len(value) <= rules.MAX_TEXT
+            and fast_check(value)
         ):
-            if value is None and optional:
-                continue
-            if (
-                fast_check is not None
-                and type(value) is str
-                and 0 < len(value) <= rules.MAX_TEXT
-                and fast_check(value)
-            ):
-                continue
+            continue
+        try:
             is_unset = optional and rules.plain(value) == ""
             checked = None if is_unset else rule(name, value)
-            if checked is not value:
-                object.__setattr__(request, name, checked)
-    except InvalidFieldError as error:
-        refusal = (error.field, error.reason)
-        value = checked = None  # tracebacks show locals
-    if refusal is not None:
-        raise InvalidFieldError(*refusal)
+        except InvalidFieldError as error:
+            problems.append((error.field, error.reason))
+            continue
+        if checked is not value:
+            object.__setattr__(request, name, checked)
+    return problems
 
 
+def _refuse(problems: list[tuple[str, str]]) -> None:
+    if problems:
+        (field, reason), *more = problems
+        raise InvalidFieldError(field, reason, *more)
+
+
+R = TypeVar("R", bound=attrs.AttrsInstance)
+
+
+def _refused_bare(request: type[R]) -> type[R]:
+    """Let no error about a *request* leave with the frames that hold its values.
+
+    The constructor that attrs writes is one of them, and so is this one, until it has
+    forgotten what it was given.
+    """
+    build = request.__init__
+
+    @wraps(build)
+    def init(self: object, *args: Any, **values: Any) -> None:  # noqa: ANN401 -- handed through
+        refusal = None
+        try:
+            build(self, *args, **values)
+        except Exception as error:  # noqa: BLE001 -- a name that is no field's, too
+            refusal = error.with_traceback(None)
+        if refusal is not None:
+            del self, args, values  # tracebacks show locals
+            raise refusal
+
+    request.__init__ = init  # type: ignore[method-assign]  # as long as it is called
+    return request
+
+
+@_refused_bare
 @attrs.frozen(kw_only=True)
 class CheckoutSessionRequest:
     """A checkout session to open, with the fields named as in the gateway's API.
@@ -92,7 +124,7 @@ class CheckoutSessionRequest:
 
     Raises:
         InvalidFieldError: A field breaks its rule (see the provider's pages on *create*
-            and on metadata).
+            and on metadata); *problems* names them all.
     """
 
     amount: int = attrs.field(metadata={"rule": rules.amount})
@@ -126,9 +158,10 @@ class CheckoutSessionRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        _keep_the_rules(self)
+        _refuse(_keep_the_rules(self))
 
 
+@_refused_bare
 @attrs.frozen(kw_only=True)
 class RefundRequest:
     """A refund to make: a part of a session's amount, or all of it.
@@ -142,7 +175,8 @@ class RefundRequest:
         full: Pay back the whole session.
 
     Raises:
-        InvalidFieldError: A field breaks its rule (see the provider's page on refunds).
+        InvalidFieldError: A field breaks its rule (see the provider's page on refunds);
+            *problems* names them all.
     """
 
     session_id: str = attrs.field(metadata={"rule": rules.session_id})
@@ -156,10 +190,10 @@ class RefundRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        _keep_the_rules(self)
+        problems = _keep_the_rules(self)
         if type(self.full) is not bool:
-            field, reason = "full", "must be True or False"
-            raise InvalidFieldError(field, reason)
-        if (self.amount is None) is not self.full:
-            field, reason = "amount", "must be given, or else full=True (not both)"
-            raise InvalidFieldError(field, reason)
+            problems.append(("full", "must be True or False"))
+        elif (self.amount is None) is not self.full and "amount" not in dict(problems):
+            reason = "must be given, or else full=True (not both)"
+            problems.append(("amount", reason))
+        _refuse(problems)
