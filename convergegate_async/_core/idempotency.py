@@ -22,6 +22,14 @@ def derive_key(namespace: str, identifier: str | int) -> str:
     Raises:
         InvalidFieldError: One of them is empty or holds control characters.
     """
+    dice = rules.made_or_refused(_digest, namespace, identifier)
+    del namespace, identifier  # tracebacks show locals
+    if isinstance(dice, InvalidFieldError):
+        raise dice
+    return fresh_key(dice)
+
+
+def _digest(namespace: object, identifier: object) -> bytes:
     value = rules.plain(identifier)
     if isinstance(value, bool):
         field, reason = "identifier", "must be a str or an int"
@@ -32,8 +40,7 @@ def derive_key(namespace: str, identifier: str | int) -> str:
         rules.text("namespace", namespace),
         rules.text("identifier", str(value) if isinstance(value, int) else value),
     ]
-    digest = sha256("\0".join(parts).encode()).digest()
-    return fresh_key(digest[:_SIZE])
+    return sha256("\0".join(parts).encode()).digest()[:_SIZE]
 
 
 def fresh_key(dice: bytes) -> str:

@@ -37,6 +37,7 @@ from convergegate_async.models import (
     WebhookEvent,
     rules,
 )
+from convergegate_async.models.rules import made_or_refused
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 from ._caller import Caller
@@ -303,12 +304,14 @@ class CheckoutSessionFactory:
             ApiError: The gateway refused.
             ConfigurationError: The factory is not open here.
         """
-        operation = create_checkout_session(
+        operation = made_or_refused(
+            create_checkout_session,
             request,
             key=self._fresh_key() if idempotency_key is None else idempotency_key,
             own_key=idempotency_key is not None,
             now=self._caller.runtime.now(),
         )
+        del request, idempotency_key  # tracebacks show locals
         return await self._caller.run(operation, timeout)
 
     async def retrieve(
@@ -328,7 +331,9 @@ class CheckoutSessionFactory:
             ApiError: The gateway refused.
             ConfigurationError: The factory is not open here.
         """
-        return await self._caller.run(retrieve_checkout_session(session_id), timeout)
+        operation = made_or_refused(retrieve_checkout_session, session_id)
+        del session_id  # tracebacks show locals
+        return await self._caller.run(operation, timeout)
 
     async def pay(
         self, session_id: str, blik_code: str, *, timeout: float | None = None
@@ -357,8 +362,9 @@ class CheckoutSessionFactory:
             ConfigurationError: The factory is not open here.
         """
         code = Secret(blik_code)
-        del blik_code  # tracebacks show locals
-        return await self._caller.run(pay_checkout_session(session_id, code), timeout)
+        operation = made_or_refused(pay_checkout_session, session_id, code)
+        del session_id, blik_code  # tracebacks show locals
+        return await self._caller.run(operation, timeout)
 
     async def wait(
         self, session_id: str, *, timeout: float | None = 120
@@ -381,7 +387,9 @@ class CheckoutSessionFactory:
             OutcomeUnknownError: An answer was not to this request.
             ConfigurationError: The factory is not open here.
         """
-        return await self._caller.wait(wait_for_checkout_session(session_id), timeout)
+        operation = made_or_refused(wait_for_checkout_session, session_id)
+        del session_id  # tracebacks show locals
+        return await self._caller.wait(operation, timeout)
 
     def notify(self, event: WebhookEvent) -> None:
         """Let `wait` look at once at the session that a verified *event* is about.
@@ -417,11 +425,13 @@ class CheckoutSessionFactory:
             ApiError: The gateway refused.
             ConfigurationError: The factory is not open here.
         """
-        operation = create_refund(
+        operation = made_or_refused(
+            create_refund,
             request,
             key=self._fresh_key() if idempotency_key is None else idempotency_key,
             own_key=idempotency_key is not None,
         )
+        del request, idempotency_key  # tracebacks show locals
         return await self._caller.run(operation, timeout)
 
     async def retrieve_refund(
@@ -441,7 +451,9 @@ class CheckoutSessionFactory:
             ApiError: The gateway refused.
             ConfigurationError: The factory is not open here.
         """
-        return await self._caller.run(retrieve_refund(refund_id), timeout)
+        operation = made_or_refused(retrieve_refund, refund_id)
+        del refund_id  # tracebacks show locals
+        return await self._caller.run(operation, timeout)
 
     def _require_whole(self) -> None:
         if self._is_view:

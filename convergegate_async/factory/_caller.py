@@ -127,20 +127,24 @@ class Caller:
         import_module("tenacity")
         decode_json(b"{}")
 
-    async def run(self, operation: Operation[A], timeout: float | None) -> A:
+    async def run(
+        self, operation: Operation[A] | InvalidFieldError, timeout: float | None
+    ) -> A:
         """Make the call that *operation* describes.
 
         Args:
-            operation: What to call.
+            operation: What to call, or why it cannot be described.
             timeout: The deadline of the whole call in seconds; `Timeouts.total` if
                 `None`.
 
         Raises:
             CallError: No attempt brought an answer; the error speaks for all of them.
             ConfigurationError: The factory is not open here.
-            InvalidFieldError: *timeout* is not a finite number of seconds above 0.
+            InvalidFieldError: *operation* is one, or *timeout* is not a finite number
+                of seconds above 0.
         """
         call = self._enter(operation, timeout)
+        operation = call.operation
         try:
             result = await self._send(call)
             if isinstance(result, Finding):
@@ -169,7 +173,9 @@ class Caller:
         raise error
 
     async def wait(
-        self, look: Operation[CheckoutSession], timeout: float | None
+        self,
+        look: Operation[CheckoutSession] | InvalidFieldError,
+        timeout: float | None,
     ) -> CheckoutSession:
         """Look at a session until it is final; temporary failures are ignored.
 
@@ -177,7 +183,8 @@ class Caller:
             WaitTimeoutError: Time ran out, or the factory was closed.
             CallError: The session cannot be looked at.
             ConfigurationError: The factory is not open here.
-            InvalidFieldError: *timeout* is not a finite number of seconds above 0.
+            InvalidFieldError: *look* is one, or *timeout* is not a finite number of
+                seconds above 0.
         """
         call = self._enter(look, timeout)
         try:
@@ -197,7 +204,7 @@ class Caller:
         else:
             is_cut = self.lifecycle.cut
             error = WaitTimeoutError(
-                operation=look.endpoint.name,
+                operation=call.operation.endpoint.name,
                 reason="the factory was closed" if is_cut else "time ran out",
                 attempts=call.tries,
                 elapsed=now - call.started,
@@ -214,7 +221,11 @@ class Caller:
 
     # -- what a call is made of --------------------------------------------------------
 
-    def _enter(self, operation: Operation[A], timeout: float | None) -> Call[A]:
+    def _enter(
+        self, operation: Operation[A] | InvalidFieldError, timeout: float | None
+    ) -> Call[A]:
+        if isinstance(operation, InvalidFieldError):
+            raise operation
         self.lifecycle.require_open()
         if timeout is not None and not is_duration(timeout):
             field, reason = "timeout", "must be a finite number of seconds above 0"

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import TypeAlias, TypeVar, cast
+from typing import ParamSpec, TypeAlias, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from convergegate_async.errors import InvalidFieldError
@@ -24,6 +24,8 @@ from .enums import RefundReason
 Rule: TypeAlias = Callable[[str, object], object]
 FastCheck: TypeAlias = Callable[[str], object]
 R = TypeVar("R", bound=Rule)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_AMOUNT = 2**53
 MAX_TEXT = 2_048
@@ -69,6 +71,19 @@ def _takes(pattern: re.Pattern[str]) -> Callable[[R], R]:
         return rule
 
     return note
+
+
+def made_or_refused(
+    make: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T | InvalidFieldError:
+    """Return what *make* makes, or its refusal without the frames that saw values.
+
+    Whoever raises it forgets the values first: tracebacks show locals.
+    """
+    try:
+        return make(*args, **kwargs)
+    except InvalidFieldError as error:
+        return error.with_traceback(None)
 
 
 def plain(value: object) -> object:

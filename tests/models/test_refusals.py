@@ -50,7 +50,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "all": lambda: CheckoutSessionRequest(**BAD),  # type: ignore[arg-type]
     "missing": lambda: CheckoutSessionRequest(customer_email=EMAIL),  # type: ignore[call-arg]
     "unknown": lambda: CheckoutSessionRequest(**GOOD, blik="canary"),  # type: ignore[call-arg]
-    "positional": lambda: CheckoutSessionRequest("canary", **GOOD),  # type: ignore[call-arg]
+    "positional": lambda: CheckoutSessionRequest("canary", **GOOD),  # type: ignore[call-arg, arg-type]
     "refund": lambda: RefundRequest(**REFUND),
     "refund-full": lambda: RefundRequest(**REFUND, full="canary"),  # type: ignore[arg-type]
     "refund-unknown": lambda: RefundRequest(session_id="s", note="canary"),  # type: ignore[call-arg]
