@@ -232,18 +232,19 @@ class AiohttpTransport:
                         return await self._exchange(request, marks)
                     # Nothing was sent, and that connection is gone: try the next.
                 return await self._exchange(request, marks)
-        except asyncio.CancelledError as error:
-            # aiohttp's frames hold the key and the body.
-            cancelled = error.with_traceback(None)
-            cancelled.__context__ = None
-        except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
+        except Exception as error:  # noqa: BLE001 -- likewise
             return self._read_failure(error, marks)
+        except BaseException as error:  # noqa: BLE001 -- it is raised again
+            # A cancellation, Ctrl-C: aiohttp's frames hold the key and the body.
+            ended = error.with_traceback(None)
+            ended.__context__ = None
         finally:
             self._in_flight -= not marks.is_queued
             self._deadlines.discard(deadline)
             if self._closed and not self._deadlines:
-                self._all_cut.set()
-        raise cancelled
+                with suppress(RuntimeError):  # collected: the loop was closed before
+                    self._all_cut.set()
+        raise ended
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
@@ -284,7 +285,9 @@ class AiohttpTransport:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _exchange(self, request: HttpRequest, marks: Marks) -> HttpResponse:
+    async def _exchange(
+        self, request: HttpRequest, marks: Marks
+    ) -> HttpResponse | Failure:
         generation = self._current_generation()
         generation.busy += 1
         token = _marks.set(marks)
@@ -310,8 +313,15 @@ class AiohttpTransport:
                     body=body,
                     connection=marks.connection,
                 )
+        except _StrayDataError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
+            # Returned, as a collector may end this frame by itself: aiohttp's hold the
+            # key and the body, and raise where the loop was closed.
+            return self._read_failure(error, marks)
         finally:
-            _marks.reset(token)
+            with suppress(ValueError):  # a collector ends it in another context
+                _marks.reset(token)
             self._connections.add(marks.connection)
             if len(self._connections) > 2 * self._pool.limit:
                 self._forget_closed()
@@ -369,9 +379,11 @@ class AiohttpTransport:
     def _close_when_idle(self, generation: _Generation) -> None:
         """Close *generation* once its last call is over."""
         if generation.busy == 0:
-            task = asyncio.get_running_loop().create_task(generation.session.close())
-            self._closing[task] = generation
-            task.add_done_callback(self._closing.pop)
+            with suppress(RuntimeError):  # collected: no loop is running
+                loop = asyncio.get_running_loop()
+                task = loop.create_task(generation.session.close())
+                self._closing[task] = generation
+                task.add_done_callback(self._closing.pop)
 
 
 def _is_open(connection: object) -> bool:

@@ -60,7 +60,8 @@ class Lifecycle:
         """Let closing go on without *call*."""
         self._running.discard(call)
         if self._closed and not self._running:
-            self._drained.set()
+            with suppress(RuntimeError):  # collected: the loop was closed before
+                self._drained.set()
 
     def sleeps(self, waker: asyncio.Event) -> None:
         """Have *waker* set when calls are cut."""

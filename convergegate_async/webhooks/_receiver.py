@@ -198,6 +198,8 @@ class WebhookReceiver:
         except Exception as caught:  # noqa: BLE001 -- any handler may fail in its own way
             tell_failure(what, hold.event_id, caught)
             error = caught
+        except GeneratorExit:
+            raise  # collected: nothing is awaited any more, and the lease runs out
         except BaseException:
             await hold.release()
             raise
