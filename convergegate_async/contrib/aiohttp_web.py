@@ -58,7 +58,10 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> web.RouteDef:
     """
 
     async def take(request: web.Request) -> web.Response:
-        body = await read_body(request.content.iter_any())
+        if request.can_read_body:
+            body = await read_body(request.content.iter_any())
+        else:
+            body = await request.read()  # a middleware has: aiohttp kept what it read
         reply = await receiver.receive(body, request.headers, get_checkout(request))
         report(reply, web.HTTPException, TimeoutError)  # aiohttp: 504, and no log
         return web.Response(status=reply.status, text=reply.text)

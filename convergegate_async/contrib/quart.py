@@ -4,6 +4,7 @@ A handler is cancelled when its client disconnects: a call under way is cut, and
 warning names its idempotency key.
 """
 
+import itertools
 from collections.abc import AsyncGenerator, Callable
 
 from quart import Blueprint, Response, current_app, request
@@ -15,6 +16,9 @@ from convergegate_async.webhooks import WebhookReceiver
 from ._app import STATE, Build, opened, read_body, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
+
+# An app takes every name once, and may have a route for each mode.
+_NAMES = (f"{STATE}_{number}" for number in itertools.count(1))
 
 
 def lifespan(
@@ -51,7 +55,7 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> Blueprint:
         path: Such as ``/webhooks/convergegate``.
         receiver: Decides what to do and what to answer.
     """
-    blueprint = Blueprint(STATE, __name__)
+    blueprint = Blueprint(next(_NAMES), __name__)
 
     @blueprint.post(path)
     async def take() -> Response:

@@ -7,11 +7,14 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
 import uvicorn
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
@@ -20,12 +23,16 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from fastapi import FastAPI
 from litestar import Litestar, post
+from litestar import Request as LitestarRequest
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 from quart import Quart
+from quart import request as quart_request
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from convergegate_async import (
@@ -58,6 +65,7 @@ class Shop:
 
     Attributes:
         answers_first: Whether a delivery is answered before it is acted upon.
+        keeps_a_log: Whether a middleware reads every body before the handler does.
         failures: How many of the next events its webhook handler fails on.
         error: What it fails with.
         reported: What a framework without a log of its own tells of errors.
@@ -71,6 +79,7 @@ class Shop:
 
     def __init__(self, sandbox: Sandbox, order: CheckoutSessionRequest) -> None:
         self.answers_first = False
+        self.keeps_a_log = False
         self.failures = 0
         self.error: Exception = RuntimeError("the shop is on fire")
         self.reported: list[BaseException] = []
@@ -142,10 +151,15 @@ class Visitor:
         async with self.http.post(f"/orders/{key}") as answer:
             return answer.status, await answer.text()
 
-    async def deliver(self, body: bytes, headers: Iterable[tuple[str, str]]) -> int:
+    async def deliver(
+        self,
+        body: bytes,
+        headers: Iterable[tuple[str, str]],
+        place: str = "/hooks",
+    ) -> int:
         """Deliver an event, and return the status of the answer."""
         data = io.BytesIO(body)  # aiohttp warns of large bytes
-        async with self.http.post("/hooks", data=data, headers=headers) as answer:
+        async with self.http.post(place, data=data, headers=headers) as answer:
             return answer.status
 
     async def start(
@@ -205,6 +219,19 @@ async def serve_web(
         await runner.cleanup()
 
 
+async def log_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Read a body, as a middleware that keeps a log does."""
+    await request.body()
+    return await call_next(request)
+
+
+def starlette_middleware(shop: Shop) -> list[Middleware]:
+    """Return the middleware of the shop."""
+    if not shop.keeps_a_log:
+        return []
+    return [Middleware(BaseHTTPMiddleware, dispatch=log_body)]
+
+
 def serve_starlette(shop: Shop) -> Served:
     """Serve the shop with Starlette."""
     receiver = shop.receiver()
@@ -216,9 +243,11 @@ def serve_starlette(shop: Shop) -> Served:
     return serve_asgi(
         Starlette(
             lifespan=starlette.lifespan(shop.build, receiver),
+            middleware=starlette_middleware(shop),
             routes=[
                 Route("/orders/{key}", order, methods=["POST"]),
                 starlette.webhook_route("/hooks", receiver),
+                starlette.webhook_route("/live-hooks", receiver),
             ],
         )
     )
@@ -229,7 +258,11 @@ def serve_fastapi(shop: Shop) -> Served:
     receiver = shop.receiver()
     app = FastAPI(
         lifespan=fastapi.lifespan(shop.build, receiver),
-        routes=[fastapi.webhook_route("/hooks", receiver)],
+        middleware=starlette_middleware(shop),
+        routes=[
+            fastapi.webhook_route("/hooks", receiver),
+            fastapi.webhook_route("/live-hooks", receiver),
+        ],
     )
 
     @app.post("/orders/{key}")
@@ -247,12 +280,18 @@ def serve_aiohttp(shop: Shop, *, handler_cancellation: bool = False) -> Served:
         checkout = aiohttp_web.get_checkout(request)
         return web.Response(text=await shop.sell(checkout, request.match_info["key"]))
 
-    app = web.Application()
+    @web.middleware
+    async def keep_a_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await request.text()
+        return await handler(request)
+
+    app = web.Application(middlewares=[keep_a_log] if shop.keeps_a_log else [])
     app.cleanup_ctx.append(aiohttp_web.lifespan(shop.build, receiver))
     app.add_routes(
         [
             web.post("/orders/{key}", order),
             aiohttp_web.webhook_route("/hooks", receiver),
+            aiohttp_web.webhook_route("/live-hooks", receiver),
         ]
     )
     return serve_web(app, handler_cancellation=handler_cancellation)
@@ -276,9 +315,17 @@ def serve_litestar(shop: Shop) -> Served:
     ) -> str:
         return await shop.sell(checkout, key)
 
+    async def keep_a_log(request: LitestarRequest[Any, Any, Any]) -> None:
+        await request.body()
+
     return serve_asgi(
         Litestar(
-            [order, litestar.webhook_route("/hooks", receiver)],
+            [
+                order,
+                litestar.webhook_route("/hooks", receiver),
+                litestar.webhook_route("/live-hooks", receiver),
+            ],
+            before_request=keep_a_log if shop.keeps_a_log else None,
             dependencies={
                 "checkout": Provide(litestar.get_checkout, sync_to_thread=False)
             },
@@ -294,13 +341,34 @@ def serve_quart(shop: Shop) -> Served:
     receiver = shop.receiver()
     app = Quart(__name__)
     app.while_serving(quart.lifespan(shop.build, receiver))
-    app.register_blueprint(quart.webhook_route("/hooks", receiver))
+    for place in ("/hooks", "/live-hooks"):
+        app.register_blueprint(quart.webhook_route(place, receiver))
+
+    @app.before_request
+    async def keep_a_log() -> None:
+        if shop.keeps_a_log:
+            await quart_request.get_data()
 
     @app.post("/orders/<key>")
     async def order(key: str) -> str:
         return await shop.sell(quart.get_checkout(), key)
 
     return serve_asgi(app)
+
+
+def keep_a_log(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
+) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    """Read a body before the view, as a middleware of Django."""
+
+    async def log(request: HttpRequest) -> HttpResponse:
+        _ = request.body
+        return await get_response(request)
+
+    return markcoroutinefunction(log)
+
+
+keep_a_log.async_capable = True  # type: ignore[attr-defined]  # Django's own way
 
 
 @asynccontextmanager
@@ -315,8 +383,12 @@ async def serve_django(shop: Shop) -> AsyncIterator[Visitor]:
     urls = (
         path("orders/<key>", order),
         django.webhook_route("hooks", receiver),
+        django.webhook_route("live-hooks", receiver),
     )
-    with override_settings(ROOT_URLCONF=urls):
+    middleware = list(settings.MIDDLEWARE)
+    if shop.keeps_a_log:
+        middleware.append(f"{__name__}.keep_a_log")
+    with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=middleware):
         wrap = django.lifespan(shop.build, receiver)
         async with serve_asgi(wrap(get_asgi_application())) as visitor:
             yield visitor

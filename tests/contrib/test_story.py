@@ -290,6 +290,38 @@ async def test_a_body_of_a_mebibyte_is_taken(open_shop: Open, shop: "Shop") -> N
     assert shop.heard == ["evt_1"]
 
 
+async def test_a_body_that_a_middleware_has_read_is_the_same(
+    open_shop: Open, shop: "Shop"
+) -> None:
+    """An app that logs every body before its handlers hears of payments all the same.
+
+    What was changed and what is too large is refused as without it.
+    """
+    shop.keeps_a_log = True
+    async with open_shop() as visitor:
+        body, headers = shop.event("evt_1")
+        taken = await visitor.deliver(body, headers)
+        changed = await visitor.deliver(body + b" ", headers)
+        empty = await visitor.deliver(b"", headers)
+
+    assert (taken, changed, empty) == (200, 400, 400)
+    assert shop.heard == ["evt_1"]
+
+
+async def test_an_app_has_as_many_routes_as_it_likes(
+    open_shop: Open, shop: "Shop"
+) -> None:
+    """Test and live keys, with a verifier each, have a route each in the same app."""
+    async with open_shop() as visitor:
+        statuses = [
+            await visitor.deliver(*shop.event("evt_1"), "/hooks"),
+            await visitor.deliver(*shop.event("evt_2"), "/live-hooks"),
+        ]
+
+    assert statuses == [200, 200]
+    assert shop.heard == ["evt_1", "evt_2"]
+
+
 async def test_a_larger_body_is_refused(open_shop: Open, shop: "Shop") -> None:
     """One byte over 1 MiB is a 413, though it is validly signed."""
     async with open_shop() as visitor:
