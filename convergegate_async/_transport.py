@@ -26,7 +26,7 @@ from convergegate_async._core.messages import (
     HttpResponse,
 )
 from convergegate_async._core.verdicts import Failure
-from convergegate_async.errors import FailureKind
+from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
 
@@ -206,8 +206,19 @@ class AiohttpTransport:
         self._closed = False
 
     async def open(self) -> None:
-        """Build the pool on the running event loop."""
-        self._generation = self._new_generation()
+        """Build the pool on the running event loop.
+
+        Raises:
+            ConfigurationError: The caller's connector is closed, or another loop's.
+        """
+        if self._connector is not None and self._connector.closed:
+            message = "the connector is closed"
+            raise ConfigurationError(message)
+        with suppress(RuntimeError):
+            self._generation = self._new_generation()
+        if self._generation is None:
+            message = "the connector belongs to another event loop"
+            raise ConfigurationError(message)
 
     async def send(
         self, request: HttpRequest, patience: float, marks: Marks
@@ -227,6 +238,9 @@ class AiohttpTransport:
                 self._in_flight += 1
                 if marks.is_timed:
                     marks.slot = _now()
+                if self._connector is not None and self._connector.closed:
+                    # By its owner: aiohttp refuses before it builds a request.
+                    return Failure(kind=FailureKind.CLOSED, sent=False)
                 for _ in range(self._pool.limit):
                     with suppress(_StrayDataError):
                         return await self._exchange(request, marks)
@@ -359,6 +373,7 @@ class AiohttpTransport:
         )
         session = aiohttp.ClientSession(
             connector=connector,
+            loop=asyncio.get_running_loop(),  # or it would be the connector's
             connector_owner=self._connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,

@@ -70,7 +70,7 @@ class FailureKind(StrEnum):
     STRAY = "stray"
     """The connection held bytes that nobody asked for."""
     CLOSED = "closed"
-    """The factory was closed."""
+    """The factory was closed, or the owner of its connector has closed that."""
     TIMEOUT = "timeout"
     """Time ran out."""
     DISCONNECTED = "disconnected"

@@ -83,7 +83,7 @@ _BROKEN = {
     FailureKind.STRAY: _Break(
         "the connection held bytes that nobody asked for", before_head=True
     ),
-    FailureKind.CLOSED: _Break("the factory was closed", final=True),
+    FailureKind.CLOSED: _Break("the connection pool was closed", final=True),
     FailureKind.TIMEOUT: _Break("time ran out"),
     FailureKind.DISCONNECTED: _Break("the connection was closed without an answer"),
     FailureKind.BROKEN: _Break("the connection broke"),

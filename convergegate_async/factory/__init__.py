@@ -238,7 +238,8 @@ class CheckoutSessionFactory:
         """Open the pool on the running event loop.
 
         Raises:
-            ConfigurationError: The factory was opened before, or is a view.
+            ConfigurationError: The factory was opened before, or is a view; or its
+                connector is closed or another event loop's.
         """
         self._require_whole()
         await self._caller.lifecycle.open()

@@ -38,9 +38,9 @@ class Lifecycle:
         if self.state != "unopened":
             message = f"a factory is opened once, and this one is {self.state}"
             raise ConfigurationError(message)
+        await self._transport.open()
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        await self._transport.open()
 
     def require_open(self) -> None:
         """Refuse a call that cannot be made here and now."""

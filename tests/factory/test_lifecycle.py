@@ -1,6 +1,7 @@
 """From open to close: who may use a factory when, and what closing leaves behind."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -19,7 +20,9 @@ from convergegate_async import (
     CheckoutSessionRequest,
     ConfigurationError,
     InvalidFieldError,
+    NotSentError,
     OutcomeUnknownError,
+    RefundRequest,
 )
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -80,6 +83,49 @@ async def test_an_own_connector_is_used_and_left_open(
         await checkout.create(order)
     await connector.close()
     assert sandbox.count("create") == 2
+
+
+@pytest.mark.parametrize("call", ["create", "retrieve", "pay", "refund"])
+async def test_a_connector_that_its_owner_closed_sends_nothing(
+    call: str, order: CheckoutSessionRequest
+) -> None:
+    """A call over it is not sent, which is certain, and it is not tried again."""
+    connector = aiohttp.TCPConnector()
+    async with CheckoutSessionFactory(
+        "sk_test_x", "http://127.0.0.1:9", connector=connector
+    ) as checkout:
+        await connector.close()
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "create": lambda: checkout.create(order),
+            "retrieve": lambda: checkout.retrieve("abc"),
+            "pay": lambda: checkout.pay("abc", "123456"),
+            "refund": lambda: checkout.refund(RefundRequest(session_id="a", full=True)),
+        }
+        with pytest.raises(NotSentError, match="pool was closed") as caught:
+            await calls[call]()
+
+    assert (caught.value.failure, caught.value.attempts) == ("closed", 1)
+
+
+async def test_a_connector_that_cannot_be_used_is_told_at_the_start() -> None:
+    """One that is closed, or another event loop's, opens no factory."""
+
+    async def other() -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector()
+
+    def elsewhere() -> aiohttp.TCPConnector:
+        with asyncio.Runner() as runner:
+            return runner.run(other())
+
+    closed, foreign = await other(), await asyncio.to_thread(elsewhere)
+    await closed.close()
+    for connector, problem in ((closed, "is closed"), (foreign, "another event loop")):
+        checkout = CheckoutSessionFactory(
+            "sk_test_x", "http://127.0.0.1:9", connector=connector
+        )
+        with pytest.raises(ConfigurationError, match=problem):
+            await checkout.open()
+        assert "unopened" in repr(checkout)
 
 
 async def test_closing_lets_running_calls_finish(
