@@ -33,14 +33,18 @@ async def opened(
                 await receiver.aclose()
 
 
-def require(checkout: object) -> CheckoutSessionFactory:
+def require(checkout: object, way: str = "") -> CheckoutSessionFactory:
     """Return the app's factory.
+
+    Args:
+        checkout: What was found where it should be.
+        way: What to do if it is not there.
 
     Raises:
         ConfigurationError: The app was started without one.
     """
     if not isinstance(checkout, CheckoutSessionFactory):
-        message = "the app was not started with this module's lifespan"
+        message = f"the app was not started with this module's lifespan{way}"
         raise ConfigurationError(message)
     return checkout
 

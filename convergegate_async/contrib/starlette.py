@@ -1,4 +1,4 @@
-"""Starlette, and FastAPI too: the factory lives in the lifespan's state.
+"""Starlette, and FastAPI too: the factory lives in the lifespan's state, and the app's.
 
 A handler is not cancelled when its client disconnects: the call goes on to its end, and
 shutdown waits for it.
@@ -7,6 +7,7 @@ shutdown waits for it.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
@@ -19,13 +20,24 @@ from ._app import STATE, Build, opened, read_body, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
+_WAY = (
+    ": give it to the app as its lifespan, or enter it in your own, "
+    "`async with lifespan(build, receiver)(app) as state: yield state`"
+)
+
 
 def lifespan(
     build: Build, receiver: WebhookReceiver | None = None
-) -> Callable[[object], AbstractAsyncContextManager[dict[str, CheckoutSessionFactory]]]:
+) -> Callable[
+    [Starlette], AbstractAsyncContextManager[dict[str, CheckoutSessionFactory]]
+]:
     """Return the *lifespan* of an app with one factory.
 
-    With a lifespan of your own, enter this one in it and yield its state too.
+    With a lifespan of your own, enter this one in it, and yield its state for the apps
+    that are mounted in yours::
+
+        async with lifespan(CheckoutSessionFactory.from_env, receiver)(app) as state:
+            yield {**state, "database": database}
 
     Args:
         build: Makes an unopened factory, such as `CheckoutSessionFactory.from_env`;
@@ -34,9 +46,13 @@ def lifespan(
     """
 
     @asynccontextmanager
-    async def live(_: object) -> AsyncIterator[dict[str, CheckoutSessionFactory]]:
+    async def live(app: Starlette) -> AsyncIterator[dict[str, CheckoutSessionFactory]]:
         async with opened(build, receiver) as checkout:
-            yield {STATE: checkout}
+            setattr(app.state, STATE, checkout)
+            try:
+                yield {STATE: checkout}
+            finally:
+                delattr(app.state, STATE)
 
     return live
 
@@ -45,9 +61,14 @@ def get_checkout(connection: HTTPConnection) -> CheckoutSessionFactory:
     """Return the app's factory; *connection* is a request or a web socket.
 
     Raises:
-        ConfigurationError: The app has no `lifespan` of this module.
+        ConfigurationError: The app has no `lifespan` of this module, nor does its own
+            enter one.
     """
-    return require(connection.scope.get("state", {}).get(STATE))
+    checkout = connection.scope.get("state", {}).get(STATE)
+    if checkout is None and "app" in connection.scope:
+        # A lifespan of the app's own has entered ours, and not yielded its state.
+        checkout = getattr(connection.app.state, STATE, None)
+    return require(checkout, _WAY)
 
 
 def webhook_route(path: str, receiver: WebhookReceiver) -> Route:
