@@ -64,7 +64,7 @@ class WebhookReceiver:
             it, and each of three tries to keep the id a tenth.
         answer_first: Answer when the event is claimed, before the handler has run. An
             event whose handler then fails, or dies with its process, is lost: nobody
-            delivers it again.
+            delivers it again. The event loop's exception handler is told why.
 
     Raises:
         ConfigurationError: *claims* lack a method, or *handler_timeout* is no number of
@@ -130,14 +130,25 @@ class WebhookReceiver:
         acting = self._act(event, factory, hold)
         if not self._answer_first:
             return await acting
-        task = asyncio.create_task(acting)
+        task = asyncio.create_task(acting, name=f"webhook event {event.id!r}")
         self._later.add(task)
-        task.add_done_callback(self._later.discard)
+        task.add_done_callback(self._end_later)
         return WebhookReply(200, "accepted")
 
     async def aclose(self) -> None:
         """Wait for the handlers of events that were answered first."""
         await asyncio.gather(*self._later, return_exceptions=True)
+
+    def _end_later(self, task: "asyncio.Task[WebhookReply]") -> None:
+        """Tell the event loop of an error that no answer can tell of any more."""
+        self._later.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception() or task.result().error
+        if error is not None:
+            message = f"{task.get_name()}, answered first, could not be handled"
+            context = {"message": message, "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)
 
     def _verified(self, body: bytes, headers: object) -> WebhookEvent | WebhookReply:
         try:

@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import inspect
 import json
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -534,6 +536,29 @@ async def test_what_ends_the_process_gives_the_lease_back(
         await receiver.receive(*delivery(), checkout)
 
     assert claims.methods() == ["claim", "release"]
+
+
+def test_a_delivery_that_nobody_runs_any_more_ends_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is left behind by a closed event loop awaits nothing: no unraisable."""
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    async def begin() -> None:
+        shop = BusyShop()
+        receiver = WebhookReceiver(VERIFIER, shop)
+        checkout = scripted_factory(ScriptedTransport())
+        left = asyncio.create_task(receiver.receive(*delivery(), checkout))
+        await shop.busy.wait()
+        assert not left.done()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
+    gc.collect()
+
+    assert unraisable == []
 
 
 async def test_a_failure_is_logged_with_the_event(
@@ -1148,17 +1173,44 @@ async def test_who_answers_first_has_claimed_before(
     assert (reply.status, shop.seen) == (500, [])
 
 
-async def test_a_failure_after_the_answer_is_only_logged(
+async def test_a_failure_after_the_answer_is_told_by_the_event_loop(
     checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It reaches neither the answer nor `aclose`: the log is the only place left."""
-    receiver = WebhookReceiver(VERIFIER, Shop(ZeroDivisionError()), answer_first=True)
+    """It reaches neither the answer nor `aclose`, but whoever watches the loop.
+
+    Our own log names its class and no more, as it does before the answer.
+    """
+    told: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    error = ZeroDivisionError("CANARY")
+    receiver = WebhookReceiver(VERIFIER, Shop(error), answer_first=True)
 
     reply = await receiver.receive(*delivery("evt_9"), checkout)
     await receiver.aclose()
 
+    (context,) = told
     assert reply.status == 200
+    assert context["exception"] is error
+    assert "'evt_9'" in str(context["message"])
     assert "evt_9" in caplog.text
+    assert "CANARY" not in caplog.text
+
+
+async def test_a_failure_after_the_answer_is_in_the_log_of_asyncio(
+    checkout: CheckoutSessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nobody watches the loop, error trackers see the record that it logs."""
+    error = ZeroDivisionError()
+    receiver = WebhookReceiver(VERIFIER, Shop(error), answer_first=True)
+
+    await receiver.receive(*delivery(), checkout)
+    await receiver.aclose()
+
+    (record,) = [one for one in caplog.records if one.name == "asyncio"]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info
+    assert record.exc_info[1] is error
 
 
 async def test_a_failure_after_the_answer_gives_the_claim_back(
