@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from convergegate_async._core.hosts import read_url
+from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType, SessionStatus
 
@@ -117,6 +119,7 @@ def verify(
 @click.option("--session-id", default=SAMPLE_SESSION_ID, show_default=True)
 @click.option("--refund-id", help="[default: a sample id, for refund events]")
 @click.option("--event-id", help="[default: a new one]")
+@click.option("--yes", is_flag=True, help="Send it to another machine, too.")
 @api_key_option
 def send(  # noqa: PLR0913 -- the command's options
     *,
@@ -125,9 +128,13 @@ def send(  # noqa: PLR0913 -- the command's options
     session_id: str,
     refund_id: str | None,
     event_id: str | None,
+    yes: bool,
     api_key: str | None,
 ) -> int:
     """Send a signed test event to URL, as the gateway would.
+
+    The shop at URL cannot tell it from a true one. So other machines are sent it only
+    with --yes, and what is signed with a live key never goes there by plain http.
 
     Exits with 0 if it is answered 2xx, with 4 if otherwise, with 5 if not at all.
     """
@@ -136,6 +143,8 @@ def send(  # noqa: PLR0913 -- the command's options
     from convergegate_async.sandbox import BookedEvent, post_webhook
     from convergegate_async.webhooks import sign
 
+    secret = _secret(api_key)
+    _check_target(url, is_live=not secret.startswith("sk_test_"), yes=yes)
     now = int(time.time())
     noun, _, state = kind.partition(".")
     is_refund = noun == "refund"
@@ -149,13 +158,28 @@ def send(  # noqa: PLR0913 -- the command's options
         refund_id=(refund_id or SAMPLE_REFUND_ID) if is_refund else None,
     )
     body = json.dumps(event.as_json()).encode()
-    headers = sign(body, secret=_secret(api_key), timestamp=now)
+    headers = sign(body, secret=secret, timestamp=now)
     status = asyncio.run(post_webhook(url, body, headers))
     print_note(f"--> {kind} [{event.id}]")
     print_data("no answer" if status is None else str(status))
     if status is None:
         return UNANSWERED
     return 0 if 200 <= status < 300 else REFUSED  # noqa: PLR2004 -- 2xx
+
+
+def _check_target(url: str, *, is_live: bool, yes: bool) -> None:
+    target = read_url(url)
+    if target is None:
+        message = "URL must be a plain http or https URL"
+        raise click.UsageError(message)
+    if is_loopback(target.host):
+        return
+    if target.scheme == "http" and is_live:
+        message = "what a live key signs leaves this machine by https only"
+        raise click.UsageError(message)
+    if not yes:
+        message = f"{target.host} is another machine: add --yes if it is yours"
+        raise click.UsageError(message)
 
 
 def _secret(api_key: str | None) -> str:

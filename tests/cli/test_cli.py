@@ -383,6 +383,54 @@ def test_a_delivery_can_be_verified_by_hand(tmp_path: Path) -> None:
     )
 
 
+ELSEWHERE = "shop.invalid is another machine"
+IN_PLAIN = "leaves this machine by https only"
+NO_URL = "must be a plain http or https URL"
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "options", "advice"),
+    [
+        ("https://shop.invalid/hook", "sk_test_x", (), ELSEWHERE),
+        ("http://shop.invalid/hook", "sk_test_x", (), ELSEWHERE),
+        ("https://shop.invalid/hook", "sk_live_x", (), ELSEWHERE),
+        ("http://shop.invalid/hook", "sk_live_x", (), IN_PLAIN),
+        ("http://shop.invalid/hook", "sk_live_x", ("--yes",), IN_PLAIN),
+        ("http://127.0.0.1@shop.invalid/hook", "sk_test_x", (), ELSEWHERE),
+        ("http://127.0.0.1\\@shop.invalid/hook", "sk_test_x", ("--yes",), NO_URL),
+        ("ws://127.0.0.1:1/hook", "sk_test_x", ("--yes",), NO_URL),
+        ("127.0.0.1:1/hook", "sk_test_x", ("--yes",), NO_URL),
+    ],
+)
+def test_a_signed_event_leaves_this_machine_only_on_purpose(
+    url: str, key: str, options: tuple[str, ...], advice: str
+) -> None:
+    """Nothing is sent elsewhere without `--yes`, nor in plain what a live key signs."""
+    done = run("webhooks", "send", url, *options, CONVERGEGATE_API_KEY=key)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert advice in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://shop.invalid/hook", "sk_live_x"),
+        ("http://shop.invalid/hook", "sk_test_x"),
+        ("http://127.0.0.1:1/hook", "sk_live_x"),
+        ("http://[::1]:1/hook", "sk_live_x"),
+        ("http://LOCALHOST:1/hook", "sk_live_x"),
+    ],
+)
+def test_a_signed_event_goes_where_it_is_sent_on_purpose(url: str, key: str) -> None:
+    """Another machine is asked with `--yes`, this one in any case."""
+    options = () if ":1/" in url else ("--yes",)
+
+    done = run("webhooks", "send", url, *options, CONVERGEGATE_API_KEY=key)
+
+    assert (done.returncode, done.stdout.strip()) == (5, "no answer")
+
+
 def test_a_webhook_to_nowhere_is_reported() -> None:
     """`send` tells an address that does not answer by its exit code."""
     done = run(

@@ -1,0 +1,62 @@
+"""Host names, as they stand in URLs and in a browser's headers.
+
+They are read strictly: what one library takes for this machine and another for a name
+elsewhere is no host at all.
+"""
+
+import re
+
+import attrs
+
+_HOST = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
+_FLAGS = re.ASCII | re.IGNORECASE
+_NAME = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*|[a-z0-9._-]+", _FLAGS)
+_AUTHORITY = re.compile(_HOST, _FLAGS)
+_ORIGIN = re.compile(rf"(?P<scheme>https?)://{_HOST}/?", _FLAGS)
+_URL = re.compile(
+    rf"(?P<scheme>https?)://(?:[^/?#@\\\s]*@)?{_HOST}(?:[/?#].*)?", _FLAGS | re.DOTALL
+)
+_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
+
+
+@attrs.frozen
+class Address:
+    """Where something is reached.
+
+    Attributes:
+        host: In lower case, an IPv6 address without its brackets.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+
+def is_host(text: str) -> bool:
+    """Tell whether *text* is a name or an address, without scheme and port."""
+    return _NAME.fullmatch(text) is not None
+
+
+def read_url(text: str) -> Address | None:
+    """Return where an http or https URL leads; `None` if that is not plain."""
+    return _read(_URL.fullmatch(text))
+
+
+def read_origin(text: str) -> Address | None:
+    """Return an origin, such as ``https://shop.example``; `None` if it is more."""
+    return _read(_ORIGIN.fullmatch(text))
+
+
+def read_authority(text: str, scheme: str = "http") -> Address | None:
+    """Return what a ``Host`` header names, over *scheme*; `None` if nothing."""
+    return _read(_AUTHORITY.fullmatch(text), scheme)
+
+
+def _read(match: re.Match[str] | None, scheme: str = "") -> Address | None:
+    if match is None:
+        return None
+    found = match.groupdict()
+    scheme = found.get("scheme", scheme).lower()
+    host, port = found["host"].lower().strip("[]"), found["port"] or _PORTS[scheme]
+    return Address(scheme, host, int(port)) if int(port) <= _LAST_PORT else None
