@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
 from ._streams import loss_of, print_data, print_note
@@ -42,15 +43,43 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A SQLite file to keep the book in, over restarts.",
 )
-def sandbox(
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 lets other machines in.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A further name to be called by, such as that of a container.",
+)
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="Where browsers see it, if a proxy stands in front; pay links lead there.",
+)
+@click.option(
+    "--webhooks-to",
+    multiple=True,
+    metavar="NAME",
+    help="A host beside this machine that webhooks may be sent to.",
+)
+def sandbox(  # noqa: PLR0913 -- the command's options
     *,
     port: int,
     seed: int | None,
     ignore_keys: bool,
     faults: tuple[str, ...],
     db: Path | None,
+    host: str,
+    allowed_hosts: tuple[str, ...],
+    public_url: str | None,
+    webhooks_to: tuple[str, ...],
 ) -> None:
-    """Run a gateway of your own on 127.0.0.1, until Ctrl-C.
+    """Run a gateway of your own, until Ctrl-C; only this machine reaches it.
 
     The two lines on stdout set the environment of the other commands; every request is
     logged on stderr.
@@ -63,14 +92,21 @@ def sandbox(
         plan = [read_fault(text) for text in faults]
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--fault") from None
-    gateway = Sandbox(
-        port=port,
-        seed=seed,
-        honour_keys=not ignore_keys,
-        faults=plan,
-        on_request=_print_request,
-        db=db,
-    )
+    try:
+        gateway = Sandbox(
+            port=port,
+            seed=seed,
+            honour_keys=not ignore_keys,
+            faults=plan,
+            on_request=_print_request,
+            db=db,
+            host=host,
+            allowed_hosts=allowed_hosts,
+            public_url=public_url,
+            webhooks_to=webhooks_to,
+        )
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
 
     async def serve(stop: "asyncio.Event") -> None:
         async with gateway:
@@ -83,6 +119,8 @@ def sandbox(
             if loss_of(sys.stdout) is not None:
                 print_note(variables)  # it serves, whoever reads how
             print_note("The sandbox is running; stop it with Ctrl-C.")
+            if not is_loopback(host):
+                print_note("Other machines can reach it: its key is no secret.")
             await stop.wait()
         print_note(f"Stopped after {gateway.counts.total()} requests.")
 

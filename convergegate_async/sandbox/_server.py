@@ -1,4 +1,4 @@
-"""The sandbox: a gateway on a loopback port, with a clock and a journal."""
+"""The sandbox: a gateway on a port of this machine, with a clock and a journal."""
 
 import asyncio
 import time
@@ -12,6 +12,7 @@ from typing import Self, Unpack
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
@@ -19,6 +20,7 @@ from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book
 from ._faults import Fault, FaultKind, FaultPlan
+from ._hosts import Hosts
 from ._seen import SeenRequest
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, WebhookSender
@@ -40,7 +42,7 @@ class Sandbox:
 
     Args:
         api_key: The key that it answers to, and signs webhooks with.
-        port: Where to listen on 127.0.0.1; any free port if 0.
+        port: Where to listen; any free port if 0.
         honour_keys: Answer a repeated idempotency key with the first answer. Nobody
             knows whether the real gateway does.
         faults: What goes wrong.
@@ -49,6 +51,15 @@ class Sandbox:
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
         on_request: Called with every request once it is over.
         db: A SQLite file to keep the book in; in memory only if `None`.
+        host: The address to listen on; other machines reach it only if this says so.
+        allowed_hosts: Names by which it may be called, beside those of this machine,
+            of *host* and of *public_url*. A request by any other name is refused (421).
+        public_url: Where browsers see it, if there is a proxy in front of it; pay links
+            lead there.
+        webhooks_to: Names of hosts that webhooks may be sent to, beside this machine.
+
+    Raises:
+        ConfigurationError: A name, or the public URL, cannot be right.
 
     Attributes:
         book: What the gateway knows, with the number of payments of every session.
@@ -68,6 +79,10 @@ class Sandbox:
         now: Callable[[], float] = time.time,
         on_request: Callable[[SeenRequest], None] | None = None,
         db: Path | None = None,
+        host: str = "127.0.0.1",
+        allowed_hosts: Iterable[str] = (),
+        public_url: str | None = None,
+        webhooks_to: Iterable[str] = (),
     ) -> None:
         self.api_key = api_key
         self.faults: FaultPlan = FaultPlan(faults, seed or 0)
@@ -75,13 +90,14 @@ class Sandbox:
         self.seen: deque[SeenRequest] = deque(maxlen=JOURNAL_SIZE)
         self.counts: Counter[str] = Counter()
         self._port = port
+        self._hosts = Hosts(host, allowed_hosts, public_url, webhooks_to)
         self._clock = now
         self._moved = 0.0
         self._on_request = on_request
         self._db = db
         self._store: Store | None = None
         self._api = Api(self.book, api_key, self.now, honour_keys=honour_keys)
-        self._sender = WebhookSender(api_key, self.now, now, self.faults)
+        self._sender = WebhookSender(api_key, self.now, now, self.faults, self._hosts)
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
         self._base_url: str | None = None
@@ -91,7 +107,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Where it listens.
+        """Where programs on this machine call it.
 
         Raises:
             ConfigurationError: It does not listen.
@@ -139,15 +155,15 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            app = web.Application(client_max_size=2**20)
+            app = web.Application(client_max_size=2**20, middlewares=[self._admit])
             app.add_routes(self._routes())
-            runner, self._base_url = await listen(app, self._port)
-            self._api.base_url = self._base_url
+            runner, self._base_url = await listen(app, self._port, self._hosts)
+            self._api.base_url = self._hosts.public_url or self._base_url
             stack.push_async_callback(runner.cleanup)
             if self._db is not None:
                 self._store = Store(self._db)
                 stack.callback(self._store.close)
-                self._store.load(self.book, self._base_url)
+                self._store.load(self.book, self._api.base_url)
             client = await stack.enter_async_context(new_client())
             keeper = asyncio.create_task(self._keep(client))
             stack.push_async_callback(_end, keeper)
@@ -200,7 +216,17 @@ class Sandbox:
             web.route(route.method, route.path, partial(self._serve, route))
             for route in ROUTES
         ]
-        return [*Site(self, self._api).routes(), *api]
+        return [*Site(self, self._api, self._hosts).routes(), *api]
+
+    @web.middleware
+    async def _admit(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Answer to the names that the owner knows, and to no other."""
+        if self._hosts.answers_to(request.headers.get("Host")):
+            return await handler(request)
+        message = "the sandbox does not answer to this host name: see --allow-host"
+        return answer(refusal(421, message), "req_0")
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         """Note the request, apply a fault if one is drawn, and answer."""

@@ -10,16 +10,15 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
 
-from convergegate_async._core.settings import is_loopback
 from convergegate_async.webhooks import sign
 
 from ._book import BookedEvent
 from ._faults import WEBHOOK, Fault, FaultKind, FaultPlan
+from ._hosts import Hosts
 
 QUICK_RETRIES = 4
 QUICK_PAUSE = 1.0  # seconds
@@ -68,6 +67,7 @@ class WebhookSender:
         now: The sandbox's clock, in epoch seconds.
         stamp: The shop's clock, in epoch seconds.
         faults: What goes wrong.
+        hosts: Where webhooks may be sent.
 
     Attributes:
         journal: The deliveries, newest last.
@@ -79,12 +79,14 @@ class WebhookSender:
         now: Callable[[], float],
         stamp: Callable[[], float],
         faults: FaultPlan,
+        hosts: Hosts,
     ) -> None:
         self.journal: deque[Delivery] = deque(maxlen=JOURNAL_SIZE)
         self._api_key = api_key
         self._now = now
         self._stamp = stamp
         self._faults = faults
+        self._hosts = hosts
         self._due: list[tuple[float, int, Delivery]] = []
         self._order = itertools.count()
         self._clearings = 0
@@ -95,8 +97,10 @@ class WebhookSender:
         kind = None if fault is None else fault.kind
         delivery = Delivery(event=event, born=self._now(), fault=kind)
         self.journal.append(delivery)
-        if not is_loopback(urlsplit(event.url).hostname or ""):
-            delivery.note = "not sent: the URL is not on this machine"
+        if not self._hosts.takes_webhooks(event.url):
+            delivery.note = (
+                "not sent: the URL is on another machine (see --webhooks-to)"
+            )
         elif fault is not None and fault.kind is FaultKind.WEBHOOK_LOST:
             delivery.note = "lost on purpose"
         else:

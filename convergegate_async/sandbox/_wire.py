@@ -14,28 +14,37 @@ from convergegate_async.errors import ConfigurationError
 
 from ._api import Reply
 from ._faults import Fault, FaultKind
+from ._hosts import Hosts
 
-_HOST = "127.0.0.1"
+_LOCAL = Hosts("127.0.0.1")
 
 
-async def listen(app: web.Application, port: int) -> tuple[web.AppRunner, str]:
-    """Serve *app* on a loopback port, and return its runner and address.
+async def listen(
+    app: web.Application, port: int, hosts: Hosts = _LOCAL
+) -> tuple[web.AppRunner, str]:
+    """Serve *app* on a port, and return its runner and its address on this machine.
+
+    Args:
+        app: What to serve.
+        port: Any free one if 0.
+        hosts: Where to listen.
 
     Raises:
-        ConfigurationError: The port is taken.
+        ConfigurationError: The port is taken, or the host is not this machine's.
     """
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, _HOST, port, backlog=1024).start()
+        await web.TCPSite(runner, hosts.host, port, backlog=1024).start()
     except OSError as error:
         await runner.cleanup()
-        message = f"cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+        reason = os.strerror(error.errno or 0)
+        message = f"cannot listen on port {port} of {hosts.host}: {reason}"
         raise ConfigurationError(message) from None
-    host, taken = runner.addresses[0][:2]
-    return runner, f"http://{host}:{taken}"
+    name = f"[{hosts.local}]" if ":" in hosts.local else hosts.local
+    return runner, f"http://{name}:{runner.addresses[0][1]}"
 
 
 def new_client() -> aiohttp.ClientSession:

@@ -33,6 +33,7 @@ SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--window-size=800,900"),
+    "--host-resolver-rules=MAP rebound.test 127.0.0.1",
 )
 
 
@@ -180,6 +181,55 @@ async def test_a_name_is_text_and_nothing_else(
         assert until.alert_is_present()(browser) is False
 
     await drive(story)
+
+
+async def test_the_pages_work_as_localhost(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """Opened as ``localhost`` the pay form and every button do the same."""
+    by_name = sandbox.base_url.replace("127.0.0.1", "localhost")
+
+    def story() -> None:
+        browser.get(f"{by_name}/pay/{session.id}")
+        browser.find_element(By.ID, "blik_code").send_keys("123456")
+        browser.find_element(By.ID, "pay").click()
+        see(browser, "Paid")
+        browser.get(by_name)
+        see(browser, "completed")
+        browser.find_element(By.CSS_SELECTOR, "button[value='3600']").click()
+        see(browser, "Its clock shows")
+        browser.find_element(By.CSS_SELECTOR, "form.row button").click()
+        see(browser, "status")
+        browser.find_element(By.ID, "reset").click()
+        see(browser, "None yet.")
+
+    await drive(story)
+
+    assert sandbox.book.sessions == {}
+
+
+async def test_a_page_of_another_site_reads_and_presses_nothing(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox, shop: str
+) -> None:
+    """Neither by DNS rebinding, nor by a form that another page sends."""
+    rebound = sandbox.base_url.replace("127.0.0.1", "rebound.test")
+    form = (
+        f"document.body.innerHTML = '<form method=post action=\"{sandbox.base_url}"
+        "/sandbox/reset\"></form>'; document.forms[0].submit()"
+    )
+
+    def story() -> None:
+        browser.get(rebound)
+        assert session.id not in browser.page_source
+        assert "does not answer to this host name" in browser.page_source
+        browser.get(shop)
+        browser.execute_script(form)
+        WebDriverWait(browser, 15).until(until.url_contains("/sandbox/reset"))
+        assert "for the sandbox's own pages" in browser.page_source
+
+    await drive(story)
+
+    assert session.id in sandbox.book.sessions
 
 
 async def test_the_status_page_works_without_scripts(

@@ -157,6 +157,9 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
         (("create", *ORDER, "--expires-at", "2038-01-19T03:14"), 2, "time zone"),
         (("create", *ORDER, "--expires-at", "1"), 2, "2.5 hours"),
         (("sandbox", "--fault", "fire"), 2, "is not a fault"),
+        (("sandbox", "--allow-host", "*"), 2, "allowed_hosts must be host names"),
+        (("sandbox", "--webhooks-to", "shop:80"), 2, "webhooks_to must be host names"),
+        (("sandbox", "--public-url", "pay.example"), 2, "the public URL must be"),
         (("create", *ORDER, "--metadata", "a=1", "--metadata", "a=2"), 2, "twice"),
         (("sandbox", "--fault", "lost:operation=creat"), 2, "operation must be one of"),
     ],
@@ -507,6 +510,22 @@ def test_a_session_of_nothing_but_an_id_has_a_card(
     show(CheckoutSession(id="abc", amount_refunded=100), "table")
 
     assert "abc" in capsys.readouterr().out
+
+
+def test_a_sandbox_lives_beside_a_shop_if_it_is_told_so() -> None:
+    """It listens, is called, is seen and sends where the options say."""
+    with running_sandbox(
+        *("--host", "0.0.0.0", "--allow-host", "gateway"),  # noqa: S104 -- the subject
+        *("--public-url", "https://pay.example", "--webhooks-to", "shop.invalid"),
+    ) as (process, environ):
+        done = run("create", *ORDER, "--output", "json", **environ)
+        process.terminate()
+        _, stderr = process.communicate(timeout=PATIENCE)
+
+    session = json.loads(done.stdout)
+    assert environ["CONVERGEGATE_BASE_URL"].startswith("http://127.0.0.1:")
+    assert session["url"] == f"https://pay.example/pay/{session['id']}"
+    assert "Other machines can reach it" in stderr
 
 
 def test_a_sandbox_that_is_started_anew_has_other_ids() -> None:

@@ -11,6 +11,7 @@ from convergegate_async.models import SessionStatus, rules
 from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import BookedSession
 from convergegate_async.sandbox._faults import FaultPlan, read_fault
+from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
 
@@ -34,11 +35,6 @@ class Controls(Protocol):
     seen: deque[SeenRequest]
 
     @property
-    def base_url(self) -> str:
-        """Where it listens."""
-        ...
-
-    @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """The webhooks that were sent."""
         ...
@@ -59,9 +55,10 @@ class Controls(Protocol):
 class Site:
     """The pages of one sandbox."""
 
-    def __init__(self, sandbox: Controls, api: Api) -> None:
+    def __init__(self, sandbox: Controls, api: Api, hosts: Hosts) -> None:
         self._sandbox = sandbox
         self._api = api
+        self._hosts = hosts
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the pages answer to."""
@@ -152,8 +149,8 @@ class Site:
 
     def _require_own_page(self, request: web.Request) -> None:
         # A page of another site, open in the same browser, shall not press buttons.
-        origin = request.headers.get("Origin")
-        if origin not in (None, self._sandbox.base_url):
+        headers = request.headers
+        if not self._hosts.is_own_page(headers.get("Origin"), headers.get("Host")):
             raise web.HTTPForbidden(text="this form is for the sandbox's own pages")
 
 
