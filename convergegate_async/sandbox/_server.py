@@ -21,10 +21,10 @@ from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book
 from ._faults import Fault, FaultKind, FaultPlan
 from ._hosts import Hosts
-from ._seen import SeenRequest
+from ._seen import LONGEST_PATH, Bodies, SeenRequest
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, WebhookSender
-from ._wire import answer, break_answer, listen, new_client
+from ._wire import answer, break_answer, listen, new_client, read_body
 from .site.routes import Site
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
@@ -57,6 +57,7 @@ class Sandbox:
         public_url: Where browsers see it, if there is a proxy in front of it; pay links
             lead there.
         webhooks_to: Names of hosts that webhooks may be sent to, beside this machine.
+        patience: Seconds in which a request must arrive.
 
     Raises:
         ConfigurationError: A name, or the public URL, cannot be right.
@@ -83,6 +84,7 @@ class Sandbox:
         allowed_hosts: Iterable[str] = (),
         public_url: str | None = None,
         webhooks_to: Iterable[str] = (),
+        patience: float = 30.0,
     ) -> None:
         self.api_key = api_key
         self.faults: FaultPlan = FaultPlan(faults, seed or 0)
@@ -91,6 +93,8 @@ class Sandbox:
         self.counts: Counter[str] = Counter()
         self._port = port
         self._hosts = Hosts(host, allowed_hosts, public_url, webhooks_to)
+        self._patience = patience
+        self._bodies = Bodies()
         self._clock = now
         self._moved = 0.0
         self._on_request = on_request
@@ -146,6 +150,7 @@ class Sandbox:
         self._sender.clear()
         self.faults.clear()
         self.seen.clear()
+        self._bodies.clear()
         self.counts.clear()
         self._moved = 0.0
         if self._store is not None:
@@ -157,7 +162,9 @@ class Sandbox:
         async with AsyncExitStack() as stack:
             app = web.Application(client_max_size=2**20, middlewares=[self._admit])
             app.add_routes(self._routes())
-            runner, self._base_url = await listen(app, self._port, self._hosts)
+            runner, self._base_url = await listen(
+                app, self._port, self._hosts, self._patience
+            )
             self._api.base_url = self._hosts.public_url or self._base_url
             stack.push_async_callback(runner.cleanup)
             if self._db is not None:
@@ -230,24 +237,27 @@ class Sandbox:
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         """Note the request, apply a fault if one is drawn, and answer."""
+        admitted = self._api.admits(request.headers.get("Authorization"))
         asked = ApiRequest(
             id=request.match_info.get("id", ""),
-            body=await request.read(),
-            key=request.headers.get("Idempotency-Key"),
+            body=await read_body(request) if admitted else b"",
+            key=request.headers.get("Idempotency-Key") if admitted else None,
         )
         seen = SeenRequest(
             operation=route.name,
             method=request.method,
-            path=request.path,
+            path=request.path[:LONGEST_PATH],
             idempotency_key=asked.key,
             body=b""
             if route.name == "pay"
             else asked.body,  # a code is nobody's business
         )
         self.seen.append(seen)
+        if seen.body:
+            self._bodies.keep(seen)
         self.counts[route.name] += 1
         fault = self.faults.draw(route.name)
-        work = partial(self._work, request, route, asked)
+        work = partial(self._work, route, asked) if admitted else _refuse
         try:
             if fault is None:
                 return self._answer(seen, work())
@@ -275,19 +285,21 @@ class Sandbox:
             return self._answer(seen, reply, fault.retry_after)
         return await break_answer(request, reply, fault, self._closing)
 
-    def _work(self, request: web.Request, route: Route, asked: ApiRequest) -> Reply:
-        if self._api.admits(request.headers.get("Authorization")):
-            reply = route.answer(self._api, asked)
-            self._save()
-            return reply
-        message = "no valid API key was given"
-        return refusal(401, message, kind="authentication_error")
+    def _work(self, route: Route, asked: ApiRequest) -> Reply:
+        reply = route.answer(self._api, asked)
+        self._save()
+        return reply
 
     def _answer(
         self, seen: SeenRequest, reply: Reply, retry_after: str | None = None
     ) -> web.Response:
         seen.status, seen.replayed = reply.status, reply.replayed
         return answer(reply, f"req_{self.counts.total()}", retry_after)
+
+
+def _refuse() -> Reply:
+    message = "no valid API key was given"
+    return refusal(401, message, kind="authentication_error")
 
 
 async def _end(task: asyncio.Task[None]) -> None:

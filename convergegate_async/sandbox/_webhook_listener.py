@@ -13,7 +13,7 @@ from convergegate_async.errors import WebhookError
 from convergegate_async.models import WebhookEvent
 from convergegate_async.webhooks import WebhookVerifier
 
-from ._wire import listen, new_client
+from ._wire import listen, new_client, read_body
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +40,7 @@ class WebhookListener:
         on_delivery: Called with every delivery.
         port: Where to listen on 127.0.0.1; any free port if 0. Entering it raises
             `ConfigurationError` if it is taken.
+        patience: Seconds in which a delivery must arrive.
     """
 
     def __init__(
@@ -47,17 +48,20 @@ class WebhookListener:
         verifier: WebhookVerifier,
         on_delivery: Callable[[ReceivedWebhook], None],
         port: int = 0,
+        *,
+        patience: float = 30.0,
     ) -> None:
         self._verifier = verifier
         self._on_delivery = on_delivery
         self._port = port
+        self._patience = patience
         self._runner: web.AppRunner | None = None
         self.url: str = ""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**20)
         app.router.add_post("/{path:.*}", self._receive)
-        self._runner, base_url = await listen(app, self._port)
+        self._runner, base_url = await listen(app, self._port, patience=self._patience)
         self.url = f"{base_url}/webhooks"
         return self
 
@@ -71,7 +75,7 @@ class WebhookListener:
             await self._runner.cleanup()
 
     async def _receive(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        body = await read_body(request)
         started = time.perf_counter()
         event, problem, status = None, None, 200
         try:

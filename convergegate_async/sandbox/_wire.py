@@ -17,10 +17,11 @@ from ._faults import Fault, FaultKind
 from ._hosts import Hosts
 
 _LOCAL = Hosts("127.0.0.1")
+_PATIENCE = web.AppKey("patience", float)
 
 
 async def listen(
-    app: web.Application, port: int, hosts: Hosts = _LOCAL
+    app: web.Application, port: int, hosts: Hosts = _LOCAL, patience: float = 30.0
 ) -> tuple[web.AppRunner, str]:
     """Serve *app* on a port, and return its runner and its address on this machine.
 
@@ -28,12 +29,20 @@ async def listen(
         app: What to serve.
         port: Any free one if 0.
         hosts: Where to listen.
+        patience: Seconds in which a request's head, and then its body, must come, and
+            after which an idle connection is closed.
 
     Raises:
         ConfigurationError: The port is taken, or the host is not this machine's.
     """
+    app[_PATIENCE] = patience
     runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=0.5,
+        keepalive_timeout=patience,
+        lingering_time=min(patience, 10.0),
     )
     await runner.setup()
     try:
@@ -45,6 +54,19 @@ async def listen(
         raise ConfigurationError(message) from None
     name = f"[{hosts.local}]" if ":" in hosts.local else hosts.local
     return runner, f"http://{name}:{runner.addresses[0][1]}"
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the body of a request, if it comes in time.
+
+    Raises:
+        HTTPRequestTimeout: It does not: who sends half of it is not waited for.
+    """
+    try:
+        async with asyncio.timeout(request.app[_PATIENCE]):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
 
 
 def new_client() -> aiohttp.ClientSession:

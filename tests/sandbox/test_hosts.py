@@ -1,7 +1,10 @@
 """Whom the sandbox answers to: by default nobody but this machine, by its own names."""
 
 import asyncio
-from collections.abc import Mapping
+import base64
+import io
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -16,8 +19,10 @@ from convergegate_async import (
     ConfigurationError,
     SessionStatus,
 )
-from convergegate_async.sandbox import Sandbox
+from convergegate_async.sandbox import Sandbox, WebhookListener
+from convergegate_async.webhooks import WebhookVerifier
 
+MIB = 2**20
 PLACES = ["/", "/pay/x", "/v1/checkout/sessions/x", "/nothing", "/sandbox/reset"]
 
 
@@ -245,3 +250,100 @@ async def test_webhooks_go_where_the_owner_says_and_nowhere_else() -> None:
     assert [(one.attempt, one.note) for one in others] == [
         (0, "not sent: the URL is on another machine (see --webhooks-to)")
     ] * 2
+
+
+# -- what strangers can fill ----------------------------------------------------------
+
+
+async def test_a_request_without_the_key_leaves_nothing_big(sandbox: Sandbox) -> None:
+    """150 bodies of 1 MiB, with keys and paths of any length, are not kept."""
+    body = bytes(MIB - 1)
+    path = "/v1/checkout/sessions/" + "x" * 4_000
+    async with aiohttp.ClientSession() as client:
+        for number in range(150):
+            async with client.post(
+                f"{sandbox.base_url}{path if number % 2 else path[:21]}",
+                data=io.BytesIO(body),
+                headers={"Idempotency-Key": "k" * 4_000},
+            ) as answer:
+                assert answer.status == 401
+
+    assert len(sandbox.seen) == 150
+    assert not any(seen.body or seen.idempotency_key for seen in sandbox.seen)
+    assert max(len(seen.path) for seen in sandbox.seen) <= 500
+
+
+async def test_with_the_key_the_newest_bodies_are_kept(sandbox: Sandbox) -> None:
+    """All bodies together take 16 MiB; every request stays in the journal."""
+    body = "note=" + "x" * (MIB - 10)
+    token = base64.b64encode(f"{sandbox.api_key}:".encode()).decode()
+    async with aiohttp.ClientSession(
+        headers={"Authorization": f"Basic {token}"}
+    ) as client:
+        for _ in range(20):
+            async with client.post(
+                f"{sandbox.base_url}/v1/checkout/sessions",
+                data=io.BytesIO(body.encode()),
+            ) as answer:
+                assert answer.status == 400
+
+    kept = [len(seen.body) for seen in sandbox.seen]
+    assert kept == [0] * 4 + [len(body)] * 16
+    sandbox.reset()
+    assert not sandbox.seen
+
+
+# -- half a request -------------------------------------------------------------------
+
+
+HEAD = "{method} {path} HTTP/1.1\r\nHost: localhost\r\n"
+HALVES = {
+    "nothing": "",
+    "head": HEAD.format(method="GET", path="/"),
+    "call": HEAD.format(method="POST", path="/v1/checkout/sessions")
+    + "Authorization: Bearer sk_test_sandbox\r\nContent-Length: 10\r\n\r\nhalf",
+    "form": HEAD.format(method="POST", path="/sandbox/clock")
+    + "Content-Length: 10\r\n\r\nhalf",
+    "stranger": HEAD.format(method="POST", path="/v1/checkout/sessions")
+    + "Content-Length: 10\r\n\r\nhalf",
+}
+
+
+@asynccontextmanager
+async def half_sent(url: str, half: str) -> AsyncIterator[asyncio.StreamReader]:
+    """Send no more than *half* of a request."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(half.encode())
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("half", HALVES)
+async def test_half_a_request_is_not_held_for_ever(half: str) -> None:
+    """The connection is closed when the patience is over, with a 408 for a body."""
+    async with (
+        Sandbox(patience=0.3) as sandbox,
+        half_sent(sandbox.base_url, HALVES[half]) as reader,
+        asyncio.timeout(AMPLE),
+    ):
+        answer = await reader.read()
+
+    status = {"nothing": b"", "head": b"", "stranger": b"401"}.get(half, b"408")
+    assert answer[9:12] == status
+
+
+async def test_a_listener_holds_no_half_either() -> None:
+    """`webhooks listen` reads a delivery's body within its patience, too."""
+    listener = WebhookListener(WebhookVerifier("sk_test_x"), print, patience=0.3)
+    half = HEAD.format(method="POST", path="/") + "Content-Length: 10\r\n\r\nhalf"
+    async with (
+        listener,
+        half_sent(listener.url, half) as reader,
+        asyncio.timeout(AMPLE),
+    ):
+        answer = await reader.read()
+
+    assert answer[9:12] == b"408"

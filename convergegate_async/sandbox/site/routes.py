@@ -3,6 +3,7 @@
 import itertools
 from collections import deque
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from convergegate_async.sandbox._faults import FaultPlan, read_fault
 from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
+from convergegate_async.sandbox._wire import read_body
 
 from . import pages
 
@@ -92,7 +94,7 @@ class Site:
         language = _language(request, session)
         if session is None:
             return _html(pages.unknown_page(language), status=404)
-        code = str((await request.post()).get("blik_code", "")).replace(" ", "")
+        code = (await _read_form(request)).get("blik_code", "").replace(" ", "")
         if not session.is_final:
             if not rules.is_blik_code(code):
                 page = pages.pay_page(session, language, "malformed")
@@ -129,7 +131,7 @@ class Site:
 
     async def _move_clock(self, request: web.Request) -> web.Response:
         self._require_own_page(request)
-        text = str((await request.post()).get("seconds", ""))
+        text = (await _read_form(request)).get("seconds", "")
         if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 -- centuries
             raise web.HTTPBadRequest(text="seconds must be a whole number")
         self._sandbox.advance(int(text))
@@ -137,8 +139,8 @@ class Site:
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         self._require_own_page(request)
-        form = await request.post()
-        kind, times = str(form.get("kind", "")), str(form.get("times", "")).strip()
+        form = await _read_form(request)
+        kind, times = form.get("kind", ""), form.get("times", "").strip()
         try:
             self._sandbox.faults.add(
                 read_fault(f"{kind}:times={times}" if times else kind)
@@ -152,6 +154,11 @@ class Site:
         headers = request.headers
         if not self._hosts.is_own_page(headers.get("Origin"), headers.get("Host")):
             raise web.HTTPForbidden(text="this form is for the sandbox's own pages")
+
+
+async def _read_form(request: web.Request) -> dict[str, str]:
+    text = (await read_body(request)).decode(errors="replace")
+    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def _language(request: web.Request, session: BookedSession | None) -> str:
