@@ -92,10 +92,11 @@ async def _pay(
 def _read_code() -> str:
     source = stdin_bytes("the BLIK code")
     if source.isatty():
-        code = str(click.prompt("BLIK code", hide_input=True, err=True))
+        typed = str(click.prompt("BLIK code", hide_input=True, err=True))
     else:
         # A decoder's error would show what it was given.
-        code = source.readline().decode("ascii", "replace").strip()
+        typed = source.readline().decode("utf-8", "replace")
+    code = "".join(typed.split())  # bank apps show 123 456
     if is_blik_code(code):
         return code
     message = "the BLIK code must be six digits"

@@ -116,6 +116,26 @@ async def test_a_code_pays_and_leads_back_to_the_shop(
     assert (booked.status, booked.payments) == (SessionStatus.COMPLETED, 1)
 
 
+async def test_a_code_can_be_pasted_as_bank_apps_show_it(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """The field takes all of "123 456", and the browser has nothing against it."""
+
+    def story() -> None:
+        browser.get(str(session.url))
+        field = browser.find_element(By.ID, "blik_code")
+        field.click()
+        browser.execute_script("document.execCommand('insertText', false, '123 456')")
+        assert field.get_attribute("value") == "123 456"
+        assert browser.execute_script("return arguments[0].checkValidity()", field)
+        field.send_keys(Keys.ENTER)
+        see(browser, "Paid")
+
+    await drive(story)
+
+    assert sandbox.book.sessions[session.id].payments == 1
+
+
 async def test_the_keyboard_is_enough(
     browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
 ) -> None:

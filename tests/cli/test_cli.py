@@ -213,7 +213,7 @@ def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
     """Open, pay, wait and refund: each prints its card, each exits with 0."""
     session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
 
-    paid = run("pay", session_id, stdin="012345\n", **gateway)
+    paid = run("pay", session_id, stdin=" 012\N{NO-BREAK SPACE}345\n", **gateway)
     waited = run("wait", session_id, "--timeout", "10", **gateway)
     part = run(
         *("refund", session_id, "--amount", "1000", "--idempotency-key", "refund-1"),

@@ -140,7 +140,7 @@ async def test_the_pay_page_asks_for_a_code(
     assert "49.99 PLN" in page.read.text
     assert "John Doe" in page.read.text
     assert page.read.all("form", method="post", action=path)
-    assert page.read.all("input", name="blik_code", maxlength="6")
+    assert page.read.all("input", name="blik_code", maxlength="7")
     assert not page.read.all("p", role="alert")
 
 

@@ -165,8 +165,8 @@ def pay_page(session: BookedSession, language: str, problem: str | None = None) 
 <form method="post" action="/pay/{session.id}">
 <label for="blik_code">{words["code"]}</label>
 <input class="code" id="blik_code" name="blik_code" inputmode="numeric"
- pattern="[0-9]{{6}}" maxlength="6" required autofocus autocomplete="one-time-code"
- aria-describedby="hint">
+ pattern="[0-9]{{3}}\\s?[0-9]{{3}}" maxlength="7" required autofocus
+ autocomplete="one-time-code" aria-describedby="hint">
 <p class="soft" id="hint">{words["hint"]}</p>
 <button id="pay">{words["pay"]} {amount}</button></form>{cancel}
 <details><summary>{words["codes"]}</summary><table>{codes}

@@ -94,7 +94,7 @@ class Site:
         language = _language(request, session)
         if session is None:
             return _html(pages.unknown_page(language), status=404)
-        code = (await _read_form(request)).get("blik_code", "").replace(" ", "")
+        code = "".join((await _read_form(request)).get("blik_code", "").split())
         if not session.is_final:
             if not rules.is_blik_code(code):
                 page = pages.pay_page(session, language, "malformed")
