@@ -1,10 +1,13 @@
 """All that is wrong with an input, found before the first row is sent."""
 
+import time
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 
 import attrs
+
+from convergegate_async._core.operations import lives_long_enough
 
 from .rows import Problem, Row
 
@@ -24,35 +27,47 @@ class Validation:
     more: int
 
 
-def check(rows: Iterable[Row | Problem], *, most: int = 1_000) -> Validation:
-    """Read all *rows*, and tell what is wrong with them, ids given twice included.
+def check(
+    rows: Iterable[Row | Problem], *, most: int = 1_000, now: float | None = None
+) -> Validation:
+    """Read all *rows*, and tell what is wrong with them.
+
+    Ids that are given twice count, and sessions that would expire too soon if they were
+    opened now.
 
     Args:
         rows: What `read_table` gives.
         most: How many problems to keep; the others are only counted.
+        now: The time, in epoch seconds; the clock's if `None`.
     """
+    moment = time.time() if now is None else now
     problems: list[Problem] = []
     seen = Seen()
     found = total = position = 0
     for row in rows:
         wrongs = [row] if isinstance(row, Problem) else []
+        if isinstance(row, Row) and not lives_long_enough(
+            row.request.expires_at, moment
+        ):
+            # A mapping may have read it from a column of another name.
+            wrongs.append(_problem(row, "expires_at must be at least 2.5 hours ahead"))
         if row.position != position:  # the problems of a row follow each other
             position = row.position
             total += 1
             if row.row_id is not None and seen.before(row.row_id):
-                wrongs.append(_repeated(row))
+                wrongs.append(_problem(row, "has the id of an earlier row"))
         found += len(wrongs)
         problems += wrongs[: most - len(problems)]
     return Validation(total=total, problems=tuple(problems), more=found - len(problems))
 
 
-def _repeated(row: Row | Problem) -> Problem:
+def _problem(row: Row | Problem, reason: str) -> Problem:
     return Problem(
         position=row.position,
         line=row.line,
         row_id=row.row_id,
         column=None,
-        reason="has the id of an earlier row",
+        reason=reason,
         raw=row.raw,
     )
 

@@ -645,6 +645,23 @@ class TestValidation:
         assert some.problems == whole.problems[:most]
         assert len(some.problems) + some.more == len(whole.problems)
 
+    @pytest.mark.parametrize(
+        ("ahead", "fits"), [(-1, False), (8_999, False), (9_000, True), (None, True)]
+    )
+    def test_a_session_that_expires_too_soon_is_found(
+        self, inbox: Inbox, ahead: int | None, *, fits: bool
+    ) -> None:
+        """What `create` would refuse is told before the first row is sent."""
+        moment = "" if ahead is None else 2_000_000_000 + ahead
+        options = TableOptions(columns={"until": "expires_at"})
+        found = inbox.csv(ORDER_ROW | {"until": moment}, options=options)
+
+        validation = check(iter(found), now=2_000_000_000)
+
+        assert [*map(str, validation.problems)] == (
+            [] if fits else ["line 2: expires_at must be at least 2.5 hours ahead"]
+        )
+
     def test_memory_stays_flat(self, tmp_path: Path) -> None:
         """Rows are read one by one, and an id costs some bytes."""
         path = tmp_path / "orders.csv"
