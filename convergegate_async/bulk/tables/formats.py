@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, Literal, TextIO, TypeAlias, get_args
+from typing import Any, BinaryIO, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
@@ -55,11 +55,13 @@ class TableRow:
             row in Parquet, which has no lines.
         cells: Its values by column; the line's text under `UNREAD` after a fault.
         fault: Why it is no row, without a part of it.
+        unread: The columns whose values cannot be read; their cells are `None`.
     """
 
     line: int
     cells: Mapping[str, object] = attrs.field(repr=False)
     fault: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 def guess_format(path: str) -> Format:
@@ -283,6 +285,40 @@ def _read_object(number: int, line: bytes) -> TableRow:
 
 # -- Parquet -----------------------------------------------------------------------
 
+# A year beyond 9999, bytes that are not UTF-8, a time zone that nobody knows.
+_ODD_VALUE = (ValueError, OverflowError, LookupError)
+
+_NO_VALUE = object()
+"""Stands in the place of a value that Python cannot hold."""
+
+
+def _values(arrow: ModuleType, column: Any) -> list[object]:  # noqa: ANN401 -- arrow has no types
+    """Return the values of *column* in Python."""
+    kind = column.type
+    if arrow.types.is_timestamp(kind) and kind.unit == "ns":
+        # Python's times have microseconds, and sessions expire in whole seconds.
+        column = column.cast(arrow.timestamp("us", kind.tz), safe=False)
+    try:
+        values: list[object] = column.to_pylist()
+    except (*_ODD_VALUE, arrow.ArrowException):
+        values = [_value(arrow, scalar) for scalar in column]
+    return list(map(_mapping, values)) if arrow.types.is_map(kind) else values
+
+
+def _value(arrow: ModuleType, scalar: Any) -> object:  # noqa: ANN401 -- arrow has no types
+    try:
+        return scalar.as_py()
+    except (*_ODD_VALUE, arrow.ArrowException):
+        return _NO_VALUE
+
+
+def _mapping(pairs: object) -> object:
+    """Return the pairs of Parquet's own kind of map as a mapping."""
+    if not isinstance(pairs, list):
+        return pairs
+    mapping = dict(pairs)
+    return mapping if len(mapping) == len(pairs) else _NO_VALUE
+
 
 def _read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
     arrow, parquet = import_parquet()
@@ -292,11 +328,16 @@ def _read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
     number = 0
     try:
         table = parquet.ParquetFile(file)
-        check(table.schema_arrow.names)
+        names = table.schema_arrow.names
+        check(names)
         for batch in table.iter_batches(_BATCH):
-            for cells in batch.to_pylist():
+            columns = [_values(arrow, column) for column in batch.columns]
+            for values in zip(*columns, strict=True):
                 number += 1
-                yield TableRow(line=number, cells=cells)
+                cells = dict(zip(names, values, strict=True))
+                unread = tuple(name for name in names if cells[name] is _NO_VALUE)
+                cells.update(dict.fromkeys(unread))
+                yield TableRow(line=number, cells=cells, unread=unread)
     except (arrow.ArrowException, OSError, ValueError):
         message = f"the input cannot be read as Parquet after row {number}"
     else:

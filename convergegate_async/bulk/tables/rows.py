@@ -188,7 +188,11 @@ class _RowReader:
         if row.fault is not None:
             yield self._problem(position, row, None, None, row.fault)
             return
-        wrongs: Wrongs = {}
+        wrongs: Wrongs = {
+            column: "holds a value that cannot be read"
+            for column in row.unread
+            if self._target(column)
+        }
         row_id = self._read_id(row.cells, wrongs)
         values = self._sort(row.cells, row_id, wrongs)
         request = self._fill_in(values, wrongs)

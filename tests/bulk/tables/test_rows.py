@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -89,6 +90,17 @@ def only_row(found: list[Row | Problem]) -> Row:
     (row,) = found
     assert isinstance(row, Row), str(row)
     return row
+
+
+def parquet_file(folder: Path, columns: Mapping[str, object]) -> str:
+    """Write two rows that have such *columns*, too; return the file's path."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [ORDER_ROW | {"id": f"A-{n}", "amount": 4999} for n in (1, 2)]
+    path = folder / "orders.parquet"
+    plain = {name: [row[name] for row in rows] for name in rows[0]}
+    parquet.write_table(arrow.table({**plain, **columns}), path)
+    return str(path)
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
@@ -554,6 +566,54 @@ class TestParquet:
         assert summary(problems) == [
             "line 2, column amount: needs a valid currency in the same row",
             "line 2, column currency: must be a three-letter ISO 4217 code",
+        ]
+
+    def test_a_map_is_metadata_and_a_time_may_have_nanoseconds(
+        self, tmp_path: Path
+    ) -> None:
+        """Parquet's own kinds of mapping and time are read as what they are."""
+        arrow = pytest.importorskip("pyarrow")
+        texts = arrow.map_(arrow.string(), arrow.string())
+        moment = 2_000_000_000_123_456_789
+        columns = {
+            "metadata": arrow.array([[("order", "17")], None], texts),
+            "expires_at": arrow.array([moment, None], arrow.timestamp("ns", "UTC")),
+        }
+
+        found = read_table(parquet_file(tmp_path, columns), PLAIN)
+
+        first, second = (row.request for row in found if isinstance(row, Row))
+        assert first.metadata == {"order": "17"}
+        assert first.expires_at is not None
+        assert int(first.expires_at.timestamp()) == 2_000_000_000
+        assert (second.metadata, second.expires_at) == (None, None)
+
+    @pytest.mark.parametrize("ignored", [False, True])
+    def test_a_value_that_cannot_be_read_is_a_problem_of_its_row(
+        self, tmp_path: Path, *, ignored: bool
+    ) -> None:
+        """The others are read, and in a column that is left out nobody misses it."""
+        arrow = pytest.importorskip("pyarrow")
+        texts = arrow.map_(arrow.string(), arrow.string())
+        broken = arrow.array([b"zl\xff", b"x"], arrow.binary()).view(arrow.string())
+        columns = {
+            "metadata": arrow.array([[("a", "1"), ("a", "2")], []], texts),
+            "expires_at": arrow.array([2**38, None], arrow.timestamp("s", "UTC")),
+            "locale": arrow.array(["pl", "pl"]),
+            "customer_lastname": broken,
+        }
+        names = ["metadata", "expires_at"]
+        options = TableOptions(columns=dict.fromkeys(names, "") if ignored else {})
+
+        found = list(read_table(parquet_file(tmp_path, columns), options))
+
+        wrong = ["customer_lastname", *([] if ignored else names)]
+        assert sorted(summary(found)) == [
+            "A-2",
+            *(
+                f"line 1, column {name}: holds a value that cannot be read"
+                for name in sorted(wrong)
+            ),
         ]
 
     def test_columns_are_checked(self, path: str) -> None:
