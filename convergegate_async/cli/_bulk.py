@@ -56,7 +56,8 @@ def bulk() -> None:
     "maps",
     multiple=True,
     metavar="COLUMN=FIELD",
-    help="Read COLUMN as FIELD; may be repeated. An empty FIELD ignores the column.",
+    help="Read COLUMN as FIELD; may be repeated. An empty FIELD ignores the column; "
+    "an empty COLUMN means those without a name.",
 )
 @click.option(
     "--map-file",
@@ -298,19 +299,17 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     columns: dict[str, str] = {}
     if path is not None:
         try:
-            columns = json.loads(path.read_text(encoding="utf-8"))
+            read: object = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            columns = {"": ""}
-        if (
-            type(columns) is not dict
-            or "" in columns
-            or not all(type(field) is str for field in columns.values())
-        ):
+            read = None
+        if isinstance(read, dict) and all(type(to) is str for to in read.values()):
+            columns = read
+        else:
             message = f"{path} must hold a JSON object of column: field"
             raise ConfigurationError(message)
     for text in maps:
         column, separator, field = text.partition("=")
-        if not separator or not column:
+        if not separator:
             message = "must be COLUMN=FIELD"
             raise click.BadParameter(message, param_hint="--map")
         columns[column] = field

@@ -107,6 +107,24 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.failed.*"))
 
 
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_column_without_a_name_can_be_left_out(
+    bulk: Run, tmp_path: Path, *, by_file: bool
+) -> None:
+    """The index that pandas writes is told by its place, and mapped to nothing."""
+    rows = text(2).splitlines()
+    whole = "".join(f"{'' if n < 0 else n},{row}\n" for n, row in enumerate(rows, -1))
+    (tmp_path / "orders.csv").write_text(whole, encoding="utf-8")
+    (tmp_path / "map.json").write_text('{"": ""}', encoding="utf-8")
+    ways = ("--map-file", "map.json") if by_file else ("--map", "=")
+
+    refused = bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+    done = bulk("run", "orders.csv", "--job", "april", *OPTIONS, *ways)
+
+    assert "column 1 has no name" in refused.stderr
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_second_run_of_the_same_name_is_refused(bulk: Run, tmp_path: Path) -> None:
     """The message says how to go on; nothing is sent."""
     (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")

@@ -247,8 +247,12 @@ def _read_row(columns: list[str], row: _CsvRow) -> TableRow:
         )
     if fault is not None:
         return TableRow(line=row.line, cells={UNREAD: row.text}, fault=fault)
-    cells = map(unescape_cell, row.cells) if "'" in row.text else row.cells
-    return TableRow(line=row.line, cells=dict(zip(columns, cells, strict=True)))
+    cells = [*map(unescape_cell, row.cells)] if "'" in row.text else row.cells
+    by_column = dict(zip(columns, cells, strict=True))
+    if len(by_column) < len(columns):  # several that have no name: one for them all
+        unnamed = [cell for cell, name in zip(cells, columns, strict=True) if not name]
+        by_column[""] = "".join(unnamed)
+    return TableRow(line=row.line, cells=by_column)
 
 
 # -- JSONL -------------------------------------------------------------------------

@@ -50,7 +50,8 @@ class TableOptions:
             from it, so that it must be the same whenever the row is read.
         columns: Names of columns, and the request field each is for, such as
             ``customer_email`` or ``metadata[note]``; ``""`` leaves one out. A
-            column that is not named here is for the field of its own name.
+            column that is not named here is for the field of its own name. Columns
+            that have no name are called ``""``.
         amount_unit: ``minor`` (4999) or ``major`` (49.99, exactly).
         row_metadata: Where in the metadata the row id is put, if anywhere.
 
@@ -153,6 +154,7 @@ class _RowReader:
     def __init__(self, options: TableOptions, *, textual: bool) -> None:
         self._options = options
         self._textual = textual
+        self._unnamed: list[int] = []
         self._column_of = {field: name for name, field in options.columns.items()}
 
     def check(self, columns: Sequence[str]) -> None:
@@ -166,7 +168,8 @@ class _RowReader:
             # A first row of data is no header; its cells are not for a message.
             hint = " (a header with commas)" if self._textual else ""
             _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
-        unknown = [name for name in columns if self._target(name) is None]
+        self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
+        unknown = [name for name in columns if name and self._target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
             _refuse(f"unknown columns: {_listed(unknown)} ({hint})")
@@ -174,7 +177,7 @@ class _RowReader:
         absent = [name for name in wanted if name not in columns]
         if absent:
             _refuse(f"the mapping names columns that are not there: {_listed(absent)}")
-        _refuse_repeats(columns, "the header repeats")
+        _refuse_repeats(filter(None, columns), "the header repeats")
         targets = [target for name in columns if (target := self._target(name))]
         if options.row_metadata is not None:
             targets.append(f"metadata[{options.row_metadata}]")
@@ -188,6 +191,9 @@ class _RowReader:
         if row.fault is not None:
             yield self._problem(position, row, None, None, row.fault)
             return
+        unnamed = self._unnamed_value(row.cells)
+        if unnamed is not None and self._unnamed and position == 1:
+            _refuse(unnamed)  # as the index that pandas writes: all rows have one
         wrongs: Wrongs = {
             column: "holds a value that cannot be read"
             for column in row.unread
@@ -196,17 +202,19 @@ class _RowReader:
         row_id = self._read_id(row.cells, wrongs)
         values = self._sort(row.cells, row_id, wrongs)
         request = self._fill_in(values, wrongs)
+        if unnamed is not None:
+            yield self._problem(position, row, row_id, None, unnamed)
         if row_id is None or request is None:
             for column, reason in wrongs.items():
                 yield self._problem(position, row, row_id, column, reason)
-            return
-        yield Row(
-            position=position,
-            line=row.line,
-            row_id=row_id,
-            request=request,
-            raw=row.cells,
-        )
+        elif unnamed is None:
+            yield Row(
+                position=position,
+                line=row.line,
+                row_id=row_id,
+                request=request,
+                raw=row.cells,
+            )
 
     @staticmethod
     def _problem(
@@ -235,6 +243,16 @@ class _RowReader:
         if column == self._options.id_column or column.startswith(OWN_PREFIX):
             return ""
         return None
+
+    def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
+        """Return what is wrong with a value whose column has no name, if anything."""
+        if cells.get("") in (None, "") or self._target("") is not None:
+            return None
+        places = ", ".join(map(str, self._unnamed))
+        which = f"column {places} has" if places else "a column has"
+        if len(self._unnamed) > 1:
+            which = f"columns {places} have"
+        return f'{which} no name: give it one, or map "" to nothing'
 
     def _column(self, field: str) -> str:
         return self._column_of.get(field, field)
@@ -272,6 +290,8 @@ class _RowReader:
         """Yield column, field and value of what is set."""
         for column, value in cells.items():
             target = self._target(column)
+            if target is None and not column:
+                continue  # told with its place
             if target is None:
                 wrongs[column] = "is not a field of a request"
             elif not target or value is None or value == "":
@@ -361,4 +381,4 @@ def _shown(name: str) -> str:
     """Return a column's name, safe to print."""
     if len(name) > _MAX_SHOWN:
         name = f"{name[:_MAX_SHOWN]}…"
-    return name if name.isprintable() else ascii(name)
+    return name if name.isprintable() and name.strip() else ascii(name)

@@ -643,6 +643,52 @@ class TestParquet:
         assert output.decode().strip() == "Parquet needs pyarrow: pip install pyarrow"
 
 
+class TestColumnsWithoutAName:
+    def test_the_index_that_pandas_writes_is_told_by_its_place(
+        self, inbox: Inbox
+    ) -> None:
+        """An empty name in a message would be no name at all."""
+        with pytest.raises(SourceError, match=r"^column 1 has no name: "):
+            inbox.read(f",{HEADER}\n0,{LINE}\n1,{LINE}\n")
+
+    @pytest.mark.parametrize("commas", [",", ",,,"])
+    def test_an_empty_one_may_stay(self, inbox: Inbox, commas: str) -> None:
+        """A comma too many, as spreadsheets leave it, says nothing."""
+        found = inbox.read(f"{HEADER}{commas}\n{LINE}{commas}\n")
+
+        assert summary(found) == ["A-1"]
+
+    def test_a_value_in_one_is_a_problem_of_its_row(self, inbox: Inbox) -> None:
+        """A slip in one row does not end a job; which columns there are is told."""
+        found = inbox.read(f"{HEADER},,\n{LINE},,\n{LINE},x,\n{LINE},,\n")
+
+        assert summary(found) == [
+            "A-1",
+            'line 3: columns 9, 10 have no name: give it one, or map "" to nothing',
+            "A-1",
+        ]
+
+    def test_it_can_be_left_out_or_read(self, inbox: Inbox) -> None:
+        """Its name in a mapping is the empty one."""
+        text = f",{HEADER}\npl,{LINE}\n"
+
+        (left_out,) = inbox.read(text, TableOptions(columns={"": ""}))
+        (read,) = inbox.read(text, TableOptions(columns={"": "locale"}))
+
+        assert isinstance(left_out, Row)
+        assert left_out.request.locale is None
+        assert isinstance(read, Row)
+        assert read.request.locale == "pl"
+
+    def test_a_key_without_a_name_is_a_problem(self, inbox: Inbox) -> None:
+        """JSON has no header: it is told for its row, also for the first."""
+        found = inbox.jsonl(ORDER_ROW | {"amount": 4999, "": "x"})
+
+        assert summary(found) == [
+            'line 1: a column has no name: give it one, or map "" to nothing'
+        ]
+
+
 class TestIds:
     @pytest.mark.parametrize(
         "row_id",
