@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from orders import an_order
+from orders import ORDER_ROW, an_order
 from programs import ERR_LOST, OUT_LOST, run, shell_needed
 
 from convergegate_async.sandbox import Fault, Sandbox
@@ -145,6 +145,37 @@ async def test_a_look_that_nobody_reads(
     assert done.code == code
     assert "Traceback" not in done.err
     assert bool(done.err) is bool(code)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "april"),
+        ("export", "april", "--format", "jsonl"),
+        ("export", "april", "--format", "parquet"),
+        ("status", "april"),
+        ("status", "april", "--output", "json"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(
+    ("streams", "code"), [("unread", 0), (">/dev/full", 1), (">&-", 1)]
+)
+async def test_a_job_that_nobody_reads(
+    streams: str, code: int, words: tuple[str, ...], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A reader of a job's results that has enough, as ``head``, is no error either."""
+    row = ",".join(map(str, (ORDER_ROW | {"amount": 4999}).values()))
+    rows = f"{','.join(ORDER_ROW)}\n{row}\n"
+    folder = ("--directory", str(tmp_path))
+    made = await run(sandbox, "bulk", "run", "-", "--job", "april", *folder, stdin=rows)
+    assert made.code == 0, made.err
+
+    done = await run(sandbox, "bulk", *words, *folder, streams=streams)
+
+    assert done.code == code
+    assert "Traceback" not in done.err
+    assert "Error" not in done.err or code
 
 
 @pytest.mark.parametrize("streams", [">/dev/full", ">&-"])
