@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote_plus
 
 import attrs
 
@@ -15,6 +14,7 @@ from convergegate_async.models import Answer, CallInfo
 from .codec import structure
 from .echo import differing_fields
 from .operations import Operation
+from .redaction import may_hold, redacted
 from .settings import Settings
 from .strict_json import (
     MOST_COMMAS,
@@ -32,7 +32,6 @@ BODY_LIMIT = 1_048_576
 READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
 """The headers of an answer that mean something to us, in lower case."""
 
-_LONGEST_WORD = 5  # characters
 _MOST_SHOWN = 200  # characters of the gateway's text
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -110,7 +109,9 @@ def parse_response(
             unknown_attempts=call.unknown_attempts,
             elapsed=call.elapsed,
             http_status=response.status,
-            request_id=_shown(request_id, settings.secret_spellings())
+            request_id=_shown_id(
+                request_id, (*operation.sent, *settings.secret_spellings())
+            )
             if request_id
             else None,
         )
@@ -198,49 +199,22 @@ def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
     """Return the gateway's *text*, fit to be printed: short, without what was sent."""
     if not isinstance(text, str) or not text:
         return None
-    text = _without(text, hidden)
+    text = redacted(text, hidden, _MOST_SHOWN)
     text = _UNPRINTABLE.sub("\ufffd", text)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
 
-def _without(text: str, hidden: Iterable[tuple[str, str]]) -> str:
-    """Put ``[field]`` in the place of every value in *hidden*, as text or as a form."""
-    names = {
-        spelling: name.partition("[")[0]
-        for name, value in hidden
-        for spelling in _spellings(value)
-        if spelling
-    }
-    longest = max(map(len, names))
-    was_cut = len(text) > _MOST_SHOWN + longest
-    if was_cut:
-        # What is not shown is not searched; a value cut in two goes with the tail.
-        text = text[: _MOST_SHOWN + longest]
-    # A short value, such as an amount of 1, counts only as a word of its own.
-    patterns = (
-        re.escape(value)
-        if len(value) > _LONGEST_WORD
-        else rf"(?<!\w){re.escape(value)}(?!\w)"
-        for value in sorted(names, key=len, reverse=True)
-    )
-    labels = {value.lower(): name for value, name in names.items()}
-    text = re.sub(
-        "|".join(patterns),
-        lambda found: f"[{labels.get(found[0].lower(), 'value')}]",
-        text,
-        flags=re.IGNORECASE,
-    )
-    return f"{text[:-longest]}…" if was_cut else text
-
-
-def _spellings(value: str) -> tuple[str, ...]:
-    """Return *value* as text, in a form, in JSON, and as a form's reader sees a +."""
-    return (
-        value,
-        quote_plus(value),
-        value.replace("/", r"\/"),
-        value.removeprefix("+"),
-    )
+def _shown_id(request_id: str | None, hidden: Iterable[tuple[str, str]]) -> str | None:
+    """Return the gateway's name for an answer, as `_shown` does, at less expense."""
+    if (
+        request_id
+        and len(request_id) <= _MOST_SHOWN
+        and request_id.isascii()
+        and request_id.isprintable()
+        and not may_hold(request_id, hidden)
+    ):
+        return request_id
+    return _shown(request_id, hidden)
 
 
 # -- Retry-After --------------------------------------------------------------------

@@ -410,6 +410,42 @@ def test_a_request_id_does_not_show_the_key(status: int) -> None:
 
 # -- the error envelope -------------------------------------------------------------
 
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(200, {"id": "s1"}, id="answer"),
+        pytest.param(200, b"<html>", id="unreadable"),
+        pytest.param(200, {"id": ""}, id="without-id"),
+        pytest.param(200, {"id": "s1", "currency": "eur"}, id="echo"),
+        pytest.param(400, {}, id="refusal"),
+    ],
+)
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "req-canary@example.com-7",
+        "req-CANARY%40example.com",
+        r"req-canary\u0040example.com",
+        "Jan%20Canary",
+    ],
+)
+def test_a_request_id_does_not_show_what_was_sent(
+    status: int, body: object, quoted: str
+) -> None:
+    """Whatever came of the request, its name at the gateway holds no customer."""
+    request = attrs.evolve(
+        ORDER, customer_email="canary@example.com", customer_firstname="Jan Canary"
+    )
+
+    outcome = understand(create(request), status, body, {"request-id": quoted})
+
+    call = outcome if isinstance(outcome, Finding) else outcome.call
+    assert call.request_id is not None
+    assert "[customer_" in call.request_id
+    assert "canary" not in call.request_id.lower()
+
+
 WORDS = ("type", "message", "param", "decline_code", "charge_id")
 
 

@@ -1,0 +1,92 @@
+"""Whatever was sent is taken out, in every spelling; the rest stays as it was."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from convergegate_async._core.redaction import may_hold, redacted
+
+Spelling = Callable[[str], str]
+
+
+def as_json(value: str) -> str:
+    """Spell *value* as inside of a JSON text."""
+    return json.dumps(value)[1:-1]
+
+
+SPELLINGS: dict[str, Spelling] = {
+    "plain": str,
+    "form": quote_plus,
+    "percent": lambda value: quote(value, safe=""),
+    "percent-lower": lambda value: quote(value, safe="").lower(),
+    "percent-all": lambda value: "".join(f"%{byte:02X}" for byte in value.encode()),
+    "url": quote,
+    "json": as_json,
+    "json-slashes": lambda value: as_json(value).replace("/", r"\/"),
+    "json-unicode": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+    "json-all": lambda value: "".join(
+        f"\\u{value.encode('utf-16-be')[n : n + 2].hex()}"
+        for n in range(0, 2 * len(value.encode("utf-16-be")) // 2, 2)
+    ),
+}
+VALUES = st.text(
+    st.characters(exclude_categories=["C", "Z"], max_codepoint=0x1FAFF)
+    | st.sampled_from(" +/\\\"'%&@\u0142\U0001f9fe"),
+    min_size=6,
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("inner", SPELLINGS)
+@given(value=VALUES, outer=st.sampled_from(["plain", "percent", "form", "json"]))
+@example(value="Jan Żółć-Nowak", outer="json")
+@example(value=r"C:\new 100%41", outer="percent")
+@example(value="+48 123 456", outer="plain")
+def test_no_spelling_is_shown(inner: str, outer: str, value: str) -> None:
+    """A value in any spelling, done once or twice, is its field's name in the text."""
+    spelled = SPELLINGS[outer](SPELLINGS[inner](value))
+
+    shown = redacted(f"no: {spelled}.", [("customer_firstname", value)], 9_000)
+
+    assert shown == "no: [customer_firstname]."
+
+
+@given(text=st.text(max_size=60), value=VALUES)
+def test_what_holds_no_value_stays_as_it_was(text: str, value: str) -> None:
+    """A text that has nothing to do with what was sent is not touched."""
+    if redacted(text, [("name", value)], 200) != text:
+        assert may_hold(text, [("name", value)])
+
+
+@given(
+    parts=st.lists(st.text("abAB1 +%\\/", max_size=3)),
+    value=st.text("abAB1 +%\\/", min_size=1, max_size=6),
+)
+@example(parts=["a1b2", "1"], value="1")
+def test_a_plain_look_misses_nothing(parts: list[str], value: str) -> None:
+    """What a plain look lets through is what the search would have let through."""
+    text = value.swapcase().join(parts)
+
+    if not may_hold(text, [("name", value)]):
+        assert redacted(text, [("name", value)], 200) == text
+
+
+@given(before=st.integers(150, 260), most=st.just(200))
+def test_a_value_is_never_cut_in_two(before: int, most: int) -> None:
+    """Where the text ends within a value, no half of the value is shown."""
+    value = "canary@example.com"
+    text = "-" * before + quote(value, safe="") + "-" * 500
+
+    shown = redacted(text, [("customer_email", value)], most)
+
+    assert "canary" not in shown
+    assert shown.endswith("…")
+
+
+def test_a_short_value_counts_as_a_word_only() -> None:
+    """An amount of 1 does not eat every 1 of a message."""
+    assert redacted("1 of 12", [("amount", "1")], 200) == "[amount] of 12"
