@@ -25,6 +25,7 @@ from convergegate_async._core.messages import (
     HttpRequest,
     HttpResponse,
 )
+from convergegate_async._core.secret import Secret
 from convergegate_async._core.verdicts import Failure
 from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
@@ -184,7 +185,7 @@ class AiohttpTransport:
         timeouts: Timeouts,
         pool: PoolLimits,
         connector: aiohttp.BaseConnector | None = None,
-        proxy: str | None = None,
+        proxy: Secret[str] | None = None,
         ssl: SSLContext | None = None,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(
@@ -312,6 +313,7 @@ class AiohttpTransport:
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,  # a redirect would take the body elsewhere
+                **_by_way_of(self._proxy),
             ) as response:
                 marks.is_answered = True
                 if marks.is_timed:
@@ -379,7 +381,6 @@ class AiohttpTransport:
             timeout=self._timeout,
             auto_decompress=False,
             trust_env=False,
-            proxy=self._proxy,
             request_class=_Request,
             # A security policy and some cookies are more than aiohttp takes by itself.
             max_line_size=_HEAD_LINE,
@@ -399,6 +400,26 @@ class AiohttpTransport:
                 task = loop.create_task(generation.session.close())
                 self._closing[task] = generation
                 task.add_done_callback(self._closing.pop)
+
+
+def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
+    """Name the proxy to aiohttp, its password apart from its address.
+
+    aiohttp keeps addresses in its session and in the keys of its pool, whose `repr` it
+    warns with.
+    """
+    if proxy is None:
+        return {}
+    try:
+        url = URL(proxy.reveal())
+        if url.raw_user is None and url.raw_password is None:
+            return {"proxy": url}
+        word = aiohttp.encode_basic_auth(url.user or "", url.password or "")
+    except ValueError:
+        address = "the proxy's"
+        raise aiohttp.InvalidURL(address) from None
+    headers = {"Proxy-Authorization": word}
+    return {"proxy": url.with_user(None), "proxy_headers": headers}
 
 
 def _is_open(connection: object) -> bool:

@@ -133,17 +133,18 @@ class CheckoutSessionFactory:
         transport: Transport | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        secret, hidden_proxy = _secret(api_key), Secret(proxy)
+        secret = _secret(api_key)
+        hidden_proxy = None if proxy is None else Secret(proxy)
         del api_key, proxy  # tracebacks show locals
         if connector is not None and ssl is not None:
             message = "ssl cannot be combined with connector: set it on the connector"
             raise ConfigurationError(message)
-        if not _is_proxy(hidden_proxy.reveal()):
+        if hidden_proxy is not None and not _is_proxy(hidden_proxy.reveal()):
             message = "the proxy must be an http or https URL"
             raise ConfigurationError(message)
         _check_kinds(retry=retry, timeouts=timeouts, pool=pool)
         settings = read_settings(secret, base_url, echo_fields)
-        direct = settings.is_local and hidden_proxy.reveal() is None
+        direct = settings.is_local and hidden_proxy is None
         if settings.base_url.startswith("http:") and not direct:
             message = (
                 "plain http is allowed only to this machine, and only without a proxy"
@@ -166,7 +167,7 @@ class CheckoutSessionFactory:
                 timeouts=timeouts,
                 pool=pool,
                 connector=connector,
-                proxy=hidden_proxy.reveal(),
+                proxy=hidden_proxy,
                 ssl=ssl,
             ),
             runtime=runtime or Runtime(),
@@ -477,8 +478,6 @@ def _check_kinds(**values: object) -> None:
 
 
 def _is_proxy(proxy: object) -> bool:
-    if proxy is None:
-        return True
     return isinstance(proxy, str) and rules.is_url(proxy)
 
 

@@ -25,7 +25,7 @@ from matrix import (
     gateway,
     observe,
 )
-from raw import Exchange, Handler, RawServer, http, relay, says
+from raw import Exchange, Handler, RawServer, http, says, tunnels
 from scripted import DONE, ScriptedTransport
 
 from convergegate_async import (
@@ -273,14 +273,6 @@ async def test_the_environment_is_not_asked(
     expect_done(observed, operation)
     assert proxy.connections == 0
     assert f"Authorization: Basic {ENCODED}".encode() in observed.requests[0]
-
-
-async def tunnels(exchange: Exchange) -> None:
-    """Be a proxy."""
-    method, target, _ = (await exchange.read_request()).split(b" ", 2)
-    assert method == b"CONNECT"
-    await exchange.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    await relay(exchange, int(target.rpartition(b":")[2]))
 
 
 def expect_refused_by_proxy(observed: Observed, operation: str) -> None:

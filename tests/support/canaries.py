@@ -8,12 +8,16 @@ from convergegate_async import CheckoutSessionRequest
 KEY = "sk_test_CANARYkey"
 ENCODED = "c2tfdGVzdF9DQU5BUllrZXk6"  # by HTTP Basic
 BLIK_CODE = "907356"
+PROXY_PASSWORD = "CANARYproxy"
+PROXY_WORD = "Y2FuYXJ5OkNBTkFSWXByb3h5"  # by HTTP Basic, of the user canary
 PERSONAL = ("canary@example.com", "Canaria", "Canarinen", "+48999888777", "CanaryNote")
 PHONE_DIGITS = PERSONAL[3].removeprefix("+")
 CANARIES = (
     KEY,
     ENCODED,
     BLIK_CODE,
+    PROXY_PASSWORD,
+    PROXY_WORD,
     *PERSONAL,
     "canary%40example.com",
     PHONE_DIGITS,  # however the plus before them is spelled

@@ -150,6 +150,14 @@ async def resets(exchange: Exchange) -> None:
     exchange.reset()
 
 
+async def tunnels(exchange: Exchange) -> None:
+    """Be a proxy that leads to this machine."""
+    method, target, _ = (await exchange.read_request()).split(b" ", 2)
+    assert method == b"CONNECT"
+    await exchange.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await relay(exchange, int(target.rpartition(b":")[2]))
+
+
 async def relay(exchange: Exchange, port: int) -> None:
     """Carry all between *exchange* and a local *port*."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
