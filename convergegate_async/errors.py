@@ -26,7 +26,7 @@ An error speaks for the whole call, not for its last attempt. All times are in s
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import attrs
 
@@ -134,7 +134,8 @@ class CallError(ConvergeGateError):
         type: The gateway's word for the kind of error.
         message: The gateway's own words, with the request's values taken out.
         param: The field that the gateway blames.
-        session: The session as last seen, where one was read.
+        session: The session as last seen, where one was read; a pickle leaves out what
+            its `repr` does.
         phase: How far the attempt of unknown outcome got: ``sent``, ``head``,
             ``body``, ``status``, ``parse`` or ``echo``.
         failure: What broke, where that attempt brought no whole answer.
@@ -179,7 +180,26 @@ class CallError(ConvergeGateError):
         fields = {
             field.name: getattr(self, field.name) for field in attrs.fields(type(self))
         }
+        if self.session is not None:
+            fields["session"] = _what_is_shown(self.session)
         return _rebuilt, (type(self), fields)
+
+
+N = TypeVar("N", bound=attrs.AttrsInstance)
+
+
+def _what_is_shown(noun: N) -> N:
+    """Return *noun* as its `repr` shows it: without the customer, and what came raw.
+
+    Pickles go where errors are kept, and are kept longer.
+    """
+    return type(noun)(
+        **{
+            field.name: getattr(noun, field.name)
+            for field in attrs.fields(type(noun))
+            if field.repr or field.name == "call"
+        }
+    )
 
 
 def _rebuilt(kind: Callable[..., CallError], fields: dict[str, object]) -> CallError:
@@ -295,5 +315,8 @@ class StaleWebhookError(WebhookError):
         self, reason: str, http_status: int = 400, event: "WebhookEvent | None" = None
     ) -> None:
         super().__init__(reason, http_status)
-        Exception.__init__(self, reason, http_status, event)  # for pickles
         self.event = event
+
+    def __reduce__(self) -> tuple[object, ...]:
+        event = None if self.event is None else _what_is_shown(self.event)
+        return type(self), (self.reason, self.http_status, event)

@@ -12,6 +12,7 @@ from convergegate_async import (
     BadPayloadError,
     BadSignatureError,
     CallError,
+    CallInfo,
     CheckoutSession,
     ConfigurationError,
     ConvergeGateError,
@@ -49,8 +50,16 @@ CALL_ERRORS = [
     for kind in descendants(CallError)
     if kind is not CallError and issubclass(kind, CallError)
 ]
-SESSION = CheckoutSession(id="s1", customer_email="canary@example.com")
-EVENT = WebhookEvent(id="e1", type="session.completed")
+SESSION = CheckoutSession(id="s1", amount_refunded=7, call=CallInfo(attempts=2))
+WHOLE = attrs.evolve(
+    SESSION,
+    url="https://canary.example/pay",
+    customer_email="canary@example.com",
+    metadata={"note": "canary"},
+    refunds=("canary",),
+    raw={"customer_email": "canary@example.com"},
+)
+EVENT = WebhookEvent(id="e1", type="session.completed", session_id="s1")
 TEXTS = st.none() | st.text()
 FACTS = {
     "operation": st.text(),
@@ -82,6 +91,34 @@ def test_every_call_error_survives_a_pickle(
 
     assert isinstance(arrived, kind)
     assert state(arrived) == state(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutcomeUnknownError(operation="refund", session=WHOLE),
+        StaleWebhookError(
+            "the event is old", event=attrs.evolve(EVENT, raw={"note": "canary"})
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_pickle_leaves_the_customer_at_home(
+    error: OutcomeUnknownError | StaleWebhookError,
+) -> None:
+    """What an error carries arrives as its `repr` shows it, and how it came about."""
+    arrived = through_pickle(error)
+
+    assert b"canary" not in pickle.dumps(error)
+    if isinstance(arrived, StaleWebhookError):
+        assert (
+            state(arrived)["event"]
+            == state(StaleWebhookError("", event=EVENT))["event"]
+        )
+        return
+    assert isinstance(arrived, OutcomeUnknownError)
+    assert arrived.session == SESSION
+    assert arrived.session.call == SESSION.call
 
 
 @given(decline_code=TEXTS, charge_id=TEXTS)
