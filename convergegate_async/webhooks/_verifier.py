@@ -91,22 +91,22 @@ class WebhookVerifier:
                 event if it is further away than *oldest*.
             TypeError: *body* is not bytes-like: a web framework has parsed it already.
         """
-        if not isinstance(body, bytes | bytearray | memoryview):
-            message = "the body must be the raw bytes of the request"
-            raise TypeError(message)
-        data = bytes(body)
-        if len(data) > BODY_LIMIT:
-            reason = "the body is larger than 1 MiB"
-            raise BadPayloadError(reason, http_status=413)
-        moment = time.time() if now is None else now
-        result = self._judge(data, headers, moment)
-        if isinstance(result, WebhookError):
+        result = self._judge(body, headers, time.time() if now is None else now)
+        del body, headers  # tracebacks show locals
+        if isinstance(result, Exception):
             raise result
         return result
 
     def _judge(
-        self, body: bytes, headers: object, now: float
-    ) -> WebhookEvent | WebhookError:
+        self, body: object, headers: object, now: float
+    ) -> WebhookEvent | WebhookError | TypeError:
+        if not isinstance(body, bytes | bytearray | memoryview):
+            message = "the body must be the raw bytes of the request"
+            return TypeError(message)
+        body = bytes(body)
+        if len(body) > BODY_LIMIT:
+            reason = "the body is larger than 1 MiB"
+            return BadPayloadError(reason, http_status=413)
         signed = signatures.read_headers(headers)
         if isinstance(signed, WebhookError):
             return signed
