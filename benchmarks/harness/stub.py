@@ -1,6 +1,7 @@
-"""The cheapest gateway there can be: a fixed answer, in a process of its own."""
+"""The cheapest gateway there can be: one answer, in a process of its own."""
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -40,10 +41,16 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     b"Content-Length: " + str(len(BODY)).encode() + b"\r\n\r\n" + BODY
 )
+BEFORE_ID, _, AFTER_ID = ANSWER.partition(b"AW-kLcRRC5P8U68CYe0kVA")
 
 
-class FixedAnswer(asyncio.Protocol):
-    """Answers every request, without reading more of it than its end."""
+class Answers(asyncio.Protocol):
+    """Answers every request, without reading more of it than its end.
+
+    Only ids differ: a connection that names one session twice has lost its place.
+    """
+
+    numbers = itertools.count()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""
@@ -65,13 +72,14 @@ class FixedAnswer(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            self._transport.write(ANSWER)
+            number = b"AW-%019d" % next(self.numbers)
+            self._transport.write(BEFORE_ID + number + AFTER_ID)
 
 
 async def serve() -> None:
     """Listen on a free port, print it, and stop when stdin ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(FixedAnswer, "127.0.0.1", 0)
+    server = await loop.create_server(Answers, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)

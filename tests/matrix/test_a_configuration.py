@@ -19,6 +19,7 @@ from matrix import (
     SESSION_ANSWER,
     SESSION_ID,
     Observed,
+    answer_to,
     call,
     expect_done,
     expect_unsent,
@@ -401,9 +402,9 @@ async def test_two_factories_share_nothing(fault: str, operation: str) -> None:
 
     async def slow(exchange: Exchange) -> None:
         while True:
-            await exchange.read_request()
+            request = await exchange.read_request()
             await both.wait()
-            await exchange.write(SESSION_ANSWER)
+            await exchange.write(answer_to(request))
 
     both = asyncio.Barrier(2)
     only = PoolLimits(limit=1)

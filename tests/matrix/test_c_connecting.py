@@ -570,13 +570,6 @@ KEEPALIVE = 0.25  # seconds
 PAUSES = (0, 0.1, 0.2, 0.24, 0.26, 0.3, 0.5)
 
 
-async def is_patient(exchange: Exchange) -> None:
-    """Be a gateway that never hangs up."""
-    while True:
-        await exchange.read_request()
-        await exchange.write(SESSION_ANSWER)
-
-
 @pytest.mark.parametrize("fault", ["C10-late-requests"])
 async def test_no_request_takes_a_connection_past_its_keep_alive(fault: str) -> None:
     """Finding 9: what is kept for less than a server's idle limit meets no closing.
@@ -589,7 +582,7 @@ async def test_no_request_takes_a_connection_past_its_keep_alive(fault: str) -> 
 
     async def shop(pause: float) -> tuple[float, int]:
         async with (
-            RawServer(is_patient) as server,
+            RawServer(gateway) as server,
             CheckoutSessionFactory(KEY, server.base_url, pool=pool) as checkout,
         ):
             await call(checkout, "create")

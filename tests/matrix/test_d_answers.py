@@ -24,6 +24,7 @@ from matrix import (
     SESSION_ID,
     TWICE,
     Observed,
+    answer_to,
     call,
     captured_logs,
     expect_done,
@@ -614,9 +615,9 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
 
     async def notices(exchange: Exchange) -> None:
         while True:
-            await exchange.read_request()
+            request = await exchange.read_request()
             arrived.set()
-            await exchange.write(SESSION_ANSWER)
+            await exchange.write(answer_to(request))
 
     async with RawServer(notices) as server:
         checkout = CheckoutSessionFactory(

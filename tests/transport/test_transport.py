@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import inspect
+import itertools
 import socket
 from collections.abc import AsyncIterator
 
@@ -274,12 +275,12 @@ async def test_what_comes_too_late_is_not_sent(echo: RawServer) -> None:
 
 @pytest.fixture
 async def echo() -> AsyncIterator[RawServer]:
-    """A server that answers every request on a connection."""
+    """A server that answers every request on a connection, each with a new id."""
 
     async def handler(exchange: Exchange) -> None:
-        while True:
+        for number in itertools.count():
             await exchange.read_request()
-            await exchange.write(http(SESSION))
+            await exchange.write(http(b'{"id": "s%d", "status": "open"}' % number))
 
     async with RawServer(handler) as server:
         yield server
