@@ -135,7 +135,8 @@ class CallError(ConvergeGateError):
         message: The gateway's own words, with the request's values taken out.
         param: The field that the gateway blames.
         session: The session as last seen, where one was read; a pickle leaves out what
-            its `repr` does.
+            its `repr` does. On `create` it is one that a doubtful answer named: send no
+            customer there before `retrieve`.
         phase: How far the attempt of unknown outcome got: ``sent``, ``head``,
             ``body``, ``status``, ``parse`` or ``echo``.
         failure: What broke, where that attempt brought no whole answer.

@@ -37,6 +37,21 @@ def differing_fields(
     return tuple(names)
 
 
+def repeats_a_field(
+    expected: Mapping[str, object], answer: object, fields: Collection[str]
+) -> bool:
+    """Tell whether *answer* repeats any of *fields*, be it right or wrong."""
+    for name, sent in expected.items():
+        reported = getattr(answer, name)
+        if sent is None or reported is None or name not in fields:
+            continue
+        if not isinstance(sent, Mapping) or not isinstance(reported, Mapping):
+            return True
+        if any(reported.get(key) for key in sent):
+            return True
+    return False
+
+
 def _differs(name: str, sent: object, reported: object) -> bool:
     match sent, reported:
         case Mapping(), Mapping():

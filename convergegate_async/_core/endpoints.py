@@ -24,6 +24,7 @@ class Look(Enum):
     """How the session is looked at after a call of unknown outcome."""
 
     NONE = auto()
+    BARE = auto()  # once, if all that the answer told was its id
     ONCE = auto()  # it shows how things stand, and is handed to the caller
     UNTIL_FINAL = auto()  # a final session is the answer
 
@@ -64,6 +65,7 @@ CREATE = Endpoint(
     answer=CheckoutSession,
     writes=True,
     repeat=Repeat.UNDER_KEY,
+    look=Look.BARE,
 )
 RETRIEVE = Endpoint(
     name="retrieve",

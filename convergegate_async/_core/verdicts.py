@@ -137,6 +137,7 @@ class Finding(ErrorWords):
         phase: Where an attempt of unknown outcome ended.
         retry_after: Seconds that the gateway asked to wait.
         mistrusted: How many fields of the answer belong to another request.
+        is_bare: The answer repeats nothing of the request: its session shows more.
     """
 
     verdict: Verdict
@@ -148,6 +149,7 @@ class Finding(ErrorWords):
     request_id: str | None = None
     retry_after: float | None = None
     mistrusted: int = 0
+    is_bare: bool = False
 
 
 def judge_failure(failure: Failure) -> Finding:

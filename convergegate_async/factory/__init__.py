@@ -108,7 +108,8 @@ class CheckoutSessionFactory:
         ssl: What to trust; the platform's certificates if `None`. It has to verify
             certificates and host names, except to this machine.
         echo_fields: Which fields of an answer must equal what was sent, where it has
-            them. Leave one out if your gateway rewrites it.
+            them. Leave one out if your gateway rewrites it; ``id``, if it tells equal
+            purchases by one id.
         observers: Who is told what attempts and calls came to, apart from the log.
         transport: What to send with instead of aiohttp, for tests.
         runtime: Where time and chance come from, for tests.

@@ -32,6 +32,7 @@ from convergegate_async._core.retry import (
     next_pause,
 )
 from convergegate_async._core.settings import Settings
+from convergegate_async._core.strays import ROW, StrayCheck
 from convergegate_async._core.strict_json import decode_json
 from convergegate_async._core.verdicts import (
     Failure,
@@ -98,6 +99,7 @@ class Caller:
         self._timeouts = timeouts
         self._transport = transport
         self._budget = RetryBudget(policy)
+        self._strays = StrayCheck(settings.echo_fields)
         self._reporter = Reporter(settings, observers)
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
@@ -271,13 +273,7 @@ class Caller:
         if isinstance(outcome, Failure):
             result = judge_failure(outcome)
         else:
-            result = parse_response(
-                call.operation,
-                outcome,
-                settings=self.settings,
-                call=call.account(self.runtime.clock()),
-                now=self.runtime.now(),
-            )
+            result = self._understand(call, outcome)
         if isinstance(result, Finding):
             call.findings.append(result)
             if result.mistrusted and isinstance(outcome, HttpResponse):
@@ -287,6 +283,22 @@ class Caller:
             status = outcome.status if isinstance(outcome, HttpResponse) else None
             failed = result if isinstance(result, Finding) else None
             self._reporter.attempt_ended(call, failed, status, marks)
+        return result
+
+    def _understand(self, call: Call[A], response: HttpResponse) -> A | Finding:
+        operation = call.operation
+        result = parse_response(
+            operation,
+            response,
+            settings=self.settings,
+            call=call.account(self.runtime.clock()),
+            now=self.runtime.now(),
+        )
+        if operation.endpoint.look is Look.BARE and isinstance(result, CheckoutSession):
+            stray = self._strays.judge(operation, result, response.connection)
+            if stray is not None:
+                call.session = result if stray.is_bare else None
+                return stray
         return result
 
     async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:
@@ -352,15 +364,18 @@ class Caller:
     async def _look_after(self, call: Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
         operation = call.operation
-        if operation.session_id is None or self.policy.max_attempts == 1:
+        if self.policy.max_attempts == 1:
             return finding
-        if not isinstance(call.error(self.runtime.clock()), OutcomeUnknownError):
+        if finding.is_bare and call.session is not None:
+            return await self._look_into(call, finding, call.session.id)
+        error = call.error(self.runtime.clock())
+        if operation.session_id is None or not isinstance(error, OutcomeUnknownError):
             return finding
         look = retrieve_checkout_session(operation.session_id)
         looking = self._new_call(look, call.deadline, call.audience)
         seen: CheckoutSession | Finding | None
         match operation.endpoint.look:
-            case Look.NONE:
+            case Look.NONE | Look.BARE:
                 return finding
             case Look.ONCE:
                 seen = await self._send(looking)
@@ -370,6 +385,36 @@ class Caller:
                 call.session = looking.session
                 if isinstance(seen, operation.endpoint.answer):
                     return self._as_answer_to(seen, call)
+        return finding
+
+    async def _look_into(
+        self, call: Call[A], finding: Finding, session_id: str
+    ) -> A | Finding:
+        """Look once whether the session that a bare answer named is the one opened."""
+        try:
+            look = retrieve_checkout_session(session_id)
+        except InvalidFieldError:
+            return finding  # its name is none that can be asked for
+        looking = self._new_call(look, call.deadline, call.audience)
+        looking.tries = call.tries  # the look is an attempt of the call
+        try:
+            seen = await self._attempt(looking)
+        finally:
+            call.tries = looking.tries
+        why: str | None = "its session could not be looked at"
+        if isinstance(seen, CheckoutSession):
+            why = self._strays.compare(call.operation, seen)
+        if self._strays.learn(is_right=why is None):
+            _logger.warning(
+                "%d answers in a row repeated nothing of what was sent and were right: "
+                "such answers are taken from now on, until one repeats something",
+                ROW,
+            )
+        if why is None and isinstance(seen, call.operation.endpoint.answer):
+            call.findings.remove(finding)  # it was done: nothing is unknown of it
+            return self._as_answer_to(seen, call)
+        finding = attrs.evolve(finding, reason=f"{finding.reason}, and {why}")
+        call.findings[-1] = finding
         return finding
 
     async def _follow(

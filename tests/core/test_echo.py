@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergegate_async import CheckoutSession, Refund, RefundReason
-from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
+from convergegate_async._core.echo import (
+    ECHO_FIELDS,
+    differing_fields,
+    repeats_a_field,
+)
 
 SENT: dict[str, object] = {
     "id": "s1",
@@ -264,3 +268,29 @@ def test_the_tables_leave_no_field_out() -> None:
     names = set(SENT) | set(REFUND)
 
     assert names == set(ECHO_FIELDS)
+
+
+# -- whether any field comes back ---------------------------------------------------
+
+
+@given(NAMES, NAMES, NAMES)
+def test_an_answer_repeats_what_it_has_of_the_chosen_fields(
+    told: set[str], others: set[str], chosen: set[str]
+) -> None:
+    """One is enough, right or wrong; metadata counts where a key of ours is in it."""
+    opened = {name: value for name, value in SENT.items() if name != "id"}
+    reported = {name: (OTHER if name in others else SENT)[name] for name in told}
+
+    repeats = repeats_a_field(opened, session(reported), chosen)
+
+    assert repeats == bool(told & chosen - {"id"})
+
+
+@given(NAMES)
+def test_an_answer_that_differs_repeats_something(others: set[str]) -> None:
+    """No answer is both bare and another's by its fields."""
+    answer = session({name: OTHER[name] for name in others})
+
+    names = differing_fields(SENT, answer, ECHO_FIELDS)
+
+    assert repeats_a_field(SENT, answer, ECHO_FIELDS) or not names

@@ -244,7 +244,7 @@ def test_what_is_repeated_how_and_what_writes_are_two_facts() -> None:
     facts = {one.name: (one.writes, one.repeat, one.look) for one in ENDPOINTS}
 
     assert facts == {
-        "create": (True, Repeat.UNDER_KEY, Look.NONE),
+        "create": (True, Repeat.UNDER_KEY, Look.BARE),
         "retrieve": (False, Repeat.FREELY, Look.NONE),
         "wait": (False, Repeat.FREELY, Look.NONE),
         "pay": (True, Repeat.NEVER, Look.UNTIL_FINAL),

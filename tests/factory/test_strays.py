@@ -1,0 +1,340 @@
+"""Answers that are another call's and repeat nothing wrong: late ones, and twins'."""
+
+import asyncio
+import json
+import logging
+from typing import Unpack
+
+import attrs
+import pytest
+from canaries import KEY
+from raw import Exchange, RawServer, http
+from scripted import (
+    LOST,
+    REFUSED,
+    ScriptedTransport,
+    StillRuntime,
+    answered,
+    scripted_factory,
+)
+
+from convergegate_async import (
+    CheckoutSessionFactory,
+    CheckoutSessionRequest,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
+from convergegate_async._core.echo import ECHO_FIELDS
+from convergegate_async._core.messages import HttpResponse
+from convergegate_async._core.strays import REMEMBERED, ROW
+from convergegate_async._core.verdicts import Failure
+from convergegate_async.factory import FactoryOptions
+
+WHOLE = {"customer_email": "john@example.com", "amount_subtotal": 4999}
+
+
+class Line:
+    """What answers come over."""
+
+
+def says(session_id: str, connection: object = None, **fields: object) -> HttpResponse:
+    """Answer 200 with a session's id and *fields*."""
+    body = json.dumps({"id": session_id, "status": "open", **fields}).encode()
+    return HttpResponse(status=200, body=body, connection=connection)
+
+
+def knowing(
+    *script: HttpResponse | Failure, **options: Unpack[FactoryOptions]
+) -> tuple[CheckoutSessionFactory, ScriptedTransport]:
+    """Return a factory whose first answer repeats what was sent."""
+    transport = ScriptedTransport(says("s0", **WHOLE), *script)
+    return scripted_factory(transport, **options), transport
+
+
+# -- an id that was an answer before ---------------------------------------------------
+
+
+async def test_a_late_second_answer_is_not_a_twin_s(
+    order: CheckoutSessionRequest,
+) -> None:
+    """On the wire: the same purchase twice, and the first is answered twice.
+
+    The second answer waits in front of the twin's own; all fields agree.
+    """
+    first = http(json.dumps({"id": "s1", **WHOLE}).encode())
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(first)
+        await exchange.read_request()
+        await exchange.write(first)
+
+    async with (
+        RawServer(handler) as server,
+        CheckoutSessionFactory(KEY, server.base_url) as checkout,
+    ):
+        session = await checkout.create(order)
+        with pytest.raises(
+            OutcomeUnknownError, match="another request before"
+        ) as found:
+            await checkout.create(order)
+        await server.hung_up()
+
+    assert session.id == "s1"
+    assert (found.value.phase, found.value.http_status) == ("echo", 200)
+    assert found.value.session is None
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("answers", [1, REMEMBERED, REMEMBERED + 1])
+async def test_a_connection_s_last_ids_are_remembered(
+    answers: int, order: CheckoutSessionRequest
+) -> None:
+    """An id is another call's if it is among the last 16 of its connection."""
+    line = Line()
+    script = [says(f"s{n}", line, **WHOLE) for n in range(answers)]
+    transport = ScriptedTransport(*script, says("s0", line, **WHOLE))
+    async with scripted_factory(transport) as checkout:
+        for n in range(answers):
+            await checkout.create(order, idempotency_key=f"order-{n}")
+        again = checkout.create(order, idempotency_key="order-17")
+        if answers > REMEMBERED:
+            assert (await again).id == "s0"
+        else:
+            with pytest.raises(OutcomeUnknownError):
+                await again
+
+    assert transport.distrusted == [False] * (answers <= REMEMBERED)
+
+
+async def test_an_id_may_come_back_under_its_key_and_elsewhere(
+    order: CheckoutSessionRequest,
+) -> None:
+    """A key that is honoured names its session again; another connection knows none."""
+    line, other = Line(), Line()
+    answers = [says("s1", one, **WHOLE) for one in (line, line, other)]
+    async with scripted_factory(ScriptedTransport(*answers)) as checkout:
+        first = await checkout.create(order, idempotency_key="order-1")
+        again = await checkout.create(order, idempotency_key="order-1")
+        elsewhere = await checkout.create(order, idempotency_key="order-2")
+
+    assert first.id == again.id == elsewhere.id
+
+
+async def test_ids_can_be_dropped_from_the_echo(order: CheckoutSessionRequest) -> None:
+    """A gateway that tells equal purchases by one id is believed without ``id``."""
+    line = Line()
+    transport = ScriptedTransport(*[says("s1", line, **WHOLE)] * 2)
+    fields = [name for name in ECHO_FIELDS if name != "id"]
+    async with scripted_factory(transport, echo_fields=fields) as checkout:
+        await checkout.create(order, idempotency_key="order-1")
+        session = await checkout.create(order, idempotency_key="order-2")
+
+    assert session.id == "s1"
+
+
+# -- answers that repeat nothing -----------------------------------------------------
+
+
+async def test_a_gateway_that_repeats_nothing_is_believed(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Where no answer has repeated anything, one that does not is no wonder."""
+    transport = ScriptedTransport(*[says(f"s{n}") for n in range(3)])
+    async with scripted_factory(transport) as checkout:
+        sessions = [await checkout.create(order) for _ in range(3)]
+
+    assert [session.id for session in sessions] == ["s0", "s1", "s2"]
+    assert transport.distrusted == []
+
+
+async def test_a_bare_answer_is_looked_into(order: CheckoutSessionRequest) -> None:
+    """Its connection is closed, and its session is the caller's if it agrees."""
+    checkout, transport = knowing(says("s1"), says("s1", **WHOLE))
+    async with checkout:
+        await checkout.create(order)
+        session = await checkout.create(order, idempotency_key="order-1")
+
+    assert transport.distrusted == [False]
+    assert [one.method for one in transport.sent] == ["POST", "POST", "GET"]
+    assert (session.id, session.customer_email) == ("s1", "john@example.com")
+    assert session.call.idempotency_key == "order-1"
+    assert (session.call.attempts, session.call.unknown_attempts) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        pytest.param(
+            says("s1", customer_email="eve@example.com", amount_subtotal=1),
+            "customer_email, amount_subtotal differ",
+            id="another-s",
+        ),
+        pytest.param(says("s1"), "neither does its session", id="bare"),
+        pytest.param(answered(404), "could not be looked at", id="unknown"),
+        pytest.param(answered(503), "could not be looked at", id="busy"),
+        pytest.param(LOST, "could not be looked at", id="lost"),
+        pytest.param(REFUSED, "could not be looked at", id="refused"),
+        pytest.param(says("s2", **WHOLE), "could not be looked at", id="other-id"),
+    ],
+)
+async def test_a_bare_answer_that_is_not_confirmed_is_unknown(
+    look: HttpResponse | Failure, why: str, order: CheckoutSessionRequest
+) -> None:
+    """One look, no repeat, nothing out of the budget; the answer is handed on."""
+    checkout, transport = knowing(says("s1"), look)
+    async with checkout:
+        await checkout.create(order)
+        with pytest.raises(OutcomeUnknownError, match=why) as caught:
+            await checkout.create(order)
+        left = checkout.stats().repeats_left
+
+    error = caught.value
+    assert (error.phase, error.attempts, left) == ("echo", 2, 100)
+    assert error.session is not None
+    assert (error.session.id, error.session.customer_email) == ("s1", None)
+    assert transport.script == []
+
+
+async def test_one_attempt_looks_into_nothing(order: CheckoutSessionRequest) -> None:
+    """`max_attempts=1` is one request on the wire."""
+    once = RetryPolicy(max_attempts=1)
+    checkout, transport = knowing(says("s1"), retry=once)
+    async with checkout:
+        await checkout.create(order)
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await checkout.create(order)
+
+    assert caught.value.session is not None
+    assert caught.value.session.id == "s1"
+    assert len(transport.sent) == 2
+
+
+async def test_an_id_that_cannot_be_asked_for_is_unknown(
+    order: CheckoutSessionRequest,
+) -> None:
+    """A bare answer may name what no path may hold."""
+    checkout, transport = knowing(says("../refunds"))
+    async with checkout:
+        await checkout.create(order)
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await checkout.create(order)
+
+    assert caught.value.phase == "echo"
+    assert len(transport.sent) == 2
+
+
+async def test_a_look_has_what_is_left_of_the_deadline(
+    order: CheckoutSessionRequest,
+) -> None:
+    """The bare answer came after a pause, and the look ends with the call."""
+    still = StillRuntime()
+    late = answered(429, retry_after="20")
+    checkout, transport = knowing(
+        late, says("s1"), says("s1", **WHOLE), runtime=still.runtime()
+    )
+    async with checkout:
+        await checkout.create(order)
+        session = await checkout.create(order, timeout=25)
+
+    assert transport.patience[-1] == pytest.approx(25 - still.slept[0])
+    assert session.call.attempts == 3
+
+
+async def test_a_look_that_is_cancelled_leaves_the_key(
+    order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The session may have been opened: one WARNING names the key."""
+    looking = asyncio.Event()
+
+    class Stalling(ScriptedTransport):
+        async def send(self, *args: object) -> HttpResponse | Failure:
+            if len(self.sent) == 2:
+                looking.set()
+                await asyncio.Event().wait()
+            return await super().send(*args)  # type: ignore[arg-type]  # handed through
+
+    transport = Stalling(says("s0", **WHOLE), says("s1"))
+    async with scripted_factory(transport) as checkout:
+        await checkout.create(order)
+        call = asyncio.create_task(checkout.create(order, idempotency_key="order-1"))
+        await looking.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    assert "order-1" in caplog.text
+
+
+async def test_bare_answers_that_prove_right_are_taken(
+    order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After 20 in a row, with one WARNING; until one repeats something again."""
+    right = [says("s1"), says("s1", **WHOLE)]
+    script = [*right * ROW, says("s2"), says("s3"), says("s4", **WHOLE), *right]
+    checkout, transport = knowing(*script)
+    with caplog.at_level(logging.WARNING, "convergegate_async"):
+        async with checkout:
+            sessions = [await checkout.create(order) for _ in range(ROW + 5)]
+
+    attempts = [session.call.attempts for session in sessions]
+    assert attempts == [1, *[2] * ROW, 1, 1, 1, 2]
+    assert transport.script == []
+    assert len(caplog.records) == 1
+    assert f"{ROW} answers in a row" in caplog.text
+
+
+@pytest.mark.parametrize("between", ["wrong", "whole"])
+async def test_a_row_of_bare_answers_can_be_broken(
+    between: str, order: CheckoutSessionRequest
+) -> None:
+    """By one that proved wrong, and by one that repeated something."""
+    right = [says("s1"), says("s1", **WHOLE)]
+    broken = (
+        [says("s2"), answered(404)] if between == "wrong" else [says("s2", **WHOLE)]
+    )
+    checkout, transport = knowing(*right * (ROW - 1), *broken, *right * 2)
+    unknown = 0
+    async with checkout:
+        for _ in range(ROW + 3):
+            try:
+                await checkout.create(order)
+            except OutcomeUnknownError:
+                unknown += 1
+
+    assert unknown == (between == "wrong")
+    assert transport.script == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_taken"),
+    [
+        pytest.param({"metadata": {"order": "A-17"}}, True, id="metadata"),
+        pytest.param({"metadata": {"other": "A-17"}}, False, id="other-metadata"),
+        pytest.param({"metadata": {"order": ""}}, False, id="empty-metadata"),
+        pytest.param({"customer_email": "", "currency": None}, False, id="empty"),
+        pytest.param({"customer_phone": "+48123456789"}, False, id="not-compared"),
+        pytest.param({"currency": "PLN"}, True, id="currency"),
+    ],
+)
+async def test_what_repeats_a_sent_field(
+    fields: dict[str, object], *, is_taken: bool, order: CheckoutSessionRequest
+) -> None:
+    """One compared field with a value is enough to be taken at its word."""
+    checkout, transport = knowing(says("s1", **fields), says("s1", **WHOLE))
+    async with checkout:
+        await checkout.create(order)
+        session = await checkout.create(order)
+
+    assert session.call.attempts == len(transport.sent) - 1 == (1 if is_taken else 2)
+
+
+async def test_views_learn_together(order: CheckoutSessionRequest) -> None:
+    """What one view has seen of the gateway, the factory and all views know."""
+    checkout, transport = knowing(says("s1"), says("s1", **WHOLE))
+    async with checkout:
+        await checkout.with_options(retry=RetryPolicy()).create(order)
+        session = await checkout.create(attrs.evolve(order))
+
+    assert session.call.attempts == 2
+    assert transport.script == []
