@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -61,3 +62,10 @@ def die(path: Path) -> None:
 def environment(name: str) -> str | None:
     """Return what this process' environment says of *name*."""
     return os.environ.get(name)
+
+
+def what_was_given(_: object) -> str:
+    """Return this process' arguments and environment, but for the key's variable."""
+    environ = {**os.environ}
+    environ.pop("CONVERGEGATE_API_KEY", None)
+    return f"{sys.orig_argv} {sys.argv} {environ}"
