@@ -36,6 +36,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 NEEDED = {
     "browser": ("selenium",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
+    "bulk/jobs/test_worker_keys.py": ("distributed",),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
     "runners/test_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),

@@ -20,13 +20,16 @@ from .journal.records import (
     State,
 )
 from .sending.create_many import create_many
+from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
+from .sending.pace import HOPELESS, PaceInfo
 from .tables.formats import SourceError, guess_format
 from .tables.rows import Problem, Row, TableOptions, read_table
 from .tables.validation import Validation, check
 from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
+    "HOPELESS",
     "Created",
     "DamagedJournalError",
     "DeadLetter",
@@ -39,8 +42,10 @@ __all__ = [
     "Journal",
     "JournalError",
     "JournalRow",
+    "Limits",
     "NotSent",
     "OnUnknown",
+    "PaceInfo",
     "Problem",
     "Reconciliation",
     "Rejected",

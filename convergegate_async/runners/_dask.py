@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 R = TypeVar("R")
 
-
+_NOT_ENTERED = "use the runner inside `async with`"
 _GRACE = 0.2  # seconds, for a worker that is not wanted any more
 
 
@@ -107,6 +107,13 @@ class DaskRunner:
         # Refreshed by the client every few seconds; it knows totals only.
         return max(1, int(self._client.scheduler_info()["total_threads"]))
 
+    async def everywhere(self, work: Callable[[C], R], item: C) -> list[R]:
+        """Return what *work* makes of *item* on each worker there is now."""
+        if self._client is None:
+            raise ConfigurationError(_NOT_ENTERED)
+        results: dict[str, R] = await self._client.run(work, item)
+        return list(results.values())
+
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
     ) -> AsyncGenerator[Done[R], None]:
@@ -116,8 +123,7 @@ class DaskRunner:
         """
         client = self._client
         if client is None:
-            message = "use the runner inside `async with`"
-            raise ConfigurationError(message)
+            raise ConfigurationError(_NOT_ENTERED)
 
         async def do(chunk: C) -> Done[R]:
             return await _done_by(client, work, chunk)

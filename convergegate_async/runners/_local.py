@@ -44,6 +44,11 @@ class LocalRunner:
             _kill(self._pool)
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
+    async def everywhere(self, work: Callable[[C], R], item: C) -> list[R]:
+        """Return what *work* makes of *item* on one worker: they are all alike."""
+        loop = asyncio.get_running_loop()
+        return [await loop.run_in_executor(self._pool, work, item)]
+
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
     ) -> AsyncGenerator[Done[R], None]:

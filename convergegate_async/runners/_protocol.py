@@ -44,6 +44,16 @@ class Runner(AbstractAsyncContextManager["Runner"], Protocol):
         """How many chunks are worked on at once; it may change at any time."""
         ...
 
+    async def everywhere(self, work: Callable[[C], R], item: C) -> list[R]:
+        """Return what *work* makes of *item* on each worker that is there now.
+
+        Workers that share an environment may be represented by one of them.
+
+        Raises:
+            Exception: Whatever *work* raised on one of them.
+        """
+        ...
+
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
     ) -> AsyncGenerator[Done[R], None]:

@@ -27,6 +27,10 @@ class ThreadRunner:
     ) -> None:
         """Hold nothing."""
 
+    async def everywhere(self, work: Callable[[C], R], item: C) -> list[R]:
+        """Return what *work* makes of *item*, in a thread."""
+        return [await asyncio.to_thread(work, item)]
+
     async def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
     ) -> AsyncGenerator[Done[R], None]:

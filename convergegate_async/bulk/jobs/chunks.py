@@ -4,13 +4,16 @@ The key is not in a chunk: whoever works on it reads the key from its environmen
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import TypeVar
 
 import attrs
 
-from convergegate_async.bulk.sending.create_many import create_numbered
+from convergegate_async.bulk.sending.create_many import create_one
+from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import Numbered, RowOutcome
+from convergegate_async.bulk.sending.workers import Workers
 from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import PoolLimits
@@ -24,24 +27,40 @@ _CHUNK_SECONDS = 5.0
 
 
 @attrs.frozen(kw_only=True)
-class Chunk:
-    """Some rows of a job, and how fast they may be sent."""
+class Home:
+    """Where a job belongs: which gateway, and whose key."""
 
     base_url: str
     salt: bytes = attrs.field(repr=False)
     api_key_fingerprint: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Chunk:
+    """Some rows of a job, and how they may be sent.
+
+    Attributes:
+        number: By which its result is known again.
+        pause: Seconds to wait before its first row.
+        is_answered: The gateway has answered something in this run.
+    """
+
+    number: int
+    home: Home
     rules: ResumeRules
     rows: tuple[Numbered, ...] = attrs.field(repr=False)
-    concurrency: int
-    maximum_rps: float | None
+    limits: Limits
+    pause: float = 0.0
+    is_answered: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class ChunkResult:
     """What became of a chunk: of some of its rows only, if *error* ended it."""
 
+    number: int
     outcomes: tuple[RowOutcome, ...] = attrs.field(repr=False)
-    error: CallError | None = None
+    error: CallError | ConfigurationError | None = None
 
 
 def chunk_rows(rate: float | None) -> int:
@@ -58,39 +77,52 @@ async def first_of(items: AsyncIterator[T], count: int) -> AsyncIterator[T]:
         count -= 1
 
 
-def work_on(chunk: Chunk) -> ChunkResult:
-    """Open a session for each row, in an event loop of its own.
+def check_key(home: Home) -> None:
+    """Refuse to work for a job whose key this process does not have.
 
     Raises:
         ConfigurationError: The environment holds no key, or not the job's.
     """
+    factory = CheckoutSessionFactory.from_env(base_url=home.base_url)
+    if context_of(factory).api_key_fingerprint(home.salt) != home.api_key_fingerprint:
+        message = "the worker's CONVERGEGATE_API_KEY is not the key of the job"
+        raise ConfigurationError(message)
+
+
+def work_on(chunk: Chunk) -> ChunkResult:
+    """Open a session for each row, in an event loop of its own."""
     return asyncio.run(_work_on(chunk))
 
 
 async def _work_on(chunk: Chunk) -> ChunkResult:
     outcomes: list[RowOutcome] = []
-    error = None
-    factory = CheckoutSessionFactory.from_env(
-        base_url=chunk.base_url,
-        retry=chunk.rules.policy(),
-        pool=PoolLimits(limit=max(PoolLimits().limit, chunk.concurrency)),
-    )
-    if context_of(factory).api_key_fingerprint(chunk.salt) != chunk.api_key_fingerprint:
-        message = "the worker's CONVERGEGATE_API_KEY is not the key of the job"
-        raise ConfigurationError(message)
-    async with factory:
-        try:
-            made = create_numbered(
-                factory,
-                _items(chunk),
-                concurrency=chunk.concurrency,
-                maximum_rps=chunk.maximum_rps,
-            )
+    error: CallError | ConfigurationError | None = None
+    try:
+        check_key(chunk.home)  # a worker may have come after the others were checked
+        await asyncio.sleep(chunk.pause)
+        limit = max(PoolLimits().limit, chunk.limits.concurrency)
+        async with (
+            CheckoutSessionFactory.from_env(
+                base_url=chunk.home.base_url,
+                retry=chunk.rules.policy(),
+                pool=PoolLimits(limit=limit),
+            ) as factory,
+            aclosing(_outcomes(factory, chunk)) as made,
+        ):
             async for outcome in made:
                 outcomes.append(outcome)  # noqa: PERF401 -- kept where an error ends it
-        except CallError as stopped:
-            error = stopped
-    return ChunkResult(outcomes=tuple(outcomes), error=error)
+    except (CallError, ConfigurationError) as stopped:
+        error = stopped
+    return ChunkResult(number=chunk.number, outcomes=tuple(outcomes), error=error)
+
+
+def _outcomes(
+    factory: CheckoutSessionFactory, chunk: Chunk
+) -> AsyncGenerator[RowOutcome, None]:
+    items = _items(chunk)
+    answered = chunk.is_answered
+    workers = Workers(factory, items, create_one, chunk.limits, is_answered=answered)
+    return workers.outcomes()
 
 
 async def _items(chunk: Chunk) -> AsyncIterator[Numbered]:

@@ -18,19 +18,21 @@ from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import Intent, State
 from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import (
-    NotSent,
     Numbered,
     Rejected,
     RowOutcome,
+    is_pending,
 )
-from convergegate_async.bulk.sending.workers import Workers, check_limits
+from convergegate_async.bulk.sending.pace import PaceInfo
+from convergegate_async.bulk.sending.workers import Workers
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import write_dead_letters
 from convergegate_async.errors import AuthenticationError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
-from convergegate_async.runners import Runner
+from convergegate_async.runners import Done, Runner
 
-from .chunks import Chunk, chunk_rows, first_of, work_on
+from .chunked_run import ChunkedRun
+from .chunks import Chunk, ChunkResult, Home, check_key, first_of, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
 from .header import fingerprint, new_header, require_same_home
@@ -177,6 +179,11 @@ class Job:
         """How many rows the input has, if that is known."""
         return self._journal.header.total
 
+    @property
+    def pace(self) -> PaceInfo | None:
+        """What holds rows back just now; `None` before a run, or on a runner."""
+        return None if self._workers is None else self._workers.pace
+
     async def counts(self) -> dict[State, int]:
         """Return how many rows are in each state, over all runs."""
         return await self._journal.counts()
@@ -186,7 +193,9 @@ class Job:
     ) -> AsyncGenerator[RowOutcome, None]:
         """Send what is to be sent, and yield each outcome once it is durable.
 
-        Rows are taken one by one; what was completed before is passed over.
+        Rows are taken one by one; what was completed before is passed over. What could
+        not be sent, or was to come back later, is taken up again, before new rows; it
+        is told only if the run ends before.
 
         Args:
             rows: What to send; those of the plan's file if `None`.
@@ -194,18 +203,21 @@ class Job:
         Raises:
             AuthenticationError: The key is wrong.
             PermissionDeniedError: Three consecutive rows were answered 403.
+            CallError: The gateway cannot be called at all (unknown host, untrusted
+                certificate, a proxy that refuses: three rows in a row, before anything
+                was answered), or the plan's *max_pause* or *max_outage* is over: the
+                last such error of a row. The job can be resumed.
             JournalError: The journal cannot be written: nothing more was sent.
             ConfigurationError: A limit cannot be kept, or the job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
-        plan = self.plan
         passage = self._begin_run(rows)
         self._workers = Workers(
             self._factory,
             self._tasks(passage),
             self._send,
-            concurrency=plan.concurrency,
-            maximum_rps=plan.maximum_rps,
+            self.plan.limits,
+            goes_again=self._goes_again,
         )
         if self._is_stopped:
             self._workers.stop()
@@ -231,9 +243,11 @@ class Job:
         The rate is split over its workers; each sends *concurrency* rows at once.
 
         Raises:
-            ConfigurationError: It is not known that keys are honoured.
+            ConfigurationError: It is not known that keys are honoured, or a worker has
+                not the job's key; its rows are pending.
             AuthenticationError: The workers' key is wrong.
             PermissionDeniedError: Three consecutive rows were answered 403.
+            CallError: As in `run`.
             JournalError: The journal cannot be written: nothing more was sent.
             SourceError: The plan's file cannot be read.
         """
@@ -241,27 +255,28 @@ class Job:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
         passage = self._begin_run(rows)
+        sent: ChunkedRun[_Task] = ChunkedRun(self.plan.limits, self._runtime.clock)
         async with runner:
-            chunks = self._chunks(passage, runner)
-            async with aclosing(runner.map(work_on, chunks)) as results:
-                async for done in results:
-                    result, is_lost = done.result, done.again
-                    writing = [
-                        self._write(outcome, is_lost=is_lost)
-                        for outcome in result.outcomes
-                    ]
-                    await asyncio.gather(*[written for _, written in writing])
-                    for outcome, _ in writing:
-                        self.tally.count(outcome)
-                        yield outcome
-                    if result.error is not None:
-                        raise result.error
+            await runner.everywhere(check_key, self._home)
+            while True:
+                chunks = self._chunks(passage, runner, sent)
+                async with aclosing(runner.map(work_on, chunks)) as results:
+                    async for done in results:
+                        for outcome in await self._take_in(done, sent):
+                            yield outcome
+                if self._is_stopped or not sent.again:
+                    break
+        for outcome in sent.left():
+            self.tally.count(outcome)
+            yield outcome
+        if sent.error is not None:
+            raise sent.error
 
     def _begin_run(self, rows: Iterable[Row | Problem] | None) -> Passage:
         if self._passage is not None:
             message = "a Job runs once: go on with another, by Job.resume"
             raise ConfigurationError(message)
-        check_limits(self._factory, self.plan.concurrency, self.plan.maximum_rps)
+        self.plan.limits.require_kept_by(self._factory)
         return self._begin_passage(rows)
 
     def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
@@ -305,25 +320,73 @@ class Job:
         write_dead_letters(str(path), self._dead_letters, format=self.plan.file_format)
         return path
 
-    async def _chunks(self, passage: Passage, runner: Runner) -> AsyncIterator[Chunk]:
-        tasks = self._tasks(passage)
-        maximum_rps = self.plan.maximum_rps
+    @property
+    def _home(self) -> Home:
+        header = self._journal.header
+        return Home(
+            base_url=header.base_url,
+            salt=header.salt,
+            api_key_fingerprint=header.api_key_fingerprint,
+        )
+
+    async def _chunks(
+        self, passage: Passage, runner: Runner, sent: ChunkedRun[_Task]
+    ) -> AsyncIterator[Chunk]:
+        tasks = sent.first_again(self._tasks(passage))
+        limits = self.plan.limits
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
-            rate = maximum_rps and maximum_rps / runner.slots
-            batch = [task async for task in first_of(tasks, chunk_rows(rate))]
+            rate = limits.maximum_rps and limits.maximum_rps / runner.slots
+            batch = [task async for task in first_of(tasks, sent.rows(rate))]
             if not batch:
                 return
             await asyncio.gather(*[self._intend(task) for task in batch])
+            number, pause = sent.hand_out(batch)
             yield Chunk(
-                base_url=self._journal.header.base_url,
-                salt=self._journal.header.salt,
-                api_key_fingerprint=self._journal.header.api_key_fingerprint,
+                number=number,
+                home=self._home,
                 rules=self._rules,
                 rows=tuple(self._numbered(task.met.row) for task in batch),
-                concurrency=self.plan.concurrency,
-                maximum_rps=rate,
+                limits=attrs.evolve(limits, maximum_rps=rate),
+                pause=pause,
+                is_answered=sent.is_answered,
             )
+
+    async def _take_in(
+        self, done: Done[ChunkResult], sent: ChunkedRun[_Task]
+    ) -> list[RowOutcome]:
+        """Write what became of a chunk; return what is to be told of its rows."""
+        result, is_lost = done.result, done.again
+        tasks = sent.take_back(result.number)
+        by_index = {task.met.row.position - 1: task for task in tasks}
+        writing, told = [], []
+        for call_outcome in result.outcomes:
+            task = by_index.pop(call_outcome.index)
+            outcome, written = self._write(call_outcome, is_lost=is_lost)
+            writing.append(written)
+            if not is_lost and self._goes_again(task, call_outcome):
+                sent.again.append((task, outcome))
+            else:
+                told.append(outcome)
+        writing += [
+            self._withdraw(task.met, is_lost=is_lost) for task in by_index.values()
+        ]
+        await asyncio.gather(*writing)
+        for outcome in told:
+            self.tally.count(outcome)
+        if sent.learn(result):
+            self.stop()
+        return told
+
+    def _withdraw(self, met: Met, *, is_lost: bool) -> Awaitable[None]:
+        """Have it written of a row that its chunk ended before it."""
+        row = met.row
+        del self._under_way[row.position - 1]
+        if is_lost:
+            self.tally.unknown += 1
+            return self._journal.complete(interrupted_result(row.row_id))
+        self._failed_before[row.position] = met
+        return self._journal.forget(row.row_id)
 
     async def _tasks(self, passage: Passage) -> AsyncIterator[_Task]:
         async for met in passage:
@@ -366,8 +429,18 @@ class Job:
         await self._intend(task)
         outcome = await create_one(factory, self._numbered(task.met.row))
         # The worker is free for the next row while this one is made durable.
-        self._writing[outcome.index] = self._write(outcome)
+        _, written = self._writing[outcome.index] = self._write(outcome)
+        if is_pending(outcome):  # and may be taken up again before anybody is told
+            await written
         return outcome
+
+    def _goes_again(self, task: _Task, outcome: RowOutcome) -> bool:
+        """Tell whether a row is taken up again: not one that was in doubt too long."""
+        known, now = task.met.known, self._runtime.now()
+        return (
+            is_pending(outcome)
+            and self._rules.decide(known, task.fingerprint, now) is Decision.SEND
+        )
 
     async def _intend(self, task: _Task) -> None:
         row = task.met.row
@@ -399,8 +472,8 @@ class Job:
         wrong_key = isinstance(outcome, Rejected) and isinstance(
             outcome.error, AuthenticationError
         )
-        if not is_lost and (wrong_key or isinstance(outcome, NotSent)):
-            self._note_failed(met)  # it is what it was before
+        if not is_lost and (wrong_key or is_pending(outcome)):
+            self._failed_before[row.position] = met  # it is what it was before
             written = self._journal.forget(row.row_id)
         else:
             result = outcome_result(row.row_id, outcome, met.known, is_lost=is_lost)

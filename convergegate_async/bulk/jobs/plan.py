@@ -8,6 +8,7 @@ from typing import Any, Self
 import attrs
 
 from convergegate_async.bulk.journal.records import JobHeader, JournalError
+from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.tables.formats import Format, choose_format
 from convergegate_async.bulk.tables.rows import (
     Problem,
@@ -32,6 +33,8 @@ class JobPlan:
         rules: What may be done with rows that an earlier run has sent.
         concurrency: The most rows that are sent at once.
         maximum_rps: The most rows started in a second; `None` for no such limit.
+        max_pause: The most seconds, in a row, that a ``Retry-After`` may hold the job.
+        max_outage: The most seconds that nothing gets through, those pauses apart.
     """
 
     source: str = ""
@@ -40,6 +43,18 @@ class JobPlan:
     rules: ResumeRules = attrs.field(factory=ResumeRules)
     concurrency: int = 32
     maximum_rps: float | None = None
+    max_pause: float = 300.0
+    max_outage: float = 900.0
+
+    @property
+    def limits(self) -> Limits:
+        """How fast rows may be sent, and what is borne on the way."""
+        return Limits(
+            concurrency=self.concurrency,
+            maximum_rps=self.maximum_rps,
+            max_pause=self.max_pause,
+            max_outage=self.max_outage,
+        )
 
     @property
     def file_format(self) -> Format:
@@ -112,6 +127,8 @@ def plan_of(
     on_unknown: OnUnknown | None = None,
     *,
     retries_failed: bool = False,
+    max_pause: float | None = None,
+    max_outage: float | None = None,
 ) -> JobPlan:
     """Return the plan of a job that is gone on with.
 
@@ -119,6 +136,8 @@ def plan_of(
         header: What its journal says of it.
         on_unknown: Otherwise than it was begun with.
         retries_failed: Rejected rows are sent again in this run.
+        max_pause: Otherwise than it was begun with.
+        max_outage: Otherwise than it was begun with.
 
     Raises:
         JournalError: The journal holds no plan of this version.
@@ -129,4 +148,9 @@ def plan_of(
         on_unknown=on_unknown or plan.rules.on_unknown,
         retries_failed=retries_failed,
     )
-    return attrs.evolve(plan, rules=rules)
+    return attrs.evolve(
+        plan,
+        rules=rules,
+        max_pause=max_pause or plan.max_pause,
+        max_outage=max_outage or plan.max_outage,
+    )

@@ -10,6 +10,7 @@ from convergegate_async.bulk.sending.outcomes import (
     Rejected,
     RowOutcome,
     Unknown,
+    is_pending,
 )
 
 
@@ -19,10 +20,12 @@ class Tally:
 
     Attributes:
         skipped: Completed by an earlier run.
-        not_sent: Still pending: nothing of them reached the gateway.
+        not_sent: Still pending: nothing of them reached the gateway, or it refused them
+            until later.
         unknown: Their outcome is not known; those given up from an earlier run, too.
         changed: Another row stood under their id when it was used: not sent.
         invalid: Refused before sending.
+        answered: The gateway said something about them, whatever it was.
         codes: How often each class of error was met.
     """
 
@@ -33,6 +36,7 @@ class Tally:
     skipped: int = 0
     changed: list[str] = attrs.field(factory=list)
     invalid: int = 0
+    answered: int = 0
     codes: Counter[str] = attrs.field(factory=Counter)
 
     @property
@@ -51,11 +55,13 @@ class Tally:
         match outcome:
             case Created():
                 self.created += 1
+                self.answered += 1
                 return
-            case Rejected():
+            case Rejected() if not is_pending(outcome):
                 self.rejected += 1
-            case NotSent():
+            case NotSent() | Rejected():
                 self.not_sent += 1
             case Unknown():
                 self.unknown += 1
+        self.answered += getattr(outcome.error, "http_status", None) is not None
         self.codes[type(outcome.error).__name__] += 1

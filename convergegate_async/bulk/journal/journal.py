@@ -149,7 +149,7 @@ class Journal:
         return self._order(partial(self._database.complete, result))
 
     def forget(self, row_id: str) -> Awaitable[None]:
-        """Withdraw the last intent of a row, as provably nothing of it was sent.
+        """Withdraw the last intent of a row, as provably nothing was done for it.
 
         A new row is pending again. One that had been `FAILED` is that again, and one
         in doubt is `UNKNOWN`: the proof says nothing of its earlier intents.

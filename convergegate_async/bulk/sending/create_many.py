@@ -13,17 +13,20 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
+from .limits import Limits
 from .outcomes import Numbered, RowOutcome, outcome_of
 from .workers import Workers
 
 
-async def create_many(
+async def create_many(  # noqa: PLR0913 -- each is a separate choice of the caller
     factory: CheckoutSessionFactory,
     requests: Iterable[CheckoutSessionRequest] | AsyncIterable[CheckoutSessionRequest],
     *,
     concurrency: int = 32,
     maximum_rps: float | None = None,
     key: Callable[[CheckoutSessionRequest], str] | None = None,
+    max_pause: float = 300.0,
+    max_outage: float = 900.0,
 ) -> AsyncGenerator[RowOutcome, None]:
     """Open a session for each request, and yield outcomes in the order of completion.
 
@@ -40,6 +43,8 @@ async def create_many(
         maximum_rps: The most calls started in a second, evenly spread.
         key: The idempotency key of a request; a random one if `None`. Keys of your own
             make a repeated run safe where the gateway honours them.
+        max_pause: The most seconds, in a row, that a ``Retry-After`` may hold all.
+        max_outage: The most seconds that nothing gets through, those pauses apart.
 
     Yields:
         `Created`, `Rejected`, `NotSent` or `Unknown`, each once for a request.
@@ -48,28 +53,18 @@ async def create_many(
         ConfigurationError: A limit cannot be kept, or the factory is not open here.
         AuthenticationError: The key is wrong: at most *concurrency* requests were sent.
         PermissionDeniedError: Three consecutive requests were answered 403.
+        CallError: The host is unknown, its certificate not trusted, or the proxy
+            refuses: three requests in a row, and none was answered before; or
+            *max_pause* or *max_outage* is over. It is the last error of a request,
+            raised once what was under way is over.
     """
-    items = _numbered(requests, key)
-    async with aclosing(
-        create_numbered(
-            factory, items, concurrency=concurrency, maximum_rps=maximum_rps
-        )
-    ) as outcomes:
-        async for outcome in outcomes:
-            yield outcome
-
-
-async def create_numbered(
-    factory: CheckoutSessionFactory,
-    items: AsyncIterator[Numbered],
-    *,
-    concurrency: int,
-    maximum_rps: float | None,
-) -> AsyncGenerator[RowOutcome, None]:
-    """Do as `create_many` does, for requests that are numbered already."""
-    workers = Workers(
-        factory, items, create_one, concurrency=concurrency, maximum_rps=maximum_rps
+    limits = Limits(
+        concurrency=concurrency,
+        maximum_rps=maximum_rps,
+        max_pause=max_pause,
+        max_outage=max_outage,
     )
+    workers = Workers(factory, _numbered(requests, key), create_one, limits)
     async with aclosing(workers.outcomes()) as outcomes:
         async for outcome in outcomes:
             yield outcome

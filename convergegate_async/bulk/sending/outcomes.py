@@ -10,6 +10,7 @@ from convergegate_async.errors import (
     InvalidFieldError,
     NotSentError,
     OutcomeUnknownError,
+    RateLimitedError,
 )
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
@@ -72,6 +73,18 @@ class Unknown(_Row):
 
 
 RowOutcome: TypeAlias = Created | Rejected | NotSent | Unknown
+
+
+def is_pending(outcome: RowOutcome) -> bool:
+    """Tell whether the call left the row as it was: sent later, it may become anything.
+
+    A 429 is of that kind: it was refused before any work, and not for the row's sake.
+    """
+    match outcome:
+        case NotSent() | Rejected(error=RateLimitedError()):
+            return True
+        case _:
+            return False
 
 
 def outcome_of(

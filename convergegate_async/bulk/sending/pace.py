@@ -4,23 +4,38 @@ Concurrency is what a server feels, so it is what is steered: up by one for a ro
 successes, down by a tenth when the gateway pushes back (DESIGN.md, *Pacing*).
 """
 
+import math
 from collections import deque
+from enum import Enum, auto
 
-from convergegate_async.errors import FailureKind
+import attrs
+
+from convergegate_async.errors import CallError, FailureKind
 from convergegate_async.factory import AttemptInfo
 
-from .outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
+from .limits import Limits
+from .outcomes import Created, NotSent, RowOutcome, Unknown, is_pending
 
 FIRST_LIMIT = 8
 SHRINKS_BY = 0.9
 SHRINKS_EVERY = 0.1  # seconds: about a round trip, so that one jam counts once
 
-UNSENT_IN_A_ROW = 20
+STUCK_IN_A_ROW = 20
+HOPELESS_IN_A_ROW = 3
 LOOKS_BACK = 50
 MOST_UNKNOWN = 25
 FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
 
 _BUSY = frozenset({429, 503})
+HOPELESS = frozenset(
+    {
+        FailureKind.UNKNOWN_HOST,
+        FailureKind.CERTIFICATE,
+        FailureKind.PROXY_REFUSAL,
+        FailureKind.ADDRESS,
+    }
+)
+"""What no repeat can change, and no time, as a rule."""
 
 
 class ConcurrencyLimit:
@@ -41,6 +56,11 @@ class ConcurrencyLimit:
         """Whole rows; at least 1."""
         return int(self._size)
 
+    @property
+    def is_pushed_back(self) -> bool:
+        """Tell whether it is smaller than it may be because it was shrunk."""
+        return not self._is_starting and self.size < self._ceiling
+
     def grow(self) -> None:
         """Count a success: one more at once at first, later one more for a round."""
         step = 1.0 if self._is_starting else 1.0 / self._size
@@ -58,21 +78,34 @@ class ConcurrencyLimit:
 class CircuitBreaker:
     """Whether the gateway is worth asking: open, it lets one row through to probe.
 
-    It opens when nothing can be sent any more, or when half of what is sent ends
+    It opens when nothing gets through any more, or when half of what is sent ends
     unknown: to go on would only add to the rows that somebody has to look after.
+
+    Args:
+        max_outage: Seconds; see `Limits`.
     """
 
-    def __init__(self) -> None:
-        self._unsent = 0
+    def __init__(self, max_outage: float = Limits().max_outage) -> None:
+        self._most = max_outage
+        self._stuck = 0
         self._recent: deque[bool] = deque(maxlen=LOOKS_BACK)
         self._interval = 0.0
         self._probes_at = float("-inf")
         self._is_probing = False
+        self._down_since: float | None = None
 
     @property
     def is_open(self) -> bool:
         """Tell whether rows are held back."""
         return self._interval > 0
+
+    @property
+    def _ends_at(self) -> float:
+        return math.inf if self._down_since is None else self._down_since + self._most
+
+    def is_worn_out(self, now: float) -> bool:
+        """Tell whether nothing has got through for as long as is borne."""
+        return now >= self._ends_at
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next row may probe."""
@@ -84,38 +117,96 @@ class CircuitBreaker:
         """Let a row go; while open it is the only one."""
         self._is_probing = self.is_open
 
+    def bear(self, seconds: float) -> None:
+        """Count no pause that the gateway asked for as a part of an outage."""
+        if self._down_since is not None:
+            self._down_since += seconds
+
     def note(self, outcome: RowOutcome, now: float) -> None:
         """Learn from a row."""
-        self._unsent = self._unsent + 1 if isinstance(outcome, NotSent) else 0
-        self._recent.append(isinstance(outcome, Unknown))
+        is_stuck, is_unknown = is_pending(outcome), isinstance(outcome, Unknown)
+        self._stuck = self._stuck + 1 if is_stuck else 0
+        self._recent.append(is_unknown)
+        if not (is_stuck or is_unknown):
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = now
         if self.is_open and not self._is_probing:
             return  # it was under way when the breaker opened, and proves nothing new
         self._is_probing = False
-        if self.is_open and isinstance(outcome, Created | Rejected):
+        if self.is_open and not (is_stuck or is_unknown):
             self._interval = 0.0
             self._recent.clear()
         elif self.is_open:
-            self._interval = min(LAST_PROBE, 2 * self._interval)
-            self._probes_at = now + self._interval
-        elif self._unsent >= UNSENT_IN_A_ROW or sum(self._recent) >= MOST_UNKNOWN:
-            self._interval = FIRST_PROBE
-            self._probes_at = now + self._interval
+            self._probe_in(min(LAST_PROBE, 2 * self._interval), now)
+        elif self._stuck >= STUCK_IN_A_ROW or sum(self._recent) >= MOST_UNKNOWN:
+            self._probe_in(FIRST_PROBE, now)
+
+    def _probe_in(self, seconds: float, now: float) -> None:
+        self._interval = seconds
+        # The last probe is not put off until after the end.
+        self._probes_at = max(now, min(now + seconds, self._ends_at))
+
+
+class Ending(Enum):
+    """Why it makes no sense to go on."""
+
+    HOPELESS = auto()  # nothing was ever answered, and nothing will be
+    PAUSE = auto()  # the gateway asked for more time than it is given
+    OUTAGE = auto()  # nothing has got through for too long
+
+
+@attrs.frozen(kw_only=True)
+class PaceInfo:
+    """How fast rows are sent at this moment, and what holds them back.
+
+    Attributes:
+        at_once: How many rows may be under way.
+        ceiling: The most that were asked for.
+        reason: What holds rows back; `None` if nothing does.
+        next_look: Seconds until the next row may start.
+    """
+
+    at_once: int
+    ceiling: int
+    reason: str | None
+    next_look: float
+
+    def __str__(self) -> str:
+        if self.reason is None:
+            return ""
+        words = f"held back: {self.at_once:,} of {self.ceiling:,}, {self.reason}"
+        if self.next_look < 1:
+            return words
+        return f"{words}, next look in {self.next_look:,.0f} s"
 
 
 class Pace:
     """What limit, breaker and the gateway's own word allow together.
 
     Args:
-        ceiling: The most rows that may ever be under way.
-        maximum_rps: The most rows started in a second; `None` for no such limit.
+        limits: What was asked for.
+        is_answered: Something was answered before.
+
+    Attributes:
+        is_answered: Something was answered.
+        ending: Why it makes no sense to go on, once it does not.
     """
 
-    def __init__(self, ceiling: int, maximum_rps: float | None = None) -> None:
-        self.limit: ConcurrencyLimit = ConcurrencyLimit(ceiling)
-        self._interval = 0.0 if maximum_rps is None else 1 / maximum_rps
+    def __init__(self, limits: Limits, *, is_answered: bool = False) -> None:
+        self.limit: ConcurrencyLimit = ConcurrencyLimit(limits.concurrency)
+        self.breaker: CircuitBreaker = CircuitBreaker(limits.max_outage)
+        self.is_answered: bool = is_answered
+        self.ending: Ending | None = None
+        self._ceiling = limits.concurrency
+        self._interval = 0.0 if limits.maximum_rps is None else 1 / limits.maximum_rps
         self._next_start = float("-inf")
-        self.breaker: CircuitBreaker = CircuitBreaker()
+        self._max_pause = limits.max_pause
         self._paused_until = float("-inf")
+        self._asked = 0.0
+        self._paused = 0.0  # seconds, since something got through
+        self._hopeless = 0  # in a row
+        self._reason = ""
 
     @property
     def workers(self) -> int:
@@ -126,16 +217,46 @@ class Pace:
         """Return the seconds until the next row may start."""
         return max(0.0, self._paused_until - now, self.breaker.wait(now))
 
+    def info(self, now: float) -> PaceInfo:
+        """Return what holds rows back."""
+        reason = None
+        if now < self._paused_until:
+            reason = f"the gateway asked for {max(1, round(self._asked)):,} s"
+        elif self.breaker.is_open:
+            reason = self._reason
+        elif self.limit.is_pushed_back:
+            reason = "the gateway pushed back"
+        return PaceInfo(
+            at_once=self.workers,
+            ceiling=self._ceiling,
+            reason=reason,
+            next_look=self.wait(now),
+        )
+
     def reserve(self, now: float) -> float:
         """Take the next start that the rate allows; return the seconds until it."""
         start = max(now, self._next_start)
         self._next_start = start + self._interval
         return start - now
 
+    def pause(self, seconds: float, now: float) -> None:
+        """Hold all rows for as long as the gateway asked."""
+        until = now + seconds
+        longer = until - max(now, self._paused_until)
+        if longer <= 0:
+            return
+        self._paused_until, self._asked = until, seconds
+        self._paused += longer
+        self.breaker.bear(longer)
+        if self._paused > self._max_pause:
+            self.ending = self.ending or Ending.PAUSE
+
     def note_attempt(self, attempt: AttemptInfo, now: float) -> None:
         """Learn from an attempt, whichever row it was made for."""
+        if attempt.http_status is not None:
+            self.is_answered = True
         if attempt.retry_after:
-            self._paused_until = max(self._paused_until, now + attempt.retry_after)
+            self.pause(attempt.retry_after, now)
         if (
             attempt.http_status in _BUSY
             or attempt.failure is FailureKind.CONNECT_TIMEOUT
@@ -145,5 +266,18 @@ class Pace:
     def note(self, outcome: RowOutcome, now: float) -> None:
         """Learn from a row that is over."""
         self.breaker.note(outcome, now)
+        failure = None
         if isinstance(outcome, Created):
+            self.is_answered = True
             self.limit.grow()
+        elif isinstance(outcome.error, CallError):
+            failure, self._reason = outcome.error.failure, outcome.error.reason
+            self.is_answered |= outcome.error.http_status is not None
+        if not (is_pending(outcome) or isinstance(outcome, Unknown)):
+            self._paused = 0.0
+        is_hopeless = isinstance(outcome, NotSent) and failure in HOPELESS
+        self._hopeless = self._hopeless + 1 if is_hopeless else 0
+        if self._hopeless >= HOPELESS_IN_A_ROW and not self.is_answered:
+            self.ending = self.ending or Ending.HOPELESS
+        elif self.breaker.is_worn_out(now):
+            self.ending = self.ending or Ending.OUTAGE

@@ -5,13 +5,18 @@ started as the pace allows, and end when it asks for fewer.
 """
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
+import attrs
+
 from convergegate_async.errors import (
     AuthenticationError,
-    ConfigurationError,
+    CallError,
     PermissionDeniedError,
+    RateLimitedError,
 )
 from convergegate_async.factory import (
     AttemptInfo,
@@ -20,13 +25,26 @@ from convergegate_async.factory import (
     context_of,
 )
 
-from .outcomes import Rejected, RowOutcome
-from .pace import Pace
+from .limits import Limits
+from .outcomes import Created, RowOutcome
+from .pace import Ending, Pace, PaceInfo
 
 T = TypeVar("T")
 
 FORBIDDEN_IN_A_ROW = 3
 _MOST_SLEEP = 60.0  # seconds
+_TOLD_FROM = 5.0
+"""Seconds of a pause that the log tells of; shorter ones are everyday."""
+
+_logger = logging.getLogger("convergegate_async")
+
+
+@attrs.frozen
+class _Taken(Generic[T]):
+    """An item, and what came of it before, if it is taken up again."""
+
+    item: T
+    last: RowOutcome | None = None
 
 
 class Workers(Generic[T]):
@@ -38,35 +56,43 @@ class Workers(Generic[T]):
         items: What to work on; at most one for each worker is taken ahead of time.
         work: What to do with the view and one item; returns `None` where there is
             nothing to tell.
-        concurrency: The most workers.
-        maximum_rps: The most items started in a second; `None` for no such limit.
+        limits: How fast, and what is borne on the way.
+        goes_again: Tells whether an item with that outcome is taken up again, before
+            new ones, and not told; told all the same if the end comes before.
+        is_answered: Something was answered before.
 
     Raises:
-        ConfigurationError: *concurrency* exceeds the factory's pool, or a limit is
-            malformed.
+        ConfigurationError: A limit exceeds the factory's pool, or is malformed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what is done, and how
         self,
         factory: CheckoutSessionFactory,
         items: AsyncIterator[T],
         work: Callable[[CheckoutSessionFactory, T], Awaitable[RowOutcome | None]],
+        limits: Limits,
         *,
-        concurrency: int,
-        maximum_rps: float | None = None,
+        goes_again: Callable[[T, RowOutcome], bool] = lambda _, __: False,
+        is_answered: bool = False,
     ) -> None:
-        check_limits(factory, concurrency, maximum_rps)
+        limits.require_kept_by(factory)
         self._factory = factory.with_options(observers=[self])
         self._items = items
         self._work = work
         self._runtime = context_of(factory).runtime
-        self._pace = Pace(concurrency, maximum_rps)
+        self._goes_again = goes_again
+        self._pace = Pace(limits, is_answered=is_answered)
         self._taking = asyncio.Lock()
-        self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(concurrency)
+        self._again: deque[_Taken[T]] = deque()
+        self._under_way = 0  # items that were taken and may come back
+        self._came_back = asyncio.Event()
+        self._is_exhausted = False
+        self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(limits.concurrency)
         self._running: set[asyncio.Task[None]] = set()
         self._is_over = False  # no item is taken any more
         self._is_stopped = False  # nor is one begun that was taken
         self._error: BaseException | None = None
+        self._pause_error: CallError | None = None  # unless a row has a better one
         self._forbidden = 0
         self._rouse = asyncio.Event()
 
@@ -77,6 +103,8 @@ class Workers(Generic[T]):
             AuthenticationError: The key is wrong; raised once what was under way is
                 over.
             PermissionDeniedError: Three consecutive rows were answered 403.
+            CallError: The gateway cannot be called at all, nothing has got through for
+                too long, or it asked for too long a pause: the last such error.
             Exception: Whatever *items* or *work* raised; likewise.
         """
         try:
@@ -87,17 +115,36 @@ class Workers(Generic[T]):
                 yield outcome
         finally:
             await self._cancel_all()
-        if self._error is not None:
-            raise self._error
+        error = self._error or self._pause_error
+        if error is not None:
+            raise error
 
     def stop(self) -> None:
         """Begin no further item; what is under way goes on to its end."""
         self._is_over = self._is_stopped = True
         self._rouse.set()
+        self._came_back.set()
+
+    @property
+    def pace(self) -> PaceInfo:
+        """How fast items are worked on just now, and what holds them back."""
+        return self._pace.info(self._now())
 
     def attempt_ended(self, attempt: AttemptInfo) -> None:
         """Let the pace learn from an attempt: workers observe their own calls."""
-        self._pace.note_attempt(attempt, self._now())
+        now, seconds = self._now(), attempt.retry_after or 0.0
+        was_held = self._pace.wait(now) > 0
+        self._pace.note_attempt(attempt, now)
+        if seconds >= _TOLD_FROM and not was_held:
+            _logger.warning("the gateway asked for %.0f s: all rows wait", seconds)
+        if self._pace.ending is Ending.PAUSE and self._pause_error is None:
+            self._pause_error = RateLimitedError(
+                operation=attempt.operation,
+                reason=f"the gateway asked for {seconds:.0f} s",
+                http_status=attempt.http_status,
+                retry_after=seconds,
+            )
+            self.stop()
 
     def call_ended(self, call: CallEnded) -> None:
         """Learn nothing: the outcome of the row says more."""
@@ -126,27 +173,59 @@ class Workers(Generic[T]):
             self._fail(error)
         if self._running == {worker}:
             # Still among those that are cancelled if nobody takes this any more.
+            for left in self._again:
+                await self._done.put(left.last)
             await self._done.put(None)
         if worker is not None:
             self._running.discard(worker)
 
     async def _do_one(self) -> None:
-        async with self._taking:
-            if self._is_over:
-                return
-            try:
-                item = await anext(self._items)
-            except StopAsyncIteration:
-                self._is_over = True
-                return
-        await self._wait_for_turn()
-        if self._is_stopped:
+        taken = await self._take()
+        if taken is None:
             return
-        self._pace.breaker.let_through()
-        outcome = await self._work(self._factory, item)
-        if outcome is not None:
+        try:
+            await self._wait_for_turn()
+            if self._is_stopped:
+                if taken.last is not None:
+                    self._again.append(taken)
+                return
+            self._pace.breaker.let_through()
+            outcome = await self._work(self._factory, taken.item)
+            if outcome is None:
+                return
             self._learn(outcome)
-            await self._done.put(outcome)
+            if self._goes_again(taken.item, outcome):
+                self._again.append(_Taken(taken.item, outcome))
+            else:
+                await self._done.put(outcome)
+        finally:
+            self._under_way -= 1
+            self._came_back.set()
+
+    async def _take(self) -> _Taken[T] | None:
+        """Return the next item: one that came back, else a new one, else `None`."""
+        async with self._taking:
+            while not self._is_over:
+                taken = await self._next()
+                if taken is not None:
+                    self._under_way += 1
+                    return taken
+                if not self._under_way:
+                    self._is_over = True
+                else:  # what is under way may come back
+                    self._came_back.clear()
+                    await self._came_back.wait()
+        return None
+
+    async def _next(self) -> _Taken[T] | None:
+        if self._again:
+            return self._again.popleft()
+        if not self._is_exhausted:
+            try:
+                return _Taken(await anext(self._items))
+            except StopAsyncIteration:
+                self._is_exhausted = True
+        return None
 
     async def _wait_for_turn(self) -> None:
         is_reserved = False
@@ -165,44 +244,39 @@ class Workers(Generic[T]):
     def _learn(self, outcome: RowOutcome) -> None:
         was_open = self._pace.breaker.is_open
         self._pace.note(outcome, self._now())
-        if was_open and not self._pace.breaker.is_open:
-            self._rouse.set()  # whoever waits for the next probe
-            self._rouse.clear()
+        self._tell_of_outage(was_open=was_open)
         self._start_workers()
-        error = outcome.error if isinstance(outcome, Rejected) else None
+        error = None if isinstance(outcome, Created) else outcome.error
         forbidden = isinstance(error, PermissionDeniedError)
         self._forbidden = self._forbidden + 1 if forbidden else 0
         if error is None:
             return
-        if isinstance(error, AuthenticationError) or (
-            self._forbidden >= FORBIDDEN_IN_A_ROW
-        ):
+        if isinstance(error, CallError) and self._is_the_end(error):
             self._fail(error)
+
+    def _tell_of_outage(self, *, was_open: bool) -> None:
+        if was_open and not self._pace.breaker.is_open:
+            _logger.warning("the gateway can be reached again: all rows go on")
+            self._rouse.set()  # whoever waits for the next probe
+            self._rouse.clear()
+        elif not was_open and self._pace.breaker.is_open:
+            info = self.pace
+            _logger.warning(
+                "nothing gets through (%s): the next row is sent in %.0f s",
+                info.reason,
+                info.next_look,
+            )
+
+    def _is_the_end(self, error: CallError) -> bool:
+        """Tell whether *error* shows why it makes no sense to go on."""
+        if isinstance(error, AuthenticationError):
+            return True
+        if self._forbidden >= FORBIDDEN_IN_A_ROW:
+            return True
+        if self._pace.ending is Ending.PAUSE:
+            return error.retry_after is not None
+        return self._pace.ending is not None
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
         self.stop()
-
-
-def check_limits(
-    factory: CheckoutSessionFactory, concurrency: object, maximum_rps: object
-) -> None:
-    """Refuse limits that cannot be kept.
-
-    Raises:
-        ConfigurationError: With the limit and what it may be.
-    """
-    message = None
-    if type(concurrency) is not int or concurrency < 1:
-        message = "concurrency must be a whole number above 0"
-    elif concurrency > (limit := context_of(factory).limit):
-        message = (
-            f"concurrency {concurrency} is above PoolLimits.limit {limit}: "
-            "raise that, or the rest would only wait"
-        )
-    elif maximum_rps is not None and not (
-        type(maximum_rps) in (int, float) and 0 < maximum_rps < float("inf")  # type: ignore[operator]  # mypy does not narrow by type()
-    ):
-        message = "maximum_rps must be a finite number above 0"
-    if message is not None:
-        raise ConfigurationError(message)

@@ -33,7 +33,7 @@ from convergegate_async.bulk import (
     Rejected,
     ResumeRules,
 )
-from convergegate_async.runners import LocalRunner
+from convergegate_async.runners import Done, LocalRunner
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -121,13 +121,13 @@ class Graph(ThreadRunner):
 
     async def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]
-    ) -> AsyncGenerator[R, None]:
+    ) -> AsyncGenerator[Done[R], None]:
         """Yield what *work* makes of each chunk."""
         async for chunk in chunks:
             result = await asyncio.to_thread(work, chunk)
             self.shown += [repr(work), repr(chunk), repr(result)]
             self.sent += [pickle.dumps(work), pickle.dumps(chunk), pickle.dumps(result)]
-            yield result
+            yield Done(result, again=False)
 
 
 async def test_the_graph_shows_nothing(
@@ -162,7 +162,7 @@ async def test_a_process_of_a_job_is_given_nothing(
         yield canary_order()
 
     async with LocalRunner(1) as runner:
-        given = [text async for text in runner.map(what_was_given, chunks())]
+        given = [done.result async for done in runner.map(what_was_given, chunks())]
 
     assert len(given) == 1
     assert leaked(given[0]) == []

@@ -14,7 +14,7 @@ from convergegate_async import (
     OutcomeUnknownError,
     PhaseTimings,
 )
-from convergegate_async.bulk import RowOutcome
+from convergegate_async.bulk import Limits, RowOutcome
 from convergegate_async.bulk.sending.outcomes import Numbered, outcome_of
 from convergegate_async.bulk.sending.pace import (
     FIRST_LIMIT,
@@ -22,7 +22,7 @@ from convergegate_async.bulk.sending.pace import (
     LAST_PROBE,
     MOST_UNKNOWN,
     SHRINKS_EVERY,
-    UNSENT_IN_A_ROW,
+    STUCK_IN_A_ROW,
     CircuitBreaker,
     ConcurrencyLimit,
     Pace,
@@ -40,6 +40,7 @@ UNKNOWN = outcome_of(
         operation="create", reason="x", attempts=1, elapsed=0.0, phase="sent"
     ),
 )
+PATIENT = Limits(concurrency=64)
 EVENTS = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=200)
 
 
@@ -106,7 +107,7 @@ def test_one_jam_counts_once() -> None:
 
 def test_a_hint_holds_every_row() -> None:
     """One ``Retry-After`` is waited out by all, and a shorter one does not end it."""
-    pace = Pace(10)
+    pace = Pace(Limits(concurrency=10))
 
     pace.note_attempt(throttled(retry_after=5.0), 100.0)
     pace.note_attempt(throttled(retry_after=1.0), 100.0)
@@ -121,7 +122,7 @@ def test_a_hint_holds_every_row() -> None:
 )
 def test_starts_never_come_faster_than_the_rate(rate: float, gaps: list[float]) -> None:
     """Between two starts there is at least the interval, however they are asked for."""
-    pace, now = Pace(100, rate), 50.0
+    pace, now = Pace(Limits(maximum_rps=rate)), 50.0
     starts: list[float] = []
 
     for gap in gaps:
@@ -143,7 +144,7 @@ def test_a_gateway_that_cannot_be_reached_opens_the_breaker() -> None:
     """Twenty rows in a row that could not be sent are enough."""
     breaker = CircuitBreaker()
 
-    drive(breaker, [UNSENT] * (UNSENT_IN_A_ROW - 1))
+    drive(breaker, [UNSENT] * (STUCK_IN_A_ROW - 1))
     before = breaker.is_open
     drive(breaker, [UNSENT])
 
@@ -162,8 +163,8 @@ def test_half_of_the_rows_unknown_opens_the_breaker() -> None:
 
 def test_an_open_breaker_lets_one_row_probe_ever_more_rarely() -> None:
     """Probes are 5 to 60 seconds apart, one row at a time."""
-    pace, now, waits = Pace(64), 0.0, []
-    for _ in range(UNSENT_IN_A_ROW):
+    pace, now, waits = Pace(PATIENT), 0.0, []
+    for _ in range(STUCK_IN_A_ROW):
         pace.note(UNSENT, now)
 
     for _ in range(6):
@@ -178,8 +179,8 @@ def test_an_open_breaker_lets_one_row_probe_ever_more_rarely() -> None:
 
 def test_of_many_workers_that_wait_one_probes() -> None:
     """Rows that were taken before the breaker opened do not all probe at once."""
-    pace = Pace(64)
-    for _ in range(UNSENT_IN_A_ROW):
+    pace = Pace(PATIENT)
+    for _ in range(STUCK_IN_A_ROW):
         pace.note(UNSENT, 0.0)
 
     first = pace.wait(FIRST_PROBE)
@@ -192,7 +193,7 @@ def test_of_many_workers_that_wait_one_probes() -> None:
 def test_stragglers_prove_nothing() -> None:
     """Rows that were under way when it opened neither close it nor delay it."""
     breaker = CircuitBreaker()
-    drive(breaker, [UNSENT] * UNSENT_IN_A_ROW)
+    drive(breaker, [UNSENT] * STUCK_IN_A_ROW)
 
     drive(breaker, [UNSENT] * 30 + [CREATED])
 
@@ -202,7 +203,7 @@ def test_stragglers_prove_nothing() -> None:
 def test_an_answer_closes_the_breaker() -> None:
     """The first row that gets through ends the waiting for all."""
     breaker = CircuitBreaker()
-    drive(breaker, [UNSENT] * UNSENT_IN_A_ROW)
+    drive(breaker, [UNSENT] * STUCK_IN_A_ROW)
     breaker.let_through()
 
     drive(breaker, [CREATED])

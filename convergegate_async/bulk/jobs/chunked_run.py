@@ -1,0 +1,83 @@
+"""What a run knows of the chunks that it handed out: values, and a clock."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Generic, TypeVar
+
+from convergegate_async.bulk.sending.limits import Limits
+from convergegate_async.bulk.sending.outcomes import Created, RowOutcome
+from convergegate_async.bulk.sending.pace import Pace
+from convergegate_async.errors import CallError, ConfigurationError
+
+from .chunks import ChunkResult, chunk_rows
+
+T = TypeVar("T")
+
+
+class ChunkedRun(Generic[T]):
+    """Which chunks are under way, what is taken up again, and when to end.
+
+    A worker paces its own chunk; what lasts longer than a chunk is known here only.
+
+    Attributes:
+        again: Rows that are pending again, and what came of them last.
+        error: What ends the run.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self.again: deque[tuple[T, RowOutcome]] = deque()
+        self.error: CallError | ConfigurationError | None = None
+        self._clock = clock
+        self._pace = Pace(limits)
+        self._under_way: dict[int, list[T]] = {}
+        self._number = 0
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the gateway has answered anything in this run."""
+        return self._pace.is_answered
+
+    def rows(self, rate: float | None) -> int:
+        """Return how many rows the next chunk has: one, while nothing gets through."""
+        return 1 if self._pace.breaker.is_open else chunk_rows(rate)
+
+    async def first_again(self, tasks: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield what is taken up again, at any time, before the next of *tasks*."""
+        while True:
+            while self.again:
+                yield self.again.popleft()[0]
+            task = await anext(tasks, None)
+            if task is None:
+                return
+            yield task
+
+    def hand_out(self, tasks: list[T]) -> tuple[int, float]:
+        """Note a chunk; return its number, and the seconds that it has to wait."""
+        self._number += 1
+        self._under_way[self._number] = tasks
+        pause = self._pace.wait(self._clock())
+        self._pace.breaker.let_through()
+        return self._number, pause
+
+    def take_back(self, number: int) -> list[T]:
+        """Return the rows of a chunk that is over."""
+        return self._under_way.pop(number)
+
+    def learn(self, result: ChunkResult) -> bool:
+        """Learn from a chunk; tell whether the run is to end."""
+        now = self._clock()
+        for outcome in result.outcomes:
+            self._pace.note(outcome, now)
+            if isinstance(outcome, Created) or not isinstance(outcome.error, CallError):
+                continue
+            if outcome.error.retry_after:
+                self._pace.pause(outcome.error.retry_after, now)
+            if self._pace.ending is not None:
+                self.error = self.error or outcome.error
+        self.error = self.error or result.error
+        return self.error is not None
+
+    def left(self) -> Iterator[RowOutcome]:
+        """Yield the last outcome of each row that is not taken up again any more."""
+        for _, outcome in self.again:
+            yield outcome

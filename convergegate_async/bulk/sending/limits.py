@@ -1,0 +1,50 @@
+"""How fast rows may be sent, and what is borne on the way: what a user asks for."""
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.factory import CheckoutSessionFactory, context_of
+from convergegate_async.policy import is_duration
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How fast rows may be sent, and what is borne on the way.
+
+    Attributes:
+        concurrency: The most rows that are under way at once.
+        maximum_rps: The most rows started in a second; `None` for no such limit.
+        max_pause: The most seconds that all rows are held back, in a row, because the
+            gateway asked for it.
+        max_outage: The most seconds that nothing gets through, those pauses apart.
+    """
+
+    concurrency: int = 32
+    maximum_rps: float | None = None
+    max_pause: float = 300.0
+    max_outage: float = 900.0
+
+    def require_kept_by(self, factory: CheckoutSessionFactory) -> None:
+        """Refuse limits that cannot be kept.
+
+        Raises:
+            ConfigurationError: With the limit and what it may be.
+        """
+        message = self._problem(context_of(factory).limit)
+        if message is not None:
+            raise ConfigurationError(message)
+
+    def _problem(self, limit: int) -> str | None:
+        if type(self.concurrency) is not int or self.concurrency < 1:
+            return "concurrency must be a whole number above 0"
+        if self.concurrency > limit:
+            return (
+                f"concurrency {self.concurrency} is above PoolLimits.limit {limit}: "
+                "raise that, or the rest would only wait"
+            )
+        if self.maximum_rps is not None and not is_duration(self.maximum_rps):
+            return "maximum_rps must be a finite number above 0"
+        for name in ("max_pause", "max_outage"):
+            if not is_duration(getattr(self, name)):
+                return f"{name} must be a finite number of seconds above 0"
+        return None
