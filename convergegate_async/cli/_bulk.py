@@ -30,6 +30,16 @@ _dask = click.option(
     metavar="ADDRESS",
     help="Send from Dask workers: tcp://host:8786, or local:4 for four processes here.",
 )
+_max_pause = click.option(
+    "--max-pause",
+    type=click.FloatRange(0, min_open=True),
+    help="Most seconds, in a row, that a Retry-After may hold the job. [default: 300]",
+)
+_max_outage = click.option(
+    "--max-outage",
+    type=click.FloatRange(0, min_open=True),
+    help="Most seconds that nothing gets through before the job ends. [default: 900]",
+)
 _format = click.option(
     "--format",
     type=click.Choice(["csv", "jsonl", "parquet"]),
@@ -104,6 +114,8 @@ def bulk() -> None:
     is_flag=True,
     help="Do not check all rows before sending; check each when its turn comes.",
 )
+@_max_pause
+@_max_outage
 @_dask
 @_directory
 @gateway_options
@@ -116,6 +128,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
     from convergegate_async.bulk import (
         JobFolder,
         JobPlan,
+        Limits,
         OnUnknown,
         ResumeRules,
         TableOptions,
@@ -145,6 +158,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         ),
         concurrency=options["concurrency"],
         maximum_rps=options["maximum_rps"],
+        max_pause=options["max_pause"] or Limits().max_pause,
+        max_outage=options["max_outage"] or Limits().max_outage,
     )
     try:
         total = None if options["skip_validation"] else _checked(plan)
@@ -156,6 +171,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 
 @bulk.command()
 @_job
+@_max_pause
+@_max_outage
 @_dask
 @_directory
 @gateway_options

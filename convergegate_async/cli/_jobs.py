@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +13,7 @@ import attrs
 from convergegate_async import CheckoutSessionFactory, PoolLimits
 from convergegate_async._core.settings import API_KEY_VARIABLE
 from convergegate_async.bulk import (
+    HOPELESS,
     DamagedJournalError,
     Job,
     JobFolder,
@@ -31,7 +32,12 @@ from convergegate_async.bulk import (
     write_off,
     write_results,
 )
-from convergegate_async.errors import ConfigurationError
+from convergegate_async.errors import (
+    AuthenticationError,
+    CallError,
+    ConfigurationError,
+    PermissionDeniedError,
+)
 
 from ._gateway import Gateway
 from ._progress import Display
@@ -50,6 +56,7 @@ class RunExitCode(IntEnum):
     """The exit code of a run: what is left to do."""
 
     DONE = 0
+    CONFIGURATION = 3
     REJECTED = 4
     UNKNOWN = 5  # or not sent
     INTERRUPTED = 130
@@ -75,13 +82,15 @@ def begin(
     return asyncio.run(run())
 
 
-def go_on(
+def go_on(  # noqa: PLR0913 -- each is an option
     folder: JobFolder,
     gateway: Gateway,
     *,
     retries_failed: bool = False,
     on_unknown: str | None = None,
     dask: str | None = None,
+    max_pause: float | None = None,
+    max_outage: float | None = None,
 ) -> RunExitCode:
     """Run a job again; return what is left to do."""
     runner = None if dask is None else _runner(dask, gateway)
@@ -92,6 +101,8 @@ def go_on(
                 journal.header,
                 None if on_unknown is None else OnUnknown(on_unknown),
                 retries_failed=retries_failed,
+                max_pause=max_pause,
+                max_outage=max_outage,
             )
             factory = _factory(_of_job(gateway, journal.header), plan)
             job = Job(journal, factory, plan, folder)
@@ -118,10 +129,15 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
 async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
     """Run the job once, report what came of it, and return what is left to do."""
     outcomes = job.run() if runner is None else job.run_on(runner)
+    interrupted, end = False, None
     with Display(folder.job, job) as display:
         ticking = asyncio.create_task(display.tick())
         try:
             interrupted = await _watch(job, outcomes)
+        except (AuthenticationError, PermissionDeniedError):
+            raise  # the key is wrong: what was done has little to tell
+        except CallError as error:
+            end = error
         finally:
             ticking.cancel()
     counts = await job.counts()
@@ -129,10 +145,30 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
     if interrupted:
         print_note(f"Saved; go on with `convergegate bulk resume {folder.job}`.")
         return RunExitCode.INTERRUPTED
+    if end is not None:
+        return _tell_end(folder, job, end)
     if job.tally.not_sent or counts[State.UNKNOWN]:
         return RunExitCode.UNKNOWN
     is_whole = job.tally.is_complete and not counts[State.FAILED]
     return RunExitCode.DONE if is_whole else RunExitCode.REJECTED
+
+
+def _tell_end(folder: JobFolder, job: Job, end: CallError) -> RunExitCode:
+    """Tell why a job ended before its last row, and how to go on."""
+    print_note(f"Error: {end}", "red")
+    go_on = f"go on with `convergegate bulk resume {folder.job}`"
+    if end.failure in HOPELESS and not job.tally.answered:
+        print_note(f"Nothing was sent: see to that first, then {go_on}.")
+        return RunExitCode.CONFIGURATION
+    if end.retry_after is not None and end.retry_after > job.plan.max_pause:
+        moment = datetime.now().astimezone() + timedelta(seconds=end.retry_after)
+        print_note(
+            f"The gateway asked for {end.retry_after:,.0f} s, which is more than "
+            f"--max-pause: {go_on} from {moment:%Y-%m-%d %H:%M} on."
+        )
+    else:
+        print_note(f"The rest is left as it was; {go_on} once the gateway is back.")
+    return RunExitCode.UNKNOWN
 
 
 def _runner(address: str, gateway: Gateway) -> "Runner":

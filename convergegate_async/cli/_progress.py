@@ -87,7 +87,13 @@ class Display:
         return f"{rate:,.0f} rows/s ({self._limit}), {eta} left"
 
     def _line(self) -> str:
-        return f"{self._progress()}, {self._counts()}, {self._pace()}"
+        parts = (self._progress(), self._counts(), self._pace(), self._held_back())
+        return ", ".join(filter(None, parts))
+
+    def _held_back(self) -> str:
+        """Tell why it is slow, and when the next row is sent."""
+        info = self._job.pace
+        return "" if info is None else str(info)
 
     def _progress(self) -> str:
         total = "?" if self._job.total is None else f"{self._job.total:,}"
@@ -111,5 +117,6 @@ class Display:
         )
         grid.add_row(Text(self._counts()))
         grid.add_row(Text(self._pace(), "dim"))
+        grid.add_row(Text(self._held_back(), "yellow"))
         grid.add_row(Text(codes, "red"))
         return grid
