@@ -18,6 +18,7 @@ from .outcomes import Created, NotSent, RowOutcome, Unknown, is_pending
 
 FIRST_LIMIT = 8
 SHRINKS_BY = 0.9
+DOUBLES_AFTER = 8.0  # rounds: an overload shows again within seven, a stray does not
 SHRINKS_EVERY = 0.1  # seconds: about a round trip, so that one jam counts once
 
 STUCK_IN_A_ROW = 20
@@ -25,6 +26,8 @@ HOPELESS_IN_A_ROW = 3
 LOOKS_BACK = 50
 MOST_UNKNOWN = 25
 FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
+
+_MOST_DOUBLINGS = 30.0  # beyond any ceiling
 
 _BUSY = frozenset({429, 503})
 HOPELESS = frozenset(
@@ -50,6 +53,7 @@ class ConcurrencyLimit:
         self._size = float(min(FIRST_LIMIT, ceiling))
         self._is_starting = True
         self._shrunk_at = float("-inf")
+        self._rounds = 0.0  # since it was shrunk
 
     @property
     def size(self) -> int:
@@ -62,8 +66,16 @@ class ConcurrencyLimit:
         return not self._is_starting and self.size < self._ceiling
 
     def grow(self) -> None:
-        """Count a success: one more at once at first, later one more for a round."""
-        step = 1.0 if self._is_starting else 1.0 / self._size
+        """Count a success: one more at once at first, later one more for a round.
+
+        The longer nothing is pushed back the more for a round: what a stray refusal
+        took is given back soon.
+        """
+        step = 1.0
+        if not self._is_starting:
+            self._rounds += 1.0 / self._size
+            doublings = min(self._rounds / DOUBLES_AFTER, _MOST_DOUBLINGS)
+            step = min(1.0, 2.0**doublings / self._size)
         self._size = min(float(self._ceiling), self._size + step)
 
     def shrink(self, now: float) -> None:
@@ -72,6 +84,7 @@ class ConcurrencyLimit:
             return
         self._shrunk_at = now
         self._is_starting = False
+        self._rounds = 0.0
         self._size = max(1.0, self._size * SHRINKS_BY)
 
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orders import an_order
@@ -89,6 +90,37 @@ def test_a_limit_starts_small_and_doubles_until_it_is_pushed_back() -> None:
         limit.grow()
 
     assert limit.size == before + 1
+
+
+@pytest.mark.parametrize("refusals", [1, 10])
+def test_what_strays_took_is_given_back_soon(refusals: int) -> None:
+    """Refused once or ten times at its start, it is at 64 after some 800 successes."""
+    limit, successes = ConcurrencyLimit(64), 0
+    for number in range(refusals):
+        limit.shrink(number * SHRINKS_EVERY)
+
+    while limit.size < 64:
+        limit.grow()
+        successes += 1
+
+    assert successes < 800  # one more for a round only would take some 2,000
+
+
+def test_a_limit_is_felt_for_as_long_as_it_is_there() -> None:
+    """Where more than 64 at once are refused, fewer than one in 100 is."""
+    limit, now, refused, successes = ConcurrencyLimit(1_000), 0.0, 0, 0
+    for _ in range(2_000):  # rounds of a fifth of a second
+        now += 2 * SHRINKS_EVERY
+        fit = min(limit.size, 64)
+        refused += limit.size - fit
+        successes += fit
+        if limit.size > fit:
+            limit.shrink(now)
+        for _ in range(fit):
+            limit.grow()
+
+    assert successes > 0.9 * 64 * 2_000
+    assert refused < successes / 100
 
 
 def test_one_jam_counts_once() -> None:
