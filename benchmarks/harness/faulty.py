@@ -5,6 +5,7 @@ import json
 import random
 import re
 import socket
+import ssl
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,7 @@ class FaultyGateway:
         dice: Seeded, so that a run can be repeated.
         seen: How often each idempotency key arrived, in whole or in part.
         connections: Those that are open.
+        tls: What it speaks TLS with from the next `open` on, if it does.
     """
 
     def __init__(self, reply: Reply, seed: int) -> None:
@@ -36,6 +38,7 @@ class FaultyGateway:
         self.seen: Counter[bytes] = Counter()
         self.connections: set[Connection] = set()
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
 
     @property
@@ -47,7 +50,7 @@ class FaultyGateway:
         """Accept connections: on any free port, and again on that one later."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self), "127.0.0.1", self.port
+            lambda: Connection(self), "127.0.0.1", self.port, ssl=self.tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

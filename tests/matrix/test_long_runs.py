@@ -1,9 +1,11 @@
 """Short runs of the long ones in ``benchmarks/``, judged by what the server saw."""
 
 import math
+from pathlib import Path
 
 import pytest
 from amplification import GOAL, RATES, amplify
+from bad_weather import Weather, go_through, is_right
 from crossed_answers import compare
 from false_not_sent import prove
 from matrix import GRACE
@@ -57,3 +59,11 @@ async def test_an_outage_is_survived(trouble: Trouble) -> None:
     assert outage.longest <= DEADLINE + GRACE
     assert outage.recovery < math.inf
     assert outage.outcomes["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0
+
+
+@pytest.mark.parametrize("weather", Weather, ids=lambda one: one.name)
+async def test_bad_weather_loses_no_row(weather: Weather, tmp_path: Path) -> None:
+    """Each row has one session in the end, and only a pause of a day ends a job."""
+    courses = await go_through(weather, 300, outage=1, restart=1, folder=tmp_path)
+
+    assert is_right(weather, courses, 300)
