@@ -391,6 +391,7 @@ async def through_all(options: argparse.Namespace) -> bool:
                 folder=Path(folder),
             )
         for name, course in zip((weather, "… and resumed"), courses, strict=False):
+            print(f"{name}: {course.seconds:.1f} s", file=sys.stderr)
             lines.append(weather_line(name, options.rows, course))
         right = right and is_right(weather, courses, options.rows)
     print(f"{options.rows:,} rows, {CONCURRENCY} at once, {LATENCY * 1e3:.0f} ms")
