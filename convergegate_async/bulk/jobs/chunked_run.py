@@ -65,15 +65,18 @@ class ChunkedRun(Generic[T]):
 
     def learn(self, result: ChunkResult) -> bool:
         """Learn from a chunk; tell whether the run is to end."""
-        now = self._clock()
+        now, last = self._clock(), None
         for outcome in result.outcomes:
             self._pace.note(outcome, now)
             if isinstance(outcome, Created) or not isinstance(outcome.error, CallError):
                 continue
             if outcome.error.retry_after:
                 self._pace.pause(outcome.error.retry_after, now)
+            last = outcome.error
             if self._pace.ending is not None:
-                self.error = self.error or outcome.error
+                self.error = self.error or last
+        if self._pace.looks_hopeless:
+            self.error = self.error or last
         self.error = self.error or result.error
         return self.error is not None
 

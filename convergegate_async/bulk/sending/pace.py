@@ -164,7 +164,6 @@ class CircuitBreaker:
 class Ending(Enum):
     """Why it makes no sense to go on."""
 
-    HOPELESS = auto()  # nothing was ever answered, and nothing will be
     PAUSE = auto()  # the gateway asked for more time than it is given
     OUTAGE = auto()  # nothing has got through for too long
 
@@ -222,8 +221,19 @@ class Pace:
         self._reason = ""
 
     @property
+    def looks_hopeless(self) -> bool:
+        """Whether nothing was ever answered, and likely nothing will be.
+
+        What is under way may still show that it is not: one bad server of three is
+        found out sooner than two good ones answer.
+        """
+        return self._hopeless >= HOPELESS_IN_A_ROW and not self.is_answered
+
+    @property
     def workers(self) -> int:
         """How many rows may be under way now."""
+        if self.looks_hopeless:
+            return 0
         return 1 if self.breaker.is_open else self.limit.size
 
     def wait(self, now: float) -> float:
@@ -290,7 +300,5 @@ class Pace:
             self._paused = 0.0
         is_hopeless = isinstance(outcome, NotSent) and failure in HOPELESS
         self._hopeless = self._hopeless + 1 if is_hopeless else 0
-        if self._hopeless >= HOPELESS_IN_A_ROW and not self.is_answered:
-            self.ending = self.ending or Ending.HOPELESS
-        elif self.breaker.is_worn_out(now):
+        if self.breaker.is_worn_out(now):
             self.ending = self.ending or Ending.OUTAGE

@@ -86,6 +86,7 @@ class Workers(Generic[T]):
         self._again: deque[_Taken[T]] = deque()
         self._under_way = 0  # items that were taken and may come back
         self._came_back = asyncio.Event()
+        self._sending = 0  # items that are worked on
         self._is_exhausted = False
         self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(limits.concurrency)
         self._running: set[asyncio.Task[None]] = set()
@@ -190,7 +191,11 @@ class Workers(Generic[T]):
                     self._again.append(taken)
                 return
             self._pace.breaker.let_through()
-            outcome = await self._work(self._factory, taken.item)
+            self._sending += 1
+            try:
+                outcome = await self._work(self._factory, taken.item)
+            finally:
+                self._sending -= 1
             if outcome is None:
                 return
             self._learn(outcome)
@@ -273,6 +278,8 @@ class Workers(Generic[T]):
             return True
         if self._forbidden >= FORBIDDEN_IN_A_ROW:
             return True
+        if self._pace.looks_hopeless:
+            return not self._sending  # nothing is left that could be answered
         if self._pace.ending is Ending.PAUSE:
             return error.retry_after is not None
         return self._pace.ending is not None

@@ -1,5 +1,6 @@
 """What `create_many` bears, for how long, and how it ends: without a second of time."""
 
+import asyncio
 import logging
 
 import pytest
@@ -24,7 +25,9 @@ from convergegate_async import (
     RateLimitedError,
     RetryPolicy,
 )
+from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._transport import Marks
 from convergegate_async.bulk import NotSent, RowOutcome, create_many
 from convergegate_async.bulk.sending.pace import LAST_PROBE
 
@@ -40,6 +43,24 @@ HOPELESS = [
         FailureKind.ADDRESS,
     )
 ]
+
+
+class SlowToAnswer(WeatheredGateway):
+    """Fails at once, and takes some turns of the loop to answer."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.still = StillRuntime()
+        super().__init__(weather, self.still)
+
+    async def send(
+        self, request: HttpRequest, patience: float, marks: Marks
+    ) -> HttpResponse | Failure:
+        """Answer as the weather allows it."""
+        answer = await super().send(request, patience, marks)
+        if isinstance(answer, HttpResponse):
+            for _ in range(100):
+                await asyncio.sleep(0)
+        return answer
 
 
 class Run:
@@ -97,6 +118,17 @@ async def test_two_such_failures_are_none_yet() -> None:
 
     assert run.error is None
     assert len(run.outcomes) == ROWS
+
+
+async def test_bad_servers_are_found_out_before_good_ones_answer() -> None:
+    """Three failures of eight rows at once end nothing while five may be answered."""
+    gateway = SlowToAnswer(lambda number, _: UNTRUSTED if number in (2, 5, 8) else None)
+    async with scripted_factory(gateway, gateway.still) as checkout:
+        orders = [an_order(amount=number) for number in range(1, ROWS + 1)]
+        outcomes = [one async for one in create_many(checkout, orders, concurrency=8)]
+
+    assert [type(one) for one in outcomes[:3]] == [NotSent] * 3
+    assert len(outcomes) == ROWS
 
 
 @pytest.mark.parametrize("failure", [UNKNOWN_HOST, UNTRUSTED, UNREACHABLE])
