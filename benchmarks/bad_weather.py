@@ -435,14 +435,17 @@ async def pacing(count: int) -> None:
 
 
 def back_after(at_once: list[tuple[float, int]]) -> str:
-    """Return the seconds from the lowest point to nine tenths of what was asked for."""
-    if not at_once:
-        return "-"
-    lowest, _ = min(at_once, key=lambda sample: sample[1])
-    for moment, size in at_once:
-        if moment >= lowest and size >= 0.9 * CONCURRENCY:
-            return f"{moment - lowest:.2f}"
-    return "never"
+    """Return the seconds from the lowest point to nine tenths of what was asked for.
+
+    What was before these were first reached is the start, if they were left again.
+    """
+    full = 0.9 * CONCURRENCY
+    reached = next((n for n, (_, size) in enumerate(at_once) if size >= full), 0)
+    later = at_once[reached:]
+    samples = later if any(size < full for _, size in later) else at_once
+    lowest, _ = min(samples, key=lambda sample: sample[1])
+    back = [at for at, size in samples if at >= lowest and size >= full]
+    return f"{back[0] - lowest:.2f}" if back else "never"
 
 
 def main() -> int:
