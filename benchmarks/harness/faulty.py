@@ -64,10 +64,15 @@ class FaultyGateway:
 
 
 class Connection(asyncio.Protocol):
-    """Cuts the stream into requests."""
+    """Cuts the stream into requests.
+
+    Attributes:
+        target: The path of the last one.
+    """
 
     def __init__(self, gateway: FaultyGateway) -> None:
         self.gateway = gateway
+        self.target = ""
         self._buffer = b""
         self._noted = False
 
@@ -95,6 +100,7 @@ class Connection(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             self._noted = False
+            self.target = head.split(b" ", 2)[1].decode()
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
             self.gateway.reply(self, key, form)
 

@@ -8,6 +8,7 @@ from amplification import GOAL, RATES, amplify
 from bad_weather import Weather, go_through, is_right
 from crossed_answers import compare
 from false_not_sent import prove
+from late_answers import Fate, Second, be_late
 from matrix import GRACE
 from outage import DEADLINE, Trouble, suffer
 
@@ -31,6 +32,19 @@ async def test_nobody_is_handed_another_s_session() -> None:
     assert result["factory"]["another's"] == 0
     assert result["factory"]["own"] > 1_900
     assert result["by hand"]["another's"] > 0  # the strays do reach their victims
+
+
+@pytest.mark.parametrize("second", [Second.WHOLE, Second.BARE])
+@pytest.mark.parametrize("twins", [False, True], ids=["different", "twins"])
+async def test_a_late_second_answer_is_nobody_else_s(
+    second: Second, *, twins: bool
+) -> None:
+    """Whole or bare, twins or not: who met one is told that nobody knows."""
+    result = await be_late(second, twins=twins, calls=2_000)
+
+    assert result.met > 0
+    assert result.fates[Fate.UNKNOWN] == result.met
+    assert result.fates[Fate.OWN] == 2_000 - result.met
 
 
 @pytest.mark.parametrize("rate", RATES)
