@@ -1,7 +1,7 @@
 """HTTP as values: operation → request, response → answer or finding."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -87,7 +87,7 @@ def parse_response(
     response: HttpResponse,
     *,
     settings: Settings,
-    call: CallInfo,
+    account: Callable[[int, str | None], CallInfo],
     now: float,
 ) -> A | Finding:
     """Return the answer, or what its absence shows.
@@ -96,25 +96,17 @@ def parse_response(
         operation: What was asked.
         response: What came back.
         settings: Whose key must not show up, and which fields must be repeated.
-        call: The account of the call so far, for the answer to carry.
+        account: Makes what an answer tells of its call, of its status and request id.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
     verdict, ground = judge_status(response.status, writes=operation.endpoint.writes)
     header = response.headers.get
     request_id = header("request-id") or header("x-request-id")
     if verdict is Verdict.DONE:
-        call = CallInfo(
-            idempotency_key=call.idempotency_key,
-            attempts=call.attempts,
-            unknown_attempts=call.unknown_attempts,
-            elapsed=call.elapsed,
-            http_status=response.status,
-            request_id=_shown_id(
-                request_id, (*operation.sent, *settings.secret_spellings())
-            )
-            if request_id
-            else None,
-        )
+        if request_id:
+            hidden = (*operation.sent, *settings.secret_spellings())
+            request_id = _shown_id(request_id, hidden)
+        call = account(response.status, request_id or None)
         return _read_answer(operation, response.body, call, settings.echo_fields)
     hidden = (*operation.sent, *settings.secret_spellings())
     words = _read_error(response.body, hidden)
@@ -204,11 +196,10 @@ def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
 
-def _shown_id(request_id: str | None, hidden: Iterable[tuple[str, str]]) -> str | None:
+def _shown_id(request_id: str, hidden: Iterable[tuple[str, str]]) -> str | None:
     """Return the gateway's name for an answer, as `_shown` does, at less expense."""
     if (
-        request_id
-        and len(request_id) <= _MOST_SHOWN
+        len(request_id) <= _MOST_SHOWN
         and request_id.isascii()
         and request_id.isprintable()
         and not may_hold(request_id, hidden)

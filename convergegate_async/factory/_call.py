@@ -60,13 +60,17 @@ class Call(Generic[A_co]):
         unknown = [one for one in self.findings if one.verdict is Verdict.UNKNOWN]
         return len(unknown)
 
-    def account(self, now: float) -> CallInfo:
+    def account(
+        self, now: float, http_status: int | None = None, request_id: str | None = None
+    ) -> CallInfo:
         """Return what an answer or an error tells of the call so far."""
         return CallInfo(
             idempotency_key=self.operation.idempotency_key,
             attempts=self.tries,
             unknown_attempts=self.unknown_attempts,
             elapsed=now - self.started,
+            http_status=http_status,
+            request_id=request_id,
         )
 
     def error(self, now: float) -> CallError:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -291,7 +292,7 @@ class Caller:
             operation,
             response,
             settings=self.settings,
-            call=call.account(self.runtime.clock()),
+            account=partial(call.account, self.runtime.clock()),
             now=self.runtime.now(),
         )
         if operation.endpoint.look is Look.BARE and isinstance(result, CheckoutSession):
@@ -454,12 +455,11 @@ class Caller:
 
     def _as_answer_to(self, answer: A, call: Call[Answer]) -> A:
         """Return *answer* as that to *call*, and not only to its last look."""
-        call_info = attrs.evolve(
-            call.account(self.runtime.clock()),
-            http_status=answer.call.http_status,
-            request_id=answer.call.request_id,
-            misread=answer.call.misread,
+        before = answer.call
+        call_info = call.account(
+            self.runtime.clock(), before.http_status, before.request_id
         )
+        call_info = attrs.evolve(call_info, misread=before.misread)
         return attrs.evolve(answer, call=call_info)
 
     @contextmanager

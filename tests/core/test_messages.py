@@ -69,6 +69,11 @@ def create(request: CheckoutSessionRequest = ORDER) -> Operation[CheckoutSession
 LOOK = retrieve_checkout_session("s1")
 
 
+def account(http_status: int, request_id: str | None) -> CallInfo:
+    """Return what the answer tells of its call."""
+    return attrs.evolve(CALL, http_status=http_status, request_id=request_id)
+
+
 def understand(
     operation: Operation[CheckoutSession],
     status: int,
@@ -81,7 +86,7 @@ def understand(
         operation,
         HttpResponse(status=status, headers=headers or {}, body=content),
         settings=SETTINGS,
-        call=CALL,
+        account=account,
         now=NOW,
     )
 
@@ -364,7 +369,7 @@ def test_a_field_can_be_taken_out_of_the_echo_check(
         LOOK if dropped == "id" else create(),
         HttpResponse(status=200, body=body),
         settings=settings,
-        call=CALL,
+        account=account,
         now=NOW,
     )
 
