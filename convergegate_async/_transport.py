@@ -22,6 +22,7 @@ from yarl import URL
 from convergegate_async._core.messages import (
     BODY_LIMIT,
     READ_HEADERS,
+    Connection,
     HttpRequest,
     HttpResponse,
 )
@@ -156,6 +157,16 @@ class _BodyError(Exception):
         self.kind = kind
 
 
+class _Connection(Connection):
+    """A connection, and aiohttp's own name for it."""
+
+    __slots__ = ("protocol",)
+
+    def __init__(self, protocol: object) -> None:
+        super().__init__()
+        self.protocol = protocol
+
+
 class _Generation:
     """The connections opened between two look-ups of the gateway's name."""
 
@@ -200,7 +211,7 @@ class AiohttpTransport:
         self._slots = asyncio.Semaphore(min(limit or pool.limit, pool.limit))
         self._generation: _Generation | None = None
         self._in_flight = 0
-        self._connections: set[object] = set()
+        self._connections: dict[object, _Connection] = {}
         self._deadlines: set[asyncio.Timeout] = set()
         self._closing: dict[asyncio.Task[None], _Generation] = {}
         self._all_cut = asyncio.Event()
@@ -263,7 +274,8 @@ class AiohttpTransport:
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
-        _close_connection(response.connection)
+        if isinstance(response.connection, _Connection):
+            _close(response.connection.protocol)
         if everything:
             self._retire()
 
@@ -274,7 +286,8 @@ class AiohttpTransport:
         return self._in_flight, waiting, len(self._connections)
 
     def _forget_closed(self) -> None:
-        self._connections = {one for one in self._connections if _is_open(one)}
+        known = self._connections
+        self._connections = {one: known[one] for one in known if _is_open(one)}
 
     def _retire(self) -> None:
         """Open a new generation of connections; the old one ends with its last call."""
@@ -319,7 +332,7 @@ class AiohttpTransport:
                 if marks.is_timed:
                     marks.head = _now()
                 if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    _close_connection(marks.connection)  # it speaks HTTP no longer
+                    _close(marks.connection)  # it speaks HTTP no longer
                 body = await _read_body(response)
                 if marks.is_timed:
                     marks.body = _now()
@@ -327,7 +340,7 @@ class AiohttpTransport:
                     status=response.status,
                     headers=_read_headers(response),
                     body=body,
-                    connection=marks.connection,
+                    connection=self._note_answer(marks.connection),
                 )
         except _StrayDataError:
             raise
@@ -338,12 +351,21 @@ class AiohttpTransport:
         finally:
             with suppress(ValueError):  # a collector ends it in another context
                 _marks.reset(token)
-            self._connections.add(marks.connection)
-            if len(self._connections) > 2 * self._pool.limit:
-                self._forget_closed()
             generation.busy -= 1
             if generation is not self._generation:
                 self._close_when_idle(generation)
+
+    def _note_answer(self, protocol: object) -> Connection | None:
+        """Return what has brought an answer; `None` if that is not known."""
+        if protocol is None:
+            return None
+        connection = self._connections.get(protocol)
+        if connection is None:
+            if len(self._connections) >= 2 * self._pool.limit:
+                self._forget_closed()
+            connection = self._connections[protocol] = _Connection(protocol)
+        connection.answers += 1
+        return connection
 
     def _read_failure(self, error: Exception, marks: Marks) -> Failure:
         kind = kind_of(error)
@@ -426,9 +448,9 @@ def _is_open(connection: object) -> bool:
     return isinstance(connection, ResponseHandler) and connection.is_connected()
 
 
-def _close_connection(connection: object) -> None:
-    if isinstance(connection, asyncio.BaseProtocol):
-        connection.close()  # type: ignore[attr-defined]  # aiohttp's own has it
+def _close(protocol: object) -> None:
+    if isinstance(protocol, asyncio.BaseProtocol):
+        protocol.close()  # type: ignore[attr-defined]  # aiohttp's own has it
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

@@ -23,33 +23,38 @@ ECHO_FIELDS = (
 )
 
 
-def differing_fields(
+def compare(
     expected: Mapping[str, object], answer: object, fields: Collection[str]
-) -> tuple[str, ...]:
-    """Return the names of *fields* in which *answer* repeats something else."""
+) -> tuple[tuple[str, ...], bool]:
+    """Compare what *answer* repeats with what was sent.
+
+    Returns:
+        The names of *fields* in which it repeats something else, and whether it repeats
+        any of them at all.
+    """
     names: list[str] = []
-    for name, sent in expected.items():
-        reported = getattr(answer, name)
-        if sent == reported or sent is None or reported is None:
-            continue
-        if name in fields and _differs(name, sent, reported):
-            names.append(name)
-    return tuple(names)
-
-
-def repeats_a_field(
-    expected: Mapping[str, object], answer: object, fields: Collection[str]
-) -> bool:
-    """Tell whether *answer* repeats any of *fields*, be it right or wrong."""
+    repeats = False
     for name, sent in expected.items():
         reported = getattr(answer, name)
         if sent is None or reported is None or name not in fields:
             continue
-        if not isinstance(sent, Mapping) or not isinstance(reported, Mapping):
-            return True
-        if any(reported.get(key) for key in sent):
-            return True
-    return False
+        if sent != reported and _differs(name, sent, reported):
+            names.append(name)
+        repeats = repeats or _is_repeated(sent, reported)
+    return tuple(names), repeats
+
+
+def differing_fields(
+    expected: Mapping[str, object], answer: object, fields: Collection[str]
+) -> tuple[str, ...]:
+    """Return the names of *fields* in which *answer* repeats something else."""
+    return compare(expected, answer, fields)[0]
+
+
+def _is_repeated(sent: object, reported: object) -> bool:
+    if not isinstance(sent, Mapping) or not isinstance(reported, Mapping):
+        return True
+    return any(reported.get(key) for key in sent)
 
 
 def _differs(name: str, sent: object, reported: object) -> bool:

@@ -1,7 +1,7 @@
 """HTTP as values: operation → request, response → answer or finding."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -12,7 +12,6 @@ from convergegate_async._version import __version__
 from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure
-from .echo import differing_fields
 from .operations import Operation
 from .redaction import may_hold, redacted
 from .settings import Settings
@@ -28,6 +27,9 @@ A = TypeVar("A", bound=Answer)
 
 BODY_LIMIT = 1_048_576
 """So many bytes of a body are read at most, in either direction."""
+
+REMEMBERED = 16
+"""So many ids are remembered of each connection."""
 
 READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
 """The headers of an answer that mean something to us, in lower case."""
@@ -47,19 +49,46 @@ class HttpRequest:
     body: bytes | None = attrs.field(default=None, repr=False)
 
 
+class Connection:
+    """What answers come over, and what it has brought so far.
+
+    Attributes:
+        answers: How many answers.
+        ids: The last that it gave to sessions, each with the key that it answered.
+    """
+
+    __slots__ = ("answers", "ids")
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.ids: dict[str, str | None] = {}
+
+    def may_name(self, session_id: str, key: str | None) -> bool:
+        """Tell whether an answer under *key* may name that session; remember it.
+
+        Under its own key an id may come back: that is what keys are for.
+        """
+        if self.ids.pop(session_id, key) != key:
+            return False
+        self.ids[session_id] = key
+        if len(self.ids) > REMEMBERED:
+            del self.ids[next(iter(self.ids))]
+        return True
+
+
 @attrs.frozen(kw_only=True)
 class HttpResponse:
     """What came back.
 
     Attributes:
         headers: Those of `READ_HEADERS` that were there, named in lower case.
-        connection: What it came over, in the transport's own terms.
+        connection: What it came over; `None` if the transport does not know.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
-    connection: object = attrs.field(default=None, repr=False, eq=False)
+    connection: Connection | None = attrs.field(default=None, repr=False, eq=False)
 
 
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
@@ -90,12 +119,12 @@ def parse_response(
     account: Callable[[int, str | None], CallInfo],
     now: float,
 ) -> A | Finding:
-    """Return the answer, or what its absence shows.
+    """Return the answer, whosoever it is, or what its absence shows.
 
     Args:
         operation: What was asked.
         response: What came back.
-        settings: Whose key must not show up, and which fields must be repeated.
+        settings: Whose key must not show up.
         account: Makes what an answer tells of its call, of its status and request id.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
@@ -107,7 +136,7 @@ def parse_response(
             hidden = (*operation.sent, *settings.secret_spellings())
             request_id = _shown_id(request_id, hidden)
         call = account(response.status, request_id or None)
-        return _read_answer(operation, response.body, call, settings.echo_fields)
+        return _read_answer(operation, response.body, call)
     hidden = (*operation.sent, *settings.secret_spellings())
     words = _read_error(response.body, hidden)
     reason = f"HTTP {response.status}"
@@ -127,9 +156,7 @@ def parse_response(
     )
 
 
-def _read_answer(
-    operation: Operation[A], body: bytes, call: CallInfo, echo_fields: Collection[str]
-) -> A | Finding:
+def _read_answer(operation: Operation[A], body: bytes, call: CallInfo) -> A | Finding:
     try:
         raw = decode_json(body)
     except TooManyPartsError:
@@ -145,11 +172,6 @@ def _read_answer(
         return _unreadable(call, "the answer has no usable id", Ground.NONE)
     if has_duplicate_key(body, raw):
         return _unreadable(call, "the answer names a field twice", Ground.NONE)
-    names = differing_fields(operation.expected, answer, echo_fields)
-    if names:
-        reason = f"the answer is not to this request: {', '.join(names)} differ"
-        finding = _unreadable(call, reason, Ground.NONE)
-        return attrs.evolve(finding, phase="echo", mistrusted=len(names))
     return answer
 
 

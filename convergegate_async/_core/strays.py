@@ -1,30 +1,28 @@
-"""Whether an answer to `create` is another call's, though it repeats nothing wrong.
+"""Whether an answer is another call's.
 
 A gateway, or a proxy on the way, that answers a request twice leaves the second answer
-to whoever is next on that connection. The echo check sees it where a field differs:
-not where the answer repeats none, and not where the same thing was bought twice. What
-a connection has answered before, and what answers have looked like, tell more
+to whoever is next on that connection. The echo check sees it where a field differs: not
+where the answer repeats none, and not where the same thing was bought twice. What a
+connection has answered before, and what answers have looked like, tell more
 (DESIGN.md, *Stray answers*).
 """
 
 from collections.abc import Collection
-from weakref import WeakKeyDictionary
 
 from convergegate_async.models import Answer, CheckoutSession
 
-from .echo import differing_fields, repeats_a_field
+from .echo import compare
+from .endpoints import Look
+from .messages import Connection
 from .operations import Operation
 from .verdicts import Finding, Ground, Verdict
-
-REMEMBERED = 16
-"""So many ids are remembered of each connection."""
 
 ROW = 20
 """After so many bare answers in a row that proved right they are no longer doubted."""
 
 
 class StrayCheck:
-    """What a factory has learnt of answers to `create`.
+    """What a factory has learnt of answers.
 
     Args:
         echo_fields: What of an answer is compared; ids only if ``id`` is among them.
@@ -33,41 +31,39 @@ class StrayCheck:
     def __init__(self, echo_fields: Collection[str]) -> None:
         self._fields = echo_fields
         self._knows_ids = "id" in echo_fields
-        self._keys: WeakKeyDictionary[object, dict[str, str | None]] = (
-            WeakKeyDictionary()
-        )
         self._doubts_bare = False
         self._row = 0
 
     def judge(
         self,
         operation: Operation[Answer],
-        answer: CheckoutSession,
-        connection: object,
+        answer: Answer,
+        connection: Connection | None,
     ) -> Finding | None:
-        """Return what is wrong with an *answer* that differs in no field.
+        """Return what shows that an *answer* is not to *operation*, if anything does.
 
         Args:
-            operation: The `create` that it is taken for an answer to.
+            operation: The call that it is taken for an answer to.
             answer: What it was read as.
             connection: What it came over; `None` if nobody knows.
         """
+        names, repeats = compare(operation.expected, answer, self._fields)
+        if names:
+            why = f"the answer is not to this request: {', '.join(names)} differ"
+            return _stray(answer, why, mistrusted=len(names))
+        if operation.endpoint.look is not Look.BARE:
+            return None
         if self._knows_ids and connection is not None:
-            # Under its own key an id may come back: that is what keys are for.
-            ids = self._keys.get(connection)
-            if ids is None:
-                ids = self._keys[connection] = {}
             key = operation.idempotency_key
-            if ids.pop(answer.id, key) != key:
-                return _stray(answer, "its id was an answer to another request before")
-            ids[answer.id] = key
-            if len(ids) > REMEMBERED:
-                del ids[next(iter(ids))]
-        if repeats_a_field(operation.expected, answer, self._fields):
+            if not connection.may_name(answer.id, key):
+                why = "its id was an answer to another request before"
+                return _stray(answer, f"{_DOUBT}: {why}")
+        if repeats:
             self._doubts_bare = True
             self._row = 0
-        elif self._doubts_bare:
-            return _stray(answer, "it repeats nothing of the request", is_bare=True)
+        elif self._doubts_bare and isinstance(answer, CheckoutSession):
+            why = f"{_DOUBT}: it repeats nothing of the request"
+            return _stray(answer, why, named=answer)
         return None
 
     def compare(
@@ -78,12 +74,10 @@ class StrayCheck:
         Returns:
             `None` if it repeats what was sent, and nothing else.
         """
-        names = differing_fields(operation.expected, seen, self._fields)
+        names, repeats = compare(operation.expected, seen, self._fields)
         if names:
             return f"in its session {', '.join(names)} differ"
-        if not repeats_a_field(operation.expected, seen, self._fields):
-            return "neither does its session"
-        return None
+        return None if repeats else "neither does its session"
 
     def learn(self, *, is_right: bool) -> bool:
         """Count a bare answer that was looked into.
@@ -98,15 +92,23 @@ class StrayCheck:
         return True
 
 
-def _stray(answer: CheckoutSession, why: str, *, is_bare: bool = False) -> Finding:
+_DOUBT = "the answer may be to another request"
+
+
+def _stray(
+    answer: Answer,
+    why: str,
+    *,
+    mistrusted: int = 1,
+    named: CheckoutSession | None = None,
+) -> Finding:
     return Finding(
         verdict=Verdict.UNKNOWN,
         ground=Ground.NONE,
-        reason=f"HTTP {answer.call.http_status}, but the answer may be to another "
-        f"request: {why}",
+        reason=f"HTTP {answer.call.http_status}, but {why}",
         phase="echo",
         http_status=answer.call.http_status,
         request_id=answer.call.request_id,
-        mistrusted=1,
-        is_bare=is_bare,
+        mistrusted=mistrusted,
+        named=named,
     )

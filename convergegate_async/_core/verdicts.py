@@ -10,6 +10,7 @@ from enum import Enum, auto
 import attrs
 
 from convergegate_async.errors import FailureKind
+from convergegate_async.models import CheckoutSession
 
 
 class Verdict(Enum):
@@ -137,7 +138,8 @@ class Finding(ErrorWords):
         phase: Where an attempt of unknown outcome ended.
         retry_after: Seconds that the gateway asked to wait.
         mistrusted: How many fields of the answer belong to another request.
-        is_bare: The answer repeats nothing of the request: its session shows more.
+        named: The session that an answer named which repeats nothing of the request: a
+            look at it shows more.
     """
 
     verdict: Verdict
@@ -149,7 +151,7 @@ class Finding(ErrorWords):
     request_id: str | None = None
     retry_after: float | None = None
     mistrusted: int = 0
-    is_bare: bool = False
+    named: CheckoutSession | None = attrs.field(default=None, repr=False)
 
 
 def judge_failure(failure: Failure) -> Finding:

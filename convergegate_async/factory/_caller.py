@@ -274,7 +274,17 @@ class Caller:
         if isinstance(outcome, Failure):
             result = judge_failure(outcome)
         else:
-            result = self._understand(call, outcome)
+            result = parse_response(
+                call.operation,
+                outcome,
+                settings=self.settings,
+                account=partial(call.account, self.runtime.clock()),
+                now=self.runtime.now(),
+            )
+            if not isinstance(result, Finding):
+                connection = outcome.connection
+                stray = self._strays.judge(call.operation, result, connection)
+                result = stray or result
         if isinstance(result, Finding):
             call.findings.append(result)
             if result.mistrusted and isinstance(outcome, HttpResponse):
@@ -284,22 +294,6 @@ class Caller:
             status = outcome.status if isinstance(outcome, HttpResponse) else None
             failed = result if isinstance(result, Finding) else None
             self._reporter.attempt_ended(call, failed, status, marks)
-        return result
-
-    def _understand(self, call: Call[A], response: HttpResponse) -> A | Finding:
-        operation = call.operation
-        result = parse_response(
-            operation,
-            response,
-            settings=self.settings,
-            account=partial(call.account, self.runtime.clock()),
-            now=self.runtime.now(),
-        )
-        if operation.endpoint.look is Look.BARE and isinstance(result, CheckoutSession):
-            stray = self._strays.judge(operation, result, response.connection)
-            if stray is not None:
-                call.session = result if stray.is_bare else None
-                return stray
         return result
 
     async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:
@@ -365,10 +359,11 @@ class Caller:
     async def _look_after(self, call: Call[A], finding: Finding) -> A | Finding:
         """Look whether a call of unknown outcome was done after all."""
         operation = call.operation
+        call.session = finding.named
         if self.policy.max_attempts == 1:
             return finding
-        if finding.is_bare and call.session is not None:
-            return await self._look_into(call, finding, call.session.id)
+        if finding.named is not None:
+            return await self._look_into(call, finding, finding.named.id)
         error = call.error(self.runtime.clock())
         if operation.session_id is None or not isinstance(error, OutcomeUnknownError):
             return finding

@@ -30,7 +30,8 @@ from convergegate_async._core.operations import (
     retrieve_checkout_session,
 )
 from convergegate_async._core.secret import Secret
-from convergegate_async._core.settings import read_settings
+from convergegate_async._core.settings import Settings, read_settings
+from convergegate_async._core.strays import StrayCheck
 from convergegate_async._core.verdicts import Finding, Ground, Verdict, judge_status
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110
@@ -82,13 +83,21 @@ def understand(
 ) -> CheckoutSession | Finding:
     """Parse a response; a body that is not bytes is spelled as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse_response(
-        operation,
-        HttpResponse(status=status, headers=headers or {}, body=content),
-        settings=SETTINGS,
-        account=account,
-        now=NOW,
+    response = HttpResponse(status=status, headers=headers or {}, body=content)
+    return judged(operation, response, SETTINGS)
+
+
+def judged(
+    operation: Operation[CheckoutSession], response: HttpResponse, settings: Settings
+) -> CheckoutSession | Finding:
+    """Parse *response*, and judge whose answer it is."""
+    result = parse_response(
+        operation, response, settings=settings, account=account, now=NOW
     )
+    if isinstance(result, Finding):
+        return result
+    strays = StrayCheck(settings.echo_fields)
+    return strays.judge(operation, result, response.connection) or result
 
 
 def refused(
@@ -365,13 +374,8 @@ def test_a_field_can_be_taken_out_of_the_echo_check(
     settings = attrs.evolve(SETTINGS, echo_fields=frozenset({*ECHO_FIELDS} - {dropped}))
     body = json.dumps({"id": "s1", dropped: reported}).encode()
 
-    result = parse_response(
-        LOOK if dropped == "id" else create(),
-        HttpResponse(status=200, body=body),
-        settings=settings,
-        account=account,
-        now=NOW,
-    )
+    operation = LOOK if dropped == "id" else create()
+    result = judged(operation, HttpResponse(status=200, body=body), settings)
 
     assert isinstance(result, CheckoutSession)
 

@@ -25,22 +25,23 @@ from convergegate_async import (
     RetryPolicy,
 )
 from convergegate_async._core.echo import ECHO_FIELDS
-from convergegate_async._core.messages import HttpResponse
-from convergegate_async._core.strays import REMEMBERED, ROW
+from convergegate_async._core.messages import REMEMBERED, Connection, HttpResponse
+from convergegate_async._core.strays import ROW
 from convergegate_async._core.verdicts import Failure
 from convergegate_async.factory import FactoryOptions
 
 WHOLE = {"customer_email": "john@example.com", "amount_subtotal": 4999}
 
 
-class Line:
-    """What answers come over."""
-
-
-def says(session_id: str, connection: object = None, **fields: object) -> HttpResponse:
+def says(session_id: str, **fields: object) -> HttpResponse:
     """Answer 200 with a session's id and *fields*."""
     body = json.dumps({"id": session_id, "status": "open", **fields}).encode()
-    return HttpResponse(status=200, body=body, connection=connection)
+    return HttpResponse(status=200, body=body)
+
+
+def over(connection: Connection, response: HttpResponse) -> HttpResponse:
+    """Return *response* as it comes over *connection*."""
+    return attrs.evolve(response, connection=connection)
 
 
 def knowing(
@@ -91,9 +92,9 @@ async def test_a_connection_s_last_ids_are_remembered(
     answers: int, order: CheckoutSessionRequest
 ) -> None:
     """An id is another call's if it is among the last 16 of its connection."""
-    line = Line()
-    script = [says(f"s{n}", line, **WHOLE) for n in range(answers)]
-    transport = ScriptedTransport(*script, says("s0", line, **WHOLE))
+    line = Connection()
+    script = [over(line, says(f"s{n}", **WHOLE)) for n in range(answers)]
+    transport = ScriptedTransport(*script, over(line, says("s0", **WHOLE)))
     async with scripted_factory(transport) as checkout:
         for n in range(answers):
             await checkout.create(order, idempotency_key=f"order-{n}")
@@ -111,8 +112,8 @@ async def test_an_id_may_come_back_under_its_key_and_elsewhere(
     order: CheckoutSessionRequest,
 ) -> None:
     """A key that is honoured names its session again; another connection knows none."""
-    line, other = Line(), Line()
-    answers = [says("s1", one, **WHOLE) for one in (line, line, other)]
+    line, other = Connection(), Connection()
+    answers = [over(one, says("s1", **WHOLE)) for one in (line, line, other)]
     async with scripted_factory(ScriptedTransport(*answers)) as checkout:
         first = await checkout.create(order, idempotency_key="order-1")
         again = await checkout.create(order, idempotency_key="order-1")
@@ -123,8 +124,8 @@ async def test_an_id_may_come_back_under_its_key_and_elsewhere(
 
 async def test_ids_can_be_dropped_from_the_echo(order: CheckoutSessionRequest) -> None:
     """A gateway that tells equal purchases by one id is believed without ``id``."""
-    line = Line()
-    transport = ScriptedTransport(*[says("s1", line, **WHOLE)] * 2)
+    line = Connection()
+    transport = ScriptedTransport(*[over(line, says("s1", **WHOLE))] * 2)
     fields = [name for name in ECHO_FIELDS if name != "id"]
     async with scripted_factory(transport, echo_fields=fields) as checkout:
         await checkout.create(order, idempotency_key="order-1")
