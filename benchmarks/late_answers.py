@@ -60,9 +60,9 @@ class Lateness:
 
     @property
     def is_kept(self) -> bool:
-        """What can be told apart was: nobody was told anything that is not so."""
-        wrong = self.fates[Fate.ANOTHERS] + self.fates[Fate.REFUSED]
-        return self.second is Second.REFUSAL or wrong == 0
+        """Nobody has another's session, and what can be told apart was."""
+        refused = 0 if self.second is Second.REFUSAL else self.fates[Fate.REFUSED]
+        return self.fates[Fate.ANOTHERS] + refused == 0
 
 
 class LateGateway:

@@ -90,6 +90,11 @@ class HttpResponse:
     body: bytes = attrs.field(default=b"", repr=False)
     connection: Connection | None = attrs.field(default=None, repr=False, eq=False)
 
+    @property
+    def may_be_late(self) -> bool:
+        """Tell whether it may be a second answer to an earlier request."""
+        return self.connection is not None and self.connection.answers > 1
+
 
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
     """Return the message that makes *operation*."""

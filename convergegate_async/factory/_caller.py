@@ -287,7 +287,10 @@ class Caller:
                 result = stray or result
         if isinstance(result, Finding):
             call.findings.append(result)
-            if result.mistrusted and isinstance(outcome, HttpResponse):
+            if isinstance(outcome, HttpResponse) and (
+                result.mistrusted or outcome.may_be_late
+            ):
+                # Behind a late answer comes the one that was due: to whom it is next.
                 everything = result.mistrusted > 1
                 self._transport.distrust(outcome, everything=everything)
         if call.audience:

@@ -19,8 +19,10 @@ from scripted import (
 )
 
 from convergegate_async import (
+    CallError,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
+    InvalidRequestError,
     OutcomeUnknownError,
     RetryPolicy,
 )
@@ -130,6 +132,68 @@ async def test_ids_can_be_dropped_from_the_echo(order: CheckoutSessionRequest) -
     async with scripted_factory(transport, echo_fields=fields) as checkout:
         await checkout.create(order, idempotency_key="order-1")
         session = await checkout.create(order, idempotency_key="order-2")
+
+    assert session.id == "s1"
+
+
+# -- a refusal that is late ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 503])
+async def test_a_late_refusal_leaves_nobody_another_s_session(
+    status: int, order: CheckoutSessionRequest
+) -> None:
+    """On the wire: what it keeps from its request is not the next twin's answer.
+
+    The first purchase is answered twice, the second time by a refusal. The answer that
+    was due comes when the connection has another request.
+    """
+    sessions = [http(json.dumps({"id": f"s{n}", **WHOLE}).encode()) for n in range(3)]
+    late = http(b"{}", f"{status} No")
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await exchange.write(sessions[len(opened)])
+        opened.append(None)
+        await exchange.read_request()
+        await exchange.write(late)
+        due = sessions[len(opened)]
+        opened.append(None)
+        await exchange.read_request()
+        await exchange.write(due)
+
+    opened: list[None] = []
+    once = RetryPolicy(max_attempts=1)
+    async with (
+        RawServer(handler) as server,
+        CheckoutSessionFactory(KEY, server.base_url, retry=once) as checkout,
+    ):
+        await checkout.create(order)
+        with pytest.raises(CallError):
+            await checkout.create(order)
+        session = await checkout.create(order)
+
+    assert (session.id, len(opened)) == ("s2", 3)
+
+
+async def test_the_first_answer_of_a_connection_is_not_late(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Refused on a new connection, the next call goes over it."""
+    refusal = http(b"{}", "400 No")
+
+    async def handler(exchange: Exchange) -> None:
+        for answer in (refusal, http(json.dumps({"id": "s1", **WHOLE}).encode())):
+            await exchange.read_request()
+            await exchange.write(answer)
+
+    async with (
+        RawServer(handler) as server,
+        CheckoutSessionFactory(KEY, server.base_url) as checkout,
+    ):
+        with pytest.raises(InvalidRequestError):
+            await checkout.create(order)
+        session = await checkout.create(order)
 
     assert session.id == "s1"
 
