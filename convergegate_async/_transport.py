@@ -10,6 +10,7 @@ import errno
 import socket
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any, Protocol
@@ -254,9 +255,10 @@ class AiohttpTransport:
                     # By its owner: aiohttp refuses before it builds a request.
                     return Failure(kind=FailureKind.CLOSED, sent=False)
                 for _ in range(self._pool.limit):
-                    with suppress(_StrayDataError):
+                    try:
                         return await self._exchange(request, marks)
-                    # Nothing was sent, and that connection is gone: try the next.
+                    except _StrayDataError:
+                        continue  # nothing was sent, and that connection is gone
                 return await self._exchange(request, marks)
         except Exception as error:  # noqa: BLE001 -- likewise
             return self._read_failure(error, marks)
@@ -322,7 +324,7 @@ class AiohttpTransport:
         try:
             async with generation.session.request(
                 request.method,
-                URL(request.url, encoded=True),  # or yarl would undo our %3D
+                _address(request.url),
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,  # a redirect would take the body elsewhere
@@ -444,6 +446,11 @@ def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
     return {"proxy": url.with_user(None), "proxy_headers": headers}
 
 
+@lru_cache(maxsize=64)
+def _address(url: str) -> URL:
+    return URL(url, encoded=True)  # or yarl would undo our %3D
+
+
 def _is_open(connection: object) -> bool:
     return isinstance(connection, ResponseHandler) and connection.is_connected()
 
@@ -476,8 +483,11 @@ def _is_compressed(response: aiohttp.ClientResponse) -> bool:
 def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     # A header that came twice is joined, and so means nothing to its parser.
     headers = response.headers
-    names = (name for name in READ_HEADERS if name in headers)
-    return {name: ", ".join(headers.getall(name)) for name in names}
+    return {
+        name: ", ".join(headers.getall(name))
+        for name in READ_HEADERS
+        if name in headers
+    }
 
 
 # -- which exception is which kind ---------------------------------------------------
