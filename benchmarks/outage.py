@@ -12,7 +12,14 @@ from collections import Counter
 from enum import StrEnum, auto
 
 import attrs
-from harness.faulty import Connection, an_order, reset, running_gateway, session_of
+from harness.faulty import (
+    Connection,
+    FaultyGateway,
+    an_order,
+    reset,
+    running_gateway,
+    session_of,
+)
 from harness.figures import table
 
 from convergegate_async import (
@@ -33,6 +40,27 @@ class Trouble(StrEnum):
     REFUSES = auto()
     RESETS = auto()
     SILENT = auto()
+
+
+class TroubledGateway:
+    """Opens sessions, but for the time in which it is out."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        self.is_out = False
+        self._trouble = trouble
+
+    def reply(self, connection: Connection, key: bytes, form: dict[str, str]) -> None:
+        """Answer; or reset the connection, or say nothing."""
+        if not self.is_out:
+            connection.say(session_of(key, form))
+        elif self._trouble is Trouble.RESETS:
+            reset(connection.transport)
+
+    async def turn(self, gateway: FaultyGateway) -> None:
+        """Go out, or come back."""
+        self.is_out = not self.is_out
+        if self._trouble is Trouble.REFUSES:
+            await (gateway.close() if self.is_out else gateway.open())
 
 
 @attrs.frozen
@@ -57,17 +85,9 @@ async def suffer(
     seconds: float,
     rate: float,
     calm: float = 3.0,
-    normal: float = NORMAL,
 ) -> Outage:
     """Go through an outage of so many *seconds* at *rate* calls a second."""
-    out = False
-
-    def reply(connection: Connection, key: bytes, form: dict[str, str]) -> None:
-        if not out:
-            connection.say(session_of(key, form))
-        elif trouble is Trouble.RESETS:
-            reset(connection.transport)
-
+    troubled = TroubledGateway(trouble)
     calls: list[tuple[float, float, str]] = []
     timeouts = Timeouts(total=DEADLINE, attempt=1.0, connect=0.5)
 
@@ -81,7 +101,7 @@ async def suffer(
         calls.append((begun, time.perf_counter() - begun, outcome))
 
     async with (
-        running_gateway(reply) as gateway,
+        running_gateway(troubled.reply) as gateway,
         CheckoutSessionFactory(
             "sk_test_x", gateway.base_url, timeouts=timeouts
         ) as checkout,
@@ -91,10 +111,8 @@ async def suffer(
         ended = started + calm + seconds
         number = 0
         while (now := time.perf_counter()) < ended + calm + 2 * DEADLINE:
-            if out is not (started + calm <= now < ended):
-                out = not out
-                if trouble is Trouble.REFUSES:
-                    await (gateway.close() if out else gateway.open())
+            if troubled.is_out is not (started + calm <= now < ended):
+                await troubled.turn(gateway)
             while started + number / rate <= now:
                 running.create_task(call(checkout))
                 number += 1
@@ -102,20 +120,18 @@ async def suffer(
     calls.sort()
     return Outage(
         longest=max(taken for _, taken, _ in calls),
-        recovery=_back_to_normal(calls, ended, normal) - ended,
+        recovery=_back_to_normal(calls, ended) - ended,
         outcomes=Counter(
             outcome for begun, _, outcome in calls if started + calm <= begun < ended
         ),
     )
 
 
-def _back_to_normal(
-    calls: list[tuple[float, float, str]], ended: float, normal: float
-) -> float:
+def _back_to_normal(calls: list[tuple[float, float, str]], ended: float) -> float:
     after = [one for one in calls if one[0] >= ended]
     for first in range(len(after) - WINDOW):
         window = after[first : first + WINDOW]
-        if all(outcome == "done" and taken <= normal for _, taken, outcome in window):
+        if all(outcome == "done" and taken <= NORMAL for _, taken, outcome in window):
             return window[0][0]
     return float("inf")
 

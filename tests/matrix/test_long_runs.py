@@ -1,18 +1,27 @@
 """Short runs of the long ones in ``benchmarks/``, judged by what the server saw."""
 
-import math
+import asyncio
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from amplification import GOAL, RATES, amplify
 from bad_weather import Weather, go_through, is_right
+from canaries import KEY
 from crossed_answers import compare
 from false_not_sent import prove
+from harness.faulty import an_order, running_gateway
 from late_answers import Fate, Second, be_late
 from matrix import GRACE
-from outage import DEADLINE, Trouble, suffer
+from outage import DEADLINE, Trouble, TroubledGateway
+
+from convergegate_async import CheckoutSessionFactory
 
 pytestmark = pytest.mark.timeout(600)
+
+PATIENCE = 120.0  # seconds
+WINDOW = range(50)
 
 
 async def test_what_was_not_sent_was_never_seen() -> None:
@@ -68,11 +77,30 @@ async def test_an_outage_is_survived(trouble: Trouble) -> None:
 
     How soon is for the benchmark to tell: here a busy machine may be the slower one.
     """
-    outage = await suffer(trouble, seconds=1.5, rate=50, calm=1, normal=DEADLINE)
+    troubled = TroubledGateway(trouble)
+    async with (
+        running_gateway(troubled.reply) as gateway,
+        CheckoutSessionFactory(KEY, gateway.base_url) as checkout,
+    ):
 
-    assert outage.longest <= DEADLINE + GRACE
-    assert outage.recovery < math.inf
-    assert outage.outcomes["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0
+        async def call_often(timeout: float) -> Counter[str]:
+            calls = [checkout.create(an_order(str(n)), timeout=timeout) for n in WINDOW]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            return Counter(getattr(one, "outcome", "done") for one in results)
+
+        before = await call_often(PATIENCE)
+        await troubled.turn(gateway)
+        await call_often(DEADLINE)  # over what was open
+        begun = time.perf_counter()
+        during = await call_often(DEADLINE)
+        taken = time.perf_counter() - begun
+        await troubled.turn(gateway)
+        after = await call_often(PATIENCE)
+
+    assert before["done"] == after["done"] == len(WINDOW)
+    assert taken <= DEADLINE + GRACE
+    assert during["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0
+    assert during["done"] == 0
 
 
 @pytest.mark.parametrize("weather", Weather, ids=lambda one: one.name)

@@ -235,7 +235,10 @@ async def test_a_lost_worker_s_chunk_is_done_again(
 async def test_a_chunk_that_kills_its_process_is_given_up(
     runner: Runner, tmp_path: Path
 ) -> None:
-    """Three losses are borne; a fourth is an error, and not an endless loop."""
+    """Three losses are borne; a fourth is an error, and not an endless loop.
+
+    Dask counts a worker that is lost before it has begun the chunk, too.
+    """
     path = tmp_path / "notes"
     before = helpers(psutil.Process())
 
@@ -244,7 +247,8 @@ async def test_a_chunk_that_kills_its_process_is_given_up(
         with pytest.raises(WorkersLostError, match="once too often"):
             await anext(results)
 
-    assert len(path.read_text().splitlines()) == 4
+    begun = len(path.read_text().splitlines())
+    assert begun == 4 if isinstance(runner, LocalRunner) else 1 <= begun <= 4
     assert set(helpers(psutil.Process())) <= set(before)
 
 

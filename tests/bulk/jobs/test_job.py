@@ -351,14 +351,13 @@ async def test_stopping_drains(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
     """After `stop` nothing more is begun, and what is under way is completed."""
-    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.05))
     source = write_input(tmp_path / "orders.csv", 500)
     async with sandbox.factory() as checkout:
         job = Job(journal, checkout, JobPlan(concurrency=8))
-        asyncio.get_running_loop().call_later(0.2, job.stop)
-        await _exhaust(job, source)
+        async for _ in job.run(read_table(source, TableOptions())):
+            job.stop()
 
-    assert 0 < job.tally.created < 500
+    assert 1 <= job.tally.created < 500
     assert await journal.under_way() == []
     assert (await journal.counts())[State.DONE] == job.tally.created
 
