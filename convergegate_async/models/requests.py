@@ -13,7 +13,11 @@ from convergegate_async.errors import InvalidFieldError
 from . import rules
 from .enums import PaymentMethod, RefundReason
 
-Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.FastCheck | None, bool], ...]
+Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.FastCheck, bool], ...]
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 @cache
@@ -28,7 +32,7 @@ def _rules(
         (
             field.name,
             field.metadata["rule"],
-            rules.FAST_CHECKS.get(field.metadata["rule"]),
+            rules.FAST_CHECKS.get(field.metadata["rule"], _never),
             field.default is None,
         )
         for field in attrs.fields(request)
@@ -50,12 +54,7 @@ def _keep_the_rules(request: attrs.AttrsInstance) -> list[tuple[str, str]]:
     ):
         if value is None and optional:
             continue
-        if (
-            fast_check is not None
-            and type(value) is str
-            and 0 < len(value) <= rules.MAX_TEXT
-            and fast_check(value)
-        ):
+        if type(value) is str and fast_check(value):
             continue
         try:
             is_unset = optional and rules.plain(value) == ""

@@ -55,16 +55,16 @@ _KEY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 
 FAST_CHECKS: dict[Rule, FastCheck] = {}
-"""Tells by one look that a rule takes a text of 1 to `MAX_TEXT` as it is.
+"""Tells by one look that a rule takes a text as it is, as long as it may be.
 
-Each is made of its rule's own pattern, but for four at the end. With them a request of
+Each is made of its rule's own pattern, but for three at the end. With them a request of
 twelve fields is built in 0.55 of the time that it takes without (0.52 to 0.59).
 """
 
 
 def _takes(pattern: re.Pattern[str]) -> Callable[[R], R]:
     """Make the fast check of a rule that takes printable ASCII of this *pattern*."""
-    look = re.compile(rf"(?=[ -~]*\Z)(?:{pattern.pattern})").fullmatch
+    look = re.compile(rf"(?=[ -~]{{1,{MAX_TEXT}}}\Z)(?:{pattern.pattern})").fullmatch
 
     def note(rule: R) -> R:
         FAST_CHECKS[rule] = look
@@ -337,8 +337,7 @@ def refund_reason(field: str, value: object) -> str:
 
 _LABEL = "[A-Za-z0-9-]{1,63}"
 
-FAST_CHECKS[text] = str.isprintable
-FAST_CHECKS[name] = str.isalpha
+FAST_CHECKS[name] = re.compile(r"[^\W\d_]{1,100}").fullmatch  # letters
 # The most common addresses; the rule's own pattern costs ten times as much.
 _ATOM_LETTERS = "[A-Za-z0-9_+-]{1,31}"
 FAST_CHECKS[email] = re.compile(
