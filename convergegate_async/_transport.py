@@ -116,7 +116,7 @@ _COMPRESSIONS = (
 )
 
 _marks: ContextVar[Marks] = ContextVar("convergegate_marks")
-"""Those of the attempt that the running task makes."""
+"""Those of the last attempt that the running task has begun."""
 
 
 def _now() -> float:
@@ -320,7 +320,7 @@ class AiohttpTransport:
     ) -> HttpResponse | Failure:
         generation = self._current_generation()
         generation.busy += 1
-        token = _marks.set(marks)
+        _marks.set(marks)
         try:
             async with generation.session.request(
                 request.method,
@@ -351,8 +351,6 @@ class AiohttpTransport:
             # key and the body, and raise where the loop was closed.
             return self._read_failure(error, marks)
         finally:
-            with suppress(ValueError):  # a collector ends it in another context
-                _marks.reset(token)
             generation.busy -= 1
             if generation is not self._generation:
                 self._close_when_idle(generation)
