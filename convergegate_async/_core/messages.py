@@ -124,7 +124,7 @@ def parse_response(
     account: Callable[[int, str | None], CallInfo],
     now: float,
 ) -> A | Finding:
-    """Return the answer, whosoever it is, or what its absence shows.
+    """Return the answer, whoever asked for it, or what its absence shows.
 
     Args:
         operation: What was asked.
