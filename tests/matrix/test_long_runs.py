@@ -43,16 +43,17 @@ async def test_nobody_is_handed_another_s_session() -> None:
     assert result["by hand"]["another's"] > 0  # the strays do reach their victims
 
 
-@pytest.mark.parametrize("second", [Second.WHOLE, Second.BARE])
+@pytest.mark.parametrize("second", Second)
 @pytest.mark.parametrize("twins", [False, True], ids=["different", "twins"])
 async def test_a_late_second_answer_is_nobody_else_s(
     second: Second, *, twins: bool
 ) -> None:
-    """Whole or bare, twins or not: who met one is told that nobody knows."""
+    """Twins or not: who met one is told that nobody knows, or is refused as it says."""
     result = await be_late(second, twins=twins, calls=2_000)
 
     assert result.met > 0
-    assert result.fates[Fate.UNKNOWN] == result.met
+    told = Fate.REFUSED if second is Second.REFUSAL else Fate.UNKNOWN
+    assert result.fates[told] == result.met
     assert result.fates[Fate.OWN] == 2_000 - result.met
 
 
