@@ -39,7 +39,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\u
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)  # as `Operation`
 class HttpRequest:
     """What goes onto the wire; the same value for every attempt of a call."""
 
@@ -76,7 +76,7 @@ class Connection:
         return True
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)  # as `Operation`
 class HttpResponse:
     """What came back.
 
