@@ -351,6 +351,7 @@ class AiohttpTransport:
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             # Returned, as a collector may end this frame by itself: aiohttp's hold the
             # key and the body, and raise where the loop was closed.
+            _close(marks.connection)
             return self._read_failure(error, marks)
         finally:
             generation.busy -= 1

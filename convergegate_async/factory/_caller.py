@@ -288,9 +288,9 @@ class Caller:
         if isinstance(result, Finding):
             call.findings.append(result)
             if isinstance(outcome, HttpResponse) and (
-                result.mistrusted or outcome.may_be_late
+                result.verdict is Verdict.UNKNOWN or outcome.may_be_late
             ):
-                # Behind a late answer comes the one that was due: to whom it is next.
+                # The answer that was due may still come: to whom it is next.
                 everything = result.mistrusted > 1
                 self._transport.distrust(outcome, everything=everything)
         if call.audience:

@@ -176,6 +176,41 @@ async def test_a_late_refusal_leaves_nobody_another_s_session(
     assert (session.id, len(opened)) == ("s2", 3)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(http(b"{}", "504 No"), id="504"),
+        pytest.param(http(b"{}", "408 No"), id="408"),
+        pytest.param(http(b"<html>"), id="unreadable"),
+        pytest.param(http(b"{}"), id="no-id"),
+        pytest.param(http(b'{"id": "s0", "id": "s1"}'), id="two-ids"),
+        pytest.param(http(b"?", extra=b"Content-Encoding: gzip\r\n"), id="gzip"),
+    ],
+)
+async def test_an_unknown_outcome_leaves_nobody_another_s_session(
+    first: bytes, order: CheckoutSessionRequest
+) -> None:
+    """On the wire: whatever a proxy says first, the gateway's answer may follow it."""
+    sessions = [http(json.dumps({"id": f"s{n}", **WHOLE}).encode()) for n in range(2)]
+    connections = iter([[first, sessions[0]], [sessions[1]]])
+
+    async def handler(exchange: Exchange) -> None:
+        for answer in next(connections):
+            await exchange.read_request()
+            await exchange.write(answer)
+
+    once = RetryPolicy(max_attempts=1)
+    async with (
+        RawServer(handler) as server,
+        CheckoutSessionFactory(KEY, server.base_url, retry=once) as checkout,
+    ):
+        with pytest.raises(OutcomeUnknownError):
+            await checkout.create(order)
+        session = await checkout.create(order)
+
+    assert session.id == "s1"
+
+
 async def test_the_first_answer_of_a_connection_is_not_late(
     order: CheckoutSessionRequest,
 ) -> None:
