@@ -54,26 +54,34 @@ class Connection:
 
     Attributes:
         answers: How many answers.
-        ids: The last that it gave to sessions, each with the key that it answered.
     """
 
-    __slots__ = ("answers", "ids")
+    __slots__ = ("_ids", "answers")
 
     def __init__(self) -> None:
         self.answers = 0
-        self.ids: dict[str, str | None] = {}
+        self._ids: dict[str, str | None] = {}  # the last named, each with its key
 
-    def may_name(self, session_id: str, key: str | None) -> bool:
-        """Tell whether an answer under *key* may name that session; remember it.
+    def note(self, identifier: str) -> None:
+        """Note what a look has named, which has no key."""
+        self._keep(identifier, self._ids.pop(identifier, None))
 
-        Under its own key an id may come back: that is what keys are for.
+    def claim(self, identifier: str, key: str, *, own_key: bool) -> bool:
+        """Note what an answer under *key* names; tell whether it may be that one's.
+
+        Under its own key an id may come back: that is what keys are for. What a look
+        has named may have been made under the caller's *own_key*, long ago.
         """
-        if self.ids.pop(session_id, key) != key:
+        known = self._ids.pop(identifier, key)
+        if known != key and not (known is None and own_key):
             return False
-        self.ids[session_id] = key
-        if len(self.ids) > REMEMBERED:
-            del self.ids[next(iter(self.ids))]
+        self._keep(identifier, key)
         return True
+
+    def _keep(self, identifier: str, key: str | None) -> None:
+        self._ids[identifier] = key
+        if len(self._ids) > REMEMBERED:
+            del self._ids[next(iter(self._ids))]
 
 
 @attrs.define(kw_only=True)  # as `Operation`

@@ -51,13 +51,11 @@ class StrayCheck:
         if names:
             why = f"the answer is not to this request: {', '.join(names)} differ"
             return _stray(answer, why, mistrusted=len(names))
+        if connection is not None and not self._is_new(operation, answer, connection):
+            why = f"{_DOUBT}: its id was an answer to another request before"
+            return _stray(answer, why)
         if operation.endpoint.look is not Look.BARE:
             return None
-        if self._knows_ids and connection is not None:
-            key = operation.idempotency_key
-            if not connection.may_name(answer.id, key):
-                why = "its id was an answer to another request before"
-                return _stray(answer, f"{_DOUBT}: {why}")
         if repeats:
             self._doubts_bare = True
             self._row = 0
@@ -65,6 +63,16 @@ class StrayCheck:
             why = f"{_DOUBT}: it repeats nothing of the request"
             return _stray(answer, why, named=answer)
         return None
+
+    def _is_new(
+        self, operation: Operation[Answer], answer: Answer, connection: Connection
+    ) -> bool:
+        key = operation.idempotency_key
+        if key is None:
+            connection.note(answer.id)
+            return True
+        is_claimed = connection.claim(answer.id, key, own_key=operation.own_key)
+        return is_claimed or not self._knows_ids
 
     def compare(
         self, operation: Operation[Answer], seen: CheckoutSession

@@ -8,6 +8,7 @@ from typing import Unpack
 import attrs
 import pytest
 from canaries import KEY
+from orders import ORDER_FIELDS
 from raw import Exchange, RawServer, http
 from scripted import (
     LOST,
@@ -24,6 +25,7 @@ from convergegate_async import (
     CheckoutSessionRequest,
     InvalidRequestError,
     OutcomeUnknownError,
+    RefundRequest,
     RetryPolicy,
 )
 from convergegate_async._core.echo import ECHO_FIELDS
@@ -122,6 +124,52 @@ async def test_an_id_may_come_back_under_its_key_and_elsewhere(
         elsewhere = await checkout.create(order, idempotency_key="order-2")
 
     assert first.id == again.id == elsewhere.id
+
+
+async def test_a_refund_s_late_second_answer_is_not_a_twin_s() -> None:
+    """The same part of a session is paid back twice, and the first answered twice."""
+    line = Connection()
+    body = json.dumps({"id": "re_1", "session_id": "s1", "amount": 100}).encode()
+    said = over(line, HttpResponse(status=200, body=body))
+    request = RefundRequest(session_id="s1", amount=100)
+    transport = ScriptedTransport(said, said, says("s1"))
+    async with scripted_factory(transport) as checkout:
+        first = await checkout.refund(request, idempotency_key="refund-1")
+        with pytest.raises(OutcomeUnknownError, match="another request before"):
+            await checkout.refund(request, idempotency_key="refund-2")
+
+    assert first.id == "re_1"
+
+    assert transport.distrusted == [False]
+
+
+@pytest.mark.parametrize("own_key", [None, "order-1"])
+async def test_what_a_look_named_is_nobody_s_new_session(
+    own_key: str | None, order: CheckoutSessionRequest
+) -> None:
+    """But under a key of the caller's own it may have been opened, and looked at."""
+    line = Connection()
+    said = [over(line, says("s1", **WHOLE))] * 2
+    async with scripted_factory(ScriptedTransport(*said)) as checkout:
+        await checkout.retrieve("s1")
+        again = checkout.create(order, idempotency_key=own_key)
+        if own_key is not None:
+            assert (await again).id == "s1"
+        else:
+            with pytest.raises(OutcomeUnknownError, match="another request before"):
+                await again
+
+
+async def test_a_look_leaves_a_session_its_key(order: CheckoutSessionRequest) -> None:
+    """Looked at in between, an id comes back under its key, and under no other."""
+    line = Connection()
+    said = [over(line, says("s1", **WHOLE))] * 4
+    async with scripted_factory(ScriptedTransport(*said)) as checkout:
+        await checkout.create(order, idempotency_key="order-1")
+        await checkout.retrieve("s1")
+        await checkout.create(order, idempotency_key="order-1")
+        with pytest.raises(OutcomeUnknownError, match="another request before"):
+            await checkout.create(order, idempotency_key="order-2")
 
 
 async def test_ids_can_be_dropped_from_the_echo(order: CheckoutSessionRequest) -> None:
@@ -414,13 +462,15 @@ async def test_a_row_of_bare_answers_can_be_broken(
         pytest.param({"metadata": {"order": ""}}, False, id="empty-metadata"),
         pytest.param({"customer_email": "", "currency": None}, False, id="empty"),
         pytest.param({"customer_phone": "+48123456789"}, False, id="not-compared"),
-        pytest.param({"currency": "PLN"}, True, id="currency"),
+        pytest.param({"amount_sub_total": 4999}, True, id="amount"),
+        pytest.param({"currency": "PLN"}, False, id="currency"),
+        pytest.param({"success_url": ORDER_FIELDS["success_url"]}, False, id="url"),
     ],
 )
 async def test_what_repeats_a_sent_field(
     fields: dict[str, object], *, is_taken: bool, order: CheckoutSessionRequest
 ) -> None:
-    """One compared field with a value is enough to be taken at its word."""
+    """One field that tells purchases apart is enough to be taken at its word."""
     checkout, transport = knowing(says("s1", **fields), says("s1", **WHOLE))
     async with checkout:
         await checkout.create(order)
