@@ -1,9 +1,9 @@
 """What a run knows of the chunks that it handed out: values, and a clock."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
+from convergegate_async.bulk.sending.again import Again
 from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import Created, RowOutcome
 from convergegate_async.bulk.sending.pace import Pace
@@ -25,7 +25,7 @@ class ChunkedRun(Generic[T]):
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        self.again: deque[tuple[T, RowOutcome]] = deque()
+        self.again: Again[tuple[T, RowOutcome]] = Again()
         self.error: CallError | ConfigurationError | None = None
         self._clock = clock
         self._pace = Pace(limits)
@@ -41,15 +41,16 @@ class ChunkedRun(Generic[T]):
         """Return how many rows the next chunk has: one, while nothing gets through."""
         return 1 if self._pace.breaker.is_open else chunk_rows(rate)
 
-    async def first_again(self, tasks: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield what is taken up again, at any time, before the next of *tasks*."""
+    async def with_again(self, tasks: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield *tasks*, and between and behind them what is taken up again."""
         while True:
-            while self.again:
-                yield self.again.popleft()[0]
-            task = await anext(tasks, None)
+            back = self.again.take_due()
+            task = back[0] if back is not None else await anext(tasks, None)
             if task is None:
-                return
+                break
             yield task
+        while (back := self.again.take_next()) is not None:
+            yield back[0]
 
     def hand_out(self, tasks: list[T]) -> tuple[int, float]:
         """Note a chunk; return its number, and the seconds that it has to wait."""

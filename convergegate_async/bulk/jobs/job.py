@@ -47,6 +47,7 @@ from .rules import Decision, OnUnknown
 class _Task:
     met: Met
     fingerprint: bytes
+    times: int = 0  # that it came back
 
 
 class Job:
@@ -194,7 +195,7 @@ class Job:
         """Send what is to be sent, and yield each outcome once it is durable.
 
         Rows are taken one by one; what was completed before is passed over. What could
-        not be sent, or was to come back later, is taken up again, before new rows; it
+        not be sent, or was to come back later, is taken up again, after some others; it
         is told only if the run ends before.
 
         Args:
@@ -332,7 +333,7 @@ class Job:
     async def _chunks(
         self, passage: Passage, runner: Runner, sent: ChunkedRun[_Task]
     ) -> AsyncIterator[Chunk]:
-        tasks = sent.first_again(self._tasks(passage))
+        tasks = sent.with_again(self._tasks(passage))
         limits = self.plan.limits
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
@@ -365,7 +366,8 @@ class Job:
             outcome, written = self._write(call_outcome, is_lost=is_lost)
             writing.append(written)
             if not is_lost and self._goes_again(task, call_outcome):
-                sent.again.append((task, outcome))
+                back = attrs.evolve(task, times=task.times + 1)
+                sent.again.put((back, outcome), task.times)
             else:
                 told.append(outcome)
         writing += [

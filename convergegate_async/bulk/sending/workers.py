@@ -6,7 +6,6 @@ started as the pace allows, and end when it asks for fewer.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -25,6 +24,7 @@ from convergegate_async.factory import (
     context_of,
 )
 
+from .again import Again
 from .limits import Limits
 from .outcomes import Created, RowOutcome
 from .pace import Ending, Pace, PaceInfo
@@ -45,6 +45,7 @@ class _Taken(Generic[T]):
 
     item: T
     last: RowOutcome | None = None
+    times: int = 0  # that it came back
 
 
 class Workers(Generic[T]):
@@ -57,8 +58,8 @@ class Workers(Generic[T]):
         work: What to do with the view and one item; returns `None` where there is
             nothing to tell.
         limits: How fast, and what is borne on the way.
-        goes_again: Tells whether an item with that outcome is taken up again, before
-            new ones, and not told; told all the same if the end comes before.
+        goes_again: Tells whether an item with that outcome is taken up again, and not
+            told; told all the same if the end comes before.
         is_answered: Something was answered before.
 
     Raises:
@@ -83,7 +84,7 @@ class Workers(Generic[T]):
         self._goes_again = goes_again
         self._pace = Pace(limits, is_answered=is_answered)
         self._taking = asyncio.Lock()
-        self._again: deque[_Taken[T]] = deque()
+        self._again: Again[_Taken[T]] = Again()
         self._under_way = 0  # items that were taken and may come back
         self._came_back = asyncio.Event()
         self._sending = 0  # items that are worked on
@@ -188,7 +189,7 @@ class Workers(Generic[T]):
             await self._wait_for_turn()
             if self._is_stopped:
                 if taken.last is not None:
-                    self._again.append(taken)
+                    self._again.put(taken, taken.times)
                 return
             self._pace.breaker.let_through()
             self._sending += 1
@@ -200,7 +201,8 @@ class Workers(Generic[T]):
                 return
             self._learn(outcome)
             if self._goes_again(taken.item, outcome):
-                self._again.append(_Taken(taken.item, outcome))
+                back = _Taken(taken.item, outcome, taken.times + 1)
+                self._again.put(back, taken.times)
             else:
                 await self._done.put(outcome)
         finally:
@@ -208,7 +210,7 @@ class Workers(Generic[T]):
             self._came_back.set()
 
     async def _take(self) -> _Taken[T] | None:
-        """Return the next item: one that came back, else a new one, else `None`."""
+        """Return the next item; `None` once there is none, and none may come back."""
         async with self._taking:
             while not self._is_over:
                 taken = await self._next()
@@ -223,14 +225,15 @@ class Workers(Generic[T]):
         return None
 
     async def _next(self) -> _Taken[T] | None:
-        if self._again:
-            return self._again.popleft()
+        due = self._again.take_due()
+        if due is not None:
+            return due
         if not self._is_exhausted:
             try:
                 return _Taken(await anext(self._items))
             except StopAsyncIteration:
                 self._is_exhausted = True
-        return None
+        return self._again.take_next()
 
     async def _wait_for_turn(self) -> None:
         is_reserved = False
