@@ -47,7 +47,11 @@ class LocalRunner:
     async def everywhere(self, work: Callable[[C], R], item: C) -> list[R]:
         """Return what *work* makes of *item* on one worker: they are all alike."""
         loop = asyncio.get_running_loop()
-        return [await loop.run_in_executor(self._pool, work, item)]
+        try:
+            return [await loop.run_in_executor(self._pool, work, item)]
+        except BrokenProcessPool:
+            message = "a process was lost before the work began"
+            raise WorkersLostError(message) from None
 
     def map(
         self, work: Callable[[C], R], chunks: AsyncIterator[C]

@@ -1,6 +1,7 @@
 """The runner protocol: the same facts for processes of this machine and for Dask."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -250,6 +251,13 @@ async def test_a_chunk_that_kills_its_process_is_given_up(
     begun = len(path.read_text().splitlines())
     assert begun == 4 if isinstance(runner, LocalRunner) else 1 <= begun <= 4
     assert set(helpers(psutil.Process())) <= set(before)
+
+
+async def test_a_process_that_is_lost_before_any_chunk_is_an_error() -> None:
+    """What is asked of every worker is not asked again, and no traceback of a pool."""
+    async with LocalRunner(1) as runner:
+        with pytest.raises(WorkersLostError, match="before the work began"):
+            await runner.everywhere(os._exit, 1)
 
 
 @pytest.mark.parametrize("runner", [LocalRunner(1), DaskRunner("local:1")], ids=KINDS)
