@@ -103,7 +103,8 @@ class CheckoutSessionFactory:
         timeouts: How long to wait.
         pool: How many connections to hold, and for how long.
         connector: An aiohttp connector of your own. It is used and never closed, and
-            the retirement of its connections is up to you.
+            the retirement of its connections is up to you. Give it to one factory: what
+            one has learnt of a connection (DESIGN.md, *Stray answers*) no other knows.
         proxy: The URL of a proxy; HTTP_PROXY and the like are not read.
         ssl: What to trust; the platform's certificates if `None`. It has to verify
             certificates and host names, except to this machine.
