@@ -28,6 +28,7 @@ class ChunkedRun(Generic[T]):
         self.again: Again[tuple[T, RowOutcome]] = Again()
         self.error: CallError | ConfigurationError | None = None
         self._clock = clock
+        self._limits = limits
         self._pace = Pace(limits)
         self._under_way: dict[int, list[T]] = {}
         self._number = 0
@@ -67,12 +68,15 @@ class ChunkedRun(Generic[T]):
     def learn(self, result: ChunkResult) -> bool:
         """Learn from a chunk; tell whether the run is to end."""
         now, last = self._clock(), None
-        for outcome in result.outcomes:
+        # What came later was sent after the pause was over; of the rest nobody knows.
+        paused_from = len(result.outcomes) - self._limits.concurrency
+        for number, outcome in enumerate(result.outcomes):
+            self._pace.breaker.let_through()  # the worker has probed by itself
             self._pace.note(outcome, now)
             if isinstance(outcome, Created) or not isinstance(outcome.error, CallError):
                 continue
-            if outcome.error.retry_after:
-                self._pace.pause(outcome.error.retry_after, now)
+            if number >= paused_from:
+                self._pace.note_retry_after(outcome.error, now)
             last = outcome.error
             if self._pace.ending is not None:
                 self.error = self.error or last

@@ -274,12 +274,19 @@ class Pace:
         if self._paused > self._max_pause:
             self.ending = self.ending or Ending.PAUSE
 
+    def note_retry_after(self, told: AttemptInfo | CallError, now: float) -> None:
+        """Hold all rows, if the gateway asked for it as it refuses what comes too fast.
+
+        Beside any other status it is about that one request.
+        """
+        if told.http_status in _BUSY and told.retry_after:
+            self.pause(told.retry_after, now)
+
     def note_attempt(self, attempt: AttemptInfo, now: float) -> None:
         """Learn from an attempt, whichever row it was made for."""
         if attempt.http_status is not None:
             self.is_answered = True
-        if attempt.retry_after:
-            self.pause(attempt.retry_after, now)
+        self.note_retry_after(attempt, now)
         if (
             attempt.http_status in _BUSY
             or attempt.failure is FailureKind.CONNECT_TIMEOUT

@@ -137,7 +137,8 @@ class Workers(Generic[T]):
         now, seconds = self._now(), attempt.retry_after or 0.0
         was_held = self._pace.wait(now) > 0
         self._pace.note_attempt(attempt, now)
-        if seconds >= _TOLD_FROM and not was_held:
+        is_held = self._pace.wait(now) > 0
+        if seconds >= _TOLD_FROM and is_held and not was_held:
             _logger.warning("the gateway asked for %.0f s: all rows wait", seconds)
         if self._pace.ending is Ending.PAUSE and self._pause_error is None:
             self._pause_error = RateLimitedError(

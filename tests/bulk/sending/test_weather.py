@@ -28,7 +28,7 @@ from convergegate_async import (
 from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import Marks
-from convergegate_async.bulk import NotSent, RowOutcome, create_many
+from convergegate_async.bulk import NotSent, Rejected, RowOutcome, create_many
 from convergegate_async.bulk.sending.pace import LAST_PROBE
 
 ROWS = 40
@@ -196,6 +196,15 @@ async def test_a_pause_that_a_call_could_wait_out_ends_it_as_well() -> None:
 
     assert caught.value.retry_after == 20
     assert len(run.gateway.keys) == 2
+
+
+async def test_a_pause_beside_a_refusal_of_one_row_holds_nobody() -> None:
+    """A 400 with a `Retry-After` of a day is about that row alone."""
+    run = await Run(lambda number, _: busy(86_400, 400) if number == 3 else None)()
+
+    assert (run.error, run.seconds) == (None, 0)
+    assert [type(outcome) for outcome in run.outcomes].count(Rejected) == 1
+    assert len(run.outcomes) == ROWS
 
 
 async def test_a_pause_within_bounds_is_obeyed() -> None:
