@@ -67,7 +67,7 @@ def read_settings(
     Raises:
         ConfigurationError: One of them cannot be right.
     """
-    problem = _problem_of_key(api_key.reveal())
+    problem = problem_of_key(api_key.reveal())
     if problem is not None:
         message = f"the API key {problem}"
         raise ConfigurationError(message)
@@ -108,7 +108,8 @@ def _basic(api_key: Secret[str]) -> Secret[str]:
     return Secret("Basic " + b64encode((api_key.reveal() + ":").encode()).decode())
 
 
-def _problem_of_key(key: object) -> str | None:
+def problem_of_key(key: object) -> str | None:
+    """Return what is wrong with an API key, in words that do not hold it."""
     if not isinstance(key, str) or not key:
         return "must be a non-empty str"
     problems = (

@@ -7,6 +7,7 @@ from typing import Literal
 from convergegate_async._core import signatures
 from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.secret import Secret
+from convergegate_async._core.settings import problem_of_key
 from convergegate_async.errors import BadPayloadError, ConfigurationError, WebhookError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, Refund, WebhookEvent
@@ -50,12 +51,11 @@ class WebhookVerifier:
         given: object = (secrets,) if isinstance(secrets, str) else secrets
         hidden = tuple(map(Secret, given if isinstance(given, Iterable) else ()))
         del secrets, given  # tracebacks show locals
-        if not hidden or not all(_is_secret(one.reveal()) for one in hidden):
-            message = (
-                "every webhook secret must be printable ASCII without white space, "
-                "and not in quotes"
-            )
+        if not hidden:
+            message = "give the webhook secret, or several"
             raise ConfigurationError(message)
+        for one in hidden:
+            _require_usable(one)
         if tolerance is not None and not is_duration(tolerance):
             message = "the tolerance must be a number of seconds above 0, or None"
             raise ConfigurationError(message)
@@ -147,9 +147,7 @@ def sign(
     """
     hidden = Secret(secret)
     del secret  # tracebacks show locals
-    if not _is_secret(hidden.reveal()):
-        message = "the webhook secret must be printable ASCII without white space"
-        raise ConfigurationError(message)
+    _require_usable(hidden)
     _check_reading(key_derivation, signature_encoding)
     if type(timestamp) is not int:
         message = "the timestamp must be an int"
@@ -195,20 +193,16 @@ async def confirm(
     return await factory.retrieve(event.session_id)
 
 
+def _require_usable(secret: Secret[str]) -> None:
+    problem = problem_of_key(secret.reveal())  # it is the API key
+    if problem is not None:
+        message = f"the webhook secret {problem}"
+        raise ConfigurationError(message)
+
+
 def _check_reading(key_derivation: object, signature_encoding: object) -> None:
     if key_derivation not in _DERIVATIONS or signature_encoding not in list(_SIGNS):
         message = (
             "key_derivation must be raw or hex, and signature_encoding hex or base64"
         )
         raise ConfigurationError(message)
-
-
-def _is_secret(secret: object) -> bool:
-    return (
-        isinstance(secret, str)
-        and secret.isascii()
-        and secret.isprintable()
-        and bool(secret)
-        and " " not in secret
-        and secret.strip("\"'") == secret  # as a file of variables has them
-    )
