@@ -158,7 +158,10 @@ def _tell_end(folder: JobFolder, job: Job, end: CallError) -> RunExitCode:
     print_note(f"Error: {end}", "red")
     go_on = f"go on with `convergegate bulk resume {folder.job}`"
     if end.failure in HOPELESS and not job.tally.answered:
-        print_note(f"Nothing was sent: see to that first, then {go_on}.")
+        print_note(
+            f"Nothing was sent in this run: see to that first, then {go_on}, which "
+            f"calls {job.base_url}. Another address needs another job."
+        )
         return RunExitCode.CONFIGURATION
     if end.retry_after is not None and end.retry_after > job.plan.max_pause:
         moment = datetime.now().astimezone() + timedelta(seconds=end.retry_after)
@@ -166,8 +169,16 @@ def _tell_end(folder: JobFolder, job: Job, end: CallError) -> RunExitCode:
             f"The gateway asked for {end.retry_after:,.0f} s, which is more than "
             f"--max-pause: {go_on} from {moment:%Y-%m-%d %H:%M} on."
         )
+    elif end.retry_after is not None:
+        print_note(
+            "The gateway asked for one pause after the other, which come to more than "
+            f"--max-pause ({job.plan.max_pause:,.0f} s): {go_on} later."
+        )
     else:
-        print_note(f"The rest is left as it was; {go_on} once the gateway is back.")
+        print_note(
+            f"Nothing got through for --max-outage ({job.plan.max_outage:,.0f} s); the "
+            f"rest is left as it was: {go_on} once the gateway is back."
+        )
     return RunExitCode.UNKNOWN
 
 

@@ -79,7 +79,7 @@ def sandbox(  # noqa: PLR0913 -- the command's options
     public_url: str | None,
     webhooks_to: tuple[str, ...],
 ) -> None:
-    """Run a gateway of your own, until Ctrl-C; only this machine reaches it.
+    """Run a gateway of your own, until Ctrl-C; --host opens it to other machines.
 
     The two lines on stdout set the environment of the other commands; every request is
     logged on stderr.

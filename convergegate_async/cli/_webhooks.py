@@ -33,7 +33,7 @@ _STATUSES = {str(status): status for status in SessionStatus}
 
 @click.group()
 def webhooks() -> None:
-    """Receive, check and send webhooks, all on this machine."""
+    """Receive, check and send webhooks."""
 
 
 @webhooks.command()

@@ -131,7 +131,7 @@ def name(field: str, value: object) -> str:
     """Accept a text of which something can be seen."""
     value = text(field, value)
     if not any(map(_is_seen, value)):
-        raise InvalidFieldError(field, "must not be white space alone")
+        raise InvalidFieldError(field, "must hold something that can be seen")
     return value
 
 
@@ -159,8 +159,9 @@ def currency(field: str, value: object) -> str:
 def email(field: str, value: object) -> str:
     """Accept something@domain.tld, without white space or what cannot be seen."""
     value = text(field, value)
-    usable = all(map(_is_seen, value)) and _EMAIL.fullmatch(value)
-    if not usable or not is_host(value.rpartition("@")[2]):
+    if not all(letter == " " or _is_seen(letter) for letter in value):
+        raise InvalidFieldError(field, "must not hold what cannot be seen")
+    if not _EMAIL.fullmatch(value) or not is_host(value.rpartition("@")[2]):
         raise InvalidFieldError(field, "must be an e-mail address")
     return value
 

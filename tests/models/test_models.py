@@ -112,7 +112,10 @@ def test_a_name_of_white_space_is_none(field: str, blank: str) -> None:
     """What nobody can see names nobody."""
     error = refusal(**{field: (blank,) if field == "payment_method" else blank})
 
-    assert (error.field, error.reason) == (field, "must not be white space alone")
+    assert (error.field, error.reason) == (
+        field,
+        "must hold something that can be seen",
+    )
 
 
 @pytest.mark.parametrize("field", TEXTS)
@@ -454,7 +457,7 @@ class TestRefusedValue:
             1.0,
             "must be a datetime with a time zone, or whole epoch seconds",
         ),
-        ("customer_lastname", "\u200b ", "must not be white space alone"),
+        ("customer_lastname", "\u200b ", "must hold something that can be seen"),
         ("metadata", [], "must be a mapping of str to str"),
         ("metadata", {1: "a"}, "must map str to str"),
         ("metadata", {str(n): "" for n in range(51)}, "must hold at most 50 keys"),

@@ -181,6 +181,11 @@ class Job:
         return self._journal.header.total
 
     @property
+    def base_url(self) -> str:
+        """The gateway that it was begun with, and calls in every run."""
+        return self._journal.header.base_url
+
+    @property
     def pace(self) -> PaceInfo | None:
         """What holds rows back just now; `None` before a run, or on a runner."""
         return None if self._workers is None else self._workers.pace

@@ -252,7 +252,7 @@ class _RowReader:
         which = f"column {places} has" if places else "a column has"
         if len(self._unnamed) > 1:
             which = f"columns {places} have"
-        return f'{which} no name: give it one, or map "" to nothing'
+        return f"{which} no name: give it one, or leave it out (`--map =`)"
 
     def _column(self, field: str) -> str:
         return self._column_of.get(field, field)

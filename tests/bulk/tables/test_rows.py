@@ -664,7 +664,8 @@ class TestColumnsWithoutAName:
 
         assert summary(found) == [
             "A-1",
-            'line 3: columns 9, 10 have no name: give it one, or map "" to nothing',
+            "line 3: columns 9, 10 have no name: "
+            "give it one, or leave it out (`--map =`)",
             "A-1",
         ]
 
@@ -685,7 +686,7 @@ class TestColumnsWithoutAName:
         found = inbox.jsonl(ORDER_ROW | {"amount": 4999, "": "x"})
 
         assert summary(found) == [
-            'line 1: a column has no name: give it one, or map "" to nothing'
+            "line 1: a column has no name: give it one, or leave it out (`--map =`)"
         ]
 
 
