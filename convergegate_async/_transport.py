@@ -262,7 +262,7 @@ class AiohttpTransport:
                     except _StrayDataError:
                         continue  # nothing was sent, and that connection is gone
                 return await self._exchange(request, marks)
-        except Exception as error:  # noqa: BLE001 -- likewise
+        except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             return self._read_failure(error, marks)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             # A cancellation, Ctrl-C: aiohttp's frames hold the key and the body.

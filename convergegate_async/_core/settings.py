@@ -155,7 +155,7 @@ def _canonical(base_url: str) -> tuple[str, str | None]:
         ),
         (
             "must name a host, not a bare number or a link-local address",
-            not (rules.is_host(host) and _is_public(host)),
+            not (rules.is_host(host) and _is_plain_host(host)),
         ),
         ("must not include /v1", path.endswith("/v1")),
     )
@@ -174,7 +174,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_public(host: str) -> bool:
+def _is_plain_host(host: str) -> bool:
     """Tell whether *host* is neither a number in disguise nor link-local."""
     try:
         address = ipaddress.ip_address(host)

@@ -17,7 +17,7 @@ from .messages import Connection
 from .operations import Operation
 from .verdicts import Finding, Ground, Verdict
 
-ROW = 20
+TRUSTED_AFTER = 20
 """After so many bare answers in a row that proved right they are no longer doubted."""
 
 
@@ -74,7 +74,7 @@ class StrayCheck:
         is_claimed = connection.claim(answer.id, key, own_key=operation.own_key)
         return is_claimed or not self._knows_ids
 
-    def compare(
+    def why_not(
         self, operation: Operation[Answer], seen: CheckoutSession
     ) -> str | None:
         """Tell why *seen*, the session that a bare answer named, is not the one opened.
@@ -94,7 +94,7 @@ class StrayCheck:
             Bare answers are no longer doubted from now on, until one repeats something.
         """
         self._row = self._row + 1 if is_right else 0
-        if self._row < ROW or not self._doubts_bare:
+        if self._row < TRUSTED_AFTER or not self._doubts_bare:
             return False
         self._doubts_bare = False
         return True

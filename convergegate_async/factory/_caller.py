@@ -33,7 +33,7 @@ from convergegate_async._core.retry import (
     next_pause,
 )
 from convergegate_async._core.settings import Settings
-from convergegate_async._core.strays import ROW, StrayCheck
+from convergegate_async._core.strays import TRUSTED_AFTER, StrayCheck
 from convergegate_async._core.strict_json import decode_json
 from convergegate_async._core.verdicts import (
     Failure,
@@ -402,12 +402,12 @@ class Caller:
             call.tries = looking.tries
         why: str | None = "its session could not be looked at"
         if isinstance(seen, CheckoutSession):
-            why = self._strays.compare(call.operation, seen)
+            why = self._strays.why_not(call.operation, seen)
         if self._strays.learn(is_right=why is None):
             _logger.warning(
                 "%d answers in a row repeated nothing of what was sent and were right: "
                 "such answers are taken from now on, until one repeats something",
-                ROW,
+                TRUSTED_AFTER,
             )
         if why is None and isinstance(seen, call.operation.endpoint.answer):
             call.findings.remove(finding)  # it was done: nothing is unknown of it

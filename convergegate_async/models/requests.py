@@ -41,8 +41,8 @@ def _rules(
     return attrgetter(*[name for name, *_ in plan]), plan
 
 
-def _keep_the_rules(request: attrs.AttrsInstance) -> list[tuple[str, str]]:
-    """Hold every field in the form in which it is sent.
+def _broken_rules(request: attrs.AttrsInstance) -> list[tuple[str, str]]:
+    """Bring every field into the form in which it is sent; tell which cannot be.
 
     Returns:
         Field and reason of each that breaks its rule.
@@ -157,7 +157,7 @@ class CheckoutSessionRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        _refuse(_keep_the_rules(self))
+        _refuse(_broken_rules(self))
 
 
 @_refused_bare
@@ -189,7 +189,7 @@ class RefundRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        problems = _keep_the_rules(self)
+        problems = _broken_rules(self)
         if type(self.full) is not bool:
             problems.append(("full", "must be True or False"))
         elif (self.amount is None) is not self.full and "amount" not in dict(problems):

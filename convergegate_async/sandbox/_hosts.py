@@ -1,4 +1,4 @@
-"""Whom the sandbox answers to, and where it sends webhooks: names, and no network.
+"""Whom the sandbox answers to, and where it sends webhooks: told by name alone.
 
 A page of another site can have its own name lead to this machine (DNS rebinding), and
 is told apart by that name; so nothing is opened that the owner has not named.

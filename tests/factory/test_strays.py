@@ -30,7 +30,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.echo import ECHO_FIELDS
 from convergegate_async._core.messages import REMEMBERED, Connection, HttpResponse
-from convergegate_async._core.strays import ROW
+from convergegate_async._core.strays import TRUSTED_AFTER
 from convergegate_async._core.verdicts import Failure
 from convergegate_async.factory import FactoryOptions
 
@@ -419,17 +419,23 @@ async def test_bare_answers_that_prove_right_are_taken(
 ) -> None:
     """After 20 in a row, with one WARNING; until one repeats something again."""
     right = [says("s1"), says("s1", **WHOLE)]
-    script = [*right * ROW, says("s2"), says("s3"), says("s4", **WHOLE), *right]
+    script = [
+        *right * TRUSTED_AFTER,
+        says("s2"),
+        says("s3"),
+        says("s4", **WHOLE),
+        *right,
+    ]
     checkout, transport = knowing(*script)
     with caplog.at_level(logging.WARNING, "convergegate_async"):
         async with checkout:
-            sessions = [await checkout.create(order) for _ in range(ROW + 5)]
+            sessions = [await checkout.create(order) for _ in range(TRUSTED_AFTER + 5)]
 
     attempts = [session.call.attempts for session in sessions]
-    assert attempts == [1, *[2] * ROW, 1, 1, 1, 2]
+    assert attempts == [1, *[2] * TRUSTED_AFTER, 1, 1, 1, 2]
     assert transport.script == []
     assert len(caplog.records) == 1
-    assert f"{ROW} answers in a row" in caplog.text
+    assert f"{TRUSTED_AFTER} answers in a row" in caplog.text
 
 
 @pytest.mark.parametrize("between", ["wrong", "whole"])
@@ -441,10 +447,10 @@ async def test_a_row_of_bare_answers_can_be_broken(
     broken = (
         [says("s2"), answered(404)] if between == "wrong" else [says("s2", **WHOLE)]
     )
-    checkout, transport = knowing(*right * (ROW - 1), *broken, *right * 2)
+    checkout, transport = knowing(*right * (TRUSTED_AFTER - 1), *broken, *right * 2)
     unknown = 0
     async with checkout:
-        for _ in range(ROW + 3):
+        for _ in range(TRUSTED_AFTER + 3):
             try:
                 await checkout.create(order)
             except OutcomeUnknownError:

@@ -261,22 +261,22 @@ class Job:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
         passage = self._begin_run(rows)
-        sent: ChunkedRun[_Task] = ChunkedRun(self.plan.limits, self._runtime.clock)
+        chunked: ChunkedRun[_Task] = ChunkedRun(self.plan.limits, self._runtime.clock)
         async with runner:
             await runner.everywhere(check_key, self._home)
             while True:
-                chunks = self._chunks(passage, runner, sent)
+                chunks = self._chunks(passage, runner, chunked)
                 async with aclosing(runner.map(work_on, chunks)) as results:
                     async for done in results:
-                        for outcome in await self._take_in(done, sent):
+                        for outcome in await self._take_in(done, chunked):
                             yield outcome
-                if self._is_stopped or not sent.again:
+                if self._is_stopped or not chunked.again:
                     break
-        for outcome in sent.left():
+        for outcome in chunked.left():
             self.tally.count(outcome)
             yield outcome
-        if sent.error is not None:
-            raise sent.error
+        if chunked.error is not None:
+            raise chunked.error
 
     def _begin_run(self, rows: Iterable[Row | Problem] | None) -> Passage:
         if self._passage is not None:
@@ -336,18 +336,18 @@ class Job:
         )
 
     async def _chunks(
-        self, passage: Passage, runner: Runner, sent: ChunkedRun[_Task]
+        self, passage: Passage, runner: Runner, chunked: ChunkedRun[_Task]
     ) -> AsyncIterator[Chunk]:
-        tasks = sent.with_again(self._tasks(passage))
+        tasks = chunked.with_again(self._tasks(passage))
         limits = self.plan.limits
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
             rate = limits.maximum_rps and limits.maximum_rps / runner.slots
-            batch = [task async for task in first_of(tasks, sent.rows(rate))]
+            batch = [task async for task in first_of(tasks, chunked.rows(rate))]
             if not batch:
                 return
             await asyncio.gather(*[self._intend(task) for task in batch])
-            number, pause = sent.hand_out(batch)
+            number, pause = chunked.hand_out(batch)
             yield Chunk(
                 number=number,
                 home=self._home,
@@ -355,15 +355,15 @@ class Job:
                 rows=tuple(self._numbered(task.met.row) for task in batch),
                 limits=attrs.evolve(limits, maximum_rps=rate),
                 pause=pause,
-                is_answered=sent.is_answered,
+                is_answered=chunked.is_answered,
             )
 
     async def _take_in(
-        self, done: Done[ChunkResult], sent: ChunkedRun[_Task]
+        self, done: Done[ChunkResult], chunked: ChunkedRun[_Task]
     ) -> list[RowOutcome]:
         """Write what became of a chunk; return what is to be told of its rows."""
         result, is_lost = done.result, done.again
-        tasks = sent.take_back(result.number)
+        tasks = chunked.take_back(result.number)
         by_index = {task.met.row.position - 1: task for task in tasks}
         writing, told = [], []
         for call_outcome in result.outcomes:
@@ -372,7 +372,7 @@ class Job:
             writing.append(written)
             if not is_lost and self._goes_again(task, call_outcome):
                 back = attrs.evolve(task, times=task.times + 1)
-                sent.again.put((back, outcome), task.times)
+                chunked.again.put((back, outcome), task.times)
             else:
                 told.append(outcome)
         writing += [
@@ -381,7 +381,7 @@ class Job:
         await asyncio.gather(*writing)
         for outcome in told:
             self.tally.count(outcome)
-        if sent.learn(result):
+        if chunked.learn(result):
             self.stop()
         return told
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import attrs
 
 from convergegate_async.bulk.journal.records import JobHeader, JournalError
-from convergegate_async.bulk.sending.limits import Limits
+from convergegate_async.bulk.sending.limits import MAX_OUTAGE, MAX_PAUSE, Limits
 from convergegate_async.bulk.tables.formats import Format, choose_format
 from convergegate_async.bulk.tables.rows import (
     Problem,
@@ -43,8 +43,8 @@ class JobPlan:
     rules: ResumeRules = attrs.field(factory=ResumeRules)
     concurrency: int = 32
     maximum_rps: float | None = None
-    max_pause: float = 300.0
-    max_outage: float = 900.0
+    max_pause: float = MAX_PAUSE
+    max_outage: float = MAX_OUTAGE
 
     @property
     def limits(self) -> Limits:

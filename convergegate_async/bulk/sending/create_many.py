@@ -13,7 +13,7 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
-from .limits import Limits
+from .limits import MAX_OUTAGE, MAX_PAUSE, Limits
 from .outcomes import Numbered, RowOutcome, outcome_of
 from .workers import Workers
 
@@ -25,8 +25,8 @@ async def create_many(  # noqa: PLR0913 -- each is a separate choice of the call
     concurrency: int = 32,
     maximum_rps: float | None = None,
     key: Callable[[CheckoutSessionRequest], str] | None = None,
-    max_pause: float = 300.0,
-    max_outage: float = 900.0,
+    max_pause: float = MAX_PAUSE,
+    max_outage: float = MAX_OUTAGE,
 ) -> AsyncGenerator[RowOutcome, None]:
     """Open a session for each request, and yield outcomes in the order of completion.
 

@@ -6,6 +6,8 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import is_duration
 
+MAX_PAUSE, MAX_OUTAGE = 300.0, 900.0  # seconds
+
 
 @attrs.frozen(kw_only=True)
 class Limits:
@@ -21,8 +23,8 @@ class Limits:
 
     concurrency: int = 32
     maximum_rps: float | None = None
-    max_pause: float = 300.0
-    max_outage: float = 900.0
+    max_pause: float = MAX_PAUSE
+    max_outage: float = MAX_OUTAGE
 
     def require_kept_by(self, factory: CheckoutSessionFactory) -> None:
         """Refuse limits that cannot be kept.

@@ -1,7 +1,7 @@
 """How many rows at once, and when not to: values that learn, without a clock.
 
-Concurrency is what a server feels, so it is what is steered: up by one for a round of
-successes, down by a tenth when the gateway pushes back (DESIGN.md, *Pacing*).
+Concurrency is what a server feels, so it is what is steered: up by one and more for a
+round of successes, down by a tenth when the gateway pushes back (DESIGN.md, *Pacing*).
 """
 
 import math
@@ -99,7 +99,7 @@ class CircuitBreaker:
     """
 
     def __init__(self, max_outage: float = Limits().max_outage) -> None:
-        self._most = max_outage
+        self._max_outage = max_outage
         self._stuck = 0
         self._recent: deque[bool] = deque(maxlen=LOOKS_BACK)
         self._interval = 0.0
@@ -114,7 +114,11 @@ class CircuitBreaker:
 
     @property
     def _ends_at(self) -> float:
-        return math.inf if self._down_since is None else self._down_since + self._most
+        return (
+            math.inf
+            if self._down_since is None
+            else self._down_since + self._max_outage
+        )
 
     def is_worn_out(self, now: float) -> bool:
         """Tell whether nothing has got through for as long as is borne."""
@@ -130,7 +134,7 @@ class CircuitBreaker:
         """Let a row go; while open it is the only one."""
         self._is_probing = self.is_open
 
-    def bear(self, seconds: float) -> None:
+    def leave_out(self, seconds: float) -> None:
         """Count no pause that the gateway asked for as a part of an outage."""
         if self._down_since is not None:
             self._down_since += seconds
@@ -270,7 +274,7 @@ class Pace:
             return
         self._paused_until, self._asked = until, seconds
         self._paused += longer
-        self.breaker.bear(longer)
+        self.breaker.leave_out(longer)
         if self._paused > self._max_pause:
             self.ending = self.ending or Ending.PAUSE
 

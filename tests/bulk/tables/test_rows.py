@@ -662,10 +662,10 @@ class TestColumnsWithoutAName:
         """A slip in one row does not end a job; which columns there are is told."""
         found = inbox.read(f"{HEADER},,\n{LINE},,\n{LINE},x,\n{LINE},,\n")
 
+        way = "give it one, or leave it out (`--map =`)"
         assert summary(found) == [
             "A-1",
-            "line 3: columns 9, 10 have no name: "
-            "give it one, or leave it out (`--map =`)",
+            f"line 3: columns 9, 10 have no name: {way}",
             "A-1",
         ]
 
