@@ -112,7 +112,7 @@ class InvalidFieldError(ConvergeGateError, ValueError):
         super().__init__(field, reason, *more)
         self.field = field
         self.reason = reason
-        self.problems = ((field, reason), *more)
+        self.problems: tuple[tuple[str, str], ...] = ((field, reason), *more)
 
     def __str__(self) -> str:
         return "; ".join(f"{field} {reason}" for field, reason in self.problems)

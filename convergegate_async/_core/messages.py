@@ -59,7 +59,7 @@ class Connection:
     __slots__ = ("_ids", "answers")
 
     def __init__(self) -> None:
-        self.answers = 0
+        self.answers: int = 0
         self._ids: dict[str, str | None] = {}  # the last named, each with its key
 
     def note(self, identifier: str) -> None:

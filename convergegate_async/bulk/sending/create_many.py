@@ -38,7 +38,8 @@ async def create_many(  # noqa: PLR0913 -- each is a separate choice of the call
 
     Args:
         factory: An open factory.
-        requests: What to open; taken one by one.
+        requests: What to open; taken one by one. An async source that is waited for
+            when the end comes is cancelled.
         concurrency: The most that are under way at once.
         maximum_rps: The most calls started in a second, evenly spread.
         key: The idempotency key of a request; a random one if `None`. Keys of your own
@@ -64,7 +65,8 @@ async def create_many(  # noqa: PLR0913 -- each is a separate choice of the call
         max_pause=max_pause,
         max_outage=max_outage,
     )
-    workers = Workers(factory, _numbered(requests, key), create_one, limits)
+    items = _numbered(requests, key)
+    workers = Workers(factory, items, create_one, limits, waits_for_items=False)
     async with aclosing(workers.outcomes()) as outcomes:
         async for outcome in outcomes:
             yield outcome

@@ -61,6 +61,8 @@ class Workers(Generic[T]):
         goes_again: Tells whether an item with that outcome is taken up again, and not
             told; told all the same if the end comes before.
         is_answered: Something was answered before.
+        waits_for_items: The next item is waited for even if all is over; else whoever
+            makes them is cancelled then.
 
     Raises:
         ConfigurationError: A limit exceeds the factory's pool, or is malformed.
@@ -75,6 +77,7 @@ class Workers(Generic[T]):
         *,
         goes_again: Callable[[T, RowOutcome], bool] = lambda _, __: False,
         is_answered: bool = False,
+        waits_for_items: bool = True,
     ) -> None:
         limits.require_kept_by(factory)
         self._factory = factory.with_options(observers=[self])
@@ -89,6 +92,9 @@ class Workers(Generic[T]):
         self._came_back = asyncio.Event()
         self._sending = 0  # items that are worked on
         self._is_exhausted = False
+        self._waits_for_items = waits_for_items
+        self._taker: asyncio.Task[None] | None = None  # who waits for an item
+        self._is_given_up = False
         self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(limits.concurrency)
         self._running: set[asyncio.Task[None]] = set()
         self._is_over = False  # no item is taken any more
@@ -126,6 +132,8 @@ class Workers(Generic[T]):
         self._is_over = self._is_stopped = True
         self._rouse.set()
         self._came_back.set()
+        if self._taker and not (self._waits_for_items or self._is_given_up):
+            self._is_given_up = self._taker.cancel()
 
     @property
     def pace(self) -> PaceInfo:
@@ -230,10 +238,18 @@ class Workers(Generic[T]):
         if due is not None:
             return due
         if not self._is_exhausted:
+            self._taker = asyncio.current_task()
             try:
                 return _Taken(await anext(self._items))
             except StopAsyncIteration:
                 self._is_exhausted = True
+            except asyncio.CancelledError:
+                # By `stop`, unless somebody cancels it beside that.
+                if not self._is_given_up or (self._taker and self._taker.uncancel()):
+                    raise
+                self._is_exhausted = True
+            finally:
+                self._taker = None
         return self._again.take_next()
 
     async def _wait_for_turn(self) -> None:

@@ -12,11 +12,13 @@ import pytest
 
 from convergegate_async import (
     AuthenticationError,
+    CallError,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
     ConfigurationError,
     PermissionDeniedError,
     PoolLimits,
+    RateLimitedError,
     RetryPolicy,
 )
 from convergegate_async.bulk import (
@@ -254,6 +256,44 @@ async def test_an_input_that_breaks_ends_the_job_cleanly(
             await count(checkout)
 
     assert yielded == len(sandbox.book.sessions) == 20
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(FaultKind.STATUS, status=401), id="wrong key"),
+        pytest.param(
+            Fault(FaultKind.STATUS, status=429, retry_after="86400"), id="a day"
+        ),
+    ],
+)
+async def test_an_end_does_not_wait_for_more_input(
+    fault: Fault, sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """A queue that may stay empty for hours is let go of, and tidies up behind it."""
+    sandbox.faults.add(fault)
+    tidied = []
+
+    async def source() -> AsyncIterator[CheckoutSessionRequest]:
+        try:
+            for one in orders(order, 5):
+                yield one
+            await asyncio.Event().wait()
+        finally:
+            tidied.append("the source")
+
+    outcomes = []
+    end: CallError
+    async with sandbox.factory(retry=QUICK) as checkout:
+        try:
+            async for outcome in create_many(checkout, source()):
+                outcomes.append(outcome)  # noqa: PERF401 -- kept beside an error
+        except (AuthenticationError, RateLimitedError) as error:
+            end = error
+    assert end.http_status == fault.status
+
+    assert 0 < len(outcomes) <= 5
+    assert tidied == ["the source"]
 
 
 @pytest.mark.parametrize(
