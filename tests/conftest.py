@@ -38,7 +38,7 @@ NEEDED = {
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "bulk/jobs/test_worker_keys.py": ("distributed",),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
-    "runners/test_beginnings.py": ("distributed",),
+    "runners/test_dask_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
     "test_readme.py": ("fastapi",),
     "test_signatures.py": ("django", "fastapi", "litestar", "quart"),

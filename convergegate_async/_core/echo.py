@@ -1,4 +1,4 @@
-"""Whether an answer belongs to the request: what it repeats must be what was sent.
+"""What an answer repeats of its request, field by field: it must be what was sent.
 
 A stray answer on a pooled connection looks like any other 2xx. Compared is only what
 the answer does repeat; the gateway's samples leave much out (DESIGN.md, *Echo check*).

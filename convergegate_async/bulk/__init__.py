@@ -4,11 +4,11 @@ from .jobs.after_damage import write_off
 from .jobs.folder import JobFolder
 from .jobs.header import new_header
 from .jobs.job import Job
-from .jobs.plan import JobPlan, plan_of
+from .jobs.job_plan import JobPlan, plan_of
 from .jobs.progress import Tally
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
 from .jobs.reports import every_row, result_of
-from .jobs.rules import Decision, OnUnknown, ResumeRules
+from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .journal.journal import Journal
 from .journal.records import (
     DamagedJournalError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from convergegate_async._core.hosts import read_url
+from convergegate_async._core.host_names import read_url
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType, SessionStatus

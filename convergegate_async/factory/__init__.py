@@ -41,7 +41,7 @@ from convergegate_async.models.rules import made_or_refused
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 from ._caller import Caller
-from ._context import FactoryContext, context_of
+from ._factory_context import FactoryContext, context_of
 from ._observers import (
     AttemptInfo,
     CallEnded,

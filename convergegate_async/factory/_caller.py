@@ -33,7 +33,7 @@ from convergegate_async._core.retry import (
     next_pause,
 )
 from convergegate_async._core.settings import Settings
-from convergegate_async._core.strays import TRUSTED_AFTER, StrayCheck
+from convergegate_async._core.stray_answers import TRUSTED_AFTER, StrayCheck
 from convergegate_async._core.strict_json import decode_json
 from convergegate_async._core.verdicts import (
     Failure,

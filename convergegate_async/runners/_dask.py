@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from convergegate_async.errors import ConfigurationError
 
-from ._beginnings import begin_and_do, close_chunk, open_chunk
 from ._bounded import bounded_map
+from ._dask_beginnings import begin_and_do, close_chunk, open_chunk
 from ._protocol import MOST_LOSSES, Done, WorkersLostError
 
 if TYPE_CHECKING:

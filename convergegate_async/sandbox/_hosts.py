@@ -6,7 +6,7 @@ is told apart by that name; so nothing is opened that the owner has not named.
 
 from collections.abc import Iterable
 
-from convergegate_async._core import hosts
+from convergegate_async._core import host_names
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
@@ -38,10 +38,10 @@ class Hosts:
         webhooks_to: Iterable[str] = (),
     ) -> None:
         self.host = host
-        self._public: hosts.Address | None = None
+        self._public: host_names.Address | None = None
         self.public_url: str | None = None
         if public_url is not None:
-            self._public = hosts.read_origin(public_url)
+            self._public = host_names.read_origin(public_url)
             if self._public is None:
                 message = "the public URL must be like https://pay.example, no path"
                 raise ConfigurationError(message)
@@ -60,7 +60,7 @@ class Hosts:
 
     def answers_to(self, authority: str | None) -> bool:
         """Tell whether a request with this ``Host`` header is for it."""
-        called = hosts.read_authority(authority or "")
+        called = host_names.read_authority(authority or "")
         return called is not None and _is_in(called.host, self._names)
 
     def is_own_page(self, origin: str | None, authority: str | None) -> bool:
@@ -72,16 +72,16 @@ class Hosts:
         """
         if origin is None:
             return True
-        page = hosts.read_origin(origin)
+        page = host_names.read_origin(origin)
         if page is None:
             return False
         # A proxy may have ended the TLS that the page came by.
-        called = hosts.read_authority(authority or "", page.scheme)
+        called = host_names.read_authority(authority or "", page.scheme)
         return page in (called, self._public)
 
     def takes_webhooks(self, url: str) -> bool:
         """Tell whether a webhook may be sent to *url*."""
-        target = hosts.read_url(url)
+        target = host_names.read_url(url)
         return target is not None and _is_in(target.host, self._shops)
 
 
@@ -91,7 +91,7 @@ def _is_in(host: str, names: frozenset[str]) -> bool:
 
 def _names(given: Iterable[str], what: str) -> frozenset[str]:
     names = frozenset([given] if isinstance(given, str) else given)
-    if not all(map(hosts.is_host, names)):
+    if not all(map(host_names.is_host, names)):
         message = f"{what} must be host names, without scheme and port"
         raise ConfigurationError(message)
     return frozenset(name.lower() for name in names)

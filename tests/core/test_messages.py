@@ -31,7 +31,7 @@ from convergegate_async._core.operations import (
 )
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import Settings, read_settings
-from convergegate_async._core.strays import StrayCheck
+from convergegate_async._core.stray_answers import StrayCheck
 from convergegate_async._core.verdicts import Finding, Ground, Verdict, judge_status
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110

@@ -30,7 +30,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.echo import ECHO_FIELDS
 from convergegate_async._core.messages import REMEMBERED, Connection, HttpResponse
-from convergegate_async._core.strays import TRUSTED_AFTER
+from convergegate_async._core.stray_answers import TRUSTED_AFTER
 from convergegate_async._core.verdicts import Failure
 from convergegate_async.factory import FactoryOptions
 

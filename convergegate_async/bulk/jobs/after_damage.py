@@ -14,7 +14,7 @@ from convergegate_async.bulk.tables.rows import Problem, Row
 
 from .folder import JobFolder
 from .header import fingerprint
-from .plan import plan_of
+from .job_plan import plan_of
 
 
 def write_off(

@@ -18,7 +18,7 @@ from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import PoolLimits
 
-from .rules import ResumeRules
+from .resume_rules import ResumeRules
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from convergegate_async.bulk.journal.records import JobHeader, JournalError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.models import CheckoutSessionRequest
 
-from .plan import JobPlan
+from .job_plan import JobPlan
 
 
 def new_header(

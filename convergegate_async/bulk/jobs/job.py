@@ -36,11 +36,11 @@ from .chunks import Chunk, ChunkResult, Home, check_key, first_of, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
 from .header import fingerprint, new_header, require_same_home
+from .job_plan import JobPlan, plan_of
 from .passage import Met, Passage
-from .plan import JobPlan, plan_of
 from .progress import Tally
+from .resume_rules import Decision, OnUnknown
 from .row_results import interrupted_result, outcome_result, row_outcome
-from .rules import Decision, OnUnknown
 
 
 @attrs.frozen

@@ -29,8 +29,8 @@ from convergegate_async.models import CheckoutSession
 
 from .header import fingerprint, require_same_home
 from .reports import in_chunks
+from .resume_rules import KEY_WINDOW
 from .row_results import session_result
-from .rules import KEY_WINDOW
 
 CLOCKS_DIFFER = 300.0
 """Seconds that the gateway's clock may be ahead of ours, or behind it."""

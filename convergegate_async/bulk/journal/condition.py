@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from .mark import Mark
+from .commit_mark import Mark
 
 
 @attrs.frozen

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
+from .commit_mark import Mark, MarkFile
 from .condition import Condition
-from .faults import require_no_faults
+from .corruption import require_no_faults
 from .files import JournalFiles
 from .inspection import connect, open_to_read, require_sound
-from .mark import Mark, MarkFile
 from .records import refusal
 from .schema import UPGRADES, VERSION
 

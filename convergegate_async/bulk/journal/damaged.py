@@ -7,8 +7,8 @@ from pathlib import Path
 
 from .condition import Condition, damage
 from .connection import Reader, locked, release, whole_checkpoint
+from .corruption import require_no_faults
 from .database import Database
-from .faults import require_no_faults
 from .files import JournalFiles
 from .inspection import condition_of, open_to_read
 from .records import Intent, JobHeader, State, failure, refusal

@@ -20,7 +20,7 @@ from typing import Any, Self
 import attrs
 
 from .connection import Reader, Writer
-from .faults import faults, oddities
+from .corruption import faults, oddities
 from .files import JournalFiles
 from .records import (
     DAMAGED,

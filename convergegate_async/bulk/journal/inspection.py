@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from .commit_mark import read_mark
 from .condition import Condition, Usage, damage
 from .files import JournalFiles, size_of
-from .mark import read_mark
 from .records import DamagedJournalError, refusal
 from .schema import APPLICATION, VERSION
 from .wal import holds_commit

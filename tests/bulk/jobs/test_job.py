@@ -40,7 +40,7 @@ from convergegate_async.bulk import (
     result_of,
     session_ids_in,
 )
-from convergegate_async.bulk.jobs.rules import KEY_WINDOW, Decision
+from convergegate_async.bulk.jobs.resume_rules import KEY_WINDOW, Decision
 from convergegate_async.bulk.journal.records import Intent, JournalRow, RowResult
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 

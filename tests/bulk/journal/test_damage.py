@@ -23,11 +23,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from journal_damage import judge, leftovers, mutations, recorded
 
+from convergegate_async.bulk.journal.commit_mark import Mark
 from convergegate_async.bulk.journal.condition import Condition, Usage, damage
 from convergegate_async.bulk.journal.damaged import damaged_header
 from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.mark import Mark
 from convergegate_async.bulk.journal.records import (
     DamagedJournalError,
     Intent,

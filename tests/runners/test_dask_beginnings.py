@@ -11,7 +11,7 @@ import worker_functions
 from distributed import Client, LocalCluster, Scheduler
 
 from convergegate_async.runners import DaskRunner, Done, WorkersLostError
-from convergegate_async.runners._beginnings import (
+from convergegate_async.runners._dask_beginnings import (
     begin_and_do,
     close_chunk,
     open_chunk,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from convergegate_async._core.hosts import (
+from convergegate_async._core.host_names import (
     Address,
     is_host,
     read_authority,

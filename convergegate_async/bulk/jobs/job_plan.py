@@ -19,7 +19,7 @@ from convergegate_async.bulk.tables.rows import (
 from convergegate_async.errors import ConfigurationError
 
 from .folder import JobFolder
-from .rules import OnUnknown, ResumeRules
+from .resume_rules import OnUnknown, ResumeRules
 
 
 @attrs.frozen(kw_only=True)
