@@ -13,7 +13,7 @@ from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure
 from .operations import Operation
-from .redaction import may_hold, redacted
+from .redaction import is_free_of, may_hold, redacted
 from .settings import Settings
 from .strict_json import (
     MOST_COMMAS,
@@ -146,8 +146,7 @@ def parse_response(
     request_id = header("request-id") or header("x-request-id")
     if verdict is Verdict.DONE:
         if request_id:
-            hidden = (*operation.sent, *settings.secret_spellings())
-            request_id = _shown_id(request_id, hidden)
+            request_id = _shown_id(request_id, operation, settings)
         call = account(response.status, request_id or None)
         return _read_answer(operation, response.body, call)
     hidden = (*operation.sent, *settings.secret_spellings())
@@ -231,16 +230,18 @@ def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
 
-def _shown_id(request_id: str, hidden: Iterable[tuple[str, str]]) -> str | None:
+def _shown_id(
+    request_id: str, operation: Operation[Answer], settings: Settings
+) -> str | None:
     """Return the gateway's name for an answer, as `_shown` does, at less expense."""
+    secrets = settings.secret_spellings()
     if (
         len(request_id) <= _MOST_SHOWN
-        and request_id.isascii()
-        and request_id.isprintable()
-        and not may_hold(request_id, hidden)
+        and is_free_of(request_id, operation.body or b"")
+        and not may_hold(request_id, secrets)
     ):
         return request_id
-    return _shown(request_id, hidden)
+    return _shown(request_id, (*operation.sent, *secrets))
 
 
 # -- Retry-After --------------------------------------------------------------------

@@ -14,6 +14,8 @@ _ESCAPES = (
     re.compile(r"(?:\\u[0-9a-f]{4})+|\\.", re.IGNORECASE),
 )
 _MARKS = frozenset("%\\+ ")
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+_PLAIN_VALUES = re.compile(rb"=(?:%2b)?([a-z0-9_.~-]+)(?![^&])").findall
 
 
 def may_hold(text: str, hidden: Hidden) -> bool:
@@ -27,6 +29,19 @@ def may_hold(text: str, hidden: Hidden) -> bool:
     return any(
         value.removeprefix("+").lower() in folded for _, value in hidden if value
     )
+
+
+def is_free_of(identifier: str, form: bytes) -> bool:
+    """Tell by a plain look that *identifier* holds no value of a *form*.
+
+    It is right where it says so, and never says so of what is not plain: letters,
+    digits and ``_.~-``, which stand in a form as they are. An identifier of those alone
+    can hold only values of those alone, but for a leading plus.
+    """
+    if _PLAIN.fullmatch(identifier) is None:
+        return False
+    folded = identifier.lower().encode()
+    return not any(map(folded.__contains__, _PLAIN_VALUES(form.lower())))
 
 
 def redacted(text: str, hidden: Hidden, most: int) -> str:

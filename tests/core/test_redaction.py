@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from orders import an_order
 
-from convergegate_async._core.redaction import may_hold, redacted
+from convergegate_async._core.codec import encode_form
+from convergegate_async._core.redaction import is_free_of, may_hold, redacted
 
 Spelling = Callable[[str], str]
 
@@ -73,6 +75,34 @@ def test_a_plain_look_misses_nothing(parts: list[str], value: str) -> None:
 
     if not may_hold(text, [("name", value)]):
         assert redacted(text, [("name", value)], 200) == text
+
+
+PLAIN = "aAbB1_.~-"
+
+
+@given(
+    parts=st.lists(st.text(PLAIN, max_size=3)),
+    values=st.lists(st.text(f"{PLAIN} +ż&=%", min_size=1, max_size=5), max_size=3),
+    used=st.integers(0, 2),
+)
+@example(parts=["", ""], values=["+48"], used=0)
+@example(parts=["a1b2", "1"], values=["x", "1"], used=1)
+def test_a_look_at_the_form_misses_nothing(
+    parts: list[str], values: list[str], used: int
+) -> None:
+    """What is free of a form by its look is what the search would have let through."""
+    value = values[used % len(values)] if values else ""
+    text = value.removeprefix("+").swapcase().join(parts)
+    form = urlencode([("name", one) for one in values]).encode()
+
+    if is_free_of(text, form):
+        assert redacted(text, [("name", one) for one in values], 200) == text
+
+
+@pytest.mark.parametrize("identifier", ["req_7", "3f2a-91", "AW-kLcRRC5P8U68CYe0kVA"])
+def test_usual_identifiers_need_no_search(identifier: str) -> None:
+    """They are plain, and hold nothing of an order."""
+    assert is_free_of(identifier, encode_form(an_order()))
 
 
 @given(before=st.integers(150, 260), most=st.just(200))
