@@ -17,7 +17,9 @@ from matrix import (
     SESSION,
     SESSION_ANSWER,
     SESSION_ID,
+    WARM_ID,
     Observed,
+    answer_to,
     call,
     expect_done,
     expect_unsent,
@@ -430,8 +432,9 @@ def warm(idle: Handler, then: Handler, is_done: asyncio.Event) -> Handler:
 
     async def handler(exchange: Exchange) -> None:
         is_first = exchange.server.connections == 1
-        await exchange.read_request()
-        await exchange.write(SESSION_ANSWER)
+        request = await exchange.read_request()
+        is_warming = WARM_ID.encode() in request
+        await exchange.write(answer_to(request) if is_warming else SESSION_ANSWER)
         if is_first:
             await idle(exchange)
             is_done.set()

@@ -36,6 +36,7 @@ OPERATIONS = ("create", "retrieve", "pay", "refund")
 SESSION_ID = "AW-kLcRRC5P8U68CYe0kVA"
 SESSION = json.dumps({"id": SESSION_ID, "status": "completed"}).encode()
 SESSION_ANSWER = http(SESSION)
+WARM_ID = "warm-up"  # a connection that has named an id does not open that session
 """An answer to every operation: each compares only what an answer repeats."""
 
 AMPLE = 60.0  # seconds: a deadline that does not matter
@@ -137,7 +138,7 @@ async def observe(  # noqa: PLR0913 -- whatever a fault may need
         with captured_logs() as log:
             async with checkout:
                 if warm is not None:
-                    await checkout.retrieve(SESSION_ID)
+                    await checkout.retrieve(WARM_ID)
                     await warm.wait()
                     await settle()
                     server.requests.clear()
@@ -217,11 +218,14 @@ _numbers = itertools.count()
 
 
 def answer_to(request: bytes) -> bytes:
-    """Answer as a healthy gateway does: it opens no session under another's id."""
-    if not request.startswith(b"POST /v1/checkout/sessions HTTP/"):
+    """Answer as a healthy gateway does: it makes nothing under another's id."""
+    if WARM_ID.encode() in request:
+        return http(json.dumps({"id": WARM_ID}).encode())
+    makes = (b"POST /v1/checkout/sessions HTTP/", b"POST /v1/refunds HTTP/")
+    if not request.startswith(makes):
         return SESSION_ANSWER
-    session = {"id": f"cs_{next(_numbers)}", "status": "completed"}
-    return http(json.dumps(session).encode())
+    made = {"id": f"made_{next(_numbers)}", "status": "completed"}
+    return http(json.dumps(made).encode())
 
 
 async def gateway(exchange: Exchange) -> None:
