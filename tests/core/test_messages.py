@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -492,6 +493,32 @@ def test_a_long_message_is_cut_with_a_mark(length: int, kept: int) -> None:
     finding = refused({"error": {"message": "x" * length}})
 
     assert finding.message == "x" * kept + "\u2026" * (length > 200)
+
+
+@pytest.mark.parametrize("part", ["{}", "[]", '{"a": 1}', "1"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_body_of_countless_parts_is_not_parsed(status: int, part: str) -> None:
+    """One MiB of them would become 28 MiB of objects, of a refusal as of an answer."""
+    body = f'{{"id": "s1", "fees": [{part}{f",{part}" * 50_000}]}}'.encode()
+    understand(LOOK, status)  # what is made once is made
+    tracemalloc.start()
+    finding = understand(LOOK, status, body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert isinstance(finding, Finding)
+    assert peak < 100_000
+    if status == 200:
+        assert (finding.verdict, finding.phase) == (Verdict.UNKNOWN, "parse")
+        assert "50,000 commas" in finding.reason
+
+
+def test_a_body_of_many_parts_is_parsed() -> None:
+    """50,000 commas are no reason to lose a session."""
+    session = understand(LOOK, 200, {"id": "s1", "fees": [0] * 50_000})
+
+    assert isinstance(session, CheckoutSession)
+    assert len(session.fees) == 50_000
 
 
 def test_a_refusal_is_no_sign_of_mixed_up_answers() -> None:
