@@ -106,7 +106,7 @@ FIELDS: dict[str, tuple[str, object, str]] = {
     "B12-many": ("metadata", dict.fromkeys(map(str, range(100_000)), ""), "50 keys"),
     "B13-line": ("customer_email", "john@example.com\r\nBcc: eve@x.example", "control"),
     "B13-space": ("customer_email", "john doe@example.com", "e-mail"),
-    "B13-override-in-an-e-mail": ("customer_email", "j\u202e@example.com", "e-mail"),
+    "B13-override-in-an-e-mail": ("customer_email", "j\u202e@example.com", "seen"),
     "B13-space-behind": ("customer_email", "john@example.com ", "e-mail"),
     "B14-script": ("success_url", "javascript:alert(1)", "absolute"),
     "B14-no-host": ("success_url", "http:", "absolute"),
