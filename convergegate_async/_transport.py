@@ -22,6 +22,7 @@ from yarl import URL
 
 from convergegate_async._core.messages import (
     BODY_LIMIT,
+    COMMON_HEADERS,
     READ_HEADERS,
     Connection,
     HttpRequest,
@@ -402,6 +403,7 @@ class AiohttpTransport:
             connector=connector,
             loop=asyncio.get_running_loop(),  # or it would be the connector's
             connector_owner=self._connector is None,
+            headers=COMMON_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             auto_decompress=False,

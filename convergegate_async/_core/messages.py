@@ -31,6 +31,13 @@ BODY_LIMIT = 1_048_576
 REMEMBERED = 16
 """So many ids are remembered of each connection."""
 
+COMMON_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # a compressed body may hide its truncation
+    "User-Agent": f"convergegate-async/{__version__}",
+}
+"""What every request says beside its own headers."""
+
 READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
 """The headers of an answer that mean something to us, in lower case."""
 
@@ -41,7 +48,11 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 
 @attrs.define(kw_only=True)  # as `Operation`
 class HttpRequest:
-    """What goes onto the wire; the same value for every attempt of a call."""
+    """What goes onto the wire; the same value for every attempt of a call.
+
+    Attributes:
+        headers: Those of its own, beside `COMMON_HEADERS`.
+    """
 
     method: str
     url: str = attrs.field(repr=False)
@@ -106,12 +117,7 @@ class HttpResponse:
 
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
     """Return the message that makes *operation*."""
-    headers = {
-        "Authorization": settings.authorization.reveal(),
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",  # a compressed body may hide its truncation
-        "User-Agent": f"convergegate-async/{__version__}",
-    }
+    headers = {"Authorization": settings.authorization.reveal()}
     if operation.body is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     if operation.idempotency_key is not None:

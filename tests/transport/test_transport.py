@@ -21,7 +21,12 @@ from convergegate_async import (
     RetryPolicy,
     Timeouts,
 )
-from convergegate_async._core.messages import BODY_LIMIT, HttpRequest, HttpResponse
+from convergegate_async._core.messages import (
+    BODY_LIMIT,
+    COMMON_HEADERS,
+    HttpRequest,
+    HttpResponse,
+)
 from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import (
     KINDS,
@@ -246,7 +251,8 @@ async def test_the_request_says_what_the_contract_asks(
     assert head.startswith("POST /v1/checkout/sessions HTTP/1.1\r\n")
     assert "Authorization: Basic c2tfdGVzdF94Og==" in head
     assert "Content-Type: application/x-www-form-urlencoded" in head
-    assert "Accept-Encoding: identity" in head
+    for name, value in COMMON_HEADERS.items():
+        assert head.count(f"{name}: {value}") == 1
     assert "Idempotency-Key: order-17" in head
     assert "customer_phone=%2B48123456789" in body
     assert "metadata%5Border%5D=A-17" in body
