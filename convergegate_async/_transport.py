@@ -136,7 +136,7 @@ class _Request(aiohttp.ClientRequest):
 
     def update_expect_continue(self, expect: bool = False) -> None:  # noqa: FBT001, FBT002 -- aiohttp's
         # What aiohttp's constructor does last. One of our own would have to pack its
-        # twenty arguments again, which costs an eightieth of a create.
+        # twenty arguments again, which costs a fiftieth of a create.
         super().update_expect_continue(expect)
         self._marks = _marks.get()
         self._marks.is_built = True

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders import ORDER_FIELDS, an_order
+from job_rows import rows_of
+from orders import ORDER_FIELDS
 from thread_runner import ThreadRunner
 from twice_runner import TwiceRunner
 
@@ -117,16 +118,7 @@ async def ended(
     sandbox: Sandbox, folder: Path, *, again: bool
 ) -> AsyncIterator[tuple[State | None, str, RowOutcome, JournalRow | None]]:
     """Run all cases, and yield each with what became of it."""
-    rows = [
-        Row(
-            position=number,
-            line=number,
-            row_id=f"order-{number}",
-            request=an_order(amount=number),
-            raw={"id": f"order-{number}"},
-        )
-        for number in range(1, len(CASES) + 1)
-    ]
+    rows = rows_of(len(CASES))
     plan = JobPlan(rules=RULES, format="jsonl", max_outage=0.1)
     outcomes = []
     async with sandbox.factory() as checkout:

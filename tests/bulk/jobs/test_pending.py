@@ -6,7 +6,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orders import an_order
+from job_rows import rows_of
 from scripted import LOST, StillRuntime, scripted_factory
 from weather import (
     UNKNOWN_HOST,
@@ -26,7 +26,6 @@ from convergegate_async.bulk import (
     JobPlan,
     Journal,
     ResumeRules,
-    Row,
     RowOutcome,
     State,
     new_header,
@@ -35,20 +34,6 @@ from convergegate_async.bulk import (
 
 ROWS = 30
 HONOURED = ResumeRules(keys_honoured=True)
-
-
-def rows_of(count: int) -> list[Row]:
-    """Return so many rows that differ in their amount."""
-    return [
-        Row(
-            position=number,
-            line=number,
-            row_id=f"order-{number}",
-            request=an_order(amount=number),
-            raw={"id": f"order-{number}"},
-        )
-        for number in range(1, count + 1)
-    ]
 
 
 class Run:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from orders import an_order
+from job_rows import rows_of
 from thread_runner import ThreadRunner
 
 from convergegate_async.bulk import (
@@ -12,26 +12,11 @@ from convergegate_async.bulk import (
     JobPlan,
     Journal,
     ResumeRules,
-    Row,
     new_header,
 )
 from convergegate_async.sandbox import Sandbox
 
 ROWS = 1_500  # more than a chunk holds
-
-
-def rows_of(count: int) -> list[Row]:
-    """Return so many rows that differ in their amount."""
-    return [
-        Row(
-            position=number,
-            line=number,
-            row_id=f"order-{number}",
-            request=an_order(amount=number),
-            raw={},
-        )
-        for number in range(1, count + 1)
-    ]
 
 
 async def test_outcomes_keep_the_index_of_the_input(

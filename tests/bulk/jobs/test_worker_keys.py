@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 from distributed import Nanny, Scheduler
-from orders import an_order
+from job_rows import rows_of
 from thread_runner import ThreadRunner
 from twice_runner import TwiceRunner
 
@@ -18,7 +18,6 @@ from convergegate_async.bulk import (
     JobPlan,
     Journal,
     ResumeRules,
-    Row,
     RowOutcome,
     State,
     Unknown,
@@ -32,20 +31,6 @@ R = TypeVar("R")
 
 KEY = "CONVERGEGATE_API_KEY"
 PLAN = JobPlan(rules=ResumeRules(keys_honoured=True), concurrency=4)
-
-
-def rows_of(count: int) -> list[Row]:
-    """Return so many rows that differ in their amount."""
-    return [
-        Row(
-            position=number,
-            line=number,
-            row_id=f"order-{number}",
-            request=an_order(amount=number),
-            raw={},
-        )
-        for number in range(1, count + 1)
-    ]
 
 
 class Run:
