@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from orders import an_order
 
@@ -50,6 +50,8 @@ VALUES = st.text(
 @example(value="+48 123 456", outer="plain")
 def test_no_spelling_is_shown(inner: str, outer: str, value: str) -> None:
     """A value in any spelling, done once or twice, is its field's name in the text."""
+    # A value of blanks alone (a plus is one) has no edge: it may begin with the text's.
+    assume(value.strip(" +"))
     spelled = SPELLINGS[outer](SPELLINGS[inner](value))
 
     shown = redacted(f"no: {spelled}.", [("customer_firstname", value)], 9_000)

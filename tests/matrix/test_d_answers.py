@@ -631,9 +631,11 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
                 asyncio.create_task(call(checkout, "create", timeout=deadline))
                 for _ in range(calls_at_once)
             ]
-            await arrived.wait()
+            first = asyncio.create_task(arrived.wait())
+            await asyncio.wait([first, *calls], return_when=asyncio.FIRST_COMPLETED)
             time.sleep(blocked)  # noqa: ASYNC251 -- the fault
             results = await asyncio.gather(*calls, return_exceptions=True)
+            first.cancel()
 
     kinds = {type(result) for result in results}
     if deadline > blocked:
