@@ -11,6 +11,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._core.idempotency import derive_key
+    from ._core.money import major_units, minor_units
     from .errors import (
         ApiError,
         AuthenticationError,
@@ -68,7 +69,15 @@ if TYPE_CHECKING:
         sign,
     )
 
-_HOMES = ("errors", "policy", "models", "_core.idempotency", "factory", "webhooks")
+_HOMES = (
+    "errors",
+    "policy",
+    "models",
+    "_core.idempotency",
+    "_core.money",
+    "factory",
+    "webhooks",
+)
 """Where public names are looked up, the cheapest import first."""
 
 __all__ = [
@@ -123,6 +132,8 @@ __all__ = [
     "__version__",
     "confirm",
     "derive_key",
+    "major_units",
+    "minor_units",
     "sign",
 ]
 

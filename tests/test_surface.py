@@ -26,7 +26,7 @@ def test_the_lazy_table_names_what_type_checkers_see() -> None:
     """The names for type checkers and the names at run time are the same."""
     source = Path(convergegate_async.__file__).read_text()
     typing_block = source.split("if TYPE_CHECKING:")[1].split("_HOMES =")[0]
-    declared = set(re.findall(r"\b([A-Z]\w+|derive_key|confirm|sign)\b", typing_block))
+    declared = set(re.findall(r"\b([A-Z]\w+|\w+_\w+|confirm|sign)\b", typing_block))
 
     assert declared == set(convergegate_async.__all__) - {"__version__"}
 

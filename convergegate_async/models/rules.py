@@ -140,7 +140,7 @@ def amount(field: str, value: object) -> int:
     if type(value) is not int:
         value = plain(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        reason = "must be an int of minor units (no bool, float or str)"
+        reason = 'must be an int of minor units: minor_units("49.99", "PLN") makes one'
         raise InvalidFieldError(field, reason)
     if not 0 < value <= MAX_AMOUNT:
         raise InvalidFieldError(field, f"must be from 1 to {MAX_AMOUNT:,}")

@@ -440,7 +440,11 @@ class TestRefusedValue:
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("amount", 1.5, "must be an int of minor units (no bool, float or str)"),
+        (
+            "amount",
+            1.5,
+            'must be an int of minor units: minor_units("49.99", "PLN") makes one',
+        ),
         ("amount", 0, "must be from 1 to 9,007,199,254,740,992"),
         ("currency", "z\u0142", "must be a three-letter ISO 4217 code"),
         ("customer_email", "john", "must be an e-mail address"),

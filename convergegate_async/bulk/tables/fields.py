@@ -6,48 +6,42 @@ no reading to the rules.
 
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
 from convergegate_async._core.moments import read_moment
-from convergegate_async._core.money import exponent_of
+from convergegate_async._core.money import minor_units
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.errors import InvalidFieldError
-from convergegate_async.models import CheckoutSessionRequest, rules
+from convergegate_async.models import CheckoutSessionRequest
 
 FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]
 
 _MINOR = re.compile("[0-9]{1,16}")
-_MAJOR = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,16}))?")
 
 
-def read_minor(field: str, value: object) -> int:
-    """Return the minor units that a cell spells in digits."""
-    if isinstance(value, str) and _MINOR.fullmatch(value):
+def read_minor(field: str, value: object, *, textual: bool) -> int:
+    """Return the minor units that a cell holds, in digits if all in it is text."""
+    if textual and isinstance(value, str) and _MINOR.fullmatch(value):
         return int(value)
-    raise InvalidFieldError(field, "must be a whole number of minor units")
+    if not textual and type(value) is int:
+        return value
+    reason = "must be a whole number of minor units, unless the amount unit is major"
+    raise InvalidFieldError(field, reason)
 
 
 def read_major(field: str, value: object, currency: object) -> int:
     """Return the minor units of *value*, exactly: no float comes near money."""
-    spelled = str(value) if type(value) in {str, int, Decimal} else ""
-    parts = _MAJOR.fullmatch(spelled)
-    if parts is None:
-        raise InvalidFieldError(field, "must be a plain decimal number, such as 49.99")
     try:
-        digits = exponent_of(rules.currency("currency", currency))
-    except InvalidFieldError:
-        digits = None
-    if digits is None:
-        raise InvalidFieldError(field, "needs a valid currency in the same row")
-    fraction = (parts[2] or "").rstrip("0")
-    if len(fraction) > digits:
-        reason = f"must have at most {digits} decimals in this currency"
-        raise InvalidFieldError(field, reason)
-    return int(parts[1] + fraction.ljust(digits, "0"))
+        return minor_units(cast("str", value), cast("str", currency))
+    except InvalidFieldError as error:
+        needs_currency = error.field == "currency"
+        reason = "needs a currency of ISO 4217 in the same row"
+        raise InvalidFieldError(
+            field, reason if needs_currency else error.reason
+        ) from None
 
 
 def read_words(value: object) -> object:

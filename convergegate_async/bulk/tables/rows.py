@@ -343,8 +343,8 @@ class _RowReader:
         match name:
             case "amount" if self._options.amount_unit == "major":
                 return read_major(name, value, currency)
-            case "amount" if self._textual:
-                return read_minor(name, value)
+            case "amount":
+                return read_minor(name, value, textual=self._textual)
             case "payment_method":
                 return read_words(value)
             case "expires_at":
