@@ -6,7 +6,7 @@ from decimal import Decimal
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import rules
 
-_PUBLISHED = "2026-01-01"
+PUBLISHED = "2026-01-01"
 """The date of list one of ISO 4217 that the table below repeats, funds included."""
 
 _CODES = {
@@ -101,7 +101,7 @@ def spell_major(amount: int, currency: str, point: str = ".") -> str:
 def _exponent(currency: str) -> int:
     code = rules.currency("currency", currency).upper()
     if code not in EXPONENTS:
-        reason = f"must be a code of ISO 4217 as of {_PUBLISHED}, such as PLN"
+        reason = f"must be a code of ISO 4217 as of {PUBLISHED}, such as PLN"
         raise InvalidFieldError(_CURRENCY, reason)
     digits = EXPONENTS[code]
     if digits is None:

@@ -3,10 +3,11 @@
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 
+from convergegate_async._core.money import EXPONENTS, PUBLISHED
 from convergegate_async._core.operations import lives_long_enough
 
 from .rows import Problem, Row
@@ -32,8 +33,8 @@ def check(
 ) -> Validation:
     """Read all *rows*, and tell what is wrong with them.
 
-    Ids that are given twice count, and sessions that would expire too soon if they were
-    opened now.
+    Ids that are given twice count, currencies that ISO 4217 does not know, and sessions
+    that would expire too soon if they were opened now.
 
     Args:
         rows: What `read_table` gives.
@@ -45,12 +46,10 @@ def check(
     seen = Seen()
     found = total = position = 0
     for row in rows:
-        wrongs = [row] if isinstance(row, Problem) else []
-        if isinstance(row, Row) and not lives_long_enough(
-            row.request.expires_at, moment
-        ):
-            # A mapping may have read it from a column of another name.
-            wrongs.append(_problem(row, "expires_at must be at least 2.5 hours ahead"))
+        if isinstance(row, Problem):
+            wrongs = [row]
+        else:
+            wrongs = [_problem(row, reason) for reason in _doubts(row, moment)]
         if row.position != position:  # the problems of a row follow each other
             position = row.position
             total += 1
@@ -59,6 +58,15 @@ def check(
         found += len(wrongs)
         problems += wrongs[: most - len(problems)]
     return Validation(total=total, problems=tuple(problems), more=found - len(problems))
+
+
+def _doubts(row: Row, now: float) -> Iterator[str]:
+    """Yield what a request may be and hardly should."""
+    # Their fields are named here: a mapping may have read them from other columns.
+    if row.request.currency.upper() not in EXPONENTS:
+        yield f"currency must be a code of ISO 4217 as of {PUBLISHED}"
+    if not lives_long_enough(row.request.expires_at, now):
+        yield "expires_at must be at least 2.5 hours ahead"
 
 
 def _problem(row: Row | Problem, reason: str) -> Problem:

@@ -769,6 +769,16 @@ class TestValidation:
             [] if fits else ["line 2: expires_at must be at least 2.5 hours ahead"]
         )
 
+    def test_a_currency_that_nobody_has_is_found(self, inbox: Inbox) -> None:
+        """A row with it can be sent, as codes come and go, but is told of."""
+        found = inbox.csv(ORDER_ROW | {"currency": "plm"}, ORDER_ROW | {"id": "A-2"})
+
+        validation = check(iter(found))
+
+        assert [*map(str, validation.problems)] == [
+            "line 2: currency must be a code of ISO 4217 as of 2026-01-01"
+        ]
+
     def test_memory_stays_flat(self, tmp_path: Path) -> None:
         """Rows are read one by one, and an id costs some bytes."""
         path = tmp_path / "orders.csv"
