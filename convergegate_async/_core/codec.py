@@ -51,9 +51,9 @@ _ID = re.compile(r"[\x20-\x7e]{1,255}")
 def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
     """Return the names and texts that *request* puts on the wire, in their order.
 
-    A hash is spelled ``metadata[key]``, a list as one bare pair an item, a time as
-    whole epoch seconds; what is unset is left out (DESIGN.md, *What is
-    assumed of the gateway*).
+    A hash is spelled ``metadata[key]``, or as pairs of its own where it has no name on
+    the wire; a list as one bare pair an item, a time as whole epoch seconds; what is
+    unset is left out (DESIGN.md, *What is assumed of the gateway*).
     """
     names, values = _spelling(type(request))
     return tuple(
@@ -83,13 +83,19 @@ def encode_form(request: attrs.AttrsInstance) -> bytes:
 def _spelling(
     noun: type[attrs.AttrsInstance],
 ) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
-    """Return the names that *noun* puts on the wire, and what gets their values."""
-    names = tuple(
-        field.name for field in attrs.fields(noun) if field.metadata.get("wire", True)
-    )
+    """Return the names that *noun* puts on the wire, and what gets their values.
+
+    Further pairs bring their own names, and have none here.
+    """
+    spelled = {
+        field.name: field.metadata.get("wire", field.name)
+        for field in attrs.fields(noun)
+    }
+    names = {name: wire for name, wire in spelled.items() if wire is not False}
     if len(names) > 1:
-        return names, operator.attrgetter(*names)
-    return names, lambda request: (getattr(request, names[0]),)
+        return tuple(names.values()), operator.attrgetter(*names)
+    (name,) = names
+    return (name,), lambda request: (getattr(request, name),)
 
 
 _QUOTED = {code: quote_plus(chr(code)) for code in range(128)}
@@ -123,7 +129,7 @@ def _spell(name: str, value: object) -> Iterator[tuple[str, str]]:
             yield name, str(int(value.timestamp()))
         case dict():
             for key, content in value.items():
-                yield f"{name}[{key}]", content
+                yield f"{name}[{key}]" if name else key, content
         case tuple():
             for item in value:
                 yield name, item

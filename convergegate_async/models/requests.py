@@ -99,6 +99,11 @@ def _refused_bare(request: type[R]) -> type[R]:
     return request
 
 
+def _extra(field: str, value: object) -> Mapping[str, str]:
+    names = {one.name for one in attrs.fields(CheckoutSessionRequest)}
+    return rules.further_pairs(field, value, names - {"extra"})
+
+
 @_refused_bare
 @attrs.frozen(kw_only=True)
 class CheckoutSessionRequest:
@@ -120,6 +125,8 @@ class CheckoutSessionRequest:
             gateway's default is 24 hours.
         locale: IETF language tag of the pay page.
         metadata: Up to 50 texts of your own, such as an order number.
+        extra: Up to 50 further pairs, sent as they are: what the API knows and this
+            class does not know yet. None may be named as one of the fields above.
 
     Raises:
         InvalidFieldError: A field breaks its rule (see the provider's pages on *create*
@@ -154,6 +161,9 @@ class CheckoutSessionRequest:
     locale: str | None = attrs.field(default=None, metadata={"rule": rules.locale})
     metadata: Mapping[str, str] | None = attrs.field(
         default=None, repr=False, hash=False, metadata={"rule": rules.metadata}
+    )
+    extra: Mapping[str, str] | None = attrs.field(
+        default=None, repr=False, hash=False, metadata={"rule": _extra, "wire": ""}
     )
 
     def __attrs_post_init__(self) -> None:

@@ -8,7 +8,7 @@ refusal repeats the value, which may be personal data.
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
@@ -32,6 +32,7 @@ MAX_TEXT = 2_048
 MAX_METADATA_KEYS = 50
 MAX_METADATA_KEY = 50
 MAX_METADATA_VALUE = 500
+MAX_EXTRA = 50
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOST_OF_A_LABEL = 63
@@ -50,6 +51,7 @@ _LOCALE = re.compile(
 _CURRENCY = re.compile("[a-z]{3}")
 _COUNTRY = re.compile("[A-Z]{2}")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_+=-]{1,128}")
+_EXTRA_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}(\[[A-Za-z0-9_-]{0,100}\]){0,9}")
 _BLIK_CODE = re.compile(r"[0-9]{6}")
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
@@ -323,6 +325,33 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
         kept[key] = content
     if len(kept) < len(pairs):
         raise InvalidFieldError(field, "must not hold a key twice")
+    return kept
+
+
+def further_pairs(
+    field: str, value: object, known: Collection[str]
+) -> Mapping[str, str]:
+    """Accept up to 50 pairs of texts, none of them named as one of the *known* fields.
+
+    Some frameworks read a dot or a space in a name as ``_``, and any case: with none of
+    that no pair can be taken for a field.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidFieldError(field, "must be a mapping of str to str")
+    if len(value) > MAX_EXTRA:
+        raise InvalidFieldError(field, f"must hold at most {MAX_EXTRA} pairs")
+    kept: dict[str, str] = {}
+    pairs = [(plain(name), plain(content)) for name, content in value.items()]
+    for name, content in pairs:
+        if not isinstance(name, str) or not _EXTRA_NAME.fullmatch(name):
+            reason = "names must hold letters, digits, _ and -, such as a or a[b]"
+            raise InvalidFieldError(field, reason)
+        stem = name.partition("[")[0].lower()
+        if stem in known:
+            raise InvalidFieldError(field, f"must not hold {stem}, which is a field")
+        kept[name] = "" if content == "" else text(field, content)
+    if len(kept) < len(value):
+        raise InvalidFieldError(field, "must not hold a name twice")
     return kept
 
 

@@ -98,22 +98,27 @@ def _gather(
 ) -> dict[str, object]:
     values: dict[str, object] = {}
     metadata: dict[str, str] = {}
+    extra: dict[str, str] = {}
     for name, text in pairs:
         bracketed = _BRACKETS.fullmatch(name)
         if bracketed is not None and "metadata" in fields:
             metadata[bracketed[1]] = text
-        elif name not in fields or name == "metadata":
-            reason = "is not a field of this request"  # assumed: refused, not ignored
+        elif name == "metadata" or not (name in fields or "extra" in fields):
+            reason = "is not a field of this request"
             raise InvalidFieldError(name[:50], reason)
-        elif name in values:
+        elif name in values or name in extra:
             reason = "is given twice"
             raise InvalidFieldError(name, reason)
+        elif name not in fields or name == "extra":
+            extra[name] = text  # assumed: kept, and otherwise ignored
         elif name == "payment_method" and text:
             values[name] = (text,)
         else:
             values[name] = _read_number(name, text) if name in _NUMBERS else text
     if metadata:
         values["metadata"] = metadata
+    if extra:
+        values["extra"] = extra
     return values
 
 

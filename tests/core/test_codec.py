@@ -9,7 +9,7 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from orders import an_order
+from orders import ORDER_FIELDS, an_order
 
 from convergegate_async import (
     CallInfo,
@@ -111,6 +111,23 @@ def test_any_request_survives_the_form(name: str, metadata: dict[str, str]) -> N
         "success_url": "https://shop.example/thanks?a=1&b=%20",
         **{f"metadata[{key}]": value for key, value in metadata.items()},
     }
+
+
+EXTRA_NAMES = st.from_regex(
+    r"x[A-Za-z0-9_-]{0,9}(\[[a-z0-9_-]{0,3}\])?", fullmatch=True
+)
+
+
+@given(st.dictionaries(EXTRA_NAMES, st.just("") | PRINTABLE, max_size=5))
+def test_further_pairs_are_sent_as_they_are(extra: dict[str, str]) -> None:
+    """They follow the fields, under their own names, and count among what is sent."""
+    request = an_order(extra=extra)
+
+    pairs = parse_qsl(encode_form(request).decode("ascii"), keep_blank_values=True)
+
+    assert pairs[-len(extra) :] == [*extra.items()] or not extra
+    assert len(pairs) == len(ORDER_FIELDS) + len(extra)
+    assert tuple(pairs) == form_fields(request)
 
 
 @given(

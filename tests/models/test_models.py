@@ -40,6 +40,7 @@ OPTIONAL = {
     "expires_at": datetime(2030, 1, 1, tzinfo=UTC),
     "locale": "pl",
     "metadata": {"order": "A-17"},
+    "extra": {"campaign": "spring", "line[0][sku]": ""},
 }
 NAMES = ("customer_firstname", "customer_lastname")
 URLS = ("success_url", "cancel_url", "notification_url")
@@ -408,6 +409,13 @@ REFUSED: dict[str, list[object]] = {
         *({"k": "canary" * 84}, {f"k{n}": "" for n in range(51)}, {1: "canary"}),
         *({"k": 1}, {"k": None}, {"k": True}, {"k": {"canary": "1"}}, "canary"),
         *([("k", "canary")], {"k": b"canary"}, {("k",): "canary"}),
+    ],
+    "extra": [
+        *({"amount": "canary"}, {"Amount": "canary"}, {"metadata[k]": "canary"}),
+        *({"payment_method[]": "canary"}, {"": "canary"}, {"can ary": "1"}),
+        *({"canary.": "1"}, {"canary[": "1"}, {"canary&a": "1"}, {"c" * 101: "1"}),
+        *({"k": 1}, {"k": None}, {"k": b"canary"}, {1: "canary"}, "canary"),
+        *({"k": "canary\n"}, {"k": "c" * 2_049}, {f"k{n}": "" for n in range(51)}),
     ],
 }
 

@@ -120,7 +120,7 @@ async def test_another_key_is_not_admitted(client: Client, authorization: str) -
         ({"expires_at": "1"}, "expires_at"),
         ({"expires_at": "soon"}, "expires_at"),
         ({"expires_at": "9" * 30}, "expires_at"),
-        ({"colour": "red"}, "colour"),
+        ({"colour of hair": "red"}, "extra"),
         ({"metadata": "red"}, "metadata"),
         ({f"metadata[{'k' * 51}]": "v"}, "metadata"),
         ({"success_url": "shop"}, "success_url"),
@@ -139,6 +139,17 @@ async def test_a_wrong_field_is_named(
     assert isinstance(answer["error"], dict)
     assert answer["error"]["type"] == "invalid_request_error"
     assert answer["error"]["param"] == param
+
+
+async def test_what_nobody_knows_yet_is_taken(client: Client) -> None:
+    """A field that the SDK sends in `extra` does not keep a shop from trying it out."""
+    status, answer = await client.create(urlencode(FORM | {"colour": "red"}))
+    again, refusal = await client.create(urlencode(FORM) + "&colour=red&colour=blue")
+
+    assert (status, again) == (200, 400)
+    assert "colour" not in answer
+    assert isinstance(refusal["error"], dict)
+    assert refusal["error"]["param"] == "colour"
 
 
 @pytest.mark.parametrize("body", ["amount=1&amount=2", "é", "amount", "a=%ff"])

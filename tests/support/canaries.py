@@ -51,6 +51,7 @@ def canary_order() -> CheckoutSessionRequest:
         customer_phone=phone,
         success_url="https://shop.example/thanks",
         metadata={"note": note},
+        extra={"x_note": note},
     )
 
 
