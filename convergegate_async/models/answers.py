@@ -7,10 +7,12 @@ session exists all the same.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import attrs
+
+from convergegate_async.errors import ConvergeGateError
 
 from .enums import (
     EventType,
@@ -19,6 +21,28 @@ from .enums import (
     RefundStatus,
     SessionStatus,
 )
+
+
+def _to_dict(noun: attrs.AttrsInstance) -> dict[str, object]:
+    return {
+        field.name: _to_json(getattr(noun, field.name))
+        for field in attrs.fields(type(noun))
+        if field.name not in {"raw", "call"}
+    }
+
+
+def _to_json(value: object) -> object:
+    match value:
+        case str():  # a word of an enum, too
+            return str.__str__(value)
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case tuple():
+            return [_to_json(item) for item in value]
+        case Mapping():
+            return dict(value)
+        case _:
+            return value
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +116,25 @@ class CheckoutSession:
         factory=CallInfo, repr=False, eq=False, metadata={"wire": False}
     )
 
+    @property
+    def pay_url(self) -> str:
+        """*url*, to send the customer to.
+
+        Raises:
+            ConvergeGateError: The gateway gave none.
+        """
+        if self.url is None:
+            message = f"the gateway gave no pay page for {self.id}: retrieve it again"
+            raise ConvergeGateError(message)
+        return self.url
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields by name as plain JSON values, without *raw* and *call*.
+
+        A time is a text in ISO 8601, in UTC; what is unset is `None`.
+        """
+        return _to_dict(self)
+
 
 @attrs.frozen(kw_only=True)
 class Refund:
@@ -121,6 +164,10 @@ class Refund:
     call: CallInfo = attrs.field(
         factory=CallInfo, repr=False, eq=False, metadata={"wire": False}
     )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields by name as plain JSON values, as `CheckoutSession` does."""
+        return _to_dict(self)
 
 
 Answer: TypeAlias = CheckoutSession | Refund
@@ -152,3 +199,7 @@ class WebhookEvent:
     raw: Mapping[str, object] = attrs.field(
         factory=dict, repr=False, eq=False, metadata={"wire": False}
     )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields by name as plain JSON values, as `CheckoutSession` does."""
+        return _to_dict(self)

@@ -1,3 +1,4 @@
+import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,12 +15,14 @@ from orders import ORDER_FIELDS, an_order
 from convergegate_async import (
     CallInfo,
     CheckoutSession,
+    ConvergeGateError,
     PaymentMethod,
     Refund,
     RefundReason,
     RefundRequest,
     RefundStatus,
     SessionStatus,
+    WebhookEvent,
 )
 from convergegate_async._core.codec import (
     encode_form,
@@ -404,6 +407,58 @@ def test_the_answer_is_kept_as_received(fields: dict[str, object]) -> None:
 
     assert read is not None
     assert read.raw == raw
+
+
+@given(st.dictionaries(st.sampled_from([*SESSION, *ALIASES, "new"]), JSON))
+@example({"status": "open", "expires_at": 1_893_456_000, "payment_method": ["blik"]})
+@example({"metadata": {"order": "A-17"}, "fees": [{"amount": 1}], "url": ""})
+def test_a_plain_answer_is_json_under_our_names(fields: dict[str, object]) -> None:
+    """Whatever was read can be stored as JSON, and no field but two is left out."""
+    read = session(**fields)
+
+    plain = read.to_dict()
+
+    names = {field.name for field in attrs.fields(CheckoutSession)} - {"raw", "call"}
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain.keys() == names
+    assert {type(value) for value in plain.values()} <= {
+        *(str, int, bool, list, dict, type(None))
+    }
+    assert plain["amount_total"] == read.amount_total
+    assert plain["status"] == read.status
+    moment = plain["expires_at"]
+    assert read.expires_at == (moment and datetime.fromisoformat(str(moment)))
+
+
+def test_refunds_and_events_are_plain_values_too() -> None:
+    """Times are in UTC, words are texts, and what is unset is `None`."""
+    noon = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=1)))
+
+    refund = Refund(id="r1", status=RefundStatus.PENDING, created_at=noon, raw={"a": 1})
+    event = WebhookEvent(id="e1", type="new.word", stale=True)
+
+    assert refund.to_dict() == {
+        **dict.fromkeys(("amount", "reason", "session_id", "currency", "livemode")),
+        "id": "r1",
+        "status": "pending",
+        "metadata": {},
+        "created_at": "2030-01-01T11:00:00+00:00",
+    }
+    assert event.to_dict() == {
+        **dict.fromkeys(("created_at", "version", "session_id", "refund_id", "status")),
+        "id": "e1",
+        "type": "new.word",
+        "stale": True,
+    }
+
+
+def test_the_pay_page_is_a_text_or_an_error() -> None:
+    """A customer is never sent to `None`."""
+    with_page = session(url="https://pay.example/s1")
+
+    assert with_page.pay_url == "https://pay.example/s1"
+    with pytest.raises(ConvergeGateError, match="no pay page for s1"):
+        _ = session(url=None).pay_url
 
 
 @given(st.dictionaries(st.sampled_from([*SESSION, *ALIASES, "new"]), JSON))

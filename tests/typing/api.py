@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import assert_type
+
+from fastapi.responses import RedirectResponse
 
 from convergegate_async import (
     AttemptInfo,
@@ -22,6 +25,8 @@ from convergegate_async import (
     SessionStatus,
     WebhookEvent,
     derive_key,
+    major_units,
+    minor_units,
 )
 from convergegate_async.bulk import (
     Created,
@@ -52,6 +57,12 @@ async def calls(checkout: CheckoutSessionFactory) -> None:
     assert_type(session, CheckoutSession)
     assert_type(session.id, str)
     assert_type(session.status, SessionStatus | str | None)
+    assert_type(session.pay_url, str)
+    assert_type(session.to_dict(), dict[str, object])
+    RedirectResponse(session.pay_url, status_code=303)
+    RedirectResponse(session.url)  # type: ignore[arg-type]  # must not pass
+    assert_type(minor_units("49.99", "PLN"), int)
+    assert_type(major_units(4999, "PLN"), Decimal)
     assert_type(session.amount_total, int | None)
     assert_type(session.expires_at, datetime | None)
     assert_type(session.payment_method, tuple[PaymentMethod | str, ...])
