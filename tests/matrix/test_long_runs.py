@@ -1,7 +1,6 @@
 """Short runs of the long ones in ``benchmarks/``, judged by what the server saw."""
 
 import asyncio
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from crossed_answers import compare
 from false_not_sent import prove
 from harness.faulty import an_order, running_gateway
 from late_answers import Fate, Second, be_late
-from matrix import GRACE
 from outage import DEADLINE, Trouble, TroubledGateway
 
 from convergegate_async import CheckoutSessionFactory
@@ -74,9 +72,10 @@ async def test_repeats_stay_within_their_budget(rate: float) -> None:
 
 @pytest.mark.parametrize("trouble", Trouble)
 async def test_an_outage_is_survived(trouble: Trouble) -> None:
-    """No call hangs past its deadline; after the outage all is as before.
+    """Every call ends, at its deadline of a second or so; after the outage all is well.
 
-    How soon is for the benchmark to tell: here a busy machine may be the slower one.
+    How soon so many at once are over is for the benchmark to tell: a busy machine may
+    be the slower one here, and test_d_answers.py holds each call to its deadline.
     """
     troubled = TroubledGateway(trouble)
     async with (
@@ -92,14 +91,11 @@ async def test_an_outage_is_survived(trouble: Trouble) -> None:
         before = await call_often(PATIENCE)
         await troubled.turn(gateway)
         await call_often(DEADLINE)  # over what was open
-        begun = time.perf_counter()
         during = await call_often(DEADLINE)
-        taken = time.perf_counter() - begun
         await troubled.turn(gateway)
         after = await call_often(PATIENCE)
 
     assert before["done"] == after["done"] == len(WINDOW)
-    assert taken <= DEADLINE + GRACE
     assert during["not_sent" if trouble is Trouble.REFUSES else "unknown"] > 0
     assert during["done"] == 0
 

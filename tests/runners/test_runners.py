@@ -230,7 +230,11 @@ async def test_a_lost_worker_s_chunk_is_done_again(
     "runner",
     [
         pytest.param(LocalRunner(1), id="local"),
-        pytest.param(DaskRunner("local:1"), id="dask", marks=pytest.mark.slow),
+        pytest.param(
+            DaskRunner("local:1"),
+            id="dask",
+            marks=[pytest.mark.slow, pytest.mark.timeout(400)],  # four workers are born
+        ),
     ],
 )
 async def test_a_chunk_that_kills_its_process_is_given_up(
