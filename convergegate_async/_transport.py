@@ -20,9 +20,11 @@ from aiohttp import client_exceptions, http_exceptions
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from convergegate_async._core.headers import Headers
 from convergegate_async._core.messages import (
     BODY_LIMIT,
     COMMON_HEADERS,
+    ID_HEADERS,
     READ_HEADERS,
     Connection,
     HttpRequest,
@@ -110,6 +112,7 @@ class Transport(Protocol):
 
 _HEAD_LINE = 16_384  # bytes of one line of an answer's head
 _HEAD_LINES = 256
+_SUCCESS = 2  # hundred
 # IANA's content codings, without the encryption, and what else servers send.
 _COMPRESSIONS = (
     *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
@@ -344,6 +347,7 @@ class AiohttpTransport:
                 return HttpResponse(
                     status=response.status,
                     headers=_read_headers(response),
+                    all_headers=Headers(response.headers.items),
                     body=body,
                     connection=self._note_answer(marks.connection),
                 )
@@ -486,11 +490,8 @@ def _is_compressed(response: aiohttp.ClientResponse) -> bool:
 def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     # A header that came twice is joined, and so means nothing to its parser.
     headers = response.headers
-    return {
-        name: ", ".join(headers.getall(name))
-        for name in READ_HEADERS
-        if name in headers
-    }
+    names = ID_HEADERS if response.status // 100 == _SUCCESS else READ_HEADERS
+    return {name: ", ".join(headers.getall(name)) for name in names if name in headers}
 
 
 # -- which exception is which kind ---------------------------------------------------

@@ -38,7 +38,10 @@ COMMON_HEADERS = {
 }
 """What every request says beside its own headers."""
 
-READ_HEADERS = ("date", "request-id", "retry-after", "x-request-id")
+ID_HEADERS = ("request-id", "x-request-id")
+"""The headers that name an answer, in lower case."""
+
+READ_HEADERS = (*ID_HEADERS, "date", "retry-after")
 """The headers of an answer that mean something to us, in lower case."""
 
 _MOST_SHOWN = 200  # characters of the gateway's text
@@ -100,12 +103,15 @@ class HttpResponse:
     """What came back.
 
     Attributes:
-        headers: Those of `READ_HEADERS` that were there, named in lower case.
+        headers: Those of `READ_HEADERS` that were there, named in lower case; of a 2xx
+            `ID_HEADERS` are enough.
+        all_headers: What a caller may see of them all.
         connection: What it came over; `None` if the transport does not know.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    all_headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     connection: Connection | None = attrs.field(default=None, repr=False, eq=False)
 
@@ -135,7 +141,7 @@ def parse_response(
     response: HttpResponse,
     *,
     settings: Settings,
-    account: Callable[[int, str | None], CallInfo],
+    account: Callable[[int, str | None, Mapping[str, str]], CallInfo],
     now: float,
 ) -> A | Finding:
     """Return the answer, whoever asked for it, or what its absence shows.
@@ -144,7 +150,8 @@ def parse_response(
         operation: What was asked.
         response: What came back.
         settings: Whose key must not show up.
-        account: Makes what an answer tells of its call, of its status and request id.
+        account: Makes what an answer tells of its call, of its status, request id and
+            headers.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
     verdict, ground = judge_status(response.status, writes=operation.endpoint.writes)
@@ -153,7 +160,7 @@ def parse_response(
     if verdict is Verdict.DONE:
         if request_id:
             request_id = _shown_id(request_id, operation, settings)
-        call = account(response.status, request_id or None)
+        call = account(response.status, request_id or None, response.all_headers)
         return _read_answer(operation, response.body, call)
     hidden = (*operation.sent, *settings.secret_spellings())
     words = _read_error(response.body, hidden)

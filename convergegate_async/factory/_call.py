@@ -1,7 +1,9 @@
 """One call under way."""
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
+from convergegate_async._core.headers import Headers
 from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
 from convergegate_async._core.retry import conclude
@@ -11,6 +13,7 @@ from convergegate_async.models import Answer, CallInfo, CheckoutSession
 
 from ._observers import Observer
 
+NO_HEADERS = Headers(tuple)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
@@ -61,7 +64,11 @@ class Call(Generic[A_co]):
         return len(unknown)
 
     def account(
-        self, now: float, http_status: int | None = None, request_id: str | None = None
+        self,
+        now: float,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> CallInfo:
         """Return what an answer or an error tells of the call so far."""
         return CallInfo(
@@ -71,6 +78,7 @@ class Call(Generic[A_co]):
             elapsed=now - self.started,
             http_status=http_status,
             request_id=request_id,
+            headers=headers,
         )
 
     def error(self, now: float) -> CallError:

@@ -455,7 +455,10 @@ class Caller:
         """Return *answer* as that to *call*, and not only to its last look."""
         before = answer.call
         call_info = call.account(
-            self.runtime.clock(), before.http_status, before.request_id
+            self.runtime.clock(),
+            before.http_status,
+            before.request_id,
+            before.headers,
         )
         call_info = attrs.evolve(call_info, misread=before.misread)
         return attrs.evolve(answer, call=call_info)

@@ -57,6 +57,8 @@ class CallInfo:
         elapsed: Seconds from the start of the call to the answer.
         request_id: The gateway's name for the answer, where it gives one.
         http_status: The status of the answer.
+        headers: Those of the answer, found by a name in any case: at most 16 KiB,
+            without ``Set-Cookie``, and never pickled.
         misread: The answer's fields that could not be read.
     """
 
@@ -66,6 +68,7 @@ class CallInfo:
     elapsed: float = 0.0
     request_id: str | None = None
     http_status: int | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)
     misread: tuple[str, ...] = ()
 
 

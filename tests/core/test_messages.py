@@ -1,6 +1,7 @@
 import json
 import tracemalloc
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -70,9 +71,13 @@ def create(request: CheckoutSessionRequest = ORDER) -> Operation[CheckoutSession
 LOOK = retrieve_checkout_session("s1")
 
 
-def account(http_status: int, request_id: str | None) -> CallInfo:
+def account(
+    http_status: int, request_id: str | None, headers: Mapping[str, str]
+) -> CallInfo:
     """Return what the answer tells of its call."""
-    return attrs.evolve(CALL, http_status=http_status, request_id=request_id)
+    return attrs.evolve(
+        CALL, http_status=http_status, request_id=request_id, headers=headers
+    )
 
 
 def understand(

@@ -56,6 +56,7 @@ async def test_a_session_is_opened_and_found_again(
         found = await checkout.retrieve(created.id)
 
     assert found == created
+    assert created.call.headers["Content-Type"].startswith("application/json")
     assert found.status is SessionStatus.OPEN
     assert (found.amount_subtotal, found.metadata) == (4999, {"order": "A-17"})
     assert found.call.misread == ()
