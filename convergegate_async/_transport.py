@@ -490,8 +490,11 @@ def _is_compressed(response: aiohttp.ClientResponse) -> bool:
 def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     # A header that came twice is joined, and so means nothing to its parser.
     headers = response.headers
-    names = ID_HEADERS if response.status // 100 == _SUCCESS else READ_HEADERS
-    return {name: ", ".join(headers.getall(name)) for name in names if name in headers}
+    read: dict[str, str] = {}
+    for name in ID_HEADERS if response.status // 100 == _SUCCESS else READ_HEADERS:
+        if name in headers:
+            read[name] = ", ".join(headers.getall(name))
+    return read
 
 
 # -- which exception is which kind ---------------------------------------------------

@@ -69,11 +69,13 @@ def encode_form(request: attrs.AttrsInstance) -> bytes:
     parts: list[str] = []
     names, values = _spelling(type(request))
     for name, value in zip(names, values(request)):  # noqa: B905 -- of one length
+        if value is None:  # the most
+            continue
         if type(value) is str:
             parts.append(f"{name}={_quote(value)}")
         elif type(value) is int:
             parts.append(f"{name}={value}")
-        elif value is not None:
+        else:
             pairs = _spell(name, value)
             parts += [f"{_quote_name(name)}={_quote(text)}" for name, text in pairs]
     return "&".join(parts).encode("ascii")
