@@ -8,6 +8,7 @@ than most modules, as all that depends on aiohttp's insides is to be found toget
 import asyncio
 import errno
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
@@ -195,9 +196,10 @@ class AiohttpTransport:
             caller's to retire.
         proxy: The URL of a proxy; HTTP_PROXY and the like are not read.
         ssl: What to trust; aiohttp's default if `None`.
+        headers: What every request says beside its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a separate choice of the owner
         self,
         *,
         timeouts: Timeouts,
@@ -205,6 +207,7 @@ class AiohttpTransport:
         connector: aiohttp.BaseConnector | None = None,
         proxy: Secret[str] | None = None,
         ssl: SSLContext | None = None,
+        headers: Mapping[str, str] = COMMON_HEADERS,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=timeouts.connect, ceil_threshold=float("inf")
@@ -213,6 +216,7 @@ class AiohttpTransport:
         self._connector = connector
         self._proxy = proxy
         self._ssl = ssl
+        self._headers = headers
         # Our own queue in front of aiohttp's: it tells waiting from connecting.
         limit = connector.limit if connector is not None else 0
         self._slots = asyncio.Semaphore(min(limit or pool.limit, pool.limit))
@@ -407,7 +411,7 @@ class AiohttpTransport:
             connector=connector,
             loop=asyncio.get_running_loop(),  # or it would be the connector's
             connector_owner=self._connector is None,
-            headers=COMMON_HEADERS,
+            headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             auto_decompress=False,

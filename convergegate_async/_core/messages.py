@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from convergegate_async._version import __version__
+from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure
@@ -44,6 +45,9 @@ ID_HEADERS = ("request-id", "x-request-id")
 READ_HEADERS = (*ID_HEADERS, "date", "retry-after")
 """The headers of an answer that mean something to us, in lower case."""
 
+_MOST_OF_AN_APP = 100  # characters
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token of RFC 9110
+_PRODUCT = re.compile(f"{_WORD}(?:/{_WORD})?")  # its section 10.1.5
 _MOST_SHOWN = 200  # characters of the gateway's text
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -119,6 +123,31 @@ class HttpResponse:
     def may_be_late(self) -> bool:
         """Tell whether it may be a second answer to an earlier request."""
         return self.connection is not None and self.connection.answers > 1
+
+
+def common_headers(app_info: object) -> dict[str, str]:
+    """Return what every request of one pool says beside its own headers.
+
+    Args:
+        app_info: Who calls through us, such as ``my-shop/1.2``: one product as in a
+            ``User-Agent`` (RFC 9110); `None` for nobody.
+
+    Raises:
+        ConfigurationError: It is not one product of at most 100 characters.
+    """
+    if app_info is None:
+        return COMMON_HEADERS
+    if (
+        not isinstance(app_info, str)
+        or len(app_info) > _MOST_OF_AN_APP
+        or not _PRODUCT.fullmatch(app_info)
+    ):
+        message = (
+            "app_info must be a name, or a name and a version, such as my-shop/1.2: "
+            f"token characters of RFC 9110, at most {_MOST_OF_AN_APP} in all"
+        )
+        raise ConfigurationError(message)
+    return COMMON_HEADERS | {"User-Agent": f"{COMMON_HEADERS['User-Agent']} {app_info}"}
 
 
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
 from convergegate_async._core.echo import ECHO_FIELDS
 from convergegate_async._core.idempotency import fresh_key
+from convergegate_async._core.messages import common_headers
 from convergegate_async._core.operations import (
     create_checkout_session,
     create_refund,
@@ -79,6 +80,7 @@ class FactoryOptions(TypedDict, total=False):
     ssl: tls.SSLContext | None
     echo_fields: Collection[str]
     observers: Collection[Observer]
+    app_info: str | None
     transport: Transport | None
     runtime: Runtime | None
 
@@ -112,6 +114,8 @@ class CheckoutSessionFactory:
             them. Leave one out if your gateway rewrites it; ``id``, if it tells equal
             purchases by one id.
         observers: Who is told what attempts and calls came to, apart from the log.
+        app_info: Your app's name and version, such as ``my-shop/1.2``: one product
+            of a ``User-Agent``, added to ours. The gateway and its proxies read it.
         transport: What to send with instead of aiohttp, for tests.
         runtime: Where time and chance come from, for tests.
 
@@ -132,6 +136,7 @@ class CheckoutSessionFactory:
         ssl: tls.SSLContext | None = None,
         echo_fields: Collection[str] = ECHO_FIELDS,
         observers: Collection[Observer] = (),
+        app_info: str | None = None,
         transport: Transport | None = None,
         runtime: Runtime | None = None,
     ) -> None:
@@ -145,6 +150,7 @@ class CheckoutSessionFactory:
             message = "the proxy must be an http or https URL"
             raise ConfigurationError(message)
         _check_kinds(retry=retry, timeouts=timeouts, pool=pool)
+        headers = common_headers(app_info)
         settings = read_settings(secret, base_url, echo_fields)
         direct = settings.is_local and hidden_proxy is None
         if settings.base_url.startswith("http:") and not direct:
@@ -171,6 +177,7 @@ class CheckoutSessionFactory:
                 connector=connector,
                 proxy=hidden_proxy,
                 ssl=ssl,
+                headers=headers,
             ),
             runtime=runtime or Runtime(),
             observers=tuple(observers),

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from string import ascii_letters, digits
 
 import attrs
 import pytest
@@ -15,6 +16,8 @@ from convergegate_async import (
     CallInfo,
     CheckoutSession,
     CheckoutSessionRequest,
+    ConfigurationError,
+    __version__,
 )
 from convergegate_async._core.echo import ECHO_FIELDS
 from convergegate_async._core.messages import (
@@ -22,6 +25,7 @@ from convergegate_async._core.messages import (
     HttpRequest,
     HttpResponse,
     build_request,
+    common_headers,
     parse_response,
     parse_retry_after,
 )
@@ -912,3 +916,59 @@ def test_a_value_that_is_cut_in_two_is_not_shown() -> None:
 
     assert len(finding.message or "") <= 200
     assert "Wolf" not in (finding.message or "")
+
+
+# -- who calls ----------------------------------------------------------------------
+
+TOKEN = "!#$%&'*+-.^_`|~" + digits + ascii_letters
+PRODUCT = f"{TOKEN}/"
+TOKENS = st.text(TOKEN, min_size=1, max_size=49)
+
+
+@given(name=TOKENS, version=st.none() | TOKENS)
+def test_an_app_is_a_product_behind_ours(name: str, version: str | None) -> None:
+    """Whatever RFC 9110 takes for a product is added, and nothing else changes."""
+    app = name if version is None else f"{name}/{version}"
+
+    headers = common_headers(app)
+
+    ours = common_headers(None)
+    agent = f"convergegate-async/{__version__} {app}"
+    assert headers == ours | {"User-Agent": agent}
+    assert ours["User-Agent"] == f"convergegate-async/{__version__}"
+
+
+@given(
+    name=TOKENS,
+    fault=st.characters(exclude_characters=PRODUCT),
+    rest=st.text(max_size=10),
+)
+def test_an_app_with_any_other_character_is_refused(
+    name: str, fault: str, rest: str
+) -> None:
+    """Nothing that could end a header, or begin another product, gets into one."""
+    with pytest.raises(ConfigurationError, match=r"^app_info must"):
+        common_headers(name + fault + rest)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        "",
+        "/",
+        "shop/",
+        "/1",
+        "a/b/c",
+        "shop 1",
+        "shop/1\n",
+        "a" * 101,
+        5,
+        b"a",
+        ("a", "1"),
+    ],
+    ids=repr,
+)
+def test_an_app_that_is_no_product_is_refused(app: object) -> None:
+    """An empty, long, double or mistyped name is a mistake that the factory tells."""
+    with pytest.raises(ConfigurationError, match=r"^app_info must"):
+        common_headers(app)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import client_exceptions, http_exceptions
+from matrix import SESSION_ID, gateway
 from raw import Exchange, RawServer, http
 
 from convergegate_async import (
@@ -20,6 +21,7 @@ from convergegate_async import (
     PoolLimits,
     RetryPolicy,
     Timeouts,
+    __version__,
 )
 from convergegate_async._core.messages import (
     BODY_LIMIT,
@@ -259,6 +261,21 @@ async def test_the_request_says_what_the_contract_asks(
     assert looked.startswith("GET /v1/checkout/sessions/a%3Db HTTP/1.1\r\n")
     assert "Idempotency-Key" not in looked
     assert "Cookie" not in looked
+
+
+async def test_the_app_is_named_behind_us() -> None:
+    """Every request of a factory, and of its views, says whose app it comes from."""
+    async with RawServer(gateway) as server:
+        checkout = CheckoutSessionFactory(
+            "sk_test_x", server.base_url, app_info="my-shop/1.2"
+        )
+        async with checkout:
+            await checkout.retrieve(SESSION_ID)
+            await checkout.with_options(retry=ONCE).retrieve(SESSION_ID)
+
+    agent = f"\r\nUser-Agent: convergegate-async/{__version__} my-shop/1.2\r\n"
+    assert [request.count(agent.encode()) for request in server.requests] == [1, 1]
+    assert b"".join(server.requests).count(b"User-Agent") == 2
 
 
 async def test_what_comes_too_late_is_not_sent(echo: RawServer) -> None:
