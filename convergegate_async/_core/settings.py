@@ -11,12 +11,18 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import rules
 
+from . import host_names
 from .echo import ECHO_FIELDS
 from .secret import Secret
 
 API_KEY_VARIABLE = "CONVERGEGATE_API_KEY"
 BASE_URL_VARIABLE = "CONVERGEGATE_BASE_URL"
+INSECURE_HOSTS_VARIABLE = "CONVERGEGATE_INSECURE_HOSTS"
 
+_NOT_NAMED = (
+    "must be https: plain http is for this machine, and for hosts that you name in "
+    f"insecure_hosts or {INSECURE_HOSTS_VARIABLE}, without the port"
+)
 _QUOTES = "\"'"
 _PORTS = {"http": 80, "https": 443}
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
@@ -60,9 +66,19 @@ class Settings:
 
 
 def read_settings(
-    api_key: Secret[str], base_url: object, echo_fields: Collection[str] = ECHO_FIELDS
+    api_key: Secret[str],
+    base_url: object,
+    echo_fields: Collection[str] = ECHO_FIELDS,
+    insecure_hosts: Collection[str] = (),
 ) -> Settings:
-    """Check the key, the address and the names of the fields.
+    """Check the key, the address and the names of fields and hosts.
+
+    Args:
+        api_key: The secret key.
+        base_url: Where to call, as it was given.
+        echo_fields: Which fields of an answer must equal what was sent.
+        insecure_hosts: Hosts beside this machine that a test key may be sent to by
+            plain http.
 
     Raises:
         ConfigurationError: One of them cannot be right.
@@ -74,7 +90,9 @@ def read_settings(
     if not isinstance(base_url, str):
         message = "the base URL must be a str"
         raise ConfigurationError(message)
-    address, problem = _canonical(base_url)
+    named = _named_hosts(insecure_hosts)
+    is_live = is_live_key(api_key)
+    address, problem = _canonical(base_url, named, is_live=is_live)
     if problem is not None:
         message = f"the base URL {problem}"
         raise ConfigurationError(message)
@@ -95,6 +113,34 @@ def _are_echo_fields(names: object) -> bool:
         and not isinstance(names, str)
         and all(name in ECHO_FIELDS for name in names)
     )
+
+
+def _named_hosts(hosts: object) -> frozenset[str]:
+    """Return the hosts in the form in which they are compared."""
+    if (
+        not isinstance(hosts, Collection)
+        or isinstance(hosts, str | bytes)
+        or not all(isinstance(host, str) and host_names.is_host(host) for host in hosts)
+    ):
+        message = (
+            f"insecure_hosts ({INSECURE_HOSTS_VARIABLE}) may hold names and addresses "
+            "of hosts, without scheme, port and wildcards"
+        )
+        raise ConfigurationError(message)
+    return frozenset(map(_compared, hosts))
+
+
+def _compared(host: str) -> str:
+    """Return what is equal for *host* in another case, rooted or written at length."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower().removesuffix(".")
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Return the names that stand between the commas of a variable."""
+    return tuple(filter(None, map(str.strip, names.split(","))))
 
 
 def missing_variables(api_key: Secret[str], base_url: str) -> tuple[str, ...]:
@@ -128,7 +174,14 @@ def problem_of_key(key: object) -> str | None:
     return next((problem for problem, found in problems if found), None)
 
 
-def _canonical(base_url: str) -> tuple[str, str | None]:
+def is_live_key(key: Secret[str]) -> bool:
+    """Tell whether *key* may move real money: any but a test key may."""
+    return not key.reveal().startswith("sk_test_")
+
+
+def _canonical(
+    base_url: str, insecure_hosts: frozenset[str], *, is_live: bool
+) -> tuple[str, str | None]:
     """Return the address as it is put before a path, and what is wrong with it."""
     try:
         parts = urlsplit(base_url)
@@ -136,6 +189,7 @@ def _canonical(base_url: str) -> tuple[str, str | None]:
     except ValueError:
         return "", "is not a URL"
     path = parts.path.rstrip("/")
+    is_in_plain = parts.scheme == "http" and not is_loopback(host)
     problems = (
         (
             "must be absolute, such as https://gateway.example",
@@ -150,8 +204,12 @@ def _canonical(base_url: str) -> tuple[str, str | None]:
             bool("@" in parts.netloc or parts.query or parts.fragment),
         ),
         (
-            "must be https (plain http only to this machine)",
-            parts.scheme == "http" and not is_loopback(host),
+            "must be https: plain http to another machine is for test keys (sk_test_…)",
+            is_in_plain and is_live,
+        ),
+        (
+            _NOT_NAMED,
+            is_in_plain and _compared(host) not in insecure_hosts,
         ),
         (
             "must name a host, not a bare number or a link-local address",

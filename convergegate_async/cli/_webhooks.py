@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from convergegate_async._core.host_names import read_url
-from convergegate_async._core.settings import is_loopback
+from convergegate_async._core.secret import Secret
+from convergegate_async._core.settings import is_live_key, is_loopback
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType, SessionStatus
 
@@ -144,7 +145,7 @@ def send(  # noqa: PLR0913 -- the command's options
     from convergegate_async.webhooks import sign
 
     secret = _secret(api_key)
-    _check_target(url, is_live=not secret.startswith("sk_test_"), yes=yes)
+    _check_target(url, is_live=is_live_key(Secret(secret)), yes=yes)
     now = int(time.time())
     noun, _, state = kind.partition(".")
     is_refund = noun == "refund"

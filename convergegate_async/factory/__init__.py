@@ -25,8 +25,10 @@ from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
+    INSECURE_HOSTS_VARIABLE,
     missing_variables,
     read_settings,
+    split_names,
 )
 from convergegate_async._transport import AiohttpTransport, Transport
 from convergegate_async.errors import ConfigurationError
@@ -79,6 +81,7 @@ class FactoryOptions(TypedDict, total=False):
     proxy: str | None
     ssl: tls.SSLContext | None
     echo_fields: Collection[str]
+    insecure_hosts: Collection[str]
     observers: Collection[Observer]
     app_info: str | None
     transport: Transport | None
@@ -99,8 +102,8 @@ class CheckoutSessionFactory:
 
     Args:
         api_key: The secret key, sent by HTTP Basic.
-        base_url: The gateway's URL, without ``/v1``; plain http to this machine
-            only.
+        base_url: The gateway's URL, without ``/v1``; plain http to this machine and
+            to *insecure_hosts* only, and never by a proxy.
         retry: Whether and when to try again.
         timeouts: How long to wait.
         pool: How many connections to hold, and for how long.
@@ -113,6 +116,9 @@ class CheckoutSessionFactory:
         echo_fields: Which fields of an answer must equal what was sent, where it has
             them. Leave one out if your gateway rewrites it; ``id``, if it tells equal
             purchases by one id.
+        insecure_hosts: Names or addresses of hosts, without port, that may be called
+            by plain http with a test key, such as a sandbox in the next container.
+            Whoever is on the way reads the key and the customers' data.
         observers: Who is told what attempts and calls came to, apart from the log.
         app_info: Your app's name and version, such as ``my-shop/1.2``: one product
             of a ``User-Agent``, added to ours. The gateway and its proxies read it.
@@ -135,6 +141,7 @@ class CheckoutSessionFactory:
         proxy: str | None = None,
         ssl: tls.SSLContext | None = None,
         echo_fields: Collection[str] = ECHO_FIELDS,
+        insecure_hosts: Collection[str] = (),
         observers: Collection[Observer] = (),
         app_info: str | None = None,
         transport: Transport | None = None,
@@ -151,13 +158,11 @@ class CheckoutSessionFactory:
             raise ConfigurationError(message)
         _check_kinds(retry=retry, timeouts=timeouts, pool=pool)
         headers = common_headers(app_info)
-        settings = read_settings(secret, base_url, echo_fields)
-        direct = settings.is_local and hidden_proxy is None
-        if settings.base_url.startswith("http:") and not direct:
-            message = (
-                "plain http is allowed only to this machine, and only without a proxy"
-            )
+        settings = read_settings(secret, base_url, echo_fields, insecure_hosts)
+        if settings.base_url.startswith("http:") and hidden_proxy is not None:
+            message = "plain http is not sent by a proxy, which would read the key"
             raise ConfigurationError(message)
+        direct = settings.is_local and hidden_proxy is None
         if ssl is not None and not _is_trustworthy(ssl, local=direct):
             message = (
                 "ssl must be an SSLContext that verifies certificates and host names "
@@ -196,6 +201,8 @@ class CheckoutSessionFactory:
     ) -> Self:
         """Build a factory from ``CONVERGEGATE_API_KEY`` and ``CONVERGEGATE_BASE_URL``.
 
+        ``CONVERGEGATE_INSECURE_HOSTS`` may name *insecure_hosts*, with commas between.
+
         Args:
             environ: Where to read them; the process's environment if `None`.
             api_key: Wins over the variable.
@@ -208,6 +215,8 @@ class CheckoutSessionFactory:
         environ = os.environ if environ is None else environ
         secret = _secret(api_key or environ.get(API_KEY_VARIABLE, ""))
         base_url = base_url or environ.get(BASE_URL_VARIABLE, "")
+        insecure_hosts = split_names(environ.get(INSECURE_HOSTS_VARIABLE, ""))
+        overrides.setdefault("insecure_hosts", insecure_hosts)
         del api_key, environ  # tracebacks show locals
         missing = missing_variables(secret, base_url)
         if missing:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from convergegate_async._core.secret import Secret
+from convergegate_async._core.settings import is_live_key
 from convergegate_async.policy import RetryPolicy
 
 from ._runtime import Runtime
@@ -34,7 +35,7 @@ class FactoryContext:
     @property
     def is_live(self) -> bool:
         """Tell whether the key may move real money: any but a test key may."""
-        return not self._api_key.reveal().startswith("sk_test_")
+        return is_live_key(self._api_key)
 
     def api_key_fingerprint(self, salt: bytes) -> str:
         """Return 16 hexadecimal digits that tell the key from others, and no more."""

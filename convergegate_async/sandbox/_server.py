@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -128,6 +129,8 @@ class Sandbox:
 
     def factory(self, **overrides: Unpack[FactoryOptions]) -> CheckoutSessionFactory:
         """Return an unopened factory that calls this sandbox."""
+        host = urlsplit(self.base_url).hostname or ""
+        overrides.setdefault("insecure_hosts", [host])  # its own, not this machine's
         return CheckoutSessionFactory(self.api_key, self.base_url, **overrides)
 
     def count(self, operation: str) -> int:

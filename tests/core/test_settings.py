@@ -15,6 +15,7 @@ from convergegate_async._core.settings import (
     is_loopback,
     missing_variables,
     read_settings,
+    split_names,
 )
 
 URL = "https://gateway.example"
@@ -280,6 +281,92 @@ def test_only_this_machine_is_loopback(host: str, *, inside: bool) -> None:
     judged = is_loopback(host)
 
     assert judged is inside
+
+
+# -- plain http to other machines ----------------------------------------------------
+
+NAMES = st.sampled_from(["gateway", "gateway.shop", "192.0.2.7", "fd00::7"])
+
+
+@st.composite
+def spelt(draw: st.DrawFn, host: str) -> str:
+    """Return *host* in another of its spellings."""
+    if host == "fd00::7":
+        return draw(st.sampled_from(["FD00::7", "fd00:0:0:0:0:0:0:7", "fd00::0007"]))
+    cased = "".join(draw(st.sampled_from([x.lower(), x.upper()])) for x in host)
+    return cased if host[0].isdigit() else cased + draw(st.sampled_from(["", "."]))
+
+
+@given(data=st.data(), host=NAMES, port=st.sampled_from(["", ":8080"]))
+def test_a_named_host_is_called_by_plain_http(
+    data: st.DataObject, host: str, port: str
+) -> None:
+    """The owner may name a host, in any spelling and for all of its ports."""
+    called, named = data.draw(spelt(host)), data.draw(spelt(host))
+    base_url = f"http://[{called}]{port}" if ":" in host else f"http://{called}{port}"
+
+    settings = read_settings(Secret("sk_test_1"), base_url, insecure_hosts=[named])
+
+    assert settings.base_url == base_url.lower()
+    assert not settings.is_local
+
+
+@given(called=NAMES, named=st.sets(NAMES))
+def test_only_named_hosts_are_called_by_plain_http(
+    called: str, named: set[str]
+) -> None:
+    """A host is never named by another one, be it above, below or beside it."""
+    assume(called not in named)
+    address = f"[{called}]" if ":" in called else called
+
+    with pytest.raises(ConfigurationError, match="that you name in insecure_hosts"):
+        read_settings(Secret("sk_test_1"), f"http://{address}", insecure_hosts=named)
+
+
+@given(
+    key=st.text(USABLE, min_size=1).filter(lambda key: key.strip("\"'") == key)
+    | st.sampled_from(["sk_live_1", "sk_1", "SK_TEST_1", "sk_test", " sk_test_1"]),
+    host=NAMES | st.sampled_from(["localhost", "127.0.0.1"]),
+)
+def test_no_live_key_goes_to_another_machine_in_plain(key: str, host: str) -> None:
+    """Whatever is named: what may move money goes by TLS, or stays on this machine."""
+    assume(not key.startswith("sk_test_"))
+    address = f"[{host}]" if ":" in host else host
+    settings = None
+
+    with suppress(ConfigurationError):
+        settings = read_settings(
+            Secret(key), f"http://{address}", insecure_hosts=[host]
+        )
+
+    assert settings is None or settings.is_local
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        pytest.param("gateway", id="bare-text"),
+        pytest.param(b"gateway", id="bytes"),
+        pytest.param(None, id="None"),
+        pytest.param([""], id="empty"),
+        pytest.param(["*"], id="wildcard"),
+        pytest.param(["*.shop"], id="wildcard-below"),
+        pytest.param(["http://gateway"], id="url"),
+        pytest.param(["gateway:8080"], id="port"),
+        pytest.param(["gate way"], id="space"),
+        pytest.param([7], id="number"),
+    ],
+)
+def test_hosts_that_are_none_are_refused(hosts: object) -> None:
+    """A name that could never match is a mistake, also where the address is https."""
+    with pytest.raises(ConfigurationError, match=r"^insecure_hosts .* may hold names"):
+        read_settings(Secret("sk_test_1"), URL, insecure_hosts=hosts)  # type: ignore[arg-type]  # wrong types are the point
+
+
+@given(st.lists(st.sampled_from(["gateway", "192.0.2.7", "fd00::7"])))
+def test_a_variable_holds_names_between_commas(names: list[str]) -> None:
+    """White space around names, and commas too many, mean nothing."""
+    assert split_names(" , ".join(["", *names, ""])) == tuple(names)
 
 
 # -- the fields that must be repeated -----------------------------------------------

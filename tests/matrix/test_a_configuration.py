@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import authority
 import pytest
 from authority import Ends
@@ -37,6 +38,7 @@ from convergegate_async import (
     PoolLimits,
     Timeouts,
 )
+from convergegate_async.factory import FactoryOptions
 
 NOT_RUN = {
     "A5": "DESIGN knows no prefix that a key must have: there is nothing to warn of.",
@@ -111,6 +113,71 @@ def test_an_address_that_cannot_be_right_is_refused(fault: str) -> None:
 def test_plain_http_reaches_this_machine(base_url: str) -> None:
     """Plain http to loopback needs no switch."""
     assert base_url in repr(CheckoutSessionFactory(KEY, base_url))
+
+
+class LeadsHere(aiohttp.abc.AbstractResolver):
+    """Finds every name on this machine, as that of a container is found elsewhere."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: int = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Return this machine's address."""
+        found = {"hostname": host, "host": "127.0.0.1", "port": port}
+        return [{**found, "family": family, "proto": 0, "flags": 0}]  # type: ignore[typeddict-item]  # it is all there
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("variable", "options"),
+    [
+        pytest.param("other, GATEWAY.", {}, id="A6-variable"),
+        pytest.param("other", {"insecure_hosts": ["gateway"]}, id="A6-argument"),
+    ],
+)
+async def test_plain_http_reaches_a_host_that_is_named(
+    variable: str, options: FactoryOptions
+) -> None:
+    """A sandbox in the next container is called, named by variable or by argument."""
+    async with (
+        RawServer(gateway) as server,
+        aiohttp.TCPConnector(resolver=LeadsHere()) as connector,
+    ):
+        factory = CheckoutSessionFactory.from_env(
+            {"CONVERGEGATE_INSECURE_HOSTS": variable},
+            api_key=KEY,
+            base_url=server.base_url.replace("127.0.0.1", "gateway"),
+            **options | {"connector": connector},
+        )
+        async with factory as checkout:
+            await checkout.retrieve(SESSION_ID)
+
+    assert b"\r\nHost: gateway:" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "proxy"),
+    [
+        pytest.param("sk_live_x", None, id="A6-live-key"),
+        pytest.param("sk_x", None, id="A6-key-of-unknown-kind"),
+        pytest.param(KEY, "http://127.0.0.1:1", id="A6-proxy"),
+    ],
+)
+def test_a_named_host_is_no_way_for_everything(key: str, proxy: str | None) -> None:
+    """A live key goes by TLS, and nothing in plain goes by a proxy."""
+    with pytest.raises(ConfigurationError, match=r"plain http .* (test keys|proxy)"):
+        CheckoutSessionFactory(
+            key, "http://gateway", insecure_hosts=["gateway"], proxy=proxy
+        )
+
+
+def test_a_named_host_needs_a_certificate_all_the_same() -> None:
+    """To name a host opens plain http to it, and no TLS that trusts everybody."""
+    with pytest.raises(ConfigurationError, match="ssl"):
+        CheckoutSessionFactory(
+            KEY, "https://gateway", insecure_hosts=["gateway"], ssl=blind_context()
+        )
 
 
 @pytest.mark.parametrize(

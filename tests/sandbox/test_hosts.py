@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -117,6 +118,21 @@ async def test_another_address_is_the_owner_s_to_open() -> None:
         status, _ = await ask(wide, "GET", "/", {"Host": "evil.example"})
 
     assert status == HTTPStatus.MISDIRECTED_REQUEST
+
+
+async def test_its_own_factory_reaches_it_at_any_address() -> None:
+    """A sandbox that listens for other machines is still called by plain http."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only picks a route
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        host = probe.getsockname()[0]
+
+    async with Sandbox(host=host) as sandbox, sandbox.factory() as checkout:
+        await checkout.create(an_order())
+
+    assert sandbox.count("create") == 1
 
 
 @pytest.mark.parametrize(
