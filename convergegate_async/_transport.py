@@ -194,7 +194,7 @@ class AiohttpTransport:
         pool: How many connections, and for how long.
         connector: The caller's own, used and never closed; its connections are the
             caller's to retire.
-        proxy: The URL of a proxy; HTTP_PROXY and the like are not read.
+        proxy: The URL of a proxy.
         ssl: What to trust; aiohttp's default if `None`.
         headers: What every request says beside its own.
     """
@@ -415,7 +415,7 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             auto_decompress=False,
-            trust_env=False,
+            trust_env=False,  # or a .netrc would take the place of our key
             request_class=_Request,
             # A security policy and some cookies are more than aiohttp takes by itself.
             max_line_size=_HEAD_LINE,

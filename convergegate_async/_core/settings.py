@@ -1,9 +1,9 @@
-"""Where to call and as whom."""
+"""Where to call, as whom, and by what way."""
 
 import ipaddress
 import re
 from base64 import b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 import attrs
@@ -141,6 +141,48 @@ def _compared(host: str) -> str:
 def split_names(names: str) -> tuple[str, ...]:
     """Return the names that stand between the commas of a variable."""
     return tuple(filter(None, map(str.strip, names.split(","))))
+
+
+def proxy_of_environment(
+    base_url: object, environ: Mapping[str, str]
+) -> Secret[str] | None:
+    """Return the proxy that the environment has for *base_url*, if it has one.
+
+    That is ``https_proxy`` or else ``HTTPS_PROXY``, unless ``no_proxy`` or else
+    ``NO_PROXY`` names the host as urllib reads it: the host, what it lies under, either
+    with the port, or ``*``. Plain http is sent by no proxy, and this machine is none
+    that another one could reach.
+
+    Raises:
+        ConfigurationError: The variable holds no http or https URL.
+    """
+    target = host_names.read_url(base_url) if isinstance(base_url, str) else None
+    if target is None or target.scheme != "https" or is_loopback(target.host):
+        return None
+    name = next(filter(environ.__contains__, ("https_proxy", "HTTPS_PROXY")), "")
+    proxy = Secret(environ.get(name, ""))
+    exempt = environ.get("no_proxy", environ.get("NO_PROXY", ""))
+    del environ  # tracebacks show locals
+    if not proxy.reveal() or _is_exempt(target, exempt):
+        return None
+    if not rules.is_url(proxy.reveal()):
+        message = (
+            f"the environment variable {name} must hold an http or https URL, such as "
+            "http://proxy.example:3128"
+        )
+        raise ConfigurationError(message)
+    return proxy
+
+
+def _is_exempt(target: host_names.Address, no_proxy: str) -> bool:
+    host = _compared(target.host)
+    spellings = (f".{host}", f".{host}:{target.port}")
+    names = (_compared(name.lstrip(".").strip("[]")) for name in split_names(no_proxy))
+    return any(
+        name == "*" or spelling.endswith(f".{name}")
+        for name in names
+        for spelling in spellings
+    )
 
 
 def missing_variables(api_key: Secret[str], base_url: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from convergegate_async._core.settings import (
     BASE_URL_VARIABLE,
     INSECURE_HOSTS_VARIABLE,
     missing_variables,
+    proxy_of_environment,
     read_settings,
     split_names,
 )
@@ -79,6 +80,7 @@ class FactoryOptions(TypedDict, total=False):
     pool: PoolLimits | None
     connector: "BaseConnector | None"
     proxy: str | None
+    trust_env: bool
     ssl: tls.SSLContext | None
     echo_fields: Collection[str]
     insecure_hosts: Collection[str]
@@ -110,7 +112,11 @@ class CheckoutSessionFactory:
         connector: An aiohttp connector of your own. It is used and never closed, and
             the retirement of its connections is up to you. Give it to one factory: what
             one has learnt of a connection (DESIGN.md, *Stray answers*) no other knows.
-        proxy: The URL of a proxy; HTTP_PROXY and the like are not read.
+        proxy: The URL of a proxy. It wins over the environment's.
+        trust_env: Whether to take the proxy that ``HTTPS_PROXY`` names, unless
+            ``NO_PROXY`` names the gateway; both are read once, when the factory is
+            built, also in lower case. Never asked for this machine and plain http.
+            ``~/.netrc`` is not read.
         ssl: What to trust; the platform's certificates if `None`. It has to verify
             certificates and host names, except to this machine.
         echo_fields: Which fields of an answer must equal what was sent, where it has
@@ -139,6 +145,7 @@ class CheckoutSessionFactory:
         pool: PoolLimits | None = None,
         connector: "BaseConnector | None" = None,
         proxy: str | None = None,
+        trust_env: bool = False,
         ssl: tls.SSLContext | None = None,
         echo_fields: Collection[str] = ECHO_FIELDS,
         insecure_hosts: Collection[str] = (),
@@ -148,7 +155,7 @@ class CheckoutSessionFactory:
         runtime: Runtime | None = None,
     ) -> None:
         secret = _secret(api_key)
-        hidden_proxy = None if proxy is None else Secret(proxy)
+        hidden_proxy = None if proxy is None else _secret(proxy)
         del api_key, proxy  # tracebacks show locals
         if connector is not None and ssl is not None:
             message = "ssl cannot be combined with connector: set it on the connector"
@@ -156,12 +163,14 @@ class CheckoutSessionFactory:
         if hidden_proxy is not None and not _is_proxy(hidden_proxy.reveal()):
             message = "the proxy must be an http or https URL"
             raise ConfigurationError(message)
-        _check_kinds(retry=retry, timeouts=timeouts, pool=pool)
+        _check_kinds(retry=retry, timeouts=timeouts, pool=pool, trust_env=trust_env)
         headers = common_headers(app_info)
         settings = read_settings(secret, base_url, echo_fields, insecure_hosts)
         if settings.base_url.startswith("http:") and hidden_proxy is not None:
             message = "plain http is not sent by a proxy, which would read the key"
             raise ConfigurationError(message)
+        if trust_env and hidden_proxy is None:
+            hidden_proxy = proxy_of_environment(settings.base_url, os.environ)
         direct = settings.is_local and hidden_proxy is None
         if ssl is not None and not _is_trustworthy(ssl, local=direct):
             message = (
@@ -204,7 +213,8 @@ class CheckoutSessionFactory:
         ``CONVERGEGATE_INSECURE_HOSTS`` may name *insecure_hosts*, with commas between.
 
         Args:
-            environ: Where to read them; the process's environment if `None`.
+            environ: Where to read them, and with *trust_env* the proxy; the process's
+                environment if `None`.
             api_key: Wins over the variable.
             base_url: Wins over the variable.
             **overrides: Other arguments of the constructor.
@@ -212,16 +222,25 @@ class CheckoutSessionFactory:
         Raises:
             ConfigurationError: A variable is missing, or an argument cannot be right.
         """
-        environ = os.environ if environ is None else environ
-        secret = _secret(api_key or environ.get(API_KEY_VARIABLE, ""))
-        base_url = base_url or environ.get(BASE_URL_VARIABLE, "")
-        insecure_hosts = split_names(environ.get(INSECURE_HOSTS_VARIABLE, ""))
-        overrides.setdefault("insecure_hosts", insecure_hosts)
-        del api_key, environ  # tracebacks show locals
+        variables = Secret(os.environ if environ is None else environ)
+        del environ  # tracebacks show locals
+        read = variables.reveal().get
+        secret = _secret(api_key or read(API_KEY_VARIABLE, ""))
+        base_url = base_url or read(BASE_URL_VARIABLE, "")
+        overrides.setdefault(
+            "insecure_hosts", split_names(read(INSECURE_HOSTS_VARIABLE, ""))
+        )
+        proxy = overrides.pop("proxy", None)
+        hidden_proxy = None if proxy is None else _secret(proxy)
+        del api_key, proxy, read
+        if hidden_proxy is None and overrides.get("trust_env"):
+            hidden_proxy = proxy_of_environment(base_url, variables.reveal())
+            overrides["trust_env"] = False  # it was, here
         missing = missing_variables(secret, base_url)
         if missing:
             message = f"set the environment variable {' and '.join(missing)}"
             raise ConfigurationError(message)
+        overrides["proxy"] = cast("str | None", hidden_proxy)
         return cls(cast("str", secret), base_url, **overrides)
 
     def with_options(
@@ -484,7 +503,12 @@ class CheckoutSessionFactory:
         return fresh_key(self._caller.runtime.dice())
 
 
-_KINDS = {"retry": RetryPolicy, "timeouts": Timeouts, "pool": PoolLimits}
+_KINDS = {
+    "retry": RetryPolicy,
+    "timeouts": Timeouts,
+    "pool": PoolLimits,
+    "trust_env": bool,
+}
 
 
 def _check_kinds(**values: object) -> None:
@@ -506,6 +530,6 @@ def _is_trustworthy(ssl: object, *, local: bool) -> bool:
     return verifies or local
 
 
-def _secret(api_key: object) -> Secret[str]:
-    # `from_env` hands on a key that is wrapped already.
-    return api_key if isinstance(api_key, Secret) else Secret(cast("str", api_key))
+def _secret(value: object) -> Secret[str]:
+    # `from_env` hands on a key and a proxy that are wrapped already.
+    return value if isinstance(value, Secret) else Secret(cast("str", value))

@@ -2,8 +2,10 @@ import traceback
 from base64 import b64decode
 from contextlib import suppress
 from string import ascii_letters, digits, punctuation
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed does not know it
 
 import pytest
+from canaries import channels, leaked
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from convergegate_async._core.settings import (
     Settings,
     is_loopback,
     missing_variables,
+    proxy_of_environment,
     read_settings,
     split_names,
 )
@@ -367,6 +370,118 @@ def test_hosts_that_are_none_are_refused(hosts: object) -> None:
 def test_a_variable_holds_names_between_commas(names: list[str]) -> None:
     """White space around names, and commas too many, mean nothing."""
     assert split_names(" , ".join(["", *names, ""])) == tuple(names)
+
+
+# -- the environment's proxy ---------------------------------------------------------
+
+PROXY = "http://canary:CANARYproxy@proxy.example:3128"
+LABELS = st.sampled_from(["gateway", "shop", "example", "a"])
+HOSTS = st.lists(LABELS, min_size=1, max_size=3).map(".".join)
+
+
+def proxied(url: object = URL, **environ: str) -> bool:
+    """Tell whether the proxy is taken for *url*."""
+    proxy = proxy_of_environment(url, environ)
+    assert proxy is None or proxy.reveal() == PROXY
+    return proxy is not None
+
+
+@pytest.mark.parametrize(
+    ("environ", "taken"),
+    [
+        pytest.param({"HTTPS_PROXY": PROXY}, True, id="upper"),
+        pytest.param({"https_proxy": PROXY}, True, id="lower"),
+        pytest.param(
+            {"https_proxy": PROXY, "HTTPS_PROXY": "x:"}, True, id="lower-wins"
+        ),
+        pytest.param({"https_proxy": "", "HTTPS_PROXY": PROXY}, False, id="emptied"),
+        pytest.param({"HTTPS_PROXY": ""}, False, id="empty"),
+        pytest.param({}, False, id="none"),
+        pytest.param({"HTTP_PROXY": PROXY, "ALL_PROXY": PROXY}, False, id="of-others"),
+    ],
+)
+def test_the_proxy_for_https_is_taken(environ: dict[str, str], *, taken: bool) -> None:
+    """Lower case wins, as everywhere; other variables are about other traffic."""
+    assert proxied(**environ) is taken
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://gateway", "http://127.0.0.1:80", "https://localhost", "https://[::1]:1"],
+)
+def test_plain_http_and_this_machine_are_asked_directly(url: str) -> None:
+    """A proxy would read what is plain, and its own loopback is another one's."""
+    assert not proxied(url, HTTPS_PROXY=PROXY, HTTP_PROXY=PROXY)
+
+
+@given(st.text() | st.lists(PIECES).map("".join) | st.none() | st.binary())
+def test_an_unusable_address_has_no_proxy_or_one(url: object) -> None:
+    """What is wrong with an address is told by who checks it, and not on the way."""
+    proxied(url, HTTPS_PROXY=PROXY)
+
+
+@given(
+    host=HOSTS,
+    port=st.sampled_from([443, 8443]),
+    names=st.lists(
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from(["", "."]),
+            HOSTS,
+            st.sampled_from(["", ":443", ":8443"]),
+        )
+        | st.just("*"),
+        max_size=3,
+    ),
+    comma=st.sampled_from([",", ", ", " ,"]),
+)
+def test_no_proxy_means_what_it_means_to_urllib(
+    host: str, port: int, names: list[str], comma: str
+) -> None:
+    """Whoever has set it for other programs of Python has set it for this one."""
+    no_proxy = comma.join(names)
+    assume("*" not in names or names == ["*"])  # urllib takes it alone only
+
+    taken = proxied(
+        f"https://{host.upper()}:{port}", HTTPS_PROXY=PROXY, NO_PROXY=no_proxy
+    )
+
+    theirs = proxy_bypass_environment(f"{host}:{port}", {"no": no_proxy})
+    assert taken is not bool(theirs)
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy"),
+    [
+        pytest.param("https://[fd00::7]", "fd00:0::7", id="ipv6"),
+        pytest.param("https://[fd00::7]", "[fd00::7]", id="ipv6-in-brackets"),
+        pytest.param("https://gateway.example.", "gateway.example", id="rooted"),
+        pytest.param("https://gateway.example", "other,*", id="star-among-others"),
+    ],
+)
+def test_no_proxy_compares_hosts_in_one_form(url: str, no_proxy: str) -> None:
+    """Two spellings of one host are one host."""
+    assert not proxied(url, HTTPS_PROXY=PROXY, NO_PROXY=no_proxy)
+    assert proxied(url, HTTPS_PROXY=PROXY, NO_PROXY=no_proxy, no_proxy="")
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "socks5://u:CANARYproxy@proxy:1",
+        "CANARYproxy:1",
+        "http://",
+        "http://a:CANARYproxy",
+    ],
+)
+def test_a_proxy_that_is_no_url_is_named_by_its_variable(name: str, value: str) -> None:
+    """Who set it is told which it is; its password is shown nowhere."""
+    with pytest.raises(ConfigurationError, match=f"variable {name} must") as caught:
+        proxy_of_environment(URL, {name: value})
+
+    del value
+    assert leaked(channels(caught.value)) == []
 
 
 # -- the fields that must be repeated -----------------------------------------------

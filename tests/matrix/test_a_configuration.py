@@ -28,6 +28,7 @@ from matrix import (
     observe,
 )
 from raw import Exchange, Handler, RawServer, http, says, tunnels
+from resolvers import LeadsHere
 from scripted import DONE, ScriptedTransport
 
 from convergegate_async import (
@@ -113,20 +114,6 @@ def test_an_address_that_cannot_be_right_is_refused(fault: str) -> None:
 def test_plain_http_reaches_this_machine(base_url: str) -> None:
     """Plain http to loopback needs no switch."""
     assert base_url in repr(CheckoutSessionFactory(KEY, base_url))
-
-
-class LeadsHere(aiohttp.abc.AbstractResolver):
-    """Finds every name on this machine, as that of a container is found elsewhere."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: int = socket.AF_INET
-    ) -> list[aiohttp.abc.ResolveResult]:
-        """Return this machine's address."""
-        found = {"hostname": host, "host": "127.0.0.1", "port": port}
-        return [{**found, "family": family, "proto": 0, "flags": 0}]  # type: ignore[typeddict-item]  # it is all there
-
-    async def close(self) -> None:
-        """Do nothing."""
 
 
 @pytest.mark.parametrize(

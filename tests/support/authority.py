@@ -33,8 +33,13 @@ class Ends:
 
 def trusted() -> Ends:
     """A certificate as it should be."""
+    return serving(HOST)
+
+
+def serving(host: str) -> Ends:
+    """A certificate as it should be, of *host*."""
     authority = trustme.CA()
-    return Ends(_serving(authority.issue_cert(HOST)), _trusting(authority))
+    return Ends(_serving(authority.issue_cert(host)), _trusting(authority))
 
 
 def expired() -> Ends:
