@@ -197,6 +197,7 @@ class CheckoutSessionFactory:
             observers=tuple(observers),
             limit=pool.limit,
         )
+        self._proxy, self._ssl = hidden_proxy, ssl
         self._is_view = False
 
     @classmethod

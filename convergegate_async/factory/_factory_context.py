@@ -1,6 +1,7 @@
 """What a leaf has to know of a factory that it is handed, as one value."""
 
 from hashlib import blake2b
+from ssl import SSLContext
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,12 +25,16 @@ class FactoryContext:
         limit: How many requests may be under way at once.
         policy: Whether and when it tries again.
         runtime: Where its time and chance come from.
+        proxy: The proxy that it calls by, if any.
+        ssl: What it trusts; the platform's certificates if `None`.
     """
 
     base_url: str
     limit: int
     policy: RetryPolicy
     runtime: Runtime
+    proxy: Secret[str] | None
+    ssl: SSLContext | None = attrs.field(repr=False)
     _api_key: Secret[str] = attrs.field(repr=False)
 
     @property
@@ -51,5 +56,7 @@ def context_of(factory: "CheckoutSessionFactory") -> FactoryContext:
         limit=caller.limit,
         policy=caller.policy,
         runtime=caller.runtime,
+        proxy=factory._proxy,  # noqa: SLF001 -- of this room
+        ssl=factory._ssl,  # noqa: SLF001 -- of this room
         api_key=caller.settings.api_key,
     )
