@@ -301,15 +301,16 @@ def parse_retry_after(value: str | None, date: str | None, now: float) -> float 
     value = (value or "").strip(" \t")
     if _SECONDS.fullmatch(value):
         return float(value)
-    until = _parse_date(value)
+    until = parse_date(value)
     if until is None:
         return None
-    since = _parse_date((date or "").strip(" \t"))
+    since = parse_date((date or "").strip(" \t"))
     start = now if since is None else since.timestamp()
     return max(0.0, until.timestamp() - start)
 
 
-def _parse_date(value: str) -> datetime | None:
+def parse_date(value: str) -> datetime | None:
+    """Return the moment of an HTTP date, in any of its three forms."""
     if not value.isascii() or not value[:1].isalpha():
         return None
     try:

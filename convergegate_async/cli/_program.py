@@ -11,7 +11,7 @@ import click
 from convergegate_async import errors
 from convergegate_async._version import __version__
 
-from . import _bulk, _demo, _payments, _sandbox, _sessions, _webhooks
+from . import _bulk, _demo, _doctor, _payments, _sandbox, _sessions, _webhooks
 from ._streams import (
     OutputLost,
     exit_code_after,
@@ -97,6 +97,7 @@ def program() -> None:
 
 
 program.add_command(_demo.demo)
+program.add_command(_doctor.doctor)
 program.add_command(_sandbox.sandbox)
 program.add_command(_sessions.create)
 program.add_command(_sessions.get)

@@ -26,8 +26,8 @@ from convergegate_async.cli._program import advice_on, exit_code_of
 from convergegate_async.cli._show import spell_amount
 
 COMMANDS = (
-    *("demo", "create", "get", "pay", "wait", "refund", "sandbox", "webhooks"),
-    *("webhooks listen", "webhooks verify", "webhooks send"),
+    *("demo", "doctor", "create", "get", "pay", "wait", "refund"),
+    *("sandbox", "webhooks", "webhooks listen", "webhooks verify", "webhooks send"),
 )
 ORDER = (
     *("--amount", "4999", "--currency", "pln"),

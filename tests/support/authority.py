@@ -39,7 +39,7 @@ def trusted() -> Ends:
 def serving(host: str) -> Ends:
     """A certificate as it should be, of *host*."""
     authority = trustme.CA()
-    return Ends(_serving(authority.issue_cert(host)), _trusting(authority))
+    return Ends(presenting(authority.issue_cert(host)), _trusting(authority))
 
 
 def expired() -> Ends:
@@ -48,7 +48,7 @@ def expired() -> Ends:
     certificate = authority.issue_cert(
         HOST, not_before=NOW - 2 * DAY, not_after=NOW - DAY
     )
-    return Ends(_serving(certificate), _trusting(authority))
+    return Ends(presenting(certificate), _trusting(authority))
 
 
 def self_signed() -> Ends:
@@ -63,14 +63,14 @@ def self_signed() -> Ends:
 
 def untrusted() -> Ends:
     """A certificate of an authority that nobody knows."""
-    return Ends(_serving(trustme.CA().issue_cert(HOST)), _trusting(trustme.CA()))
+    return Ends(presenting(trustme.CA().issue_cert(HOST)), _trusting(trustme.CA()))
 
 
 def misnamed() -> Ends:
     """A certificate of another host."""
     authority = trustme.CA()
     certificate = authority.issue_cert("gateway.example")
-    return Ends(_serving(certificate), _trusting(authority))
+    return Ends(presenting(certificate), _trusting(authority))
 
 
 def revoked() -> Ends:
@@ -81,7 +81,7 @@ def revoked() -> Ends:
     with _revocation(authority, certificate).tempfile() as file:
         client.load_verify_locations(file)
     client.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    return Ends(_serving(certificate), client)
+    return Ends(presenting(certificate), client)
 
 
 def outdated() -> Ends:
@@ -95,7 +95,8 @@ def outdated() -> Ends:
     return ends
 
 
-def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+def presenting(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Return what a server with *certificate* speaks TLS with."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate.configure_cert(context)
     return context
