@@ -165,20 +165,13 @@ class _Way:
         return self.proxy or (self.host, self.port)
 
     @asynccontextmanager
-    async def reach(self) -> AsyncIterator[asyncio.StreamWriter]:
-        """Connect to the first of the way, and hang up at the end."""
-        _, writer = await self._connect()
-        try:
-            yield writer
-        finally:
-            writer.transport.abort()
-
-    @asynccontextmanager
-    async def lead(self) -> AsyncIterator[asyncio.StreamWriter]:
-        """Connect to the gateway, and hang up at the end."""
+    async def lead(
+        self, *, through: bool = True
+    ) -> AsyncIterator[asyncio.StreamWriter]:
+        """Connect to the gateway, or not *through* the proxy; hang up at the end."""
         reader, writer = await self._connect()
         try:
-            if self.proxy is not None:
+            if self.proxy is not None and through:
                 await self._tunnel(reader, writer)
             yield writer
         finally:
@@ -231,7 +224,7 @@ async def _walk(way: _Way, patience: float) -> AsyncIterator[tuple[str, Any]]:
         return
     way.addresses = addresses
     if way.proxy is not None:
-        yield "proxy", await _bounded(_timed(way.reach()), patience)
+        yield "proxy", await _bounded(_timed(way.lead(through=False)), patience)
     yield "connection", await _bounded(_timed(way.lead()), patience)
     if way.is_tls:
         seen = await _bounded(_handshake(way, way.trust), patience)
