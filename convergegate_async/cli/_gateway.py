@@ -14,6 +14,7 @@ from convergegate_async.errors import ConfigurationError
 from ._writes import Write
 
 if TYPE_CHECKING:
+    import ssl
     from typing import Unpack
 
     from convergegate_async import CheckoutSessionFactory
@@ -25,16 +26,35 @@ OUTPUTS = ("table", "json", "id")
 
 
 @attrs.frozen
+class Trust:
+    """Authorities whose certificates are believed, and the file that names them."""
+
+    path: Path
+    context: "ssl.SSLContext" = attrs.field(repr=False)
+
+
+@attrs.frozen
 class Gateway:
-    """Which gateway to call, and as whom; `None` is what the environment says."""
+    """Which gateway to call, as whom, and by which way.
+
+    Attributes:
+        base_url: What the environment says, if `None`.
+        api_key: What the environment says, if `None`.
+        proxy: The URL of a proxy; it may hold a password.
+        trust: Whose certificates are believed; the platform's, if `None`.
+    """
 
     base_url: str | None
     api_key: str | None = attrs.field(repr=False)
+    proxy: str | None = attrs.field(repr=False)
+    trust: "Trust | None"
 
     def factory(self, **options: "Unpack[FactoryOptions]") -> "CheckoutSessionFactory":
         """Return an unopened factory that calls it."""
         from convergegate_async import CheckoutSessionFactory
 
+        options["proxy"] = self.proxy
+        options["ssl"] = None if self.trust is None else self.trust.context
         return CheckoutSessionFactory.from_env(
             api_key=self.api_key, base_url=self.base_url, **options
         )
@@ -103,6 +123,26 @@ def read_api_key(
     raise ConfigurationError(message)
 
 
+def read_trust(
+    _context: click.Context, _option: click.Parameter, path: Path | None
+) -> Trust | None:
+    """Return whom the certificates in a file vouch for, if there is one.
+
+    Raises:
+        ConfigurationError: It cannot be read, or holds none.
+    """
+    if path is None:
+        return None
+    import ssl
+
+    with suppress(OSError, ssl.SSLError):
+        context = ssl.create_default_context(cafile=path)
+        if context.cert_store_stats()["x509"]:  # and not only what others revoked
+            return Trust(path, context)
+    message = f"{path} holds no PEM certificate that can be read"
+    raise ConfigurationError(message)
+
+
 api_key_option = click.option(
     "--api-key-file",
     "api_key",
@@ -113,11 +153,34 @@ api_key_option = click.option(
 _base_url_option = click.option(
     "--base-url", help="The gateway's base URL. [default: CONVERGEGATE_BASE_URL]"
 )
+_proxy_option = click.option(
+    "--proxy",
+    metavar="URL",
+    envvar="CONVERGEGATE_PROXY",
+    help="A proxy to call through, such as http://proxy.example:3128. One with a "
+    "password belongs into the environment: other users of the machine can see "
+    "arguments. [default: CONVERGEGATE_PROXY]",
+)
+_trust_option = click.option(
+    "--ca-file",
+    "trust",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=read_trust,
+    help="Certificates (PEM) of the authorities to trust, in the place of the "
+    "platform's.",
+)
 
 
 def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
     """Add the options of a gateway to *command*, handed over as one `Gateway`."""
-    return _base_url_option(api_key_option(_gathered(Gateway, command)))
+    return _addressed(_gathered(Gateway, command))
+
+
+def _addressed(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options that a `Gateway` is made of."""
+    for option in (_trust_option, _proxy_option, api_key_option, _base_url_option):
+        command = option(command)
+    return command
 
 
 def call_options(
@@ -137,7 +200,7 @@ def call_options(
         help="How to print the answer.",
     )
     gathered = timeout(output(_gathered(OneCall, command)))
-    return _base_url_option(api_key_option(gathered))
+    return _addressed(gathered)
 
 
 def _gathered(kind: type[Gateway], command: Callable[..., T]) -> Callable[..., T]:

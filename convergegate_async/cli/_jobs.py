@@ -185,6 +185,9 @@ def _tell_end(folder: JobFolder, job: Job, end: CallError) -> RunExitCode:
 def _runner(address: str, gateway: Gateway) -> "Runner":
     from convergegate_async.runners import DaskRunner
 
+    if gateway.proxy is not None or gateway.trust is not None:
+        message = "Dask workers call by no --proxy (CONVERGEGATE_PROXY) or --ca-file"
+        raise ConfigurationError(message)
     if gateway.api_key is not None:
         # Workers of this machine read the key where this process could have.
         os.environ[API_KEY_VARIABLE] = gateway.api_key
