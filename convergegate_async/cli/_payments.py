@@ -179,3 +179,14 @@ def refund(  # noqa: PLR0913 -- the command's options
         in_short,
     )
     return show_written(made, gateway.output)
+
+
+@click.command("refund-status")
+@click.argument("refund_id")
+@call_options
+def refund_status(gateway: OneCall, refund_id: str) -> None:
+    """Look at a refund."""
+    refund = gateway.ask(
+        lambda factory: factory.retrieve_refund(refund_id, timeout=gateway.timeout)
+    )
+    show(refund, gateway.output)

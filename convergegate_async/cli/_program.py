@@ -104,6 +104,7 @@ program.add_command(_sessions.get)
 program.add_command(_payments.pay)
 program.add_command(_payments.wait)
 program.add_command(_payments.refund)
+program.add_command(_payments.refund_status)
 program.add_command(_webhooks.webhooks)
 program.add_command(_bulk.bulk)
 

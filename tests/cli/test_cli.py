@@ -26,7 +26,7 @@ from convergegate_async.cli._program import advice_on, exit_code_of
 from convergegate_async.cli._show import spell_amount
 
 COMMANDS = (
-    *("demo", "doctor", "create", "get", "pay", "wait", "refund"),
+    *("demo", "doctor", "create", "get", "pay", "wait", "refund", "refund-status"),
     *("sandbox", "webhooks", "webhooks listen", "webhooks verify", "webhooks send"),
 )
 ORDER = (
@@ -221,13 +221,15 @@ def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
         **gateway,
     )
     rest = run("refund", session_id, "--full", "--output", "json", **gateway)
+    look = run("refund-status", json.loads(rest.stdout)["id"], **gateway)
 
-    assert [done.returncode for done in (paid, waited, part, rest)] == [0] * 4
+    assert [done.returncode for done in (paid, waited, part, rest, look)] == [0] * 5
     assert "completed" in paid.stdout
     assert paid.stderr == ""
     assert "completed" in waited.stdout
     assert "1000 minor units" in part.stdout
     assert json.loads(rest.stdout)["amount"] == 3999
+    assert "3999 minor units" in look.stdout
 
 
 def test_a_code_that_was_taken_need_not_be_waited_for(gateway: dict[str, str]) -> None:
@@ -318,6 +320,7 @@ def test_looks_are_not_told_as_attempts(
         (("pay", "{id}"), "200000\n", 4, "the payment was refused"),
         (("wait", "{id}", "--timeout", "0.3"), "", 5, "time ran out"),
         (("wait", "nobody"), "", 4, "no such checkout session"),
+        (("refund-status", "nobody"), "", 4, "no such refund"),
         (("refund", "{id}"), "", 2, "either --amount or --full"),
         (("refund", "{id}", "--full", "--amount", "1"), "", 2, "either --amount or"),
         (("refund", "{id}", "--full"), "", 4, "not paid"),
