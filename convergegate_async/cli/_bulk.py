@@ -9,6 +9,7 @@ import click
 from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway, gateway_options
+from ._invocation import output_option
 from ._streams import print_data, print_note, stdin_bytes
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def retry_failed(gateway: Gateway, job: str, directory: Path) -> int:
 @bulk.command()
 @_job
 @_directory
-@click.option("--output", type=click.Choice(["table", "json"]), default="table")
+@output_option("table", "json")
 def status(job: str, directory: Path, output: str) -> None:
     """Show how far a job has come."""
     from convergegate_async.bulk import JobFolder

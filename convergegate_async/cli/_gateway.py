@@ -11,7 +11,7 @@ import click
 
 from convergegate_async.errors import ConfigurationError
 
-from ._writes import Write
+from ._invocation import Invocation, output_option
 
 if TYPE_CHECKING:
     import ssl
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from convergegate_async.factory import FactoryOptions
 
 T = TypeVar("T")
-
-OUTPUTS = ("table", "json", "id")
 
 
 @attrs.frozen
@@ -92,7 +90,7 @@ class OneCall(Gateway):
             in_short: What is told of an answer.
             doubt: What is told if it may have been done; its key if `None`.
         """
-        write = click.get_current_context().ensure_object(Write)
+        write = click.get_current_context().ensure_object(Invocation).write
         write.doubt = doubt
 
         async def run() -> T:
@@ -192,13 +190,7 @@ def call_options(
         type=float,
         help=f"Deadline of the call in seconds. [default: {default_timeout}]",
     )
-    output = click.option(
-        "--output",
-        type=click.Choice(OUTPUTS),
-        default="table",
-        show_default=True,
-        help="How to print the answer.",
-    )
+    output = output_option("table", "json", "id")
     gathered = timeout(output(_gathered(OneCall, command)))
     return _addressed(gathered)
 

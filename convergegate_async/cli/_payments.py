@@ -61,7 +61,9 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
         state = "Not paid yet" if no_wait else f"Do not pay again, it is {status}"
         print_note(f"{state}: run `convergegate wait {session.id}`.")
     verdict = _VERDICTS.get(session.status, 0 if no_wait else OPEN)
-    lost = show_written(session, gateway.output, is_waited_for=not no_wait)
+    lost = show_written(
+        session, gateway.output, is_waited_for=not no_wait, trouble=trouble
+    )
     return verdict or lost
 
 

@@ -5,7 +5,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from convergegate_async._core.money import spell_major
+from convergegate_async.errors import CallError
 
+from ._errors import as_json
 from ._streams import loss_of, print_data, print_drawing, print_json, print_note
 
 if TYPE_CHECKING:
@@ -24,30 +26,64 @@ _COLOURS = {
 }
 
 
-def show(answer: "Answer", output: str, *, is_waited_for: bool = False) -> None:
+def show(
+    answer: "Answer",
+    output: str,
+    *,
+    is_waited_for: bool = False,
+    trouble: CallError | None = None,
+) -> None:
     """Print *answer* to stdout.
 
-    The attempts of one that was waited for are looks, and would be taken for payments.
+    Args:
+        answer: What is shown.
+        output: How; one of ``table``, ``json`` and ``id``.
+        is_waited_for: Its attempts are looks, and would be taken for payments.
+        trouble: What went wrong once it was answered; told to programs only.
     """
     if output == "json":
-        print_json(dict(answer.raw))
+        print_json(_as_object(answer, trouble))
     elif output == "id":
         print_data(answer.id)
     else:
         show_card(answer, hides=["attempts"] if is_waited_for else [])
 
 
-def show_written(answer: "Answer", output: str, *, is_waited_for: bool = False) -> int:
+def show_written(
+    answer: "Answer",
+    output: str,
+    *,
+    is_waited_for: bool = False,
+    trouble: CallError | None = None,
+) -> int:
     """Print what a write has made; return the exit code.
 
     Who does not see it could make it twice: if stdout is lost, its id and key are told
     on stderr.
     """
-    show(answer, output, is_waited_for=is_waited_for)
+    show(answer, output, is_waited_for=is_waited_for, trouble=trouble)
     if loss_of(sys.stdout) is None:
         return 0
     print_note(in_short(answer))
     return 1
+
+
+_OF_THE_CALL = (
+    *("idempotency_key", "attempts", "unknown_attempts", "elapsed"),
+    *("request_id", "http_status", "misread"),
+)
+
+
+def _as_object(answer: "Answer", trouble: CallError | None) -> dict[str, object]:
+    """Return the answer as received, and how it came about, under names of our own.
+
+    The underscore keeps them apart from whatever the gateway may tell one day.
+    """
+    told: dict[str, object] = {
+        **answer.raw,
+        "_call": {name: getattr(answer.call, name) for name in _OF_THE_CALL},
+    }
+    return told if trouble is None else {**told, "_error": as_json(trouble)}
 
 
 def in_short(answer: "Answer") -> str:

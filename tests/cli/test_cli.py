@@ -22,7 +22,7 @@ from convergegate_async import (
     OutcomeUnknownError,
     PermissionDeniedError,
 )
-from convergegate_async.cli._program import advice_on, exit_code_of
+from convergegate_async.cli._errors import advice_on, exit_code_of
 from convergegate_async.cli._show import spell_amount
 
 COMMANDS = (
@@ -145,7 +145,7 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
     ("arguments", "code", "advice"),
     [
         (("get", "nobody"), 4, "no such checkout session"),
-        (("get", "a/b"), 2, "session_id"),
+        (("get", "a/b"), 2, "SESSION_ID must be"),
         (("get",), 2, "SESSION_ID"),
         (("get", "x", "--timeout", "-1"), 2, "timeout"),
         (("get", "x", "--base-url", "http://127.0.0.1:1"), 5, "was not sent"),
@@ -321,6 +321,7 @@ def test_looks_are_not_told_as_attempts(
         (("wait", "{id}", "--timeout", "0.3"), "", 5, "time ran out"),
         (("wait", "nobody"), "", 4, "no such checkout session"),
         (("refund-status", "nobody"), "", 4, "no such refund"),
+        (("refund-status", "a/b"), "", 2, "REFUND_ID must be"),
         (("refund", "{id}"), "", 2, "either --amount or --full"),
         (("refund", "{id}", "--full", "--amount", "1"), "", 2, "either --amount or"),
         (("refund", "{id}", "--full"), "", 4, "not paid"),
