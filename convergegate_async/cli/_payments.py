@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +12,8 @@ from convergegate_async.errors import CallError
 from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
 from convergegate_async.models.rules import is_blik_code
 
+from ._fields import metadata_option, read_request
 from ._gateway import OneCall, call_options
-from ._pairs import read_pairs
 from ._show import in_short, show, show_written
 from ._streams import print_note, stdin_bytes
 
@@ -140,40 +140,21 @@ def _spinner() -> Iterator[None]:
 @click.command()
 @click.argument("session_id")
 @click.option(
-    "--amount", type=int, help="Amount to refund, in minor units: 1000 is 10.00."
+    "--amount",
+    metavar="INTEGER",
+    help="Amount to refund, in minor units: 1000 is 10.00.",
 )
 @click.option("--full", is_flag=True, help="Refund the whole amount.")
 @click.option("--reason", type=click.Choice([str(word) for word in RefundReason]))
-@click.option(
-    "--metadata",
-    multiple=True,
-    callback=read_pairs,
-    metavar="KEY=VALUE",
-    help="A text of your own; may be repeated.",
-)
+@metadata_option
 @click.option("--idempotency-key", help="One key per refund. [default: a random one]")
 @call_options
-def refund(  # noqa: PLR0913 -- the command's options
-    gateway: OneCall,
-    *,
-    session_id: str,
-    amount: int | None,
-    full: bool,
-    reason: str | None,
-    metadata: dict[str, str] | None,
-    idempotency_key: str | None,
-) -> int:
+def refund(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:  # noqa: ANN401 -- click has read them, the request checks them
     """Pay a session's money back: either --amount or --full."""
-    if (amount is None) is not full:
+    if (fields["amount"] is None) is not fields["full"]:
         message = "give either --amount or --full"
         raise click.UsageError(message)
-    request = RefundRequest(
-        session_id=session_id,
-        amount=amount,
-        full=full,
-        reason=reason,
-        metadata=metadata,
-    )
+    request = read_request(RefundRequest, fields, idempotency_key)
     made = gateway.write(
         lambda factory: factory.refund(
             request, idempotency_key=idempotency_key, timeout=gateway.timeout
