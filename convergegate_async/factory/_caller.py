@@ -295,8 +295,11 @@ class Caller:
                 self._transport.distrust(outcome, everything=everything)
         if call.audience:
             status = outcome.status if isinstance(outcome, HttpResponse) else None
-            failed = result if isinstance(result, Finding) else None
-            self._reporter.attempt_ended(call, failed, status, marks)
+            if isinstance(result, Finding):
+                failed, request_id = result, result.request_id
+            else:
+                failed, request_id = None, result.call.request_id
+            self._reporter.attempt_ended(call, failed, status, marks, request_id)
         return result
 
     async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:

@@ -49,6 +49,7 @@ class AttemptInfo(_Target):
         attempt: Which of its call it was, from 1.
         outcome: What it proves; `None` if it was done.
         http_status: Of the answer, if there was one.
+        request_id: The gateway's name for the answer, to quote in a ticket.
         retry_after: Seconds that the gateway asked to wait.
         failure: What broke, where no whole answer came.
         timings: Where the time went.
@@ -57,6 +58,7 @@ class AttemptInfo(_Target):
     attempt: int
     outcome: Outcome | None
     http_status: int | None
+    request_id: str | None = None
     retry_after: float | None
     failure: FailureKind | None
     timings: PhaseTimings

@@ -74,6 +74,7 @@ class Reporter:
         finding: Finding | None,
         http_status: int | None,
         marks: Marks,
+        request_id: str | None = None,
     ) -> None:
         """Tell of an attempt: what it showed, or that it was done."""
         if not call.audience:
@@ -86,6 +87,7 @@ class Reporter:
             attempt=call.tries,
             outcome=None if finding is None else _OUTCOMES[finding.verdict],
             http_status=http_status,
+            request_id=request_id,
             retry_after=None if finding is None else finding.retry_after,
             failure=None if finding is None else finding.failure,
             timings=PhaseTimings(

@@ -46,6 +46,7 @@ async def test_a_lost_answer_is_seen_attempt_by_attempt(
     assert (lost.attempt, done.attempt) == (1, 2)
     assert (lost.outcome, done.outcome) == (Outcome.UNKNOWN, None)
     assert (lost.http_status, done.http_status) == (None, 200)
+    assert (lost.request_id, done.request_id) == (None, "req_2")
     assert lost.failure in {FailureKind.DISCONNECTED, FailureKind.BROKEN}
     assert {(one.operation, one.path) for one in watcher.attempts} == {
         ("create", "/v1/checkout/sessions")
