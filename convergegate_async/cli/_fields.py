@@ -57,11 +57,10 @@ def read_request(
     if isinstance(made, InvalidFieldError):
         problems = {**dict(made.problems), **problems}
     key = "idempotency_key"
-    checked = idempotency_key and made_or_refused(
-        rules.idempotency_key, key, idempotency_key
-    )
-    if isinstance(checked, InvalidFieldError):
-        problems[key] = checked.reason
+    if idempotency_key is not None:
+        checked = made_or_refused(rules.idempotency_key, key, idempotency_key)
+        if isinstance(checked, InvalidFieldError):
+            problems[key] = checked.reason
     if not isinstance(made, InvalidFieldError) and not problems:
         return made
     order = [*attrs.fields_dict(kind), key]

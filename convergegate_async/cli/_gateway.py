@@ -1,10 +1,11 @@
 """The options that all calls share, and the factory that they make."""
 
 import functools
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import attrs
 import click
@@ -12,13 +13,19 @@ import click
 from convergegate_async.errors import ConfigurationError
 
 from ._invocation import Invocation, output_option
+from ._streams import print_data
 
 if TYPE_CHECKING:
     import ssl
     from typing import Unpack
 
     from convergegate_async import CheckoutSessionFactory
-    from convergegate_async.factory import FactoryOptions
+    from convergegate_async._core.operations import Operation
+    from convergegate_async.factory import FactoryOptions, Observer
+    from convergegate_async.models import Answer
+
+    Describe: TypeAlias = Callable[[str], Operation[Answer]]
+    """Describes a call, under an idempotency key if it has to have one."""
 
 T = TypeVar("T")
 
@@ -60,24 +67,41 @@ class Gateway:
 
 @attrs.frozen
 class OneCall(Gateway):
-    """A call to make, and how to show its answer."""
+    """A call to make, and how to show what comes of it.
+
+    Attributes:
+        timeout: Its deadline in seconds, if it has one of its own.
+        output: How its answer is printed.
+        debug: What is sent, and what becomes of it, is told on stderr.
+        curl: It is printed instead of made.
+    """
 
     timeout: float | None
     output: str
+    debug: bool
+    curl: bool
 
-    def ask(self, call: "Callable[[CheckoutSessionFactory], Awaitable[T]]") -> T:
-        """Make a call that changes nothing, over a factory of its own."""
+    def ask(
+        self,
+        call: "Callable[[CheckoutSessionFactory], Awaitable[T]]",
+        describe: "Describe",
+    ) -> T:
+        """Make a call that changes nothing, over a factory of its own.
+
+        Args:
+            call: What to do.
+            describe: What that sends first.
+        """
         import asyncio
 
-        async def run() -> T:
-            async with self.factory() as factory:
-                return await call(factory)
-
-        return asyncio.run(run())
+        if self.curl:
+            self._print(describe)
+        return asyncio.run(self._make(call, describe))
 
     def write(
         self,
         call: "Callable[[CheckoutSessionFactory], Awaitable[T]]",
+        describe: "Describe",
         in_short: Callable[[T], str],
         doubt: str | None = None,
     ) -> T:
@@ -87,19 +111,60 @@ class OneCall(Gateway):
 
         Args:
             call: What to do.
+            describe: What that sends first.
             in_short: What is told of an answer.
             doubt: What is told if it may have been done; its key if `None`.
         """
+        if self.curl:
+            self._print(describe)
         write = click.get_current_context().ensure_object(Invocation).write
         write.doubt = doubt
 
-        async def run() -> T:
-            async with self.factory(observers=[write]) as factory:
-                answer = await call(factory)
-                write.news = in_short(answer)
-                return answer
+        async def answered(factory: "CheckoutSessionFactory") -> T:
+            answer = await call(factory)
+            write.news = in_short(answer)
+            return answer
 
-        return write.run(run)
+        return write.run(lambda: self._make(answered, describe, write))
+
+    async def _make(
+        self,
+        call: "Callable[[CheckoutSessionFactory], Awaitable[T]]",
+        describe: "Describe",
+        *observers: "Observer",
+    ) -> T:
+        """Make a call, and tell of it if that is asked for."""
+        options: FactoryOptions = {"observers": observers}
+        if self.debug:
+            from ._debug import Debug
+            from ._messages import message_of
+
+            debug = Debug()
+            options = {"observers": [*observers, debug], "runtime": debug.runtime}
+            operation = describe(debug.key)
+            debug.show(operation, message_of(operation, self.factory()))
+        async with self.factory(**options) as factory:
+            return await call(factory)
+
+    def _print(self, describe: "Describe") -> NoReturn:
+        """Print the call as a curl command, and leave.
+
+        Raises:
+            click.exceptions.Exit: It is printed.
+        """
+        from convergegate_async._core.idempotency import fresh_key
+
+        from ._curl import curl_command
+        from ._messages import message_of
+
+        operation = describe(fresh_key(os.urandom(16)))
+        message = message_of(operation, self.factory())
+        ca_file = None if self.trust is None else self.trust.path
+        has_proxy = self.proxy is not None
+        print_data(
+            curl_command(operation, message, ca_file=ca_file, has_proxy=has_proxy)
+        )
+        raise click.exceptions.Exit(0)
 
 
 def read_api_key(
@@ -159,6 +224,18 @@ _proxy_option = click.option(
     "password belongs into the environment: other users of the machine can see "
     "arguments. [default: CONVERGEGATE_PROXY]",
 )
+_debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    help="Tell on stderr what is sent, and what becomes of each attempt. The key, the "
+    "BLIK code, personal values and metadata are told by their names only.",
+)
+_curl_option = click.option(
+    "--curl",
+    is_flag=True,
+    help="Send nothing: print the call as a curl command, with the values as they are. "
+    "Key and BLIK code are $CONVERGEGATE_API_KEY and $BLIK_CODE there.",
+)
 _trust_option = click.option(
     "--ca-file",
     "trust",
@@ -191,7 +268,7 @@ def call_options(
         help=f"Deadline of the call in seconds. [default: {default_timeout}]",
     )
     output = output_option("table", "json", "id")
-    gathered = timeout(output(_gathered(OneCall, command)))
+    gathered = timeout(output(_debug_option(_curl_option(_gathered(OneCall, command)))))
     return _addressed(gathered)
 
 

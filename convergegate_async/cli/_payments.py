@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convergegate_async._core.secret import Secret
 from convergegate_async.errors import CallError
 from convergegate_async.models import RefundReason, RefundRequest, SessionStatus
 from convergegate_async.models.rules import is_blik_code
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 120  # seconds
 EXPIRED, OPEN = 4, 5  # exit codes: the answer is no; there is none yet
+
+_STAND_IN = "000000"  # of a code that is a variable
 
 _VERDICTS: dict[object, int] = {
     SessionStatus.COMPLETED: 0,
@@ -45,12 +48,15 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
     Exits with 0 if the session is completed, with 4 if the payment was declined or the
     session expired, with 5 if it is still open or nobody knows.
     """
-    code = _read_code()
+    from convergegate_async._core import operations
+
+    code = _STAND_IN if gateway.curl else _read_code()
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
     doubt = f"It may be paid: run `convergegate wait {session_id}`."
-    with _spinner():
+    with _spinner(gateway):
         session, trouble = gateway.write(
             lambda f: _pay(f, session_id, code, timeout=timeout, no_wait=no_wait),
+            lambda _: operations.pay_checkout_session(session_id, Secret(code)),
             in_short=lambda _: doubt,
             doubt=doubt,
         )
@@ -113,16 +119,24 @@ def wait(gateway: OneCall, session_id: str) -> int:
 
     Customers take 40 to 90 seconds to confirm.
     """
+    from convergegate_async._core import operations
+
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
-    with _spinner():
-        session = gateway.ask(lambda f: f.wait(session_id, timeout=timeout))
+    with _spinner(gateway):
+        session = gateway.ask(
+            lambda f: f.wait(session_id, timeout=timeout),
+            lambda _: operations.wait_for_checkout_session(session_id),
+        )
     show(session, gateway.output, is_waited_for=True)
     return _VERDICTS.get(session.status, OPEN)
 
 
 @contextmanager
-def _spinner() -> Iterator[None]:
+def _spinner(gateway: OneCall) -> Iterator[None]:
     """Show on a terminal that the customer is waited for, if there is rich."""
+    if gateway.debug or gateway.curl:
+        yield  # there are lines to read
+        return
     try:
         from rich.console import Console
     except ImportError:
@@ -151,6 +165,8 @@ def _spinner() -> Iterator[None]:
 @call_options
 def refund(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:  # noqa: ANN401 -- click has read them, the request checks them
     """Pay a session's money back: either --amount or --full."""
+    from convergegate_async._core import operations
+
     if (fields["amount"] is None) is not fields["full"]:
         message = "give either --amount or --full"
         raise click.UsageError(message)
@@ -158,6 +174,11 @@ def refund(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:
     made = gateway.write(
         lambda factory: factory.refund(
             request, idempotency_key=idempotency_key, timeout=gateway.timeout
+        ),
+        lambda key: operations.create_refund(
+            request,
+            key=idempotency_key or key,
+            own_key=idempotency_key is not None,
         ),
         in_short,
     )
@@ -169,7 +190,10 @@ def refund(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:
 @call_options
 def refund_status(gateway: OneCall, refund_id: str) -> None:
     """Look at a refund."""
+    from convergegate_async._core import operations
+
     refund = gateway.ask(
-        lambda factory: factory.retrieve_refund(refund_id, timeout=gateway.timeout)
+        lambda factory: factory.retrieve_refund(refund_id, timeout=gateway.timeout),
+        lambda _: operations.retrieve_refund(refund_id),
     )
     show(refund, gateway.output)

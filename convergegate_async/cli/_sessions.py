@@ -1,5 +1,6 @@
 """``convergegate create`` and ``get``."""
 
+import time
 from functools import partial
 from typing import Any
 
@@ -39,10 +40,18 @@ _required = partial(click.option, cls=RequiredOption)
 @call_options
 def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:  # noqa: ANN401 -- click has read them, the request checks them
     """Open a checkout session."""
+    from convergegate_async._core import operations
+
     request = read_request(CheckoutSessionRequest, fields, idempotency_key)
     session = gateway.write(
         lambda factory: factory.create(
             request, idempotency_key=idempotency_key, timeout=gateway.timeout
+        ),
+        lambda key: operations.create_checkout_session(
+            request,
+            key=idempotency_key or key,
+            own_key=idempotency_key is not None,
+            now=time.time(),
         ),
         in_short,
     )
@@ -60,7 +69,10 @@ def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:
 @call_options
 def get(gateway: OneCall, session_id: str) -> None:
     """Look at a checkout session."""
+    from convergegate_async._core import operations
+
     session = gateway.ask(
-        lambda factory: factory.retrieve(session_id, timeout=gateway.timeout)
+        lambda factory: factory.retrieve(session_id, timeout=gateway.timeout),
+        lambda _: operations.retrieve_checkout_session(session_id),
     )
     show(session, gateway.output)

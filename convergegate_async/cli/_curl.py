@@ -1,0 +1,64 @@
+"""What ``--curl`` prints: a call as a command that sends the same.
+
+It can be pasted into a POSIX shell. The key, the BLIK code and the proxy, which may
+hold a password, are variables there; all else is what would be sent.
+"""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from convergegate_async._core.secret import Secret
+from convergegate_async._core.settings import API_KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from convergegate_async._core.messages import HttpRequest
+    from convergegate_async._core.operations import Operation
+    from convergegate_async.models import Answer
+
+PROXY_VARIABLE = "CONVERGEGATE_PROXY"
+
+
+def curl_command(
+    operation: "Operation[Answer]",
+    message: "HttpRequest",
+    *,
+    ca_file: Path | None,
+    has_proxy: bool,
+) -> str:
+    """Return the command that makes *operation* as *message* does."""
+    parts = [
+        f"curl -X {message.method} {shlex.quote(message.url)}",
+        "--globoff",  # an address is no pattern
+        f'-u "${API_KEY_VARIABLE}:"',
+        *(f"-H {shlex.quote(line)}" for line in _headers(message)),
+        *_body(operation),
+    ]
+    if ca_file is not None:
+        parts.append(f"--cacert {shlex.quote(str(ca_file))}")
+    if has_proxy:
+        parts.append(f'--proxy "${PROXY_VARIABLE}"')
+    return " \\\n  ".join(parts)
+
+
+def _headers(message: "HttpRequest") -> Iterator[str]:
+    for name, value in message.headers.items():
+        if name != "Authorization":
+            yield f"{name}: {value}"
+
+
+def _body(operation: "Operation[Answer]") -> Iterator[str]:
+    if operation.body is None or operation.noun is None:
+        return
+    secrets = [
+        field.name
+        for field in attrs.fields(type(operation.noun))
+        if isinstance(getattr(operation.noun, field.name), Secret)
+    ]
+    for name in secrets:
+        yield f'--data-raw "{name}=${name.upper()}"'
+    if not secrets:
+        yield f"--data-raw {shlex.quote(operation.body.decode('ascii'))}"
