@@ -19,9 +19,11 @@ from ._streams import (
 )
 from ._writes import Write, telling
 
+NAME = "convergegate"  # also where it is started by ``python -m``: completion needs it
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="convergegate")
+@click.version_option(__version__)
 def program() -> None:
     """Open ConvergeGate checkout sessions, and try them out without an account.
 
@@ -58,7 +60,7 @@ def run() -> int:
 def _run(write: Write) -> int:
     invocation = Invocation(write)
     try:
-        return program.main(standalone_mode=False, obj=invocation) or 0
+        return program.main(prog_name=NAME, standalone_mode=False, obj=invocation) or 0
     except OutputLost:
         return 0  # the stream remembers it
     except (errors.ConvergeGateError, click.ClickException) as error:
