@@ -50,9 +50,9 @@ class Debug:
 
     def attempt_ended(self, attempt: AttemptInfo) -> None:
         """Tell what an attempt came to, and where its time went."""
-        words = [attempt.outcome or "done"]
+        words = [_plain(attempt.outcome or "done")]
         words += [f"HTTP {attempt.http_status}"] if attempt.http_status else []
-        words += [attempt.failure] if attempt.failure else []
+        words += [_plain(attempt.failure)] if attempt.failure else []
         if attempt.retry_after is not None:
             words.append(f"to be repeated after {attempt.retry_after:g} s")
         if attempt.request_id:
@@ -64,7 +64,9 @@ class Debug:
     def call_ended(self, call: CallEnded) -> None:
         """Tell what the call came to."""
         tries = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
-        words = [f"{call.outcome or 'done'} after {tries} in {_ms(call.elapsed)}"]
+        words = [
+            f"{_plain(call.outcome or 'done')} after {tries} in {_ms(call.elapsed)}"
+        ]
         if call.unknown_attempts:
             words.append(f"{call.unknown_attempts} of unknown outcome")
         if call.idempotency_key is not None:
@@ -91,7 +93,11 @@ def _phases(timings: PhaseTimings) -> Iterator[str]:
     for field in attrs.fields(PhaseTimings):
         seconds: float | None = getattr(timings, field.name)
         if seconds is not None:
-            yield f"{field.name.replace('_', ' ')} {_ms(seconds)}"
+            yield f"{_plain(field.name)} {_ms(seconds)}"
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", " ")
 
 
 def _ms(seconds: float) -> str:

@@ -10,7 +10,7 @@ from orders import ORDER_FIELDS
 from programs import Done, run, shell_needed
 from raw import RawServer
 
-from convergegate_async import CheckoutSessionRequest, Outcome, RefundRequest
+from convergegate_async import CheckoutSessionRequest, RefundRequest
 from convergegate_async.cli._debug import masked
 from convergegate_async.sandbox import Fault, Sandbox
 
@@ -123,7 +123,7 @@ async def test_what_was_not_sent_is_told_as_such() -> None:
     done = await debugged("http://127.0.0.1:1", "get", SESSION_ID)
 
     assert done.code == 5
-    assert f"attempt 1: {Outcome.NOT_SENT}, connect" in done.err
+    assert "attempt 1: not sent, connect" in done.err
     assert "* pause of" in done.err
     assert "Error: retrieve was not sent" in done.err
 
