@@ -28,9 +28,13 @@ from .strict_json import decode_json
 TIMESTAMP_HEADER = "Sec-Timestamp"
 SIGNATURE_HEADER = "Sec-Signature"
 _HEADERS = (TIMESTAMP_HEADER, SIGNATURE_HEADER)
-_TIMESTAMP_NAME = TIMESTAMP_HEADER.lower().encode()
-_SIGNATURE_NAME = SIGNATURE_HEADER.lower().encode()
-_NAME_LENGTH = len(TIMESTAMP_HEADER)  # both have 13 characters: others are passed over
+# In lower case: as it was sent, and as CGI and WSGI spell it.
+_SPELLINGS = {
+    prefix + header.lower().replace("-", dash).encode(): header
+    for header in _HEADERS
+    for prefix, dash in ((b"", "-"), (b"", "_"), (b"http_", "_"))
+}
+_NAME_LENGTHS = set(map(len, _SPELLINGS))  # most other names are passed over by these
 
 # int() would also take " 1700000000", "+1", "1_7" and digits of other scripts.
 _TIMESTAMP = re.compile(rb"[0-9]{10}(?:[0-9]{3})?")
@@ -62,21 +66,22 @@ def read_headers(headers: object) -> tuple[bytes, bytes] | WebhookError:
     """Return timestamp and signature as received, or what is wrong with them.
 
     Args:
-        headers: A mapping, or pairs, of text or bytes. A name counts in any case; two
-            different values under one name are refused: nobody knows which was signed.
+        headers: A mapping, or pairs, of text or bytes; a WSGI environ is one. A name
+            counts in any case, with ``_`` for ``-``, and as WSGI's ``HTTP_SEC_…``; two
+            different values of one header are refused: nobody knows which was signed.
     """
-    found: dict[bytes, set[bytes]] = {_TIMESTAMP_NAME: set(), _SIGNATURE_NAME: set()}
+    found: dict[str, set[bytes]] = {header: set() for header in _HEADERS}
     try:
         for name, value in _pairs(headers):
-            if len(name) != _NAME_LENGTH:
+            if len(name) not in _NAME_LENGTHS:
                 continue
-            values = found.get(_bytes(name).lower())
-            if values is not None:
+            header = _SPELLINGS.get(_bytes(name).lower())
+            if header is not None:
                 several = value if isinstance(value, list | tuple) else [value]
-                values.update(map(_bytes, several))
+                found[header].update(map(_bytes, several))
     except (TypeError, ValueError):
         return BadSignatureError("the headers cannot be read")
-    for header, values in zip(_HEADERS, found.values(), strict=True):
+    for header, values in found.items():
         if not values:
             return BadSignatureError(
                 f"there is no {header} header (some proxies strip Sec-* headers)"

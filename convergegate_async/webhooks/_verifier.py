@@ -81,7 +81,7 @@ class WebhookVerifier:
 
         Args:
             body: The raw bytes, as received: not parsed, not decoded.
-            headers: The delivery's headers.
+            headers: The delivery's headers, or the WSGI environ that holds them.
             now: Epoch seconds; the clock's if `None`.
 
         Raises:

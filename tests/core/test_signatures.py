@@ -388,8 +388,8 @@ SHAPES: dict[str, Callable[[Mapping[str, str]], object]] = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 @given(
     names=st.tuples(
-        st.sampled_from(["Sec-Timestamp", "sec-timestamp", "SEC-TIMESTAMP"]),
-        st.sampled_from(["Sec-Signature", "sec-signature", "sEC-sIGNATURE"]),
+        st.sampled_from(["Sec-Timestamp", "SEC-TIMESTAMP", "HTTP_SEC_TIMESTAMP"]),
+        st.sampled_from(["sec-signature", "sEC_sIGNATURE", "HTTP_SEC_SIGNATURE"]),
     ),
     values=st.tuples(*[st.text(st.characters(max_codepoint=255))] * 2),
 )
@@ -416,6 +416,23 @@ def test_different_values_under_one_name_are_refused(
     both = {"Sec-Timestamp": NOW, "Sec-Signature": b"a" * 64}
 
     found = read_headers({**both, name: values})
+
+    assert isinstance(found, BadSignatureError)
+    assert found.reason == f"there are several {name} headers"
+
+
+@given(values=st.lists(st.binary(), min_size=2, max_size=3, unique=True))
+@pytest.mark.parametrize("name", ["Sec-Timestamp", "Sec-Signature"])
+def test_different_values_under_different_spellings_are_refused(
+    name: str, values: list[bytes]
+) -> None:
+    """A header is one header, however a server or a sender spells its name."""
+    both = {"Sec-Timestamp": NOW, "Sec-Signature": b"a" * 64}
+    del both[name]
+    under = name.replace("-", "_")
+    spellings = zip((f"HTTP_{under.upper()}", under, name), values, strict=False)
+
+    found = read_headers({**both, **dict(spellings)})
 
     assert isinstance(found, BadSignatureError)
     assert found.reason == f"there are several {name} headers"

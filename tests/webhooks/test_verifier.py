@@ -6,6 +6,7 @@ from contextlib import suppress
 from hashlib import sha256
 from itertools import product
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from hypothesis import example, given
@@ -326,6 +327,15 @@ STAMP_BYTES, SIGNATURE_BYTES = (
 )
 
 
+def environ_of(*headers: tuple[str, str]) -> dict[str, object]:
+    """Return the environ that a WSGI server makes of a request with *headers*."""
+    environ: dict[str, object] = {
+        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers
+    }
+    setup_testing_defaults(environ)
+    return environ
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -355,6 +365,14 @@ STAMP_BYTES, SIGNATURE_BYTES = (
         ),
         pytest.param(
             [("Host", "shop.example"), SIGNATURE, ("X", None), STAMP], id="among-others"
+        ),
+        pytest.param(environ_of(STAMP, SIGNATURE), id="wsgi-environ"),
+        pytest.param(
+            {"sec_timestamp": STAMP[1], "SEC_SIGNATURE": SIGNATURE[1]}, id="underscores"
+        ),
+        pytest.param(
+            [*environ_of(STAMP, SIGNATURE).items(), STAMP, SIGNATURE],
+            id="both-spellings-the-same",
         ),
     ],
 )
@@ -405,6 +423,24 @@ def test_headers_come_in_any_shape(headers: object) -> None:
         pytest.param([(*STAMP, "x"), SIGNATURE], id="triple"),
         pytest.param(
             f"Sec-Timestamp: {STAMP[1]}\r\nSec-Signature: {SIGNATURE[1]}", id="text"
+        ),
+        pytest.param(
+            [*environ_of(STAMP, SIGNATURE).items(), ("Sec-Signature", "0" * 64)],
+            id="environ-differing",
+        ),
+        pytest.param(
+            dict([STAMP, SIGNATURE, ("sec_timestamp", "1600000000")]),
+            id="underscores-differing",
+        ),
+        pytest.param(
+            environ_of(STAMP, ("Sec-Signature", f"{SIGNATURE[1]},{SIGNATURE[1]}")),
+            id="joined-by-a-wsgi-server",
+        ),
+        pytest.param(
+            dict([STAMP, ("HTTP_HTTP_SEC_SIGNATURE", SIGNATURE[1])]), id="http-twice"
+        ),
+        pytest.param(
+            dict([STAMP, ("Http-Sec-Signature", SIGNATURE[1])]), id="http-as-a-header"
         ),
         pytest.param(None, id="no-headers"),
         pytest.param(7, id="a-number"),
