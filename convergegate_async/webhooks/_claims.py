@@ -115,6 +115,8 @@ def several_workers(environ: Mapping[str, str], *, is_child: bool) -> str | None
         return f"WEB_CONCURRENCY is {int(count)}"
     if environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
         return "gunicorn runs this process"
+    if "AWS_LAMBDA_FUNCTION_NAME" in environ:
+        return "AWS Lambda runs this process"
     return "multiprocessing started this process" if is_child else None
 
 

@@ -4,11 +4,13 @@
 bring another one. What was acted upon is never released.
 """
 
+from collections.abc import Mapping
 from enum import Enum, auto
 
 import attrs
 
 from ._claims import Claim
+from ._lambda_events import answer
 
 _HOUR = 3_600.0
 
@@ -26,6 +28,14 @@ class WebhookReply:
     status: int
     text: str
     error: Exception | None = attrs.field(default=None, repr=False)
+
+    def to_lambda(self, event: Mapping[str, object]) -> dict[str, object]:
+        """Return the answer as AWS Lambda takes it from a function.
+
+        Args:
+            event: What the function was invoked with; the answer has its shape.
+        """
+        return answer(self.status, self.text, event)
 
 
 @attrs.frozen

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from multiprocessing import parent_process
 from typing import TypeAlias
 
@@ -35,6 +35,7 @@ from ._decisions import (
     keep_seconds,
 )
 from ._hold import Hold, tell_failure
+from ._lambda_events import unwrap
 from ._verifier import WebhookVerifier, confirm
 
 Handler: TypeAlias = Callable[[WebhookEvent, CheckoutSessionFactory], Awaitable[object]]
@@ -112,6 +113,47 @@ class WebhookReceiver:
         Raises:
             TypeError: *body* is not bytes-like.
         """
+        return await self._receive(
+            body, headers, factory, answer_first=self._answer_first
+        )
+
+    async def receive_lambda(
+        self, event: Mapping[str, object], factory: CheckoutSessionFactory
+    ) -> WebhookReply:
+        """Judge a delivery that AWS Lambda was invoked with, and act on it.
+
+        The handler has always run before the answer, with *answer_first* as well: what
+        was put off would be frozen with the process.
+
+        Args:
+            event: As API Gateway (REST or HTTP API), a function URL or an application
+                load balancer gives it to the function.
+            factory: As for `receive`.
+
+        Returns:
+            The answer; the function returns ``reply.to_lambda(event)``.
+
+        Raises:
+            TypeError: *event* is no mapping, or its body was parsed already.
+        """
+        if not isinstance(event, Mapping):
+            message = (
+                "the event must be the mapping that Lambda calls the function with"
+            )
+            raise TypeError(message)
+        delivery = unwrap(event)
+        if isinstance(delivery, WebhookError):
+            return _refused(delivery)
+        return await self._receive(*delivery, factory, answer_first=False)
+
+    async def _receive(
+        self,
+        body: object,
+        headers: object,
+        factory: CheckoutSessionFactory,
+        *,
+        answer_first: bool,
+    ) -> WebhookReply:
         event = self._verified(body, headers)
         if isinstance(event, WebhookReply):
             return event
@@ -128,7 +170,7 @@ class WebhookReceiver:
         if reply is not None:
             return reply
         acting = self._act(event, factory, hold)
-        if not self._answer_first:
+        if not answer_first:
             return await acting
         task = asyncio.create_task(acting, name=f"webhook event {event.id!r}")
         self._later.add(task)
@@ -150,14 +192,13 @@ class WebhookReceiver:
             context = {"message": message, "exception": error, "task": task}
             task.get_loop().call_exception_handler(context)
 
-    def _verified(self, body: bytes, headers: object) -> WebhookEvent | WebhookReply:
+    def _verified(self, body: object, headers: object) -> WebhookEvent | WebhookReply:
         try:
             return self._verifier.verify(body, headers)  # type: ignore[arg-type]  # it takes any shape
         except WebhookError as error:
             if isinstance(error, StaleWebhookError) and error.event is not None:
                 return error.event
-            _logger.warning("a webhook delivery was refused: %s", error.reason)
-            return WebhookReply(error.http_status, "refused")
+            return _refused(error)
 
     async def _claim(self, hold: Hold) -> Decision:
         try:
@@ -247,6 +288,11 @@ class WebhookReceiver:
         if warning not in self._told:
             self._told.add(warning)
             _logger.warning("%s", warning)
+
+
+def _refused(error: WebhookError) -> WebhookReply:
+    _logger.warning("a webhook delivery was refused: %s", error.reason)
+    return WebhookReply(error.http_status, "refused")
 
 
 async def _confirm(event: WebhookEvent, factory: CheckoutSessionFactory) -> End:

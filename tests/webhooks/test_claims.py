@@ -166,6 +166,9 @@ def test_the_clock_goes_by_itself() -> None:
             {"SERVER_SOFTWARE": "gunicorn/23.0.0"}, False, "gunicorn", id="gunicorn"
         ),
         pytest.param({"SERVER_SOFTWARE": "uvicorn"}, False, None, id="another"),
+        pytest.param(
+            {"AWS_LAMBDA_FUNCTION_NAME": "hooks"}, False, "AWS Lambda", id="lambda"
+        ),
         pytest.param({}, True, "multiprocessing started", id="child"),
         pytest.param({"WEB_CONCURRENCY": "1"}, True, "multiprocessing", id="child-of"),
     ],
