@@ -39,9 +39,10 @@ NEEDED = {
     "bulk/jobs/test_worker_keys.py": ("distributed",),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
     "contrib/test_recipes.py": ("blacksheep", "falcon"),
+    "factory/test_blocking_portal.py": ("anyio",),
     "runners/test_dask_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
-    "test_readme.py": ("blacksheep", "falcon", "fastapi"),
+    "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi"),
     "test_signatures.py": ("django", "fastapi", "litestar", "quart"),
 }
 collect_ignore = [

@@ -3,7 +3,8 @@
 A view is cancelled when its client disconnects: a call under way is cut, and a warning
 names its idempotency key. A sync view runs in a thread, where ``async_to_sync`` brings
 its calls to the loop of the factory. Under WSGI every async view has a loop of its own,
-so that no factory can be shared: open one per call there.
+so that no factory can be shared by them: there sync views hold one in a blocking portal
+(README, *From code that does not await*).
 
 Django reads a whole body before any view runs, larger ones into a temporary file: limit
 their size in front of it as well.

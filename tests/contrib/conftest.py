@@ -7,7 +7,10 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from socketserver import ThreadingMixIn
 from typing import Any
+from wsgiref.simple_server import WSGIServer, make_server
+from wsgiref.types import WSGIApplication
 
 import aiohttp
 import pytest
@@ -219,6 +222,23 @@ async def serve_web(
         await runner.cleanup()
 
 
+class ThreadedServer(ThreadingMixIn, WSGIServer):
+    """Serves every request in a thread of its own."""
+
+
+@asynccontextmanager
+async def serve_wsgi(app: WSGIApplication) -> AsyncIterator[Visitor]:
+    """Run a WSGI app on the server of the standard library."""
+    with make_server("127.0.0.1", 0, app, server_class=ThreadedServer) as server:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(server.serve_forever, 0.02))
+            try:
+                async with visit(server.server_port) as visitor:
+                    yield visitor
+            finally:
+                await asyncio.to_thread(server.shutdown)
+
+
 async def log_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
     """Read a body, as a middleware that keeps a log does."""
     await request.body()
@@ -427,3 +447,9 @@ def run_asgi() -> Callable[[Callable[..., Awaitable[None]]], Served]:
 def run_web() -> Callable[[web.Application], Served]:
     """Runs an aiohttp.web app."""
     return serve_web
+
+
+@pytest.fixture
+def run_wsgi() -> Callable[[WSGIApplication], Served]:
+    """Runs a WSGI app."""
+    return serve_wsgi

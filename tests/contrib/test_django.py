@@ -1,10 +1,15 @@
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING
+from wsgiref.types import WSGIApplication
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from asgiref.sync import async_to_sync
 from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 RunAsgi = Callable[
     [Callable[..., Awaitable[None]]], AbstractAsyncContextManager["Visitor"]
 ]
+RunWsgi = Callable[[WSGIApplication], AbstractAsyncContextManager["Visitor"]]
 
 
 class Jammed(CheckoutSessionFactory):
@@ -93,3 +99,45 @@ async def test_a_close_that_fails_is_reported(sandbox: Sandbox) -> None:
         await app({"type": "lifespan"}, receive, send)
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+
+
+async def test_on_wsgi_a_portal_holds_the_factory(
+    run_wsgi: RunWsgi, shop: "Shop", caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sync views order and take deliveries by it, headers out of the environ.
+
+    What the handler fails with is a 500 of Django's own, and stands in its log.
+    """
+    receiver = shop.receiver()
+
+    @csrf_exempt
+    def order(_: HttpRequest, key: str) -> HttpResponse:
+        return HttpResponse(portal.call(shop.sell, checkout, key))
+
+    @csrf_exempt
+    def hooks(request: HttpRequest) -> HttpResponse:
+        reply = portal.call(receiver.receive, request.body, request.META, checkout)
+        if reply.error is not None:
+            raise reply.error
+        return HttpResponse(reply.text, status=reply.status)
+
+    shop.failures = 1
+    body, headers = shop.event("evt_1")
+    urls = (path("orders/<key>", order), path("hooks", hooks))
+    with override_settings(ROOT_URLCONF=urls), start_blocking_portal() as portal:
+        checkout = portal.call(shop.build().open)
+        async with run_wsgi(get_wsgi_application()) as visitor:
+            orders = await asyncio.gather(*map(visitor.order, "abc"))
+            statuses = [
+                await visitor.deliver(body, headers),
+                await visitor.deliver(body, headers),
+                await visitor.deliver(body, [*headers, ("Sec-Signature", "0" * 64)]),
+                await visitor.deliver(body, [*headers, ("Sec_Signature", "0" * 64)]),
+            ]
+        await asyncio.to_thread(partial(portal.call, checkout.aclose))
+
+    assert [status for status, _ in orders] == [200, 200, 200]
+    assert sorted(text for _, text in orders) == sorted(shop.sold)
+    assert statuses == [500, 200, 400, 400]
+    assert shop.heard == ["evt_1"]
+    assert shop.error in [r.exc_info[1] for r in caplog.records if r.exc_info]
