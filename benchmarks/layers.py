@@ -137,7 +137,7 @@ def retrying(caller: Caller) -> dict[str, Part]:
         order(), key=key, own_key=False, now=time.time()
     )
     # There is no public way to send without the factory around it.
-    call = caller._new_call(operation, float("inf"), ())  # noqa: SLF001
+    call = caller._new_call(operation, float("inf"), None)  # noqa: SLF001
     shared = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(3))
 
     async def nothing() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
+import attrs
+
 from convergegate_async._core.headers import Headers
 from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
@@ -11,17 +13,29 @@ from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async.errors import CallError
 from convergegate_async.models import Answer, CallInfo, CheckoutSession
 
-from ._observers import Observer
+from ._observers import AttemptInfo, Observer
 
 NO_HEADERS = Headers(tuple)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
+@attrs.frozen
+class Audience:
+    """Who is told of a call and of its looks, and what they were told so far."""
+
+    observers: tuple[Observer, ...]
+    told: list[AttemptInfo] = attrs.field(factory=list)
+
+
 class Call(Generic[A_co]):
-    """One call under way: what was asked, until when, and what was found so far."""
+    """One call under way: what was asked, until when, and what was found so far.
+
+    It *started* once, and *began* anew with each attempt.
+    """
 
     __slots__ = (
         "audience",
+        "began",
         "deadline",
         "findings",
         "operation",
@@ -38,7 +52,7 @@ class Call(Generic[A_co]):
         request: HttpRequest,
         started: float,
         deadline: float,
-        audience: tuple[Observer, ...] = (),
+        audience: Audience | None,
     ) -> None:
         self.operation = operation
         self.request = request
@@ -47,6 +61,7 @@ class Call(Generic[A_co]):
         self.audience = audience
         self.findings: list[Finding] = []
         self.tries = 0
+        self.began = started
         self.pause = 0.0
         self.session: CheckoutSession | None = None
 

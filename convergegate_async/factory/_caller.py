@@ -52,7 +52,7 @@ from convergegate_async.errors import (
 from convergegate_async.models import Answer, CheckoutSession, SessionStatus
 from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
-from ._call import Call
+from ._call import Audience, Call
 from ._lifecycle import Lifecycle
 from ._observers import Observer, PoolStats
 from ._reporter import LOGGING, Reporter
@@ -234,15 +234,16 @@ class Caller:
             field, reason = "timeout", "must be a finite number of seconds above 0"
             raise InvalidFieldError(field, reason)
         total = self._timeouts.total if timeout is None else timeout
-        audience = self._reporter.observers
+        observers = self._reporter.observers
         if _logger.isEnabledFor(logging.DEBUG):
-            audience = (LOGGING, *audience)
+            observers = (LOGGING, *observers)
+        audience = Audience(observers) if observers else None
         call = self._new_call(operation, self.runtime.clock() + total, audience)
         self.lifecycle.enter(call)
         return call
 
     def _new_call(
-        self, operation: Operation[A], deadline: float, audience: tuple[Observer, ...]
+        self, operation: Operation[A], deadline: float, audience: Audience | None
     ) -> Call[A]:
         request = build_request(operation, self.settings)
         return Call(operation, request, self.runtime.clock(), deadline, audience)
@@ -259,7 +260,8 @@ class Caller:
     async def _attempt(self, call: Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
         call.tries += 1
-        patience = min(self._timeouts.attempt, call.deadline - self.runtime.clock())
+        call.began = self.runtime.clock()
+        patience = min(self._timeouts.attempt, call.deadline - call.began)
         marks = Marks()
         if call.audience:
             marks.is_timed = True
@@ -268,7 +270,9 @@ class Caller:
         except asyncio.CancelledError:
             finding = judge_cancelled(unsent=marks.is_unsent)
             call.findings.append(finding)
-            self._reporter.attempt_ended(call, finding, None, marks)
+            self._reporter.attempt_ended(
+                call, self.runtime.clock(), finding, None, marks
+            )
             raise
         result: A | Finding
         if isinstance(outcome, Failure):
@@ -299,7 +303,8 @@ class Caller:
                 failed, request_id = result, result.request_id
             else:
                 failed, request_id = None, result.call.request_id
-            self._reporter.attempt_ended(call, failed, status, marks, request_id)
+            now = self.runtime.clock()
+            self._reporter.attempt_ended(call, now, failed, status, marks, request_id)
         return result
 
     async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:

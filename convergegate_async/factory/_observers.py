@@ -26,23 +26,29 @@ class PhaseTimings:
 
 
 @attrs.frozen(kw_only=True)
-class _Target:
-    """What was called.
+class _Ended:
+    """What was called, and when it was over.
 
     Attributes:
         operation: The name of the factory's method; the looks of `pay` and `refund` are
             ``retrieve``.
+        method: Of HTTP.
         path: The template of the path, such as ``/v1/checkout/sessions/{id}``.
+        elapsed: Seconds from its start.
+        ended_at: When it was over, in seconds of `time.monotonic`.
     """
 
     operation: str
+    method: str
     path: str
     server_address: str
     server_port: int
+    elapsed: float
+    ended_at: float
 
 
 @attrs.frozen(kw_only=True)
-class AttemptInfo(_Target):
+class AttemptInfo(_Ended):
     """An attempt that is over.
 
     Attributes:
@@ -65,26 +71,29 @@ class AttemptInfo(_Target):
 
 
 @attrs.frozen(kw_only=True)
-class CallEnded(_Target):
+class CallEnded(_Ended):
     """A call that is over, with all its attempts.
 
     Attributes:
         outcome: What is known of it; `None` if it was done.
         attempts: How often it was tried, tries that were never sent included.
         unknown_attempts: How many of them may have been done.
-        elapsed: Seconds from its start.
         idempotency_key: The key that every attempt carried.
         http_status: Of the answer that the error quotes; `None` if it was done.
         failure: What broke, where the outcome hangs on that.
+        error: The class of what was raised, such as ``DeclinedError``; `None` if it was
+            done.
+        history: What was told of its attempts, one after the other, and of its looks.
     """
 
     outcome: Outcome | None
     attempts: int
     unknown_attempts: int
-    elapsed: float
     idempotency_key: str | None
     http_status: int | None
     failure: FailureKind | None
+    error: str | None
+    history: tuple[AttemptInfo, ...]
 
 
 @attrs.frozen

@@ -71,6 +71,7 @@ class Reporter:
     def attempt_ended(
         self,
         call: Call[Answer],
+        now: float,
         finding: Finding | None,
         http_status: int | None,
         marks: Marks,
@@ -81,9 +82,12 @@ class Reporter:
             return
         info = AttemptInfo(
             operation=call.operation.endpoint.name,
+            method=call.operation.endpoint.method,
             path=call.operation.endpoint.path,
             server_address=self._address,
             server_port=self._port,
+            elapsed=now - call.began,
+            ended_at=now,
             attempt=call.tries,
             outcome=None if finding is None else _OUTCOMES[finding.verdict],
             http_status=http_status,
@@ -97,35 +101,54 @@ class Reporter:
                 body=_between(marks.head, marks.body),
             ),
         )
-        for observer in call.audience:
+        call.audience.told.append(info)
+        for observer in call.audience.observers:
             self._tell(observer, observer.attempt_ended, info)
 
     def call_cancelled(self, call: Call[Answer], now: float) -> None:
         """Tell of a call that was cancelled: it may have been done, or not."""
         kind = OutcomeUnknownError if call.is_doubtful else NotSentError
         name = call.operation.endpoint.name
-        self.call_ended(call, now, kind(operation=name, reason="it was cancelled"))
+        error = kind(operation=name, reason="it was cancelled")
+        self.call_ended(call, now, error, CancelledError)
 
     def call_ended(
-        self, call: Call[Answer], now: float, error: CallError | None
+        self,
+        call: Call[Answer],
+        now: float,
+        error: CallError | None,
+        raised: type[BaseException] | None = None,
     ) -> None:
-        """Tell of a call: that it was done, or which error speaks for it."""
+        """Tell of a call: that it was done, or which error speaks for it.
+
+        Args:
+            call: What was asked, and came of it.
+            now: When it was over.
+            error: What speaks for it.
+            raised: What is raised in place of that.
+        """
         if not call.audience:
             return
+        if raised is None and error is not None:
+            raised = type(error)
         info = CallEnded(
             operation=call.operation.endpoint.name,
+            method=call.operation.endpoint.method,
             path=call.operation.endpoint.path,
             server_address=self._address,
             server_port=self._port,
+            elapsed=now - call.started,
+            ended_at=now,
             outcome=None if error is None else error.outcome,
             attempts=call.tries,
             unknown_attempts=call.unknown_attempts,
-            elapsed=now - call.started,
             idempotency_key=call.operation.idempotency_key,
             http_status=error.http_status if error is not None else None,
             failure=error.failure if error is not None else None,
+            error=raised.__name__ if raised is not None else None,
+            history=tuple(call.audience.told),
         )
-        for observer in call.audience:
+        for observer in call.audience.observers:
             self._tell(observer, observer.call_ended, info)
 
     def _tell(self, observer: Observer, method: Callable[[T], None], info: T) -> None:

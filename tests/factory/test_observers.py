@@ -2,12 +2,20 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import attrs
 import pytest
 from matrix import OPERATIONS, call
 from raw import RawServer, hangs_up
-from scripted import REFUSED, ScriptedTransport, answered, scripted_factory
+from scripted import (
+    LOST,
+    REFUSED,
+    ScriptedTransport,
+    StillRuntime,
+    answered,
+    scripted_factory,
+)
 from watching import Broken, Watcher
 
 from convergegate_async import (
@@ -19,11 +27,13 @@ from convergegate_async import (
     FailureKind,
     Outcome,
     PoolLimits,
+    RefundRequest,
     RetryPolicy,
     Timeouts,
     WaitTimeoutError,
 )
 from convergegate_async._core.messages import HttpResponse
+from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import KINDS
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -181,6 +191,7 @@ async def test_a_cancelled_call_is_seen_as_well(order: CheckoutSessionRequest) -
     assert [one.outcome for one in watcher.attempts] == [Outcome.UNKNOWN]
     (ended,) = watcher.calls
     assert (ended.outcome, ended.unknown_attempts) == (Outcome.UNKNOWN, 1)
+    assert ended.error == "CancelledError"
 
 
 @pytest.mark.parametrize("is_watched", [True, False])
@@ -243,6 +254,92 @@ async def test_a_wait_that_runs_out_is_one_call() -> None:
     assert (ended.operation, ended.outcome) == ("wait", Outcome.UNKNOWN)
     assert ended.attempts == len(watcher.attempts) > 1
     assert [one.attempt for one in watcher.attempts] == [*range(1, ended.attempts + 1)]
+    assert (ended.error, ended.history) == (
+        "WaitTimeoutError",
+        tuple(watcher.attempts),
+    )
+
+
+@pytest.mark.parametrize(
+    ("operation", "seen"),
+    [
+        ("pay", [("pay", "POST"), ("retrieve", "GET"), ("retrieve", "GET")]),
+        ("refund", [("refund", "POST"), ("retrieve", "GET")]),
+    ],
+)
+async def test_a_call_tells_of_its_looks_as_well(
+    operation: str, seen: list[tuple[str, str]]
+) -> None:
+    """What was looked at after a loss belongs to the call, and is told apart."""
+    pending = HttpResponse(status=200, body=b'{"id": "s1", "status": "pending"}')
+    watcher, script = Watcher(), ScriptedTransport(LOST, pending, DONE)
+
+    async with scripted_factory(script, observers=[watcher]) as checkout:
+        if operation == "pay":
+            await checkout.pay("s1", "123456")
+        else:
+            with pytest.raises(CallError):
+                await checkout.refund(RefundRequest(session_id="s1", full=True))
+
+    (ended,) = watcher.calls
+    assert ended.attempts == 1
+    assert [(one.operation, one.method) for one in ended.history] == seen
+
+
+async def test_calls_at_once_tell_of_their_own_attempts_alone(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Calls and views take turns over one transport, and none tells of another's."""
+
+    class TakingTurns(ScriptedTransport):
+        """Answers one call after the other, attempt by attempt."""
+
+        async def send(self, *arguments: Any) -> HttpResponse | Failure:  # noqa: ANN401 -- handed through
+            await asyncio.sleep(0)
+            return await super().send(*arguments)
+
+    watcher, own = Watcher(), Watcher()
+    script = TakingTurns(*[REFUSED] * 3, *[DONE] * 3)
+
+    async with scripted_factory(script, observers=[watcher]) as checkout:
+        view = checkout.with_options(observers=[own])
+        await asyncio.gather(
+            checkout.create(order), view.retrieve("s1"), checkout.retrieve_refund("s1")
+        )
+
+    assert len(watcher.attempts) == 6
+    assert {
+        call.operation: [one.operation for one in call.history]
+        for call in watcher.calls
+    } == {name: [name, name] for name in ("create", "retrieve", "retrieve_refund")}
+    (ended,) = own.calls
+    assert ended.history == tuple(own.attempts)
+
+
+async def test_when_attempts_and_calls_were_over_can_be_compared(
+    order: CheckoutSessionRequest,
+) -> None:
+    """One clock for both: what is between two attempts was the pause."""
+    watcher, still = Watcher(), StillRuntime()
+
+    class Slow(ScriptedTransport):
+        """Takes two seconds."""
+
+        async def send(self, *arguments: Any) -> HttpResponse | Failure:  # noqa: ANN401 -- handed through
+            still.time += 2
+            return await super().send(*arguments)
+
+    script = Slow(REFUSED, DONE)
+    async with scripted_factory(script, still, observers=[watcher]) as checkout:
+        await checkout.create(order)
+
+    (ended,) = watcher.calls
+    first, second = ended.history
+    (pause,) = still.slept
+    assert (first.elapsed, second.elapsed) == (2, 2)
+    assert ended.elapsed == pytest.approx(4 + pause)
+    assert second.ended_at - first.ended_at == pytest.approx(2 + pause)
+    assert second.ended_at == ended.ended_at
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -32,6 +32,8 @@ class Watcher:
         error = result if isinstance(result, CallError) else None
         assert call.outcome == (error and error.outcome)
         assert call.failure == (error and error.failure)
+        assert call.error == (error and type(error).__name__)
+        assert call.history == tuple(self.attempts)
         assert call.attempts == len(own)
         assert error is None or call.attempts == error.attempts
         assert [one.attempt for one in own] == list(range(1, len(own) + 1))

@@ -49,9 +49,12 @@ def throttled(retry_after: float | None = None) -> AttemptInfo:
     """Return what a 429 shows."""
     return AttemptInfo(
         operation="create",
+        method="POST",
         path="/v1/checkout/sessions",
         server_address="gateway.example",
         server_port=443,
+        elapsed=0.1,
+        ended_at=0.1,
         attempt=1,
         outcome=Outcome.REJECTED,
         http_status=429,
