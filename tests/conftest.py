@@ -38,12 +38,13 @@ NEEDED = {
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "bulk/jobs/test_worker_keys.py": ("distributed",),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
+    "contrib/test_otel.py": ("opentelemetry", "opentelemetry.sdk"),
     "contrib/test_recipes.py": ("blacksheep", "falcon"),
     "factory/test_blocking_portal.py": ("anyio",),
     "runners/test_dask_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
-    "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi"),
-    "test_signatures.py": ("django", "fastapi", "litestar", "quart"),
+    "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi", "opentelemetry"),
+    "test_signatures.py": ("django", "fastapi", "litestar", "opentelemetry", "quart"),
 }
 collect_ignore = [
     path for path, modules in NEEDED.items() if not all(map(find_spec, modules))

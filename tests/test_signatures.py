@@ -19,6 +19,7 @@ MODULES = (
     "convergegate_async.contrib.django",
     "convergegate_async.contrib.fastapi",
     "convergegate_async.contrib.litestar",
+    "convergegate_async.contrib.otel",
     "convergegate_async.contrib.quart",
     "convergegate_async.contrib.starlette",
     "convergegate_async.errors",

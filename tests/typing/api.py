@@ -37,6 +37,7 @@ from convergegate_async.bulk import (
     State,
     create_many,
 )
+from convergegate_async.contrib.otel import OpenTelemetryObserver
 from convergegate_async.sandbox import Sandbox
 
 
@@ -84,6 +85,7 @@ class Counter:
     def call_ended(self, call: CallEnded) -> None:
         """See a call."""
         assert_type(call.outcome, Outcome | None)
+        assert_type(call.history, tuple[AttemptInfo, ...])
 
 
 async def money(checkout: CheckoutSessionFactory) -> None:
@@ -99,7 +101,9 @@ async def money(checkout: CheckoutSessionFactory) -> None:
 
 async def manners(checkout: CheckoutSessionFactory) -> None:
     """A view is a factory, and the pool can be asked."""
-    view = checkout.with_options(retry=RetryPolicy(), observers=[Counter()])
+    view = checkout.with_options(
+        retry=RetryPolicy(), observers=[Counter(), OpenTelemetryObserver()]
+    )
     assert_type(view, CheckoutSessionFactory)
     assert_type(view.stats(), PoolStats)
 
