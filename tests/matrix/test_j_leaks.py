@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import subprocess
 import traceback
 from collections.abc import Callable
@@ -65,7 +66,6 @@ from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 NOT_RUN = {
     "J5": "There is no journal, export or temporary file yet: bulk jobs are to come.",
-    "J9": "There are no metrics and no traces yet: OpenTelemetry is to come.",
     "J10": "What a core dump shows is the operating system's: nothing is promised.",
 }
 
@@ -551,3 +551,42 @@ async def test_the_target_of_a_redirect_logs_nothing(
 
     assert isinstance(observed.result, CallError)
     assert (target.connections, target.requests) == (0, [])
+
+
+# -- spans and metrics ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(says(SESSION_ANSWER), id="J9-done"),
+        pytest.param(quoting("400 Bad Request", everywhere=True), id="J9-quoted"),
+        pytest.param(hangs_up, id="J9-lost"),
+    ],
+)
+async def test_spans_and_metrics_tell_nothing(fault: Handler, operation: str) -> None:
+    """They hold no canary and no id: neither of a session nor of a request."""
+    pytest.importorskip("opentelemetry.sdk")
+    from telemetry import Telemetry  # noqa: PLC0415 -- it needs that
+
+    telemetry = Telemetry()
+    async with (
+        RawServer(fault) as server,
+        CheckoutSessionFactory(
+            KEY,
+            server.base_url,
+            retry=RetryPolicy(base_delay=0.001),
+            observers=[telemetry.observer],
+        ) as checkout,
+    ):
+        with suppress(CallError):
+            await call(checkout, operation, timeout=2)
+
+    sent = b"".join(server.requests)
+    ids = [SESSION_ID, *re.findall(r"(?i)idempotency-key: (\S+)", sent.decode())]
+    text = telemetry.text()
+    assert "http.client.request.duration" in text
+    assert f'"convergegate.operation": "{operation}"' in text
+    assert leaked(text) == []
+    assert [one for one in ids if one in text] == []
