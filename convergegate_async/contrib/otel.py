@@ -132,9 +132,11 @@ def _span(call: CallEnded) -> _Attributes:
     own = [one for one in call.history if one.operation == call.operation]
     statuses = [one.http_status for one in own if one.http_status is not None]
     error = _error_type(call.failure, call.http_status, call.error)
-    resends = {"http.request.resend_count": len(own) - 1} if len(own) > 1 else {}
     status = statuses[-1] if statuses else None
-    return {**_http(call, status, error), **_counted(call), **resends}
+    # `wait` looks again after an answer, too: that repeats nothing.
+    resends = sum(one.outcome is not None for one in own[:-1])
+    more = {"http.request.resend_count": resends or None}
+    return {**_http(call, status, error), **_counted(call), **_known(more)}
 
 
 def _event(attempt: AttemptInfo) -> _Attributes:
