@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -10,7 +10,7 @@ from convergegate_async.errors import ConfigurationError
 
 T = TypeVar("T")
 _MOST_SECONDS = sys.float_info.max
-Validator: TypeAlias = Callable[[object, "attrs.Attribute[T]", T], None]
+Validator: TypeAlias = Callable[[object, Any, T], None]
 
 
 def _must_be(what: str, fits: Callable[[T], bool]) -> Validator[T]:

@@ -44,7 +44,9 @@ NEEDED = {
     "runners/test_dask_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
     "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi", "opentelemetry"),
-    "test_signatures.py": ("django", "fastapi", "litestar", "opentelemetry", "quart"),
+    "test_signatures.py": (
+        *("django", "fastapi", "litestar", "opentelemetry", "pdoc", "quart", "redis"),
+    ),
 }
 collect_ignore = [
     path for path, modules in NEEDED.items() if not all(map(find_spec, modules))

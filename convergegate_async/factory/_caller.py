@@ -299,12 +299,8 @@ class Caller:
                 self._transport.distrust(outcome, everything=everything)
         if call.audience:
             status = outcome.status if isinstance(outcome, HttpResponse) else None
-            if isinstance(result, Finding):
-                failed, request_id = result, result.request_id
-            else:
-                failed, request_id = None, result.call.request_id
             now = self.runtime.clock()
-            self._reporter.attempt_ended(call, now, failed, status, marks, request_id)
+            self._reporter.attempt_ended(call, now, result, status, marks)
         return result
 
     async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:

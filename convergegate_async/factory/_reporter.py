@@ -72,14 +72,15 @@ class Reporter:
         self,
         call: Call[Answer],
         now: float,
-        finding: Finding | None,
+        result: Answer | Finding,
         http_status: int | None,
         marks: Marks,
-        request_id: str | None = None,
     ) -> None:
         """Tell of an attempt: what it showed, or that it was done."""
         if not call.audience:
             return
+        finding = result if isinstance(result, Finding) else None
+        named = result if isinstance(result, Finding) else result.call
         info = AttemptInfo(
             operation=call.operation.endpoint.name,
             method=call.operation.endpoint.method,
@@ -91,7 +92,7 @@ class Reporter:
             attempt=call.tries,
             outcome=None if finding is None else _OUTCOMES[finding.verdict],
             http_status=http_status,
-            request_id=request_id,
+            request_id=named.request_id,
             retry_after=None if finding is None else finding.retry_after,
             failure=None if finding is None else finding.failure,
             timings=PhaseTimings(
