@@ -5,14 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+import attrs
 import pytest
 
+from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Sandbox
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SHARED = [block for block in BLOCKS if block.startswith("# shop.py\n")]
 """What other blocks import from a file of that name."""
@@ -46,6 +51,30 @@ async def test_a_block_runs(block: str, sandbox: Sandbox, tmp_path: Path) -> Non
     output, _ = await done.communicate()
 
     assert done.returncode == 0, output.decode()
+
+
+def test_the_table_has_every_field_and_its_examples_pass() -> None:
+    """Whoever fills in a request finds each field's rule, and an example that holds."""
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| `([^|]+)` \|$", README, re.MULTILINE)
+    names = {"datetime": datetime, "UTC": UTC}
+    examples = {name: eval(text, names) for name, text in rows}  # noqa: S307 -- our own README
+
+    assert [*examples] == [field.name for field in attrs.fields(CheckoutSessionRequest)]
+    CheckoutSessionRequest(**examples)
+
+
+def test_the_table_has_every_extra() -> None:
+    """It stands there with what it brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]*) \| [^|]* \| \d+ \|$", README, re.MULTILINE
+    )
+
+    extras = project["optional-dependencies"]
+    assert {name for name, _ in rows} == set(extras) - {"dev"}
+    for name, brings in rows:
+        for requirement in extras[name] if name != "all" else ():
+            assert re.split(r"[><=; ]", requirement)[0] in brings
 
 
 def test_the_readme_has_blocks() -> None:
