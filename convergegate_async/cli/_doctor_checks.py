@@ -315,8 +315,8 @@ def _tls(to: Configuration, found: Certificate | Trouble | None, now: float) -> 
         if found.kind == "certificate":
             advice = (
                 "Have the right certificate installed there, or, if this one is, its "
-                "authority trusted here: SSL_CERT_FILE names a file. Never switch the "
-                "check off."
+                "authority trusted here: --ca-file or SSL_CERT_FILE names a file, and "
+                "in code ssl= takes it. Never switch the check off."
             )
         return _failed("TLS", found.text, advice)
     days = int((found.expires - now) // 86_400)
