@@ -112,5 +112,6 @@ _READERS: dict[str, Callable[[Any], object]] = {
     "amount": _read_amount,
     "expires_at": read_moment,
     "metadata": _read_pairs,
+    "extra": _read_pairs,
 }
 """What makes a value of an option's text, where the text itself is none."""

@@ -36,6 +36,12 @@ _required = partial(click.option, cls=RequiredOption)
 @click.option("--expires-at", metavar="TIME", help="At least 2.5 hours ahead.")
 @click.option("--locale", help="Language of the pay page, such as pl.")
 @metadata_option
+@click.option(
+    "--extra",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A field that the API may know one day; may be repeated.",
+)
 @click.option("--idempotency-key", help="One key per purchase. [default: a random one]")
 @call_options
 def create(gateway: OneCall, idempotency_key: str | None, **fields: Any) -> int:  # noqa: ANN401 -- click has read them, the request checks them

@@ -29,6 +29,7 @@ WRONG = {
     "--customer-country": ("Poland", "must be a two-letter ISO 3166 code"),
     "--expires-at": ("soon", "is neither epoch seconds nor ISO 8601"),
     "--metadata": ("order", "must be KEY=VALUE"),
+    "--extra": ("amount=1", "must not hold amount, which is a field"),
     "--idempotency-key": ("a b", "must be 1 to 255 letters, digits"),
 }
 
@@ -102,7 +103,7 @@ def test_create_has_an_option_for_every_field() -> None:
 def test_any_text_is_read_or_refused(texts: dict[str, str], amount: str) -> None:
     """Whatever options hold becomes a request, or problems of its fields."""
     options: dict[str, object] = {**dict.fromkeys(FIELDS), **texts}
-    for name in {"metadata", "payment_method"} & texts.keys():
+    for name in {"extra", "metadata", "payment_method"} & texts.keys():
         options[name] = (texts[name],)
 
     with pytest.raises(InvalidFieldError) as caught:

@@ -349,6 +349,8 @@ class _RowReader:
                 return read_words(value)
             case "expires_at":
                 return read_time(name, value)
+            case "extra":
+                return read_entries(name, value)
             case _:
                 return value
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import json
 import pickle
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
@@ -61,6 +62,7 @@ def table(tmp_path: Path) -> Path:
             for name, value in attrs.asdict(order).items()
             if name != "metadata" and value is not None
         },
+        "extra": json.dumps(order.extra),
     }
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(cells))

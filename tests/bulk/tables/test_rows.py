@@ -320,6 +320,19 @@ class TestCsv:
             "line 2, column metadata: must be a JSON object whose values are text"
         ]
 
+    def test_further_pairs_in_one_cell_are_an_object(self, inbox: Inbox) -> None:
+        """What the API may know one day is a JSON object there, too."""
+        good, bad = inbox.csv(
+            ORDER_ROW | {"extra": '{"campaign": "spring"}'},
+            ORDER_ROW | {"id": "A-2", "extra": "campaign"},
+        )
+
+        assert isinstance(good, Row)
+        assert good.request.extra == {"campaign": "spring"}
+        assert summary([bad]) == [
+            "line 3, column extra: must be a JSON object whose values are text"
+        ]
+
     def test_columns_are_mapped(self, inbox: Inbox) -> None:
         """Columns have the user's names, may be left out, and may be metadata."""
         options = TableOptions(
