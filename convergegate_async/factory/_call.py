@@ -75,6 +75,8 @@ class Call(Generic[A_co]):
     @property
     def unknown_attempts(self) -> int:
         """Count the attempts that may have been done."""
+        if not self.findings:
+            return 0
         unknown = [one for one in self.findings if one.verdict is Verdict.UNKNOWN]
         return len(unknown)
 

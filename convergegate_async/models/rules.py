@@ -299,7 +299,12 @@ def words(field: str, value: object) -> tuple[str, ...]:
     """Accept a tuple or list of non-empty texts."""
     if not isinstance(value, tuple | list):
         raise InvalidFieldError(field, "must be a tuple or list of texts")
-    return tuple(name(field, word) for word in value)
+    return tuple([word if _is_word(word) else name(field, word) for word in value])
+
+
+def _is_word(value: object) -> bool:
+    """Tell by one look that *value* is of letters, and so a name."""
+    return type(value) is str and FAST_CHECKS[name](value) is not None
 
 
 def metadata(field: str, value: object) -> Mapping[str, str]:
@@ -308,9 +313,10 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
         raise InvalidFieldError(field, "must be a mapping of str to str")
     if len(value) > MAX_METADATA_KEYS:
         raise InvalidFieldError(field, f"must hold at most {MAX_METADATA_KEYS} keys")
-    pairs = [(plain(key), plain(content)) for key, content in value.items()]
     kept: dict[str, str] = {}
-    for key, content in pairs:
+    for given, told in value.items():
+        key = given if type(given) is str else plain(given)
+        content = told if type(told) is str else plain(told)
         if not isinstance(key, str) or not isinstance(content, str):
             raise InvalidFieldError(field, "must map str to str")
         text(field, key)
@@ -323,7 +329,7 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
         if content:
             text(field, content)
         kept[key] = content
-    if len(kept) < len(pairs):
+    if len(kept) < len(value):
         raise InvalidFieldError(field, "must not hold a key twice")
     return kept
 
