@@ -12,45 +12,59 @@ from pathlib import Path
 
 import attrs
 import pytest
+from programs import variables_of
+from readme import BLOCKS, README, block
 
 from convergegate_async import CheckoutSessionRequest
 from convergegate_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-SHARED = [block for block in BLOCKS if block.startswith("# shop.py\n")]
+SHARED = block("# shop.py\n")
 """What other blocks import from a file of that name."""
 
 NOT_IN_DEV = {"sanic": "sanic 25 is not for the multidict 7 that aiohttp comes with"}
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-async def test_a_block_runs(block: str, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A reader who pastes it gets what it says."""
-    for name, reason in NOT_IN_DEV.items():
-        if f"from {name} import" in block and find_spec(name) is None:
-            pytest.skip(reason)
-    (shared,) = SHARED
-    (tmp_path / "shop.py").write_text(shared)
-    program = tmp_path / "block.py"
-    program.write_text(block)
-    environ = {
-        **os.environ,
-        "CONVERGEGATE_API_KEY": sandbox.api_key,
-        "CONVERGEGATE_BASE_URL": sandbox.base_url,
-    }
+async def run_block(source: str, sandbox: Sandbox, folder: Path) -> tuple[int, str]:
+    """Run a block as a program that calls *sandbox*; return its code and output."""
+    (folder / "shop.py").write_text(SHARED)
+    program = folder / "block.py"
+    program.write_text(source)
 
     done = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-X", "dev", "-W", "error", str(program)),
-        env=environ,
+        env={**os.environ, **variables_of(sandbox)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     output, _ = await done.communicate()
 
-    assert done.returncode == 0, output.decode()
+    assert done.returncode is not None
+    return done.returncode, output.decode()
+
+
+@pytest.mark.parametrize("source", BLOCKS, ids=range(len(BLOCKS)))
+async def test_a_block_runs(source: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A reader who pastes it gets what it says."""
+    for name, reason in NOT_IN_DEV.items():
+        if f"from {name} import" in source and find_spec(name) is None:
+            pytest.skip(reason)
+
+    code, output = await run_block(source, sandbox, tmp_path)
+
+    assert code == 0, output
+
+
+async def test_blocks_can_be_followed_one_after_another(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """On one gateway, no block has the key that another one's order was made by."""
+    for source in BLOCKS:
+        if 'derive_key("' in source:
+            code, output = await run_block(source, sandbox, tmp_path)
+
+            assert code == 0, output
 
 
 def test_the_table_has_every_field_and_its_examples_pass() -> None:
@@ -88,3 +102,19 @@ def test_the_readme_shows_the_two_commands() -> None:
 
     assert 'python -m pip install ".[cli]" && convergegate demo' in screen
     assert 'python -m pip install -e ".[dev]" && python -m pytest' in screen
+
+
+def test_links_lead_somewhere() -> None:
+    """Every heading that is linked is there, and the contents name every chapter."""
+    contents = README.partition("\n## ")[0]
+    headings = re.findall("^(##+) (.+)$", README, re.MULTILINE)
+    anchors = {anchor_of(text) for _, text in headings}
+    chapters = {anchor_of(text) for depth, text in headings if depth == "##"}
+
+    assert {*re.findall(r"\(#([^)]+)\)", README)} <= anchors
+    assert chapters <= {*re.findall(r"\(#([^)]+)\)", contents)}
+
+
+def anchor_of(heading: str) -> str:
+    """Return the name by which GitHub links *heading*."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

@@ -1,7 +1,6 @@
 """The README's recipes for frameworks that have no module: real apps, real servers."""
 
 import json
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from readme import block
 
 from convergegate_async import CheckoutSessionRequest, NotFoundError
 from convergegate_async.sandbox import Sandbox
@@ -20,22 +20,12 @@ from convergegate_async.webhooks import sign
 if TYPE_CHECKING:
     from tests.contrib.conftest import Visitor
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
-BLOCKS: list[str] = re.findall(
-    r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL
-)
 MIB = 2**20
 
 Delivery = tuple[bytes, list[tuple[str, str]]]
 RunAsgi = Callable[
     [Callable[..., Awaitable[None]]], AbstractAsyncContextManager["Visitor"]
 ]
-
-
-def block(mark: str) -> str:
-    """Return the README's block that has *mark*."""
-    (found,) = [block for block in BLOCKS if mark in block]
-    return found
 
 
 RECIPES = [

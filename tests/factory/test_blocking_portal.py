@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import BlockingPortal
 from matrix import AMPLE
+from readme import block
 
 from convergegate_async import (
     CheckoutSession,
@@ -25,12 +25,7 @@ from convergegate_async import (
 )
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
-(BLOCK,) = re.findall(
-    r"^```python\n((?:(?!```).)*def blocking_checkout.*?)^```",
-    README,
-    re.MULTILINE | re.DOTALL,
-)
+BLOCK = block("def blocking_checkout")
 THREADS = 8
 
 Enter = Callable[

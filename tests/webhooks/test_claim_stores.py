@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import re
 import sqlite3
 import uuid
 from collections import Counter
@@ -14,12 +13,12 @@ from typing import Any
 import pytest
 from harness.redis_server import REDIS_SERVER, running_redis
 from postgres import POSTGRES, running_postgres
+from readme import block
 from redis.asyncio import Redis
 
 from convergegate_async.contrib.redis import RedisClaims
 from convergegate_async.webhooks import Claim, Claims, MemoryClaims
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 LONG, SHORT = 600.0, 0.05  # seconds: longer than any test, and soon over
 MINE, BUSY, DONE = Claim
 
@@ -76,13 +75,8 @@ def postgresql() -> Iterator[str]:
 
 def recipe() -> dict[str, Any]:
     """Run the README's block on claims in SQL, and return its names."""
-    (block,) = re.findall(
-        r"^```python\n((?:(?!```).)*class SqlClaims.*?)^```",
-        README,
-        re.MULTILINE | re.DOTALL,
-    )
     names: dict[str, Any] = {}
-    exec(block, names)  # noqa: S102 -- our own README
+    exec(block("class SqlClaims"), names)  # noqa: S102 -- our own README
     return names
 
 

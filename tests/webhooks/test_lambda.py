@@ -2,17 +2,16 @@
 
 import asyncio
 import json
-import re
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.redis_server import REDIS_SERVER, running_redis
 from hypothesis import example, given
 from hypothesis import strategies as st
+from readme import block
 from scripted import ScriptedTransport, scripted_factory
 
 from convergegate_async import (
@@ -28,7 +27,6 @@ from convergegate_async.sandbox import Sandbox
 from convergegate_async.webhooks import WebhookReceiver, WebhookReply, WebhookVerifier
 from convergegate_async.webhooks._lambda_events import unwrap
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 SECRET = "sk_test_vector_0000000000000001"
 MIB = 2**20
 
@@ -354,11 +352,6 @@ async def test_the_function_of_the_readme_is_one(
 
     An event that its handler fails on is raised, which Lambda reports.
     """
-    (block,) = re.findall(
-        r"^```python\n((?:(?!```).)*receive_lambda.*?)^```",
-        README,
-        re.MULTILINE | re.DOTALL,
-    )
     async with sandbox.factory() as checkout:
         session = await checkout.create(order)
     monkeypatch.setenv("CONVERGEGATE_API_KEY", sandbox.api_key)
@@ -374,7 +367,7 @@ async def test_the_function_of_the_readme_is_one(
     with running_redis() as socket:
         monkeypatch.setenv("REDIS_URL", f"unix://{socket}")
         names: dict[str, Any] = {}
-        exec(block, names)  # noqa: S102 -- our own README
+        exec(block("receive_lambda"), names)  # noqa: S102 -- our own README
         handler = names["handler"]
         answers = [await asyncio.to_thread(handler, known, None) for _ in range(3)]
         with pytest.raises(NotFoundError):
