@@ -123,8 +123,8 @@ def _named_hosts(hosts: object) -> frozenset[str]:
         or not all(isinstance(host, str) and host_names.is_host(host) for host in hosts)
     ):
         message = (
-            f"insecure_hosts ({INSECURE_HOSTS_VARIABLE}) may hold names and addresses "
-            "of hosts, without scheme, port and wildcards"
+            f"insecure_hosts ({INSECURE_HOSTS_VARIABLE}) must be a list of names and "
+            "addresses of hosts, without scheme, port and wildcards"
         )
         raise ConfigurationError(message)
     return frozenset(map(_compared, hosts))

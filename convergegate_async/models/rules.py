@@ -349,7 +349,9 @@ def further_pairs(
     kept: dict[str, str] = {}
     pairs = [(plain(name), plain(content)) for name, content in value.items()]
     for name, content in pairs:
-        if not isinstance(name, str) or not _EXTRA_NAME.fullmatch(name):
+        if not isinstance(name, str) or not isinstance(content, str):
+            raise InvalidFieldError(field, "must map str to str")
+        if not _EXTRA_NAME.fullmatch(name):
             reason = "names must hold letters, digits, _ and -, such as a or a[b]"
             raise InvalidFieldError(field, reason)
         stem = name.partition("[")[0].lower()

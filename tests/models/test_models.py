@@ -458,6 +458,7 @@ class TestRefusedValue:
         ("customer_email", "john", "must be an e-mail address"),
         ("customer_firstname", "x" * 2_049, "must hold at most 2,048 characters"),
         ("customer_firstname", 7, "must be a str"),
+        ("extra", {"k": None}, "must map str to str"),
         ("customer_phone", "1", "must be a phone number in E.164 (+48123456789)"),
         ("success_url", "/", "must be an absolute http or https URL"),
         ("customer_ip", "1", "must be an IPv4 or IPv6 address"),
