@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SIGNS = {"ok": ("✓", "ok", "green"), "failed": ("✗", "no", "red")}
 _SKIPPED = ("-", "-", "yellow")
+_WIDTH = len("configuration  ")  # the longest name, and a gap
 
 
 @click.command()
@@ -83,6 +84,6 @@ def _print(checks: "Sequence[Check]", *, has_signs: bool) -> None:
     for check in checks:
         sign, word, colour = _SIGNS.get(check.mark, _SKIPPED)
         shown = click.style((sign if has_signs else word).ljust(len(margin)), fg=colour)
-        print_data(f"{shown} {check.name:<14}{check.text}")
+        print_data(f"{shown} {check.name:<{_WIDTH}}{check.text}")
         if check.advice is not None:
-            print_data(f"{margin} {'':<14}{check.advice}")
+            print_data(f"{margin} {'':<{_WIDTH}}{check.advice}")

@@ -247,7 +247,8 @@ def _on_the_way(found: Findings, now: float) -> Iterator[Check]:
             "configuration",
             to.text,
             "The key comes from CONVERGEGATE_API_KEY or --api-key-file, the address "
-            "from CONVERGEGATE_BASE_URL or --base-url.",
+            "from CONVERGEGATE_BASE_URL or --base-url, a proxy from CONVERGEGATE_PROXY "
+            "or --proxy.",
             CONFIGURATION,
         )
         for name in ("proxy", "DNS", "TCP", "TLS", "gateway", "clock"):

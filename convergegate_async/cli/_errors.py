@@ -48,7 +48,10 @@ def advice_on(error: Told) -> str | None:
         case errors.OutcomeUnknownError():
             return _advice_on_doubt(error)
         case errors.NotSentError():
-            return "Nothing reached the gateway: it is safe to run this again."
+            return (
+                "Nothing reached the gateway: it is safe to run this again. "
+                "`convergegate doctor` tells what is in the way."
+            )
         case errors.AuthenticationError():
             return "Check CONVERGEGATE_API_KEY, or the file of --api-key-file."
         case _:

@@ -239,7 +239,8 @@ class CheckoutSessionFactory:
             overrides["trust_env"] = False  # it was, here
         missing = missing_variables(secret, base_url)
         if missing:
-            message = f"set the environment variable {' and '.join(missing)}"
+            noun = "variable" if len(missing) == 1 else "variables"
+            message = f"set the environment {noun} {' and '.join(missing)}"
             raise ConfigurationError(message)
         overrides["proxy"] = cast("str | None", hidden_proxy)
         return cls(cast("str", secret), base_url, **overrides)

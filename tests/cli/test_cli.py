@@ -148,7 +148,7 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
         (("get", "a/b"), 2, "SESSION_ID must be"),
         (("get",), 2, "SESSION_ID"),
         (("get", "x", "--timeout", "-1"), 2, "timeout"),
-        (("get", "x", "--base-url", "http://127.0.0.1:1"), 5, "was not sent"),
+        (("get", "x", "--base-url", "http://127.0.0.1:1"), 5, "convergegate doctor"),
         (("get", "x", "--base-url", "http://example.com"), 3, "https"),
         (("create", *ORDER, "--amount", "0"), 2, "amount"),
         (("create", *ORDER, "--amount", "49.99"), 2, "amount"),
@@ -177,12 +177,19 @@ def test_bad_input_is_reported(
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_key_is_named() -> None:
-    """Without a key the variable to set is named."""
-    done = run("get", "x", CONVERGEGATE_API_KEY="", CONVERGEGATE_BASE_URL="https://a.b")
+@pytest.mark.parametrize(
+    ("base_url", "asked"),
+    [
+        ("https://a.b", "variable CONVERGEGATE_API_KEY"),
+        ("", "variables CONVERGEGATE_API_KEY and CONVERGEGATE_BASE_URL"),
+    ],
+)
+def test_what_is_missing_is_named(base_url: str, asked: str) -> None:
+    """Without key or address the variables to set are named."""
+    done = run("get", "x", CONVERGEGATE_API_KEY="", CONVERGEGATE_BASE_URL=base_url)
 
     assert done.returncode == 3
-    assert "CONVERGEGATE_API_KEY" in done.stderr
+    assert done.stderr == f"Error: set the environment {asked}\n"
 
 
 def test_an_unreadable_key_file_is_reported(tmp_path: Path) -> None:

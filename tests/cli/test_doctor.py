@@ -334,7 +334,8 @@ async def test_every_line_has_a_sign(encoding: str, signs: tuple[str, ...]) -> N
         },
     )
 
-    seen = [line.split()[:2] for line in done.out.splitlines() if line[0] != " "]
+    lines = done.out.splitlines()
+    seen = [line.split()[:2] for line in lines if line[0] != " "]
     good, bad, none = signs
     assert (done.code, done.err) == (5, "")
     assert seen == [
@@ -342,3 +343,5 @@ async def test_every_line_has_a_sign(encoding: str, signs: tuple[str, ...]) -> N
         *([good, "configuration"], [good, "proxy"], [bad, "DNS"]),
         *([none, name] for name in ("TCP", "TLS", "gateway", "clock")),
     ]
+    gap = lines[0].index("3.")  # where the texts begin
+    assert {line[gap - 2 : gap] for line in lines} == {"  "}
