@@ -19,17 +19,22 @@ if TYPE_CHECKING:
     from convergegate_async._core.operations import Operation
     from convergegate_async.models import Answer
 
-PROXY_VARIABLE = "CONVERGEGATE_PROXY"
-
 
 def curl_command(
     operation: "Operation[Answer]",
     message: "HttpRequest",
     *,
     ca_file: Path | None,
-    has_proxy: bool,
+    proxy_variable: str | None,
 ) -> str:
-    """Return the command that makes *operation* as *message* does."""
+    """Return the command that makes *operation* as *message* does.
+
+    Args:
+        operation: What is asked.
+        message: What is sent.
+        ca_file: Whose certificates are believed; the platform's if `None`.
+        proxy_variable: The variable that holds the proxy, if there is one.
+    """
     parts = [
         f"curl -X {message.method} {shlex.quote(message.url)}",
         "--globoff",  # an address is no pattern
@@ -39,8 +44,8 @@ def curl_command(
     ]
     if ca_file is not None:
         parts.append(f"--cacert {shlex.quote(str(ca_file))}")
-    if has_proxy:
-        parts.append(f'--proxy "${PROXY_VARIABLE}"')
+    if proxy_variable is not None:
+        parts.append(f'--proxy "${proxy_variable}"')
     return " \\\n  ".join(parts)
 
 

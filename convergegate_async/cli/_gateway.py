@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PROXY_VARIABLE = "CONVERGEGATE_PROXY"
+
 
 @attrs.frozen
 class Trust:
@@ -160,9 +162,9 @@ class OneCall(Gateway):
         operation = describe(fresh_key(os.urandom(16)))
         message = message_of(operation, self.factory())
         ca_file = None if self.trust is None else self.trust.path
-        has_proxy = self.proxy is not None
+        proxy = None if self.proxy is None else PROXY_VARIABLE
         print_data(
-            curl_command(operation, message, ca_file=ca_file, has_proxy=has_proxy)
+            curl_command(operation, message, ca_file=ca_file, proxy_variable=proxy)
         )
         raise click.exceptions.Exit(0)
 
@@ -219,10 +221,10 @@ _base_url_option = click.option(
 _proxy_option = click.option(
     "--proxy",
     metavar="URL",
-    envvar="CONVERGEGATE_PROXY",
+    envvar=PROXY_VARIABLE,
     help="A proxy to call through, such as http://proxy.example:3128. One with a "
     "password belongs into the environment: other users of the machine can see "
-    "arguments. [default: CONVERGEGATE_PROXY]",
+    f"arguments. [default: {PROXY_VARIABLE}]",
 )
 _debug_option = click.option(
     "--debug",

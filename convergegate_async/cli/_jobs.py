@@ -39,7 +39,7 @@ from convergegate_async.errors import (
     PermissionDeniedError,
 )
 
-from ._gateway import Gateway
+from ._gateway import PROXY_VARIABLE, Gateway
 from ._progress import Display
 from ._signals import on_interrupt
 from ._streams import print_note
@@ -186,7 +186,7 @@ def _runner(address: str, gateway: Gateway) -> "Runner":
     from convergegate_async.runners import DaskRunner
 
     if gateway.proxy is not None or gateway.trust is not None:
-        message = "Dask workers call by no --proxy (CONVERGEGATE_PROXY) or --ca-file"
+        message = f"Dask workers call by no --proxy ({PROXY_VARIABLE}) or --ca-file"
         raise ConfigurationError(message)
     if gateway.api_key is not None:
         # Workers of this machine read the key where this process could have.
