@@ -39,8 +39,10 @@ class Headers(Mapping[str, str]):
         self._kept: dict[str, str] | None = None
 
     def _read(self) -> dict[str, str]:
+        pairs = self._pairs  # first: another thread may be about to let go of them
         if self._kept is None:
-            self._kept = kept_headers(self._pairs())
+            self._kept = kept_headers(pairs())
+            self._pairs = tuple  # they hold cookies, and what did not fit
         return self._kept
 
     def __getitem__(self, name: str) -> str:

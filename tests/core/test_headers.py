@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import attrs
 from hypothesis import example, given
@@ -52,3 +53,15 @@ def test_they_do_not_travel() -> None:
     assert attrs.evolve(call, attempts=3).headers["x-trace"] == "7"
     assert "X-Trace" not in repr(call)
     assert hash(call) == hash(attrs.evolve(call))
+
+
+def test_what_was_left_out_is_let_go_of() -> None:
+    """Once somebody has looked: cookies and what did not fit stay in no answer."""
+    came = frozenset([("Set-Cookie", "canary"), ("X-Trace", "7")])
+    headers = Headers(came.__iter__)
+    holders = sys.getrefcount(came)
+
+    assert headers["x-trace"] == "7"
+
+    assert sys.getrefcount(came) < holders
+    assert dict(headers) == {"x-trace": "7"}
