@@ -1,7 +1,8 @@
 """What ``--curl`` prints: a call as a command that sends the same.
 
 It can be pasted into a POSIX shell. The key, the BLIK code and the proxy, which may
-hold a password, are variables there; all else is what would be sent.
+hold a password, are variables there, without which the shell refuses; all else is what
+would be sent, and by the same way: curl would go by the environment's proxies, too.
 """
 
 import shlex
@@ -38,15 +39,22 @@ def curl_command(
     parts = [
         f"curl -X {message.method} {shlex.quote(message.url)}",
         "--globoff",  # an address is no pattern
-        f'-u "${API_KEY_VARIABLE}:"',
+        f'-u "{_variable(API_KEY_VARIABLE)}:"',
         *(f"-H {shlex.quote(line)}" for line in _headers(message)),
         *_body(operation),
     ]
     if ca_file is not None:
         parts.append(f"--cacert {shlex.quote(str(ca_file))}")
     if proxy_variable is not None:
-        parts.append(f'--proxy "${proxy_variable}"')
+        # An empty one would be none, and `no_proxy` would lead past any.
+        parts.append(f"--proxy \"{_variable(proxy_variable)}\" --noproxy ''")
+    else:
+        parts.append("--noproxy '*'")
     return " \\\n  ".join(parts)
+
+
+def _variable(name: str) -> str:
+    return f"${{{name}:?}}"
 
 
 def _headers(message: "HttpRequest") -> Iterator[str]:
@@ -64,6 +72,6 @@ def _body(operation: "Operation[Answer]") -> Iterator[str]:
         if isinstance(getattr(operation.noun, field.name), Secret)
     ]
     for name in secrets:
-        yield f'--data-raw "{name}=${name.upper()}"'
+        yield f'--data-raw "{name}={_variable(name.upper())}"'
     if not secrets:
         yield f"--data-raw {shlex.quote(operation.body.decode('ascii'))}"

@@ -62,7 +62,8 @@ def by_curl(words: list[str]) -> Sent:
     given = [*zip(options[::2], options[1::2], strict=True)]
     headers = {value for name, value in given if name == "-H"}
     [user] = [value for name, value in given if name == "-u"]
-    assert {name for name, _ in given} <= {"-H", "-u", "--data-raw"}
+    assert {name for name, _ in given} <= {"-H", "-u", "--data-raw", "--noproxy"}
+    assert ("--noproxy", "*") in given
     login = __import__("base64").b64encode(user.encode()).decode()
     body = "".join(value for name, value in given if name == "--data-raw")
     return Sent(
@@ -121,10 +122,26 @@ async def test_secrets_are_variables(command: str, tmp_path: Path) -> None:
 
     assert (done.code, done.err) == (0, "")
     assert leaked(done.out) == []
-    assert '-u "$CONVERGEGATE_API_KEY:"' in done.out
-    assert '--proxy "$CONVERGEGATE_PROXY"' in done.out
+    assert '-u "${CONVERGEGATE_API_KEY:?}:"' in done.out
+    assert """--proxy "${CONVERGEGATE_PROXY:?}" --noproxy ''""" in done.out
     assert f"--cacert '{file}'" in done.out
-    assert ('"blik_code=$BLIK_CODE"' in done.out) is (command == "pay")
+    assert ('"blik_code=${BLIK_CODE:?}"' in done.out) is (command == "pay")
+
+
+@pytest.mark.parametrize(
+    "missing", ["CONVERGEGATE_API_KEY", "CONVERGEGATE_PROXY", "BLIK_CODE"]
+)
+async def test_without_a_variable_nothing_is_sent(missing: str) -> None:
+    """An empty proxy would be none for curl, and the call made past it."""
+    proxy = {"CONVERGEGATE_PROXY": f"http://canary:{PROXY_PASSWORD}@127.0.0.1:1"}
+    printed = await calling("https://gateway.invalid", *CALLS["pay"], "--curl", **proxy)
+    own = {"CONVERGEGATE_API_KEY": KEY, "BLIK_CODE": BLIK_CODE, **proxy}
+
+    told = await in_a_shell(
+        f"( {AS_WORDS}{printed.out} ) || echo refused", **{**own, missing: ""}
+    )
+
+    assert told == b"refused\n"
 
 
 async def test_a_code_that_is_not_needed_is_not_asked_for() -> None:
@@ -166,12 +183,16 @@ async def test_a_call_that_cannot_be_made_is_not_printed(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_it_can_be_pasted(sandbox: Sandbox) -> None:
-    """The real curl opens the session that the command would have opened."""
+    """The real curl opens the session that the command would have opened.
+
+    By the same way: the environment's proxy, which would read a key, is not asked.
+    """
     environ = {"CONVERGEGATE_API_KEY": sandbox.api_key}
     printed = await run(sandbox, *NEW, "--curl")
     assert not sandbox.seen
 
-    await in_a_shell(printed.out, **environ)
+    elsewhere = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+    await in_a_shell(printed.out, **environ, **elsewhere)
     await run(sandbox, *NEW)
 
     pasted, made = sandbox.book.sessions.values()
