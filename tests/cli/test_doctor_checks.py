@@ -91,7 +91,7 @@ HEALTHY = Findings(
     addresses=("192.0.2.7",),
     connection=1.0,
     certificate=Certificate("TLSv1.3", "x", "y", 1e10),
-    reply=Reply(NotFoundError(operation="retrieve"), 0.0),
+    reply=Reply(NotFoundError(operation="retrieve", message="none"), 0.0),
 )
 
 
@@ -115,6 +115,26 @@ def test_whatever_is_found_is_thought_of(found: Findings, now: float) -> None:
 def line(name: str, found: Findings) -> Check:
     """Return the check of that name."""
     return next(check for check in judge(found, 0.0) if check.name == name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "mark"),
+    [
+        (None, None, Mark.SKIPPED),
+        (None, "no such session", Mark.OK),
+        ("invalid_request_error", None, Mark.OK),
+    ],
+)
+def test_a_404_of_any_web_server_is_no_gateway(
+    kind: str | None, message: str | None, mark: Mark
+) -> None:
+    """One that tells no error may have judged no key."""
+    error = NotFoundError(operation="retrieve", type=kind, message=message)
+
+    check = line("gateway", attrs.evolve(HEALTHY, reply=Reply(error, 0.0)))
+
+    assert check.mark is mark
+    assert ("takes the key" in check.text) is (mark is Mark.OK)
 
 
 @given(st.floats(-1e6, 1e6))
