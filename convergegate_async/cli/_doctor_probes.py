@@ -229,7 +229,9 @@ async def _walk(way: _Way, patience: float) -> AsyncIterator[tuple[str, Any]]:
     if way.is_tls:
         seen = await _bounded(_handshake(way, way.trust), patience)
         if isinstance(seen, Trouble) and seen.kind == "certificate":
-            seen = await _bounded(_named(way, seen), patience)
+            named = await _bounded(_named(way, seen), patience)
+            # Too late for names: it is not trusted all the same.
+            seen = named if named.kind == "certificate" else seen
         yield "certificate", seen
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -184,6 +185,26 @@ async def test_a_certificate_that_nobody_vouches_for() -> None:
     )
     assert "SSL_CERT_FILE" in found["TLS"]["advice"]
     assert server.requests == []
+
+
+async def test_a_certificate_whose_names_come_too_late() -> None:
+    """It is not trusted all the same, and the advice is about that."""
+    ends = authority.trusted()
+
+    async def shakes_hands_once(exchange: Exchange) -> None:
+        if exchange.server.connections == 2:
+            with suppress(OSError):
+                await exchange.writer.start_tls(ends.server)
+        else:
+            await silent(exchange)
+
+    async with RawServer(shakes_hands_once) as server:
+        base_url = server.base_url.replace("http", "https", 1)
+        done, found = await examined(base_url, "--timeout", "2")
+
+    assert (done.code, failed(found)) == (5, ["TLS"])
+    assert "the certificate is not trusted" in found["TLS"]["text"]
+    assert "SSL_CERT_FILE" in found["TLS"]["advice"]
 
 
 @pytest.fixture
