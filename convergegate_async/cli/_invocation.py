@@ -1,6 +1,6 @@
 """One run of the program, as all of its modules see it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -25,6 +25,19 @@ class Invocation:
     write: Write = attrs.field(factory=Write)
     command: click.Command | None = None
     output: str = "table"
+
+
+def output_among(arguments: Sequence[str]) -> str:
+    """Return how *arguments* that could not be read ask for what comes of them."""
+    output = "table"
+    for name, value in zip(arguments, [*arguments[1:], ""], strict=False):
+        if name == "--":
+            break
+        if name == "--output":
+            output = value
+        elif name.startswith("--output="):
+            output = name.removeprefix("--output=")
+    return output
 
 
 def _note(context: click.Context, _option: click.Parameter, output: str) -> str:

@@ -33,7 +33,8 @@ _VERDICTS: dict[object, int] = {
 """The exit code of each status that is final."""
 
 
-@click.command()
+# click's own refusal would repeat what may be a code.
+@click.command(context_settings={"allow_extra_args": True})
 @click.argument("session_id")
 @click.option(
     "--no-wait", is_flag=True, help="End once the gateway has the code: exit code 0."
@@ -50,6 +51,11 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
     """
     from convergegate_async._core import operations
 
+    if click.get_current_context().args:
+        message = (
+            "give one SESSION_ID; the BLIK code is no argument, but read from stdin"
+        )
+        raise click.UsageError(message)
     code = _STAND_IN if gateway.curl else _read_code()
     timeout = PATIENCE if gateway.timeout is None else gateway.timeout
     doubt = f"It may be paid: run `convergegate wait {session_id}`."

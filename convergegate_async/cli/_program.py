@@ -9,7 +9,7 @@ from convergegate_async._version import __version__
 
 from . import _bulk, _demo, _doctor, _payments, _sandbox, _sessions, _webhooks
 from ._errors import report
-from ._invocation import Invocation
+from ._invocation import Invocation, output_among
 from ._streams import (
     OutputLost,
     exit_code_after,
@@ -64,4 +64,6 @@ def _run(write: Write) -> int:
     except OutputLost:
         return 0  # the stream remembers it
     except (errors.ConvergeGateError, click.ClickException) as error:
+        if invocation.command is None:  # click did not come as far
+            invocation.output = output_among(sys.argv[1:])
         return report(error, invocation)

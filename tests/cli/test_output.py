@@ -9,6 +9,7 @@ from orders import an_order
 from programs import run, shell_needed
 
 from convergegate_async.cli._errors import as_json
+from convergegate_async.cli._invocation import output_among
 from convergegate_async.errors import ConvergeGateError
 from convergegate_async.sandbox import Fault, Sandbox
 
@@ -98,6 +99,53 @@ async def test_output_is_read_before_what_is_wrong(sandbox: Sandbox) -> None:
     done = await run(sandbox, "get", "x", "--timeout", "soon", *JSON)
 
     assert error_in(done.out)["class"] == "UsageError"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("get", "x", *JSON, "--nosuch"),
+        ("get", "x", "--nosuch", "--output=json"),
+        ("get", "x", *JSON, "--timeout"),
+        ("bulk", "status", *JSON, "--nosuch"),
+        ("nosuch", *JSON),
+    ],
+    ids=" ".join,
+)
+async def test_arguments_that_cannot_be_read_are_one_object(
+    words: tuple[str, ...], sandbox: Sandbox
+) -> None:
+    """A script that has a typo in it reads the same as of any other mistake."""
+    done = await run(sandbox, *words)
+
+    error = error_in(done.out)
+    assert done.code == error["exit_code"] == 2
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        ("get x --output json", "json"),
+        ("get --output=json --output id", "id"),
+        ("get x --output", ""),
+        ("get -- --output json", "table"),
+        ("", "table"),
+    ],
+)
+def test_output_is_found_among_arguments(words: str, output: str) -> None:
+    """The last one counts, as for click."""
+    assert output_among(words.split()) == output
+
+
+async def test_a_code_given_as_an_argument_is_not_repeated(sandbox: Sandbox) -> None:
+    """It stands in no log that keeps what a command says."""
+    done = await run(sandbox, "pay", "x", BLIK_CODE, *JSON)
+
+    assert (done.code, error_in(done.out)["class"]) == (2, "UsageError")
+    assert leaked(done.out + done.err) == []
+    assert "stdin" in done.err
+    assert not sandbox.seen
 
 
 async def test_a_refused_payment_tells_why(sandbox: Sandbox) -> None:
