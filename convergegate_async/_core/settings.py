@@ -165,10 +165,11 @@ def proxy_of_environment(
     del environ  # tracebacks show locals
     if not proxy.reveal() or _is_exempt(target, exempt):
         return None
-    if not rules.is_url(proxy.reveal()):
+    if not rules.is_proxy(proxy.reveal()):
         message = (
             f"the environment variable {name} must hold an http or https URL, such as "
-            "http://proxy.example:3128"
+            "http://proxy.example:3128, without a path (in a password, / ? # are "
+            "%2F %3F %23)"
         )
         raise ConfigurationError(message)
     return proxy

@@ -161,7 +161,10 @@ class CheckoutSessionFactory:
             message = "ssl cannot be combined with connector: set it on the connector"
             raise ConfigurationError(message)
         if hidden_proxy is not None and not _is_proxy(hidden_proxy.reveal()):
-            message = "the proxy must be an http or https URL"
+            message = (
+                "the proxy must be an http or https URL, without a path (/ ? # in its "
+                "password are %2F %3F %23)"
+            )
             raise ConfigurationError(message)
         _check_kinds(retry=retry, timeouts=timeouts, pool=pool, trust_env=trust_env)
         headers = common_headers(app_info)
@@ -522,7 +525,7 @@ def _check_kinds(**values: object) -> None:
 
 
 def _is_proxy(proxy: object) -> bool:
-    return isinstance(proxy, str) and rules.is_url(proxy)
+    return isinstance(proxy, str) and rules.is_proxy(proxy)
 
 
 def _is_trustworthy(ssl: object, *, local: bool) -> bool:

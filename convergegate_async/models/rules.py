@@ -209,6 +209,18 @@ def is_url(value: str) -> bool:
     )
 
 
+def is_proxy(value: str) -> bool:
+    """Tell whether *value* is the URL of a proxy, and of no more than that.
+
+    A password with ``/``, ``?`` or ``#`` in it ends the host before its user has ended:
+    the user would be called, and the password taken for a port.
+    """
+    if not is_url(value) or _UNPRINTABLE.search(value):
+        return False
+    parts = urlsplit(value)
+    return parts.path in {"", "/"} and not (parts.query or parts.fragment)
+
+
 def url(field: str, value: object) -> str:
     """Accept an absolute http or https URL."""
     value = text(field, value)

@@ -475,6 +475,10 @@ def test_no_proxy_compares_hosts_in_one_form(url: str, no_proxy: str) -> None:
         "CANARYproxy:1",
         "http://",
         "http://a:CANARYproxy",
+        "http://a:1/CANARYproxy@proxy:1",
+        "http://a:1?CANARYproxy@proxy:1",
+        "http://a:1#CANARYproxy@proxy:1",
+        "http://a:\udcffCANARYproxy@proxy:1",
     ],
 )
 def test_a_proxy_that_is_no_url_is_named_by_its_variable(name: str, value: str) -> None:
