@@ -1,5 +1,6 @@
 """The fields of a request as options hold them: all that is wrong is told at once."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from convergegate_async.models import rules
 from convergegate_async.models.rules import made_or_refused
 
 R = TypeVar("R", bound=attrs.AttrsInstance)
+
+_AMOUNT = re.compile("-?[0-9]{1,100}")
 
 
 class RequiredOption(click.Option):
@@ -89,11 +92,11 @@ def _read(
 
 
 def _read_amount(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
+    # int() would take 49_99 and digits of other scripts, too.
+    if not _AMOUNT.fullmatch(text):
         message = "must be a whole number of minor units: 4999 is 49.99"
-    raise ValueError(message)
+        raise ValueError(message)
+    return int(text)
 
 
 def _read_pairs(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs import run
 
-from convergegate_async import CheckoutSessionRequest, InvalidFieldError
+from convergegate_async import (
+    CheckoutSessionRequest,
+    InvalidFieldError,
+    RefundRequest,
+)
 from convergegate_async.cli._fields import read_request
 from convergegate_async.cli._sessions import create
 from convergegate_async.sandbox import Sandbox
@@ -89,6 +93,17 @@ async def test_one_mistake_is_one_sentence(sandbox: Sandbox) -> None:
 
     assert done.err.startswith("Error: --amount must be a whole number")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "amount", ["49_99", "\uff14\uff19", "\u0664", " 5", "+5", "5\n"]
+)
+def test_an_amount_is_plain_digits(amount: str) -> None:
+    """What Python's int would take besides is no amount that somebody has seen."""
+    with pytest.raises(InvalidFieldError) as caught:
+        read_request(RefundRequest, {"session_id": "s", "amount": amount}, None)
+
+    assert dict(caught.value.problems).keys() == {"amount"}
 
 
 FIELDS = [field.name for field in attrs.fields(CheckoutSessionRequest)]
