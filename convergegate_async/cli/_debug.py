@@ -84,6 +84,8 @@ def masked(noun: attrs.AttrsInstance) -> Iterator[str]:
     fields = attrs.fields_dict(type(noun))
     for name, text in form_fields(noun):
         field, bracket, _ = name.partition("[")
+        if field not in fields:  # a further pair, and its name may tell as much
+            field, bracket = "extra", "["
         is_secret = isinstance(getattr(noun, field), Secret)
         shown = text if fields[field].repr and not is_secret else f"[{field}]"
         yield f"{field}{'[…]' if bracket else ''}={shown}"

@@ -23,6 +23,7 @@ NEW = (
     *("--customer-firstname", '$(exit 1) `x` \\ "', "--customer-lastname", "Żółć"),
     *("--success-url", "https://shop.example/?a=b&c={d}", "--expires-at", "2147483648"),
     *("--metadata", "order=A'17", "--metadata", "empty="),
+    *("--extra", "campaign[]=$(exit 1)'", "--extra", "-x=@file"),
 )
 CALLS = {
     "create": (*NEW, "--idempotency-key", "order-17"),

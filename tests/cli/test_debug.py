@@ -22,6 +22,7 @@ NEW = (
     *("--customer-firstname", FIRST, "--customer-lastname", LAST),
     *("--customer-phone", PHONE, "--success-url", f"https://shop.example/{FIRST}"),
     *("--metadata", f"{NOTE}={NOTE}", "--idempotency-key", "order-17"),
+    *("--extra", f"{NOTE}={NOTE}", "--extra", f"__class__[{NOTE}]={NOTE}"),
 )
 CALLS = {
     "create": NEW,
