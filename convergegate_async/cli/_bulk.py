@@ -15,6 +15,7 @@ from ._streams import print_data, print_note, stdin_bytes
 if TYPE_CHECKING:
     from convergegate_async.bulk import JobPlan
 
+MOST_CURRENCIES = 20  # that are named
 MOST_PROBLEMS = 100
 UNKNOWN = 5  # exit code: there are rows that may or may not have a session
 
@@ -336,9 +337,13 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
 
 def _checked(plan: "JobPlan") -> int:
     """Count the rows of the input; if it has problems print them, and leave."""
+    from convergegate_async._core.money import PUBLISHED
     from convergegate_async.bulk import check
 
     found = check(plan.rows(), most=MOST_PROBLEMS)
+    if found.unknown_currencies:
+        codes = ", ".join(found.unknown_currencies[:MOST_CURRENCIES])
+        print_note(f"Note: ISO 4217 of {PUBLISHED} does not know {codes}.")
     for problem in found.problems:
         print_note(str(problem))
     if found.more:

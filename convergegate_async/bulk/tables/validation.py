@@ -3,11 +3,11 @@
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import attrs
 
-from convergegate_async._core.money import EXPONENTS, PUBLISHED
+from convergegate_async._core.money import EXPONENTS
 from convergegate_async._core.operations import lives_long_enough
 
 from .rows import Problem, Row
@@ -21,11 +21,14 @@ class Validation:
         total: How many rows it has, good and bad.
         problems: The first problems, in the order of the rows.
         more: How many there are besides.
+        unknown_currencies: What is sent and is in no list of ISO 4217 that we know:
+            a currency of tomorrow, or a typing error.
     """
 
     total: int
     problems: tuple[Problem, ...]
     more: int
+    unknown_currencies: tuple[str, ...] = ()
 
 
 def check(
@@ -33,8 +36,8 @@ def check(
 ) -> Validation:
     """Read all *rows*, and tell what is wrong with them.
 
-    Ids that are given twice count, currencies that ISO 4217 does not know, and sessions
-    that would expire too soon if they were opened now.
+    Ids that are given twice count, and sessions that would expire too soon if they were
+    opened now. A currency that ISO 4217 does not know is told, and may be sent.
 
     Args:
         rows: What `read_table` gives.
@@ -43,13 +46,17 @@ def check(
     """
     moment = time.time() if now is None else now
     problems: list[Problem] = []
+    currencies: set[str] = set()
     seen = Seen()
     found = total = position = 0
     for row in rows:
-        if isinstance(row, Problem):
-            wrongs = [row]
-        else:
-            wrongs = [_problem(row, reason) for reason in _doubts(row, moment)]
+        wrongs = [row] if isinstance(row, Problem) else []
+        if isinstance(row, Row):
+            currencies.add(row.request.currency.upper())
+            if not lives_long_enough(row.request.expires_at, moment):
+                # A mapping may have read it from a column of another name.
+                reason = "expires_at must be at least 2.5 hours ahead"
+                wrongs.append(_problem(row, reason))
         if row.position != position:  # the problems of a row follow each other
             position = row.position
             total += 1
@@ -57,16 +64,12 @@ def check(
                 wrongs.append(_problem(row, "has the id of an earlier row"))
         found += len(wrongs)
         problems += wrongs[: most - len(problems)]
-    return Validation(total=total, problems=tuple(problems), more=found - len(problems))
-
-
-def _doubts(row: Row, now: float) -> Iterator[str]:
-    """Yield what a request may be and hardly should."""
-    # Their fields are named here: a mapping may have read them from other columns.
-    if row.request.currency.upper() not in EXPONENTS:
-        yield f"currency must be a code of ISO 4217 as of {PUBLISHED}"
-    if not lives_long_enough(row.request.expires_at, now):
-        yield "expires_at must be at least 2.5 hours ahead"
+    return Validation(
+        total=total,
+        problems=tuple(problems),
+        more=found - len(problems),
+        unknown_currencies=tuple(sorted(currencies - EXPONENTS.keys())),
+    )
 
 
 def _problem(row: Row | Problem, reason: str) -> Problem:
