@@ -43,6 +43,7 @@ from ._doctor_checks import (
     Reply,
     Trouble,
 )
+from ._streams import printable
 
 T = TypeVar("T")
 Make = Callable[..., CheckoutSessionFactory]
@@ -313,8 +314,8 @@ async def _handshake(way: _Way, trust: ssl.SSLContext) -> Certificate:
     names = [name for _, name in shown.get("subjectAltName", ())]
     return Certificate(
         protocol=tls.version() or "TLS",
-        subject=_printable(names[0] if names else _name(shown.get("subject", ()))),
-        issuer=_printable(_name(shown.get("issuer", ()))),
+        subject=printable(names[0] if names else _name(shown.get("subject", ()))),
+        issuer=printable(_name(shown.get("issuer", ()))),
         expires=ssl.cert_time_to_seconds(shown["notAfter"]) if shown else 0.0,
     )
 
@@ -351,10 +352,6 @@ def _name(parts: Any) -> str:  # noqa: ANN401 -- as Python shows it
     words = {key: word for part in parts for key, word in part}
     known = (words.get(key) for key in ("organizationName", "commonName"))
     return " ".join(filter(None, known)) or "nobody"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _authority(host: str, port: int) -> str:

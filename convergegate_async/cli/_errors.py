@@ -12,7 +12,7 @@ import click
 from convergegate_async import errors
 
 from ._invocation import Invocation
-from ._streams import loss_of, print_data, print_json, print_note
+from ._streams import loss_of, print_data, print_json, print_note, printable
 
 if TYPE_CHECKING:
     from convergegate_async import CheckoutSession
@@ -60,7 +60,7 @@ def advice_on(error: Told) -> str | None:
 
 def _advice_on_doubt(error: errors.OutcomeUnknownError) -> str | None:
     session, key = error.session, error.idempotency_key
-    status = str((session and session.status) or "of unknown status")
+    status = printable(str((session and session.status) or "of unknown status"))
     match error.operation:
         case "create":
             return (

@@ -16,7 +16,7 @@ from convergegate_async.models.rules import is_blik_code
 from ._fields import metadata_option, read_request
 from ._gateway import OneCall, call_options
 from ._show import in_short, show, show_written
-from ._streams import print_note, stdin_bytes
+from ._streams import print_note, printable, stdin_bytes
 
 if TYPE_CHECKING:
     from convergegate_async import CheckoutSession, CheckoutSessionFactory
@@ -69,7 +69,7 @@ def pay(gateway: OneCall, *, session_id: str, no_wait: bool) -> int:
     if trouble is not None:
         print_note(f"Error: {trouble}", "red")
     if session.status not in _VERDICTS:
-        status = session.status or "of unknown status"
+        status = printable(str(session.status or "of unknown status"))
         state = "Not paid yet" if no_wait else f"Do not pay again, it is {status}"
         print_note(f"{state}: run `convergegate wait {session.id}`.")
     verdict = _VERDICTS.get(session.status, 0 if no_wait else OPEN)

@@ -8,7 +8,14 @@ from convergegate_async._core.money import spell_major
 from convergegate_async.errors import CallError
 
 from ._errors import as_json
-from ._streams import loss_of, print_data, print_drawing, print_json, print_note
+from ._streams import (
+    loss_of,
+    print_data,
+    print_drawing,
+    print_json,
+    print_note,
+    printable,
+)
 
 if TYPE_CHECKING:
     from convergegate_async import CheckoutSession, Refund
@@ -89,9 +96,8 @@ def _as_object(answer: "Answer", trouble: CallError | None) -> dict[str, object]
 def in_short(answer: "Answer") -> str:
     """Return what has to be known of what a write has made: its id and its key."""
     key = answer.call.idempotency_key
-    words = (
-        f"The gateway answered: {answer.id} is {answer.status or 'of unknown status'}"
-    )
+    status = printable(str(answer.status or "of unknown status"))
+    words = f"The gateway answered: {answer.id} is {status}"
     return f"{words}. The key was {key}." if key else f"{words}."
 
 
@@ -110,7 +116,11 @@ def show_card(answer: "Answer", hides: Collection[str] = ()) -> None:
         noun, rows = "checkout session", _session_rows(answer)
     modes = {True: " · live", False: " · test mode", None: ""}
     title = f"{noun}{modes[answer.livemode]}"
-    shown = [row for row in rows if row[1] and row[0] not in hides]
+    shown = [
+        (name, printable(text), style)
+        for name, text, style in rows
+        if text and name not in hides
+    ]
     try:
         _draw(title, shown)
     except ImportError:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO
@@ -166,6 +167,15 @@ def exit_code_after(code: int, loss: OSError | None) -> int:
     """
     is_failure = loss is not None and not isinstance(loss, BrokenPipeError)
     return code or int(is_failure)
+
+
+def printable(text: str) -> str:
+    """Return *text* of the gateway's without what would steer a terminal."""
+    return "".join(letter if _is_shown(letter) else "\ufffd" for letter in text)
+
+
+def _is_shown(letter: str) -> bool:
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
 def print_data(text: str, colour: str | None = None) -> None:
