@@ -184,7 +184,8 @@ def read_api_key(
         key = path.read_text(encoding="utf-8-sig").strip()  # editors add a mark
     if key:
         return key
-    message = f"{path} holds no API key that can be read"
+    # Its name is not told: some give the key itself there.
+    message = "the file of --api-key-file holds no API key that can be read"
     raise ConfigurationError(message)
 
 
@@ -211,7 +212,7 @@ def read_trust(
 api_key_option = click.option(
     "--api-key-file",
     "api_key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     callback=read_api_key,
     help="A file that holds the API key. [default: CONVERGEGATE_API_KEY]",
 )

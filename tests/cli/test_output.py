@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from canaries import BLIK_CODE, canary_order, leaked
+from canaries import BLIK_CODE, KEY, canary_order, leaked
 from orders import an_order
 from programs import run, shell_needed
 
@@ -146,6 +146,14 @@ async def test_a_code_given_as_an_argument_is_not_repeated(sandbox: Sandbox) -> 
     assert leaked(done.out + done.err) == []
     assert "stdin" in done.err
     assert not sandbox.seen
+
+
+async def test_a_key_given_for_its_file_is_not_repeated(sandbox: Sandbox) -> None:
+    """There is no such file, and what it was called is in no log."""
+    done = await run(sandbox, "get", "x", "--api-key-file", KEY, *JSON)
+
+    assert (done.code, error_in(done.out)["class"]) == (3, "ConfigurationError")
+    assert leaked(done.out + done.err) == []
 
 
 async def test_a_refused_payment_tells_why(sandbox: Sandbox) -> None:
