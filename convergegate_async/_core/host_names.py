@@ -4,13 +4,14 @@ They are read strictly: what one library takes for this machine and another for 
 elsewhere is no host at all.
 """
 
+import ipaddress
 import re
 
 import attrs
 
 _HOST = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 _FLAGS = re.ASCII | re.IGNORECASE
-_NAME = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*|[a-z0-9._-]+", _FLAGS)
+_NAME = re.compile(r"[a-z0-9._-]+", _FLAGS)
 _AUTHORITY = re.compile(_HOST, _FLAGS)
 _ORIGIN = re.compile(rf"(?P<scheme>https?)://{_HOST}/?", _FLAGS)
 _URL = re.compile(
@@ -35,6 +36,12 @@ class Address:
 
 def is_host(text: str) -> bool:
     """Tell whether *text* is a name or an address, without scheme and port."""
+    if ":" in text and "%" not in text:
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError:
+            return False
+        return True
     return _NAME.fullmatch(text) is not None
 
 

@@ -101,4 +101,18 @@ def test_a_host_header_is_a_name_and_a_port(
 def test_a_name_is_without_scheme_and_port() -> None:
     """Names and addresses of both kinds are hosts; URLs and wildcards are not."""
     assert all(map(is_host, ("shop", "shop_1.test", "10.0.0.7", "::1", "SHOP")))
-    assert not any(map(is_host, ("", "*", "shop:80", "http://shop", "shop/", "a b")))
+    assert not any(
+        map(
+            is_host,
+            (
+                "",
+                "*",
+                "shop:80",
+                "10.0.0.5:80",
+                "::1%lo",
+                "http://shop",
+                "shop/",
+                "a b",
+            ),
+        )
+    )
