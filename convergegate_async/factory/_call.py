@@ -1,5 +1,6 @@
 """One call under way."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
@@ -15,6 +16,9 @@ from convergegate_async.models import Answer, CallInfo, CheckoutSession
 
 from ._observers import AttemptInfo, Observer
 
+MOST_TOLD = 1_000
+"""So many attempts of a call are told with it: a wait can take days."""
+
 NO_HEADERS = Headers(tuple)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
@@ -24,7 +28,7 @@ class Audience:
     """Who is told of a call and of its looks, and what they were told so far."""
 
     observers: tuple[Observer, ...]
-    told: list[AttemptInfo] = attrs.field(factory=list)
+    told: deque[AttemptInfo] = attrs.field(factory=lambda: deque(maxlen=MOST_TOLD))
 
 
 class Call(Generic[A_co]):

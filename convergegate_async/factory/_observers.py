@@ -83,7 +83,8 @@ class CallEnded(_Ended):
         failure: What broke, where the outcome hangs on that.
         error: The class of what was raised, such as ``DeclinedError``; `None` if it was
             done.
-        history: What was told of its attempts, one after the other, and of its looks.
+        history: What was told of its attempts, one after the other, and of its looks:
+            of the last 1,000.
     """
 
     outcome: Outcome | None
