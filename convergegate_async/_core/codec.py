@@ -25,6 +25,7 @@ from convergegate_async.models import (
     Refund,
     WebhookEvent,
 )
+from convergegate_async.models.answers import OTHER_SPELLINGS
 
 from .secret import Secret
 
@@ -36,12 +37,6 @@ Plan: TypeAlias = tuple[Reader, tuple[tuple[str, str | None, Any, Hook[object]],
 
 _PLAIN = (str, int, bool)
 
-# Both spellings occur in the provider's own samples and field tables.
-_OTHER_SPELLINGS = {
-    "amount_subtotal": "amount_sub_total",
-    "expires_at": "expire_at",
-    "payment_method": "payment_method_types",
-}
 _ID = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -193,7 +188,7 @@ def _plan(noun: type[attrs.AttrsInstance]) -> Plan:
     of the rest.
     """
     fields = [
-        (field.name, _OTHER_SPELLINGS.get(field.name), _without_none(field.type))
+        (field.name, OTHER_SPELLINGS.get(field.name), _without_none(field.type))
         for field in attrs.fields(attrs.resolve_types(noun))
         if field.metadata.get("wire", True)
     ]

@@ -22,6 +22,13 @@ from .enums import (
     SessionStatus,
 )
 
+# Both spellings occur in the provider's own samples and field tables.
+OTHER_SPELLINGS = {
+    "amount_subtotal": "amount_sub_total",
+    "expires_at": "expire_at",
+    "payment_method": "payment_method_types",
+}
+
 
 def _to_dict(noun: attrs.AttrsInstance) -> dict[str, object]:
     return {

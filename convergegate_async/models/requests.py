@@ -11,6 +11,7 @@ import attrs
 from convergegate_async.errors import InvalidFieldError
 
 from . import rules
+from .answers import OTHER_SPELLINGS
 from .enums import PaymentMethod, RefundReason
 
 Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.FastCheck, bool], ...]
@@ -100,8 +101,8 @@ def _refused_bare(request: type[R]) -> type[R]:
 
 
 def _extra(field: str, value: object) -> Mapping[str, str]:
-    names = {one.name for one in attrs.fields(CheckoutSessionRequest)}
-    return rules.further_pairs(field, value, names - {"extra"})
+    names = {one.name for one in attrs.fields(CheckoutSessionRequest)} - {"extra"}
+    return rules.further_pairs(field, value, names.union(OTHER_SPELLINGS.values()))
 
 
 @_refused_bare

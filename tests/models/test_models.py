@@ -412,6 +412,7 @@ REFUSED: dict[str, list[object]] = {
     ],
     "extra": [
         *({"amount": "canary"}, {"Amount": "canary"}, {"metadata[k]": "canary"}),
+        *({"expire_at": "canary"}, {"payment_method_types": "canary"}),
         *({"payment_method[]": "canary"}, {"": "canary"}, {"can ary": "1"}),
         *({"canary.": "1"}, {"canary[": "1"}, {"canary&a": "1"}, {"c" * 101: "1"}),
         *({"k": 1}, {"k": None}, {"k": b"canary"}, {1: "canary"}, "canary"),
