@@ -2,7 +2,8 @@
 
 The rules are the provider's (its pages on *create* and metadata) plus what any gateway
 would choke on: control characters and lone surrogates are refused in every text. No
-refusal repeats the value, which may be personal data.
+refusal repeats the value, which may be personal data. It is longer than most modules,
+as rules are looked up in one place, one after the other.
 """
 
 import ipaddress

@@ -291,16 +291,23 @@ async def test_calls_at_once_are_not_mixed(
     assert sum(len(span.events) for span in children) == 16 + 3
 
 
-async def test_calls_and_attempts_are_counted_and_timed(
+async def create_again_and_look_in_vain(
     sandbox: Sandbox, order: CheckoutSessionRequest, telemetry: Telemetry
 ) -> None:
-    """By operation and outcome; a request of the conventions is one attempt."""
+    """Make a call of two attempts, and one that is refused."""
     sandbox.faults.add(Fault(FaultKind.STATUS, status=429, retry_after="0", times=1))
 
     async with sandbox.factory(observers=[telemetry.observer], retry=QUICK) as checkout:
         await checkout.create(order)
         with pytest.raises(ApiError):
             await checkout.retrieve("cs_unknown")
+
+
+async def test_calls_and_attempts_are_counted_and_timed(
+    sandbox: Sandbox, order: CheckoutSessionRequest, telemetry: Telemetry
+) -> None:
+    """By operation and outcome; a request of the conventions is one attempt."""
+    await create_again_and_look_in_vain(sandbox, order, telemetry)
 
     assert counts(telemetry, "convergegate.calls") == {
         ("create", "done"): 1,
@@ -372,12 +379,7 @@ async def test_every_name_is_published_or_ours(
     sandbox: Sandbox, order: CheckoutSessionRequest, telemetry: Telemetry
 ) -> None:
     """What does not begin with our own word is in the conventions' package."""
-    sandbox.faults.add(Fault(FaultKind.STATUS, status=429, retry_after="0", times=1))
-
-    async with sandbox.factory(observers=[telemetry.observer], retry=QUICK) as checkout:
-        await checkout.create(order)
-        with pytest.raises(ApiError):
-            await checkout.retrieve("cs_unknown")
+    await create_again_and_look_in_vain(sandbox, order, telemetry)
 
     names = {name for one in attributes_of(telemetry) for name in one}
     assert {name for name in names if not name.startswith("convergegate.")} == {
