@@ -1,5 +1,6 @@
 """What every test may use: a request, the sandbox, and aioresponses that works."""
 
+import gc
 import inspect
 import os
 import random
@@ -82,6 +83,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seed = os.environ.get("SHUFFLE")
     if seed is not None:
         random.Random(seed).shuffle(items)  # noqa: S311 -- no secret
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection walk through what stays: some tests make several each.
+
+    With the whole suite at hand it is so much that these took ten times as long.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
