@@ -253,11 +253,16 @@ class Healer:
 
 
 async def _fill_the_pool(checkout: CheckoutSessionFactory, healer: Healer) -> None:
-    """Have two calls under way at once, which takes both places of the pool."""
+    """Have two calls under way at once, which takes both places of the pool.
+
+    What the fault left in the pool may cost the first try, and a busy machine some more
+    where connecting may take but an instant.
+    """
+    patient = checkout.with_options(timeouts=Timeouts(attempt=AMPLE, connect=AMPLE))
     got: list[CheckoutSession | BaseException] = []
-    for _ in range(5):  # what the fault left in the pool may cost the first try
+    for _ in range(50):
         healer.together = asyncio.Barrier(2)
-        looks = [checkout.retrieve(SESSION_ID, timeout=AMPLE) for _ in range(2)]
+        looks = [patient.retrieve(SESSION_ID, timeout=AMPLE) for _ in range(2)]
         got = await asyncio.gather(*looks, return_exceptions=True)
         if not any(isinstance(one, BaseException) for one in got):
             return
