@@ -9,11 +9,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from programs import PATIENCE, PROGRAM, running_sandbox
+from programs import PATIENCE, PROGRAM, running_sandbox, started
 
 OPTIONS = ("--id-column", "order", "--map", "total=amount", "--amount-unit", "major")
 HEADER = (
@@ -265,14 +266,13 @@ def test_a_full_disk_stops_the_job_before_the_next_send(
 
 def start(
     tmp_path: Path, gateway: dict[str, str], *arguments: str
-) -> subprocess.Popen[str]:
+) -> "AbstractContextManager[subprocess.Popen[str]]":
     """Start a command of ``bulk``."""
-    return subprocess.Popen(  # noqa: S603 -- our own program
-        [*PROGRAM, "bulk", *arguments],
+    return started(
+        *(*PROGRAM, "bulk", *arguments),
         cwd=tmp_path,
         env={**os.environ, **gateway},
         stderr=subprocess.PIPE,
-        text=True,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import PATIENCE, PROGRAM, running_sandbox
+from programs import PATIENCE, PROGRAM, running_sandbox, started
 
 from convergegate_async import (
     AuthenticationError,
@@ -357,12 +357,11 @@ def test_a_payment_that_fails_is_reported(
 def test_webhooks_go_from_command_to_command() -> None:
     """`send` is heard by `listen`, and what is signed can be verified."""
     key = {"CONVERGEGATE_API_KEY": "sk_test_x"}
-    with subprocess.Popen(  # noqa: S603 -- our own program
-        [*PROGRAM, "webhooks", "listen"],
+    with started(
+        *(*PROGRAM, "webhooks", "listen"),
         env={**os.environ, **key},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     ) as process:
         if process.stdout is None:
             raise AssertionError

@@ -18,6 +18,7 @@ import worker_functions
 from eager import EAGER_OR_LAZY, begin_tasks
 from hypothesis import given
 from hypothesis import strategies as st
+from programs import started
 
 from convergegate_async import ConfigurationError
 from convergegate_async.runners import (
@@ -341,25 +342,26 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
         import asyncio, worker_functions
         from convergegate_async.runners import DaskRunner, LocalRunner
 
-        async def chunks():
-            yield 0.0
-            yield 3600.0
+        async def once(seconds):
+            yield seconds
 
         async def main():
             async with {runner_code} as runner:
-                async for _ in runner.map(worker_functions.sleep, chunks()):
+                async for _ in runner.map(worker_functions.sleep, once(0.0)):
                     print("ready", flush=True)
+                async for _ in runner.map(worker_functions.sleep, once(3600.0)):
+                    pass
 
         if __name__ == "__main__":
             asyncio.run(main())
     """)
-    with subprocess.Popen(  # noqa: S603 -- our own program
-        [sys.executable, "-c", program],
+    with started(
+        *(sys.executable, "-c", program),
         stdout=subprocess.PIPE,
         env={"PYTHONPATH": str(Path(worker_functions.__file__).parent)},
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline() == "ready\n"
         workers = helpers(psutil.Process(process.pid))
         process.send_signal(signal.SIGKILL)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypedDict, Unpack
 
 import attrs
 import pytest
@@ -21,9 +22,31 @@ PATIENCE = 100  # seconds that a busy machine may take for it
 OUT_LOST = (">/dev/full", ">&-", "unread", ">&- 2>/dev/null")
 ERR_LOST = ("2>/dev/full", "2>&-")
 
+
+class Options(TypedDict, total=False):
+    """Those of `subprocess.Popen` that are used here."""
+
+    cwd: Path
+    env: Mapping[str, str]
+    stdout: int
+    stderr: int
+
+
 shell_needed = pytest.mark.skipif(
     sys.platform == "win32", reason="redirections are made by a shell"
 )
+
+
+@contextmanager
+def started(
+    *command: str, **options: Unpack[Options]
+) -> "Iterator[subprocess.Popen[str]]":
+    """Start a program that ends with the block: a test that fails waits for nobody."""
+    with subprocess.Popen(command, text=True, **options) as process:  # noqa: S603 -- what a test starts
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @contextmanager

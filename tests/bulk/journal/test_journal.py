@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cost import measure
+from programs import started
 
 from convergegate_async.bulk.journal.connection import Writer
 from convergegate_async.bulk.journal.database import Database
@@ -446,13 +447,12 @@ WORKER = """
 """
 
 
-def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
+def start(
+    program: str, *arguments: object
+) -> "AbstractContextManager[subprocess.Popen[str]]":
     """Run *program* in another process."""
-    return subprocess.Popen(  # noqa: S603 -- our own program
-        [sys.executable, "-c", dedent(program), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    code = (dedent(program), *map(str, arguments))
+    return started(sys.executable, "-c", *code, stdout=subprocess.PIPE)
 
 
 async def test_what_was_durable_survives_kill_9(path: Path) -> None:
