@@ -12,7 +12,7 @@ PACKAGE = Path(convergegate_async.__file__).parent
 ROOT = PACKAGE.name
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SHARED = {"_core", "_transport", "_version"}
+SHARED = {"_core", "_transport", "_version", "_waiting"}
 """Private to users, and open to every room that lies above them."""
 
 INNER_ROOMS = {"bulk": {"jobs", "journal", "sending", "tables"}}

@@ -1,0 +1,160 @@
+"""How attempts wait: for a place in the pool, and until a deadline.
+
+The standard library has both, a semaphore and `asyncio.timeout`, and they cost a call
+more instructions than its request: a timer that is set and taken back each time, and
+coroutines where a counter is enough. Their semantics are kept, and are the oracle of
+the tests.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from types import TracebackType
+
+
+class Slots:
+    """So many places; whoever finds none waits, first come first served."""
+
+    __slots__ = ("_free", "_queue")
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a place, if one is free that nobody waits for."""
+        if self._free == 0 or self._queue:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait for a place, and take it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.give_back()  # it was given in the moment of the cancellation
+            else:
+                with suppress(ValueError):
+                    self._queue.remove(turn)
+                self._serve()
+            raise
+
+    def give_back(self) -> None:
+        """Give a place back, to whoever waits the longest."""
+        self._free += 1
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._queue and self._free:
+            turn = self._queue.popleft()
+            if not turn.done():
+                self._free -= 1
+                turn.set_result(None)
+
+
+class Deadlines:
+    """The deadlines of all attempts under way, by one timer of the event loop.
+
+    It is set for the earliest, and when it rings for those that are left. A deadline
+    that is kept costs its place in a set; the timer that was set for it rings for
+    nothing, about once in the time that an attempt may take.
+    """
+
+    __slots__ = ("_loop", "_rings_at", "_timer", "_watched")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watched: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = float("inf")
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def within(self, seconds: float) -> "Deadline":
+        """Return a deadline for the running task, to be entered at once."""
+        return Deadline(self, self._loop.time() + seconds)
+
+    def watch(self, deadline: "Deadline") -> None:
+        """Interrupt the task of *deadline* when it is due, unless it is forgotten."""
+        self._watched.add(deadline)
+        if deadline.due < self._rings_at:
+            self._set(deadline.due)
+
+    def forget(self, deadline: "Deadline") -> None:
+        """Leave its task alone."""
+        self._watched.discard(deadline)
+
+    def pass_all(self) -> None:
+        """Interrupt every task now."""
+        for deadline in self._watched:
+            deadline.pass_by()
+
+    def close(self) -> None:
+        """Leave nothing behind in the loop."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._rings_at = None, float("inf")
+
+    def _set(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = moment
+        self._timer = self._loop.call_at(moment, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._rings_at = None, float("inf")
+        now = self._loop.time()
+        for deadline in self._watched:
+            if deadline.due <= now:
+                deadline.pass_by()
+        left = [deadline.due for deadline in self._watched if not deadline.is_past]
+        if left:
+            self._set(min(left))
+
+
+class Deadline:
+    """Interrupts the task that entered it, as `asyncio.timeout` does.
+
+    Leaving it raises `TimeoutError` in the place of the cancellation that it caused,
+    unless the task was cancelled by somebody else, too.
+    """
+
+    __slots__ = ("_cancelling", "_owner", "_task", "due", "is_past")
+
+    def __init__(self, owner: Deadlines, due: float) -> None:
+        self._owner = owner
+        self.due = due
+        self.is_past = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._owner.watch(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._owner.forget(self)
+        if (
+            self.is_past
+            and self._task.uncancel() <= self._cancelling
+            and kind is asyncio.CancelledError
+        ):
+            raise TimeoutError from error
+
+    def pass_by(self) -> None:
+        """Interrupt the task, once."""
+        if not self.is_past:
+            self.is_past = True
+            self._task.cancel()
