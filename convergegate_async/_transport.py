@@ -33,6 +33,7 @@ from convergegate_async._core.messages import (
 )
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.verdicts import Failure
+from convergegate_async._waiting import Deadlines, Slots
 from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
@@ -219,11 +220,11 @@ class AiohttpTransport:
         self._headers = headers
         # Our own queue in front of aiohttp's: it tells waiting from connecting.
         limit = connector.limit if connector is not None else 0
-        self._slots = asyncio.Semaphore(min(limit or pool.limit, pool.limit))
+        self._slots = Slots(min(limit or pool.limit, pool.limit))
         self._generation: _Generation | None = None
         self._in_flight = 0
         self._connections: dict[object, _Connection] = {}
-        self._deadlines: set[asyncio.Timeout] = set()
+        self._deadlines = Deadlines()
         self._closing: dict[asyncio.Task[None], _Generation] = {}
         self._all_cut = asyncio.Event()
         self._closed = False
@@ -253,10 +254,10 @@ class AiohttpTransport:
         marks.is_queued = True
         if marks.is_timed:
             marks.entered = _now()
-        deadline = asyncio.timeout(patience)
-        self._deadlines.add(deadline)
         try:
-            async with deadline, self._slots:
+            with self._deadlines.within(patience):
+                if not self._slots.take():
+                    await self._slots.wait()
                 marks.is_queued = False
                 self._in_flight += 1
                 if marks.is_timed:
@@ -277,8 +278,9 @@ class AiohttpTransport:
             ended = error.with_traceback(None)
             ended.__context__ = None
         finally:
-            self._in_flight -= not marks.is_queued
-            self._deadlines.discard(deadline)
+            if not marks.is_queued:
+                self._in_flight -= 1
+                self._slots.give_back()
             if self._closed and not self._deadlines:
                 with suppress(RuntimeError):  # collected: the loop was closed before
                     self._all_cut.set()
@@ -311,12 +313,10 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Cut what is under way, and close the pool (never the caller's connector)."""
         self._closed = True
-        loop = asyncio.get_running_loop()
-        for deadline in self._deadlines:
-            if not deadline.expired():
-                deadline.reschedule(loop.time())
+        self._deadlines.pass_all()
         if self._deadlines:
             await self._all_cut.wait()
+        self._deadlines.close()
         if self._generation is not None:
             await self._generation.session.close()
         # Not by their tasks, which may have been cancelled before they began.

@@ -53,7 +53,8 @@ class Slots:
             turn = self._queue.popleft()
             if not turn.done():
                 self._free -= 1
-                turn.set_result(None)
+                with suppress(RuntimeError):  # collected: the loop was closed before
+                    turn.set_result(None)
 
 
 class Deadlines:
@@ -64,10 +65,9 @@ class Deadlines:
     nothing, about once in the time that an attempt may take.
     """
 
-    __slots__ = ("_loop", "_rings_at", "_timer", "_watched")
+    __slots__ = ("_rings_at", "_timer", "_watched")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._watched: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = float("inf")
@@ -77,7 +77,7 @@ class Deadlines:
 
     def within(self, seconds: float) -> "Deadline":
         """Return a deadline for the running task, to be entered at once."""
-        return Deadline(self, self._loop.time() + seconds)
+        return Deadline(self, asyncio.get_running_loop().time() + seconds)
 
     def watch(self, deadline: "Deadline") -> None:
         """Interrupt the task of *deadline* when it is due, unless it is forgotten."""
@@ -104,11 +104,11 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._rings_at = moment
-        self._timer = self._loop.call_at(moment, self._ring)
+        self._timer = asyncio.get_running_loop().call_at(moment, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._rings_at = None, float("inf")
-        now = self._loop.time()
+        now = asyncio.get_running_loop().time()
         for deadline in self._watched:
             if deadline.due <= now:
                 deadline.pass_by()

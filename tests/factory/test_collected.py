@@ -26,7 +26,7 @@ POINTS: dict[str, tuple[Handler, str]] = {
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", stays=True),
         "_read_body",
     ),
-    "slot": (says(stays=True), "acquire"),
+    "slot": (says(stays=True), "wait"),
     "pause": (says(BUSY, stays=True), "_sleep"),
 }
 """Where a call waits: what the server does, and a function that is under way then."""

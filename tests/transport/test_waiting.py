@@ -104,7 +104,7 @@ def test_deadlines_are_those_of_the_standard_library(courses: list[Course]) -> N
     """Who is interrupted, when and by what, with deadlines in each other, too."""
 
     async def ours() -> list[object]:
-        deadlines = Deadlines(asyncio.get_running_loop())
+        deadlines = Deadlines()
 
         @asynccontextmanager
         async def within(seconds: float) -> AsyncIterator[None]:
