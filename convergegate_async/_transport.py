@@ -260,17 +260,7 @@ class AiohttpTransport:
                     await self._slots.wait()
                 marks.is_queued = False
                 self._in_flight += 1
-                if marks.is_timed:
-                    marks.slot = _now()
-                if self._connector is not None and self._connector.closed:
-                    # By its owner: aiohttp refuses before it builds a request.
-                    return Failure(kind=FailureKind.CLOSED, sent=False)
-                for _ in range(self._pool.limit):
-                    try:
-                        return await self._exchange(request, marks)
-                    except _StrayDataError:
-                        continue  # nothing was sent, and that connection is gone
-                return await self._exchange(request, marks)
+                return await self._try_connections(request, marks)
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             return self._read_failure(error, marks)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
@@ -285,6 +275,20 @@ class AiohttpTransport:
                 with suppress(RuntimeError):  # collected: the loop was closed before
                     self._all_cut.set()
         raise ended
+
+    async def _try_connections(
+        self, request: HttpRequest, marks: Marks
+    ) -> HttpResponse | Failure:
+        """Send over one connection after the other, until one is clean."""
+        if marks.is_timed:
+            marks.slot = _now()
+        if self._connector is not None and self._connector.closed:
+            # By its owner: aiohttp refuses before it builds a request.
+            return Failure(kind=FailureKind.CLOSED, sent=False)
+        for _ in range(self._pool.limit):
+            with suppress(_StrayDataError):  # nothing was sent, and it is gone
+                return await self._exchange(request, marks)
+        return await self._exchange(request, marks)
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
