@@ -21,6 +21,7 @@ from .enums import (
     RefundStatus,
     SessionStatus,
 )
+from .generated import write_constructor
 
 # Both spellings occur in the provider's own samples and field tables.
 OTHER_SPELLINGS = {
@@ -77,6 +78,10 @@ class CallInfo:
     http_status: int | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)
     misread: tuple[str, ...] = ()
+
+
+# One is made for every call.
+CallInfo.__init__ = write_constructor(CallInfo)  # type: ignore[method-assign]  # as attrs does it
 
 
 @attrs.frozen(kw_only=True)

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache, wraps
-from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
+from functools import cache
+from typing import TypeVar
 
 import attrs
 
@@ -13,90 +12,79 @@ from convergegate_async.errors import InvalidFieldError
 from . import rules
 from .answers import OTHER_SPELLINGS
 from .enums import PaymentMethod, RefundReason
+from .generated import Check, Problems, write_constructor
 
-Plan: TypeAlias = tuple[tuple[str, rules.Rule, rules.FastCheck, bool], ...]
-
-
-def _never(_: str) -> bool:
-    return False
+R = TypeVar("R", bound=type[attrs.AttrsInstance])
 
 
 @cache
-def _rules(
-    request: type[attrs.AttrsInstance],
-) -> tuple[Callable[[object], tuple[object, ...]], Plan]:
-    """Tell how the fields that have a rule are checked.
-
-    What gets their values; name, rule, fast check, and whether it is optional, of each.
-    """
-    plan = tuple(
-        (
-            field.name,
-            field.metadata["rule"],
-            rules.FAST_CHECKS.get(field.metadata["rule"], _never),
-            field.default is None,
+def _checks(request: type[attrs.AttrsInstance]) -> dict[str, Check]:
+    """Tell how each field that has a rule is checked."""
+    return {
+        field.name: Check(
+            _judge_of(field), rules.FAST_CHECKS.get(field.metadata["rule"])
         )
         for field in attrs.fields(request)
         if "rule" in field.metadata
-    )
-    return attrgetter(*[name for name, *_ in plan]), plan
+    }
 
 
-def _broken_rules(request: attrs.AttrsInstance) -> list[tuple[str, str]]:
-    """Bring every field into the form in which it is sent; tell which cannot be.
+def _judge_of(
+    field: "attrs.Attribute[object]",
+) -> Callable[[object, Problems], object]:
+    name, rule = field.name, field.metadata["rule"]
+    is_optional = field.default is None
 
-    Returns:
-        Field and reason of each that breaks its rule.
-    """
-    problems: list[tuple[str, str]] = []
-    values, plan = _rules(type(request))
-    for value, (name, rule, fast_check, optional) in zip(  # noqa: B905 -- one plan, one length
-        values(request), plan
-    ):
-        if value is None and optional:
-            continue
-        if type(value) is str and fast_check(value):
-            continue
+    def judge(value: object, problems: Problems) -> object:
         try:
-            is_unset = optional and rules.plain(value) == ""
-            checked = None if is_unset else rule(name, value)
+            if is_optional and (value is None or rules.plain(value) == ""):
+                return None
+            return rule(name, value)
         except InvalidFieldError as error:
             problems.append((error.field, error.reason))
-            continue
-        if checked is not value:
-            object.__setattr__(request, name, checked)
-    return problems
+            return value
+
+    return judge
 
 
-def _refuse(problems: list[tuple[str, str]]) -> None:
-    if problems:
-        (field, reason), *more = problems
-        raise InvalidFieldError(field, reason, *more)
+def _check(request: attrs.AttrsInstance) -> None:
+    """Bring every field into the form in which it is sent, one after the other.
 
+    This is the plain way, and that of a subclass that attrs has built.
 
-R = TypeVar("R", bound=attrs.AttrsInstance)
-
-
-def _refused_bare(request: type[R]) -> type[R]:
-    """Let no error about a *request* leave with the frames that hold its values.
-
-    The constructor that attrs writes is one of them, and so is this one, until it has
-    forgotten what it was given.
+    Raises:
+        InvalidFieldError: There are fields that cannot be sent.
     """
-    build = request.__init__
+    problems: Problems = []
+    for name, check in _checks(type(request)).items():
+        kept = check.judge(getattr(request, name), problems)
+        object.__setattr__(request, name, kept)
+    refusal = _refusal(request, problems)
+    if refusal is not None:
+        raise refusal
 
-    @wraps(build)
-    def init(self: object, *args: Any, **values: Any) -> None:  # noqa: ANN401 -- handed through
-        refusal = None
-        try:
-            build(self, *args, **values)
-        except Exception as error:  # noqa: BLE001 -- a name that is no field's, too
-            refusal = error.with_traceback(None)
-        if refusal is not None:
-            del self, args, values  # tracebacks show locals
-            raise refusal
 
-    request.__init__ = init  # type: ignore[method-assign]  # as long as it is called
+def _refusal(request: object, problems: Problems) -> InvalidFieldError | None:
+    if isinstance(request, RefundRequest):
+        _check_extent(request, problems)
+    if not problems:
+        return None
+    (field, reason), *more = problems
+    return InvalidFieldError(field, reason, *more)
+
+
+def _check_extent(refund: "RefundRequest", problems: Problems) -> None:
+    if type(refund.full) is not bool:
+        problems.append(("full", "must be True or False"))
+    elif (refund.amount is None) is not refund.full and "amount" not in dict(problems):
+        reason = "must be given, or else full=True (not both)"
+        problems.append(("amount", reason))
+
+
+def _quick(request: R) -> R:
+    """Let a *request* be built and checked by straight lines."""
+    init = write_constructor(request, _checks(request), _refusal)
+    type.__setattr__(request, "__init__", init)
     return request
 
 
@@ -105,7 +93,7 @@ def _extra(field: str, value: object) -> Mapping[str, str]:
     return rules.further_pairs(field, value, names.union(OTHER_SPELLINGS.values()))
 
 
-@_refused_bare
+@_quick
 @attrs.frozen(kw_only=True)
 class CheckoutSessionRequest:
     """A checkout session to open, with the fields named as in the gateway's API.
@@ -168,10 +156,10 @@ class CheckoutSessionRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        _refuse(_broken_rules(self))
+        _check(self)
 
 
-@_refused_bare
+@_quick
 @attrs.frozen(kw_only=True)
 class RefundRequest:
     """A refund to make: a part of a session's amount, or all of it.
@@ -200,10 +188,4 @@ class RefundRequest:
     )
 
     def __attrs_post_init__(self) -> None:
-        problems = _broken_rules(self)
-        if type(self.full) is not bool:
-            problems.append(("full", "must be True or False"))
-        elif (self.amount is None) is not self.full and "amount" not in dict(problems):
-            reason = "must be given, or else full=True (not both)"
-            problems.append(("amount", reason))
-        _refuse(problems)
+        _check(self)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from convergegate_async.errors import InvalidFieldError
@@ -23,7 +23,7 @@ from .answers import CheckoutSession, Refund
 from .enums import RefundReason
 
 Rule: TypeAlias = Callable[[str, object], object]
-FastCheck: TypeAlias = Callable[[str], object]
+FastCheck: TypeAlias = tuple[type, Callable[[Any], object]]
 R = TypeVar("R", bound=Rule)
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,19 +58,23 @@ _KEY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 
 FAST_CHECKS: dict[Rule, FastCheck] = {}
-"""Tells by one look that a rule takes a text as it is, as long as it may be.
+"""A type, and what tells by one look that a rule takes a value of it as it is.
 
-Each is made of its rule's own pattern, but for three at the end. With them a request of
+Each is made of its rule's own pattern, but for those at the end. With them a request of
 twelve fields is built in 0.55 of the time that it takes without (0.52 to 0.59).
 """
 
 
-def _takes(pattern: re.Pattern[str]) -> Callable[[R], R]:
-    """Make the fast check of a rule that takes printable ASCII of this *pattern*."""
+def _takes(pattern: re.Pattern[str], *, few: bool = False) -> Callable[[R], R]:
+    """Make the fast check of a rule that takes printable ASCII of this *pattern*.
+
+    Where a shop has but a *few* of them, what was found of the last is remembered.
+    """
     look = re.compile(rf"(?=[ -~]{{1,{MAX_TEXT}}}\Z)(?:{pattern.pattern})").fullmatch
+    fast_check = lru_cache(maxsize=64)(look) if few else look
 
     def note(rule: R) -> R:
-        FAST_CHECKS[rule] = look
+        FAST_CHECKS[rule] = str, fast_check
         return rule
 
     return note
@@ -138,6 +142,10 @@ def name(field: str, value: object) -> str:
     return value
 
 
+def _is_payable(value: int) -> bool:
+    return 0 < value <= MAX_AMOUNT
+
+
 def amount(field: str, value: object) -> int:
     """Accept a whole number of minor units, 1 to 2^53."""
     if type(value) is not int:
@@ -145,12 +153,12 @@ def amount(field: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         reason = 'must be an int of minor units: minor_units("49.99", "PLN") makes one'
         raise InvalidFieldError(field, reason)
-    if not 0 < value <= MAX_AMOUNT:
+    if not _is_payable(value):
         raise InvalidFieldError(field, f"must be from 1 to {MAX_AMOUNT:,}")
     return value
 
 
-@_takes(_CURRENCY)
+@_takes(_CURRENCY, few=True)
 def currency(field: str, value: object) -> str:
     """Accept three ASCII letters in any case; they are sent in lower case."""
     value = text(field, value)
@@ -243,7 +251,7 @@ def ip_address(field: str, value: object) -> str:
     return value
 
 
-@_takes(_COUNTRY)
+@_takes(_COUNTRY, few=True)
 def country(field: str, value: object) -> str:
     """Accept two ASCII letters (ISO 3166-1 alpha-2); they are sent in upper case."""
     value = text(field, value)
@@ -252,7 +260,7 @@ def country(field: str, value: object) -> str:
     return value.upper()
 
 
-@_takes(_LOCALE)
+@_takes(_LOCALE, few=True)
 def locale(field: str, value: object) -> str:
     """Accept an IETF language tag, such as pl or en-GB."""
     value = text(field, value)
@@ -290,7 +298,9 @@ def is_blik_code(value: object) -> bool:
 
 
 def moment(field: str, value: object) -> datetime:
-    """Accept an aware datetime; `read_epoch` has made one of an int."""
+    """Accept an aware datetime, or what `read_epoch` makes one of."""
+    if not isinstance(value, datetime):
+        value = read_epoch(value)  # type: ignore[arg-type]  # whatever it is
     if not isinstance(value, datetime) or value.utcoffset() is None:
         reason = "must be a datetime with a time zone, or whole epoch seconds"
         raise InvalidFieldError(field, reason)
@@ -310,19 +320,22 @@ def read_epoch(value: datetime | int | None) -> datetime | None:
 
 def words(field: str, value: object) -> tuple[str, ...]:
     """Accept a tuple or list of non-empty texts."""
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, (tuple, list)):
         raise InvalidFieldError(field, "must be a tuple or list of texts")
     return tuple([word if _is_word(word) else name(field, word) for word in value])
 
 
 def _is_word(value: object) -> bool:
-    """Tell by one look that *value* is of letters, and so a name."""
-    return type(value) is str and FAST_CHECKS[name](value) is not None
+    return type(value) is str and _is_of_letters(value)
+
+
+def _is_of_letters(value: str) -> bool:
+    return value.isalpha() and len(value) <= MAX_TEXT
 
 
 def metadata(field: str, value: object) -> Mapping[str, str]:
     """Accept up to 50 keys of up to 50 characters with values of up to 500."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise InvalidFieldError(field, "must be a mapping of str to str")
     if len(value) > MAX_METADATA_KEYS:
         raise InvalidFieldError(field, f"must hold at most {MAX_METADATA_KEYS} keys")
@@ -388,16 +401,24 @@ def refund_reason(field: str, value: object) -> str:
 
 _LABEL = "[A-Za-z0-9-]{1,63}"
 
-FAST_CHECKS[name] = re.compile(r"[^\W\d_]{1,100}").fullmatch  # letters
+FAST_CHECKS[amount] = int, _is_payable
+FAST_CHECKS[name] = str, _is_of_letters
 # The most common addresses; the rule's own pattern costs ten times as much.
 _ATOM_LETTERS = "[A-Za-z0-9_+-]{1,31}"
-FAST_CHECKS[email] = re.compile(
-    rf"{_ATOM_LETTERS}(\.{_ATOM_LETTERS})?@({_LABEL}\.){{1,8}}{_LABEL}"
-).fullmatch
+FAST_CHECKS[email] = (
+    str,
+    re.compile(
+        rf"{_ATOM_LETTERS}(\.{_ATOM_LETTERS})?@({_LABEL}\.){{1,8}}{_LABEL}"
+    ).fullmatch,
+)
 # A part of what the rule takes: it parses. A shop has few addresses, and sends them
 # with every request.
-FAST_CHECKS[url] = lru_cache(maxsize=512)(
-    re.compile(
-        rf"https?://({_LABEL}\.){{1,8}}{_LABEL}(/[A-Za-z0-9._~/?&=%+#-]{{0,1400}})?"
-    ).fullmatch
+FAST_CHECKS[url] = (
+    str,
+    lru_cache(maxsize=512)(
+        re.compile(
+            rf"https?://({_LABEL}\.){{1,8}}{_LABEL}"
+            r"(/[A-Za-z0-9._~/?&=%+#-]{0,1400})?"
+        ).fullmatch
+    ),
 )

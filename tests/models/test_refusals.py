@@ -59,7 +59,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refused_value_is_in_no_frame(case: str) -> None:
-    """Neither our frames nor the one that attrs writes are left with a value."""
+    """No frame of ours is left with a value, the constructor's least of all."""
     make = REFUSED[case]
     with pytest.raises((InvalidFieldError, TypeError)) as caught:
         make()
@@ -68,7 +68,7 @@ def test_a_refused_value_is_in_no_frame(case: str) -> None:
         caught.value, capture_locals=True
     )
     ours = [frame for frame in shown.stack if frame.filename != __file__]
-    assert [frame.name for frame in ours] == ["init"]
+    assert {frame.name for frame in ours} <= {"__init__"}
     assert "canary" not in str([frame.locals for frame in ours]).lower()
     assert shown.__context__ is None
 

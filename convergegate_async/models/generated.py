@@ -1,0 +1,120 @@
+"""Code that is written once per class, as attrs writes its own.
+
+attrs fills a frozen value by `object.__setattr__`, which costs 700 instructions a
+field, and a loop over fields as much again; a straight line costs 100. So a value
+begins as a draft, of a class with the same slots that can be written, and is sealed by
+being given its own class back. Equality, hash, pickles and `FrozenInstanceError` stay
+attrs'.
+"""
+
+import linecache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, wraps
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar, cast
+
+import attrs
+
+T = TypeVar("T")
+Problems: TypeAlias = list[tuple[str, str]]
+
+
+@attrs.frozen
+class Check:
+    """How one field is checked.
+
+    Attributes:
+        judge: Returns a value as it is to be kept, or notes its problem.
+        look: A type, and what tells of a value of just this type that it is to be kept
+            as it is; `None` if only *judge* can tell.
+    """
+
+    judge: Callable[[object, Problems], object]
+    look: tuple[type, Callable[[Any], object]] | None = None
+
+
+@cache
+def draft_of(noun: type[T]) -> type[T]:
+    """Return a class with the slots of *noun*, whose values can be written."""
+    writable = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    name, body = f"Draft{noun.__name__}", {"__slots__": (), **writable}
+    return type.__new__(type(noun), name, (noun,), body)
+
+
+def write_constructor(
+    noun: type[attrs.AttrsInstance],
+    checks: Mapping[str, Check] = MappingProxyType({}),
+    refuse: Callable[[Any, Problems], Exception | None] = lambda _, __: None,
+) -> Callable[..., None]:
+    """Write the ``__init__`` of *noun*, a frozen class of keywords.
+
+    No error leaves it with the values in its frame: tracebacks show locals.
+
+    Args:
+        noun: The class.
+        checks: By field. What is optional may always be `None`.
+        refuse: Makes the error to raise of a value and its problems, if it is one.
+    """
+    fields = attrs.fields(noun)
+    names = ", ".join(field.name for field in fields)
+    space = {"draft_of": draft_of, "refuse": refuse, "become": object.__setattr__}
+    for field in fields:
+        space |= _named(field.name, default=field.default)
+    for name, check in checks.items():
+        kind, look = check.look or (None, None)
+        space |= _named(name, judge=check.judge, kind=kind, look=look)
+    lines = [
+        f"def __init__(self, *, {', '.join(map(_parameter, fields))}):",
+        "    noun, problems, refusal = type(self), [], None",
+        "    try:",
+        *(line for field in fields for line in _checked(field, checks)),
+        "        become(self, '__class__', draft_of(noun))",
+        *(f"        self.{field.name} = {field.name}" for field in fields),
+        "        refusal = refuse(self, problems)",
+        "        self.__class__ = noun",
+        "    except Exception as error:",
+        "        refusal = error.with_traceback(None)",
+        "    if refusal is not None:",
+        f"        del self, {names}",
+        "        raise refusal",
+    ]
+    return wraps(noun.__init__)(_written(noun, "__init__", lines, space))
+
+
+def _is_made(field: "attrs.Attribute[object]") -> bool:
+    return isinstance(field.default, cast("type", attrs.Factory))
+
+
+def _parameter(field: "attrs.Attribute[object]") -> str:
+    if field.default is attrs.NOTHING:
+        return field.name
+    return f"{field.name}=default_{field.name}"
+
+
+def _checked(
+    field: "attrs.Attribute[object]", checks: Mapping[str, Check]
+) -> Iterator[str]:
+    name = field.name
+    if _is_made(field):
+        yield f"        if {name} is default_{name}:"
+        yield f"            {name} = default_{name}.factory()"
+    if name not in checks:
+        return
+    conditions = [f"{name} is not None"] if field.default is None else []
+    if checks[name].look is not None:
+        conditions.append(f"not (type({name}) is kind_{name} and look_{name}({name}))")
+    yield f"        if {' and '.join(conditions or ['True'])}:"
+    yield f"            {name} = judge_{name}({name}, problems)"
+
+
+def _named(name: str, **values: object) -> dict[str, Any]:
+    return {f"{what}_{name}": value for what, value in values.items()}
+
+
+def _written(noun: type, name: str, lines: list[str], space: dict[str, Any]) -> Any:  # noqa: ANN401 -- a function
+    """Compile *lines*, which define *name*; tracebacks and debuggers can show them."""
+    code, file = "\n".join(lines) + "\n", f"<{noun.__name__}.{name}>"
+    space["__name__"] = noun.__module__
+    exec(compile(code, file, "exec"), space)  # noqa: S102 -- of our own field names, as attrs does it
+    linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
+    return space[name]
