@@ -18,22 +18,21 @@ from urllib.parse import quote_plus
 import attrs
 import cattrs
 
-from convergegate_async.models import (
-    Answer,
-    CallInfo,
-    CheckoutSession,
-    Refund,
-    WebhookEvent,
-)
+from convergegate_async.models import Answer, CallInfo
 from convergegate_async.models.answers import OTHER_SPELLINGS
+from convergegate_async.models.generated import (
+    FieldReader,
+    Get,
+    Reader,
+    sealed,
+    write_reader,
+)
 
 from .secret import Secret
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
 Hook: TypeAlias = Callable[[object, object], T]
-Reader: TypeAlias = Callable[[Callable[[str], object], dict[str, Any], list[str]], None]
-Plan: TypeAlias = tuple[Reader, tuple[tuple[str, str | None, Any, Hook[object]], ...]]
 
 _PLAIN = (str, int, bool)
 
@@ -143,80 +142,64 @@ def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A |
     Every other field that cannot be read is left at its default and named in
     ``call.misread``: what the gateway did stays done.
     """
-    values, misread = read_fields(answer, raw)
-    if not _is_id(values.get("id")):
+    draft, misread = read_fields(answer, raw)
+    if not _is_id(draft.id):
         return None
     if misread:
-        call = attrs.evolve(call, misread=misread)
-    values["raw"], values["call"] = raw, call
-    return answer(**values)
+        call = attrs.evolve(call, misread=tuple(misread))
+    draft.raw, draft.call = raw, call
+    return sealed(draft, answer)
 
 
 def read_fields(
     noun: type[attrs.AttrsInstance], raw: Mapping[str, object]
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the fields of *noun* that *raw* tells, and the names of the unreadable."""
-    values: dict[str, Any] = {}
+) -> tuple[Any, list[str]]:
+    """Return a draft of *noun*, of what *raw* tells, and the names of the unreadable.
+
+    Fields that are not on the wire are still to be set.
+    """
     misread: list[str] = []
-    get = raw.get
-    read_plain_fields, others = _PLANS[noun]
-    read_plain_fields(get, values, misread)
-    for name, other, kind, hook in others:
-        value = get(name)
-        if other is not None and (value is None or value == ""):
-            value = get(other)
-        if value is None or value == "":
-            continue
-        try:
-            values[name] = hook(value, kind)
-        except (TypeError, ValueError):
-            misread.append(name)
-            continue
-        if other is not None and get(other, value) not in (value, None, ""):
-            misread.append(name)
-    return values, tuple(misread)
+    return _reader(noun)(raw.get, misread), misread
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
-def _plan(noun: type[attrs.AttrsInstance]) -> Plan:
-    """Tell how the fields of *noun* that are on the wire are read.
-
-    The plain ones by code written for them; name, other spelling, type and hook of each
-    of the rest.
-    """
-    fields = [
-        (field.name, OTHER_SPELLINGS.get(field.name), _without_none(field.type))
-        for field in attrs.fields(attrs.resolve_types(noun))
-        if field.metadata.get("wire", True)
-    ]
-    plain = {name: kind for name, other, kind in fields if kind in _PLAIN and not other}
-    return _compile(plain), tuple(
-        (name, other, kind, _converter.get_structure_hook(kind))
-        for name, other, kind in fields
-        if name not in plain
-    )
+@functools.cache
+def _reader(noun: type[attrs.AttrsInstance]) -> Reader:
+    plain: dict[str, type] = {}
+    others: dict[str, FieldReader] = {}
+    for field in attrs.fields(attrs.resolve_types(noun)):
+        kind, other = _without_none(field.type), OTHER_SPELLINGS.get(field.name)
+        if not field.metadata.get("wire", True):
+            continue
+        if kind in _PLAIN and not other:
+            plain[field.name] = kind
+        else:
+            others[field.name] = _field_reader(field.name, other, kind)
+    return write_reader(noun, plain, others)
 
 
-def _compile(fields: Mapping[str, type[object]]) -> Reader:
-    """Write the code that reads *fields*, a few straight lines for each.
+def _field_reader(name: str, other: str | None, kind: Any) -> FieldReader:  # noqa: ANN401 -- a type, as the typing module has it
+    hook = _converter.get_structure_hook(kind)
 
-    Most fields are plain, and a loop over them takes three times as long.
-    """
-    lines = ["def read(get, values, misread):"]
-    for name, kind in fields.items():
-        lines += [
-            f"    value = get({name!r})",
-            f"    if type(value) is {kind.__name__}:",
-            f"        {'if value: ' if kind is str else ''}values[{name!r}] = value",
-            "    elif value is not None and value != '':",
-            f"        misread.append({name!r})",
-        ]
-    namespace: dict[str, Reader] = {}
-    exec("\n".join(lines), namespace)  # noqa: S102 -- of our own field names, as attrs does it
-    return namespace["read"]
+    def read(get: Get, misread: list[str]) -> object:
+        value = get(name)
+        if other is not None and (value is None or value == ""):
+            value = get(other)
+        if value is None or value == "":
+            return None
+        try:
+            found: object = hook(value, kind)
+        except (TypeError, ValueError):
+            misread.append(name)
+            return None
+        if other is not None and get(other, value) not in (value, None, ""):
+            misread.append(name)
+        return found
+
+    return read
 
 
 def _without_none(kind: Any) -> Any:  # noqa: ANN401 -- a type, as the typing module has it
@@ -321,6 +304,3 @@ def _make_converter() -> cattrs.Converter:
 
 
 _converter = _make_converter()
-_PLANS: dict[type[object], Plan] = {
-    noun: _plan(noun) for noun in (CheckoutSession, Refund, WebhookEvent)
-}

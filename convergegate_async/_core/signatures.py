@@ -21,6 +21,7 @@ from convergegate_async.errors import (
     WebhookError,
 )
 from convergegate_async.models import WebhookEvent
+from convergegate_async.models.generated import sealed
 
 from .codec import read_fields
 from .strict_json import decode_json
@@ -130,10 +131,11 @@ def read_event(body: bytes) -> WebhookEvent | WebhookError:
         "refund_id": data.get("refund_id"),
         "status": data.get("status"),
     }
-    values, _ = read_fields(WebhookEvent, fields)
-    if not values.get("id") or not values.get("type"):
+    draft, _ = read_fields(WebhookEvent, fields)
+    if not draft.id or not draft.type:
         return BadPayloadError("the event has no id or no type")
-    return WebhookEvent(**values, raw=raw)
+    draft.raw, draft.stale = raw, False
+    return sealed(draft, WebhookEvent)
 
 
 def check_age(

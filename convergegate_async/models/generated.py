@@ -4,7 +4,7 @@ attrs fills a frozen value by `object.__setattr__`, which costs 700 instructions
 field, and a loop over fields as much again; a straight line costs 100. So a value
 begins as a draft, of a class with the same slots that can be written, and is sealed by
 being given its own class back. Equality, hash, pickles and `FrozenInstanceError` stay
-attrs'.
+attrs'. A request of 13 fields is built and checked in half of what it took.
 """
 
 import linecache
@@ -17,6 +17,10 @@ import attrs
 
 T = TypeVar("T")
 Problems: TypeAlias = list[tuple[str, str]]
+Get: TypeAlias = Callable[..., object]  # as `dict.get`
+Misread: TypeAlias = list[str]
+FieldReader: TypeAlias = Callable[[Get, Misread], object]
+Reader: TypeAlias = Callable[[Get, Misread], Any]
 
 
 @attrs.frozen
@@ -39,6 +43,12 @@ def draft_of(noun: type[T]) -> type[T]:
     writable = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     name, body = f"Draft{noun.__name__}", {"__slots__": (), **writable}
     return type.__new__(type(noun), name, (noun,), body)
+
+
+def sealed(draft: Any, noun: type[T]) -> T:  # noqa: ANN401 -- what `Reader` returns
+    """Return *draft* as a value of *noun*, frozen from now on."""
+    draft.__class__ = noun
+    return cast("T", draft)
 
 
 def write_constructor(
@@ -105,6 +115,50 @@ def _checked(
         conditions.append(f"not (type({name}) is kind_{name} and look_{name}({name}))")
     yield f"        if {' and '.join(conditions or ['True'])}:"
     yield f"            {name} = judge_{name}({name}, problems)"
+
+
+def write_reader(
+    noun: type[attrs.AttrsInstance],
+    plain: Mapping[str, type],
+    others: Mapping[str, FieldReader],
+) -> Reader:
+    """Write what reads a draft of *noun*, and notes the fields that it cannot read.
+
+    Fields that are neither *plain* nor among the *others* are left to the caller.
+
+    Args:
+        noun: The class.
+        plain: The types of fields that are taken as they are, or not at all.
+        others: What reads each of the other fields; `None` is its default.
+    """
+    space: dict[str, Any] = {"new": object.__new__, "Draft": draft_of(noun)}
+    lines = ["def read(get, misread):", "    noun = new(Draft)"]
+    for field in attrs.fields(noun):
+        name, default = field.name, f"default_{field.name}"
+        space |= _named(name, default=field.default)
+        if _is_made(field):
+            default += ".factory()"
+        if field.default is attrs.NOTHING:
+            default = "None"
+        if name in plain:
+            space |= _named(name, kind=plain[name])
+            has_content = " and value" if plain[name] is str else ""
+            lines += [
+                f"    value = get({name!r})",
+                f"    if type(value) is kind_{name}{has_content}:",
+                f"        noun.{name} = value",
+                "    else:",
+                f"        noun.{name} = {default}",
+                "        if value is not None and value != '':",
+                f"            misread.append({name!r})",
+            ]
+        elif name in others:
+            space |= _named(name, read=others[name])
+            lines += [
+                f"    value = read_{name}(get, misread)",
+                f"    noun.{name} = {default} if value is None else value",
+            ]
+    return _written(noun, "read", [*lines, "    return noun"], space)  # type: ignore[no-any-return]  # as it says
 
 
 def _named(name: str, **values: object) -> dict[str, Any]:

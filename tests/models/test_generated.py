@@ -13,11 +13,15 @@ from orders import ORDER_FIELDS
 
 from convergegate_async import (
     CallInfo,
+    CheckoutSession,
     CheckoutSessionRequest,
     InvalidFieldError,
+    Refund,
     RefundRequest,
+    WebhookEvent,
 )
-from convergegate_async.models.generated import write_constructor
+from convergegate_async._core.codec import read_fields
+from convergegate_async.models.generated import sealed, write_constructor
 
 
 @attrs.frozen(kw_only=True)
@@ -93,9 +97,29 @@ def test_a_subclass_is_frozen_and_of_its_own_class(request_type: type[Any]) -> N
         assert pickle.loads(pickle.dumps(order)) == order  # noqa: S301 -- our own
 
 
+@pytest.mark.parametrize("noun", [CheckoutSession, Refund, WebhookEvent])
+def test_an_answer_that_tells_nothing_is_at_its_defaults(noun: type[Any]) -> None:
+    """A read value equals one that attrs has built, and is as frozen."""
+    needed = {"id": "x", "type": "y"} if noun is WebhookEvent else {"id": "x"}
+    draft, misread = read_fields(noun, needed)
+    for field in attrs.fields(noun):
+        if field.metadata.get("wire") is False:
+            setattr(draft, field.name, False if field.name == "stale" else None)
+    answer = sealed(draft, noun)
+
+    assert misread == []
+    assert answer == noun(**needed)
+    assert hash(answer) == hash(noun(**needed))
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        answer.id = "z"
+
+
 def test_values_that_are_made_are_made_anew() -> None:
     """No two values share what a factory has made for each."""
     assert CallInfo().headers is not CallInfo().headers
+    first, _ = read_fields(CheckoutSession, {"id": "a"})
+    second, _ = read_fields(CheckoutSession, {"id": "b"})
+    assert first.metadata is not second.metadata
 
 
 def test_a_traceback_shows_the_written_code() -> None:
