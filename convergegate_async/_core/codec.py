@@ -18,13 +18,15 @@ from urllib.parse import quote_plus
 import attrs
 import cattrs
 
-from convergegate_async.models import Answer, CallInfo
+from convergegate_async.models import Answer, CallInfo, rules
 from convergegate_async.models.answers import OTHER_SPELLINGS
 from convergegate_async.models.generated import (
     FieldReader,
     Get,
     Reader,
+    Spelling,
     sealed,
+    write_encoder,
     write_reader,
 )
 
@@ -60,19 +62,36 @@ def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
 
 def encode_form(request: attrs.AttrsInstance) -> bytes:
     """Return `form_fields` as ``application/x-www-form-urlencoded`` bytes in UTF-8."""
-    parts: list[str] = []
-    names, values = _spelling(type(request))
-    for name, value in zip(names, values(request)):  # noqa: B905 -- of one length
-        if value is None:  # the most
-            continue
-        if type(value) is str:
-            parts.append(f"{name}={_quote(value)}")
-        elif type(value) is int:
-            parts.append(f"{name}={value}")
-        else:
-            pairs = _spell(name, value)
-            parts += [f"{_quote_name(name)}={_quote(text)}" for name, text in pairs]
-    return "&".join(parts).encode("ascii")
+    return _encoder(type(request))(request).encode("ascii")
+
+
+@functools.cache
+def _encoder(noun: type[attrs.AttrsInstance]) -> Callable[[object], str]:
+    return write_encoder(
+        noun,
+        {
+            field.name: _spelling_of(field)
+            for field in attrs.fields(noun)
+            if field.metadata.get("wire") is not False
+        },
+    )
+
+
+def _spelling_of(field: "attrs.Attribute[object]") -> Spelling:
+    name, rule = field.metadata.get("wire", field.name), field.metadata.get("rule")
+    if rule in _SPELLED:
+        return Spelling(quote_plus(name), _SPELLED[rule])
+
+    def spell(value: object) -> str:
+        text = ""
+        for one, content in _spell(name, value):
+            text += f"&{_quote_name(one)}={_quote(content)}"
+        return text
+
+    is_of_few = rule is rules.words
+    return Spelling(
+        None, functools.lru_cache(maxsize=64)(spell) if is_of_few else spell
+    )
 
 
 @functools.cache
@@ -95,26 +114,53 @@ def _spelling(
 
 
 _QUOTED = {code: quote_plus(chr(code)) for code in range(128)}
+_NEEDS_NO_QUOTING = re.compile("[A-Za-z0-9_.-]*").fullmatch
+_IS_PLAIN_EMAIL = re.compile("[A-Za-z0-9_.-]*@[A-Za-z0-9.-]*").fullmatch
 
 
 def _quote(text: str) -> str:
     # `quote_plus` takes several microseconds, which most texts have no need of.
-    if not text.isascii():
-        return quote_plus(text)
-    if text.isalnum():
+    if (text.isalnum() and text.isascii()) or _NEEDS_NO_QUOTING(text):
         return text
     if text.startswith("http"):
         return _quote_address(text)
-    return text.translate(_QUOTED)
+    return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
+
+
+def _quote_email(text: str) -> str:
+    return text.replace("@", "%40") if _IS_PLAIN_EMAIL(text) else _quote(text)
+
+
+def _quote_phone(text: str) -> str:
+    return f"%2B{text[1:]}"  # the rest is digits
 
 
 # A shop has few names for its metadata, and few addresses to return to.
 _quote_name = functools.lru_cache(maxsize=512)(quote_plus)
 _quote_address = functools.lru_cache(maxsize=512)(quote_plus)
 
+_SPELLED: dict[object, Callable[[Any], str] | None] = {
+    rules.amount: None,
+    rules.currency: None,
+    rules.country: None,
+    rules.locale: None,
+    rules.email: _quote_email,
+    rules.name: _quote,
+    rules.phone: _quote_phone,
+    rules.url: _quote_address,
+    rules.ip_address: _quote,
+}
+"""How what a rule has let through is spelled; `None` needs no quoting."""
+
 
 def _spell(name: str, value: object) -> Iterator[tuple[str, str]]:
     match value:
+        case dict():
+            for key, content in value.items():
+                yield f"{name}[{key}]" if name else key, content
+        case tuple():
+            for item in value:
+                yield name, item
         case str():  # a word of an enum
             yield name, value
         case Secret():
@@ -123,12 +169,6 @@ def _spell(name: str, value: object) -> Iterator[tuple[str, str]]:
             yield name, str(value)
         case datetime():
             yield name, str(int(value.timestamp()))
-        case dict():
-            for key, content in value.items():
-                yield f"{name}[{key}]" if name else key, content
-        case tuple():
-            for item in value:
-                yield name, item
         case _:
             raise AssertionError(type(value))
 

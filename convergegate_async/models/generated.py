@@ -4,7 +4,7 @@ attrs fills a frozen value by `object.__setattr__`, which costs 700 instructions
 field, and a loop over fields as much again; a straight line costs 100. So a value
 begins as a draft, of a class with the same slots that can be written, and is sealed by
 being given its own class back. Equality, hash, pickles and `FrozenInstanceError` stay
-attrs'. A request of 13 fields is built and checked in half of what it took.
+attrs'. A request of 13 fields is built, checked and spelled in half of what it took.
 """
 
 import linecache
@@ -159,6 +159,50 @@ def write_reader(
                 f"    noun.{name} = {default} if value is None else value",
             ]
     return _written(noun, "read", [*lines, "    return noun"], space)  # type: ignore[no-any-return]  # as it says
+
+
+@attrs.frozen
+class Spelling:
+    """How one field is spelled in a form.
+
+    Attributes:
+        name: What stands before the value, quoted; without it *spell* brings its own.
+        spell: Makes the text of a value; `None` if it is one that needs no quoting.
+    """
+
+    name: str | None
+    spell: Callable[[Any], str] | None
+
+
+def write_encoder(
+    noun: type[attrs.AttrsInstance], spellings: Mapping[str, Spelling]
+) -> Callable[[object], str]:
+    """Write what spells a *noun* as a form, field by field; what is `None` is left out.
+
+    Args:
+        noun: The class.
+        spellings: Those of its fields that are sent.
+    """
+    space: dict[str, Any] = {}
+    always, lines = "", []
+    for field in attrs.fields(noun):
+        if field.name not in spellings:
+            continue
+        spelling, value = spellings[field.name], f"noun.{field.name}"
+        is_optional = field.default is not attrs.NOTHING
+        space |= _named(field.name, spell=spelling.spell)
+        told = "value" if is_optional else value
+        if spelling.spell is not None:
+            told = f"spell_{field.name}({told})"
+        text = (
+            f"{{{told}}}" if spelling.name is None else f"&{spelling.name}={{{told}}}"
+        )
+        if is_optional:
+            lines.append(f"    if (value := {value}) is not None: text += f'{text}'")
+        else:
+            always += text
+    lines = ["def encode(noun):", f"    text = f'{always}'", *lines]
+    return _written(noun, "encode", [*lines, "    return text[1:]"], space)  # type: ignore[no-any-return]  # as it says
 
 
 def _named(name: str, **values: object) -> dict[str, Any]:
