@@ -5,6 +5,9 @@ the answer does repeat; the gateway's samples leave much out (DESIGN.md, *Echo c
 """
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 from .addresses import normal_host, normal_url
 
@@ -36,18 +39,32 @@ def compare(
         The names of *fields* in which it repeats something else, and whether it repeats
         any of them that tells one purchase from another.
     """
+    sent, reported = tuple(expected.values()), _values(answer, tuple(expected))
+    if (
+        sent == reported
+        and expected.get("customer_email")
+        and len(fields) == len(ECHO_FIELDS)
+    ):
+        return (), True  # as a rule
     names: list[str] = []
     repeats = False
-    for name, sent in expected.items():
-        if sent is None or name not in fields:
+    for name, one, other in zip(expected, sent, reported, strict=True):
+        if one is None or other is None or name not in fields:
             continue
-        reported = getattr(answer, name)
-        if reported is None:
-            continue
-        if sent != reported and _differs(name, sent, reported):
+        if one != other and _differs(name, one, other):
             names.append(name)
-        repeats = repeats or (name in _IDENTIFYING and _is_repeated(sent, reported))
+        repeats = repeats or (name in _IDENTIFYING and _is_repeated(one, other))
     return tuple(names), repeats
+
+
+def _values(answer: object, names: tuple[str, ...]) -> tuple[object, ...]:
+    found: Any = _getter(names)(answer)
+    return found if len(names) > 1 else (found,)
+
+
+@lru_cache
+def _getter(names: tuple[str, ...]) -> "attrgetter[Any]":
+    return attrgetter(*names)
 
 
 def differing_fields(
