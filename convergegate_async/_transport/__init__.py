@@ -6,8 +6,6 @@ than most modules, as all that depends on aiohttp's insides is to be found toget
 """
 
 import asyncio
-import errno
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -17,7 +15,6 @@ from ssl import SSLContext
 from typing import Any, Protocol
 
 import aiohttp
-from aiohttp import client_exceptions, http_exceptions
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
@@ -36,6 +33,8 @@ from convergegate_async._core.verdicts import Failure
 from convergegate_async._waiting import Deadlines, Slots
 from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
+
+from ._kinds import BodyError, StrayDataError, kind_of
 
 
 class Marks:
@@ -129,10 +128,6 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class _StrayDataError(aiohttp.ClientConnectionError):
-    """A pooled connection holds bytes that no request of ours asked for."""
-
-
 class _Request(aiohttp.ClientRequest):
     """Leaves the marker that proves what was sent.
 
@@ -149,21 +144,13 @@ class _Request(aiohttp.ClientRequest):
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         # An unsolicited answer on an idle connection would be read as ours.
         if conn.protocol is None or conn.protocol.should_close:
-            raise _StrayDataError
+            raise StrayDataError
         marks = self._marks
         marks.connection = conn.protocol
         if marks.is_timed:
             marks.sent = _now()
         marks.is_sent = True
         return await super().send(conn)
-
-
-class _BodyError(Exception):
-    """The body is not to be read: *kind* says why."""
-
-    def __init__(self, kind: FailureKind) -> None:
-        super().__init__(kind)
-        self.kind = kind
 
 
 class _Connection(Connection):
@@ -286,7 +273,7 @@ class AiohttpTransport:
             # By its owner: aiohttp refuses before it builds a request.
             return Failure(kind=FailureKind.CLOSED, sent=False)
         for _ in range(self._pool.limit):
-            with suppress(_StrayDataError):  # nothing was sent, and it is gone
+            with suppress(StrayDataError):  # nothing was sent, and it is gone
                 return await self._exchange(request, marks)
         return await self._exchange(request, marks)
 
@@ -359,7 +346,7 @@ class AiohttpTransport:
                     body=body,
                     connection=self._note_answer(marks.connection),
                 )
-        except _StrayDataError:
+        except StrayDataError:
             raise
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             # Returned, as a collector may end this frame by itself: aiohttp's hold the
@@ -477,7 +464,7 @@ def _close(protocol: object) -> None:
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     if "Content-Encoding" in response.headers and _is_compressed(response):
-        raise _BodyError(FailureKind.ENCODED)
+        raise BodyError(FailureKind.ENCODED)
     length = response.content_length
     if length is not None and length <= BODY_LIMIT:
         return await response.read()  # never more than was announced
@@ -485,7 +472,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > BODY_LIMIT:
-            raise _BodyError(FailureKind.TOO_LARGE)
+            raise BodyError(FailureKind.TOO_LARGE)
     return bytes(body)
 
 
@@ -503,82 +490,3 @@ def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
         if name in headers:
             read[name] = ", ".join(headers.getall(name))
     return read
-
-
-# -- which exception is which kind ---------------------------------------------------
-
-# Every class that aiohttp exports stands here by itself, so that a new one is seen (a
-# test walks them). The status of an error that aiohttp made up (400) is never read.
-KINDS: dict[type[BaseException], FailureKind] = {
-    client_exceptions.ClientConnectorError: FailureKind.CONNECT,
-    client_exceptions.UnixClientConnectorError: FailureKind.CONNECT,
-    client_exceptions.ClientConnectorDNSError: FailureKind.DNS,
-    client_exceptions.ClientSSLError: FailureKind.HANDSHAKE,
-    client_exceptions.ClientConnectorSSLError: FailureKind.HANDSHAKE,
-    client_exceptions.ClientConnectorCertificateError: FailureKind.CERTIFICATE,
-    client_exceptions.ServerFingerprintMismatch: FailureKind.CERTIFICATE,
-    client_exceptions.ClientProxyConnectionError: FailureKind.PROXY,
-    client_exceptions.ClientHttpProxyError: FailureKind.PROXY_REFUSAL,
-    client_exceptions.ConnectionTimeoutError: FailureKind.CONNECT_TIMEOUT,
-    client_exceptions.InvalidURL: FailureKind.ADDRESS,
-    client_exceptions.InvalidUrlClientError: FailureKind.ADDRESS,
-    client_exceptions.NonHttpUrlClientError: FailureKind.ADDRESS,
-    _StrayDataError: FailureKind.STRAY,
-    TimeoutError: FailureKind.TIMEOUT,
-    client_exceptions.SocketTimeoutError: FailureKind.TIMEOUT,
-    client_exceptions.ServerTimeoutError: FailureKind.TIMEOUT,
-    client_exceptions.ServerDisconnectedError: FailureKind.DISCONNECTED,
-    client_exceptions.ServerConnectionError: FailureKind.BROKEN,
-    client_exceptions.ClientOSError: FailureKind.BROKEN,
-    client_exceptions.ClientConnectionResetError: FailureKind.BROKEN,
-    client_exceptions.ClientConnectionError: FailureKind.BROKEN,
-    client_exceptions.ClientResponseError: FailureKind.HEAD,
-    client_exceptions.ContentTypeError: FailureKind.BODY,
-    client_exceptions.ClientPayloadError: FailureKind.BODY,
-    http_exceptions.HttpProcessingError: FailureKind.HEAD,
-    http_exceptions.PayloadEncodingError: FailureKind.BODY,
-    # Not to be met: no redirects, no web sockets, no upload tracker.
-    client_exceptions.RedirectClientError: FailureKind.UNEXPECTED,
-    client_exceptions.InvalidUrlRedirectClientError: FailureKind.UNEXPECTED,
-    client_exceptions.NonHttpUrlRedirectClientError: FailureKind.UNEXPECTED,
-    client_exceptions.TooManyRedirects: FailureKind.UNEXPECTED,
-    client_exceptions.WSServerHandshakeError: FailureKind.UNEXPECTED,
-    client_exceptions.WSMessageTypeError: FailureKind.UNEXPECTED,
-    client_exceptions.UploadAbortedError: FailureKind.UNEXPECTED,
-    client_exceptions.ClientError: FailureKind.UNEXPECTED,
-}
-
-_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
-_UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
-
-
-def _is_head_too_large(error: Exception) -> bool:
-    """Tell whether aiohttp's own limits are the cause, whatever it wrapped that in."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, http_exceptions.LineTooLong):
-            return True
-        if getattr(cause, "message", None) == "Too many headers received":
-            return True  # it has no class of its own
-        cause = cause.__cause__
-    return False
-
-
-def kind_of(error: Exception) -> FailureKind:
-    """Name what broke."""
-    if isinstance(error, _BodyError):
-        return error.kind
-    if isinstance(error, aiohttp.ClientResponseError) and _is_head_too_large(error):
-        return FailureKind.HEAD_TOO_LARGE
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if error.errno in _NO_DESCRIPTOR:
-            return FailureKind.NO_DESCRIPTOR
-        if (
-            isinstance(error, aiohttp.ClientConnectorDNSError)
-            and error.errno in _UNKNOWN_HOST
-        ):
-            return FailureKind.UNKNOWN_HOST
-    for cls in type(error).__mro__:
-        if cls in KINDS:
-            return KINDS[cls]
-    return FailureKind.UNEXPECTED

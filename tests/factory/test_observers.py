@@ -34,7 +34,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpResponse
 from convergegate_async._core.verdicts import Failure
-from convergegate_async._transport import KINDS
+from convergegate_async._transport._kinds import KINDS
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 

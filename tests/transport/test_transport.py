@@ -30,12 +30,8 @@ from convergegate_async._core.messages import (
     HttpResponse,
 )
 from convergegate_async._core.verdicts import Failure
-from convergegate_async._transport import (
-    KINDS,
-    AiohttpTransport,
-    Marks,
-    kind_of,
-)
+from convergegate_async._transport import AiohttpTransport, Marks
+from convergegate_async._transport._kinds import KINDS, kind_of
 from convergegate_async.errors import FailureKind
 
 ONCE = RetryPolicy(max_attempts=1)
