@@ -1,0 +1,49 @@
+"""How far one attempt came, and what that proves."""
+
+from convergegate_async._core.verdicts import Failure
+from convergegate_async.errors import FailureKind
+
+
+class Marks:
+    """How far an attempt came, and when, on the event loop's clock.
+
+    Attributes:
+        is_timed: Somebody asks for the times; otherwise they stay `None`.
+        is_queued: It waits for a place in the pool.
+        is_built: Our `_Request` was built for it, so that its marker can be believed.
+        is_sent: The marker: its head was about to be written.
+        is_answered: The head of the answer was read.
+        connection: What it is sent over.
+        entered: When it began to wait for a place in the pool.
+        slot: When it had one.
+        sent: When its head was about to be written.
+        head: When the head of the answer was read.
+        body: When the body was read.
+    """
+
+    is_timed: bool = False
+    is_queued: bool = False
+    is_built: bool = False
+    is_sent: bool = False
+    is_answered: bool = False
+    connection: object = None
+    entered: float | None = None
+    slot: float | None = None
+    sent: float | None = None
+    head: float | None = None
+    body: float | None = None
+
+    @property
+    def is_unsent(self) -> bool:
+        """Provably nothing of it was sent."""
+        return self.is_queued or (self.is_built and not self.is_sent)
+
+    def failure(self, kind: FailureKind) -> Failure:
+        """Return what broke, and whether the head had been about to be written."""
+        sent = self.is_sent if self.is_built else None
+        phase = "sent"
+        if kind in {FailureKind.HEAD, FailureKind.HEAD_TOO_LARGE}:
+            phase = "head"
+        elif self.is_answered:
+            phase = "body"
+        return Failure(kind=kind, sent=sent, phase=phase)
