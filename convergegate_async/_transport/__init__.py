@@ -1,29 +1,20 @@
 """One attempt on the wire: bytes out, bytes in, or what broke.
 
-The only place that knows aiohttp's client. It decides nothing: it names what happened,
-and whether the request's head had been about to be written when it did. It is longer
-than most modules, as all that depends on aiohttp's insides is to be found together.
+The only room that knows aiohttp's client. It decides nothing: it names what happened,
+and whether the request's head had been about to be written when it did.
 """
 
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from contextvars import ContextVar
-from functools import lru_cache
-from http import HTTPStatus
 from ssl import SSLContext
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from yarl import URL
 
-from convergegate_async._core.headers import Headers
 from convergegate_async._core.messages import (
-    BODY_LIMIT,
     COMMON_HEADERS,
-    ID_HEADERS,
-    READ_HEADERS,
     Connection,
     HttpRequest,
     HttpResponse,
@@ -34,8 +25,9 @@ from convergegate_async._waiting import Deadlines, Slots
 from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
-from ._kinds import BodyError, StrayDataError, kind_of
+from ._kinds import StrayDataError, kind_of
 from ._marks import Marks
+from ._session import close, exchange, open_session
 
 __all__ = ["AiohttpTransport", "Marks", "Transport"]
 
@@ -69,46 +61,8 @@ class Transport(Protocol):
         ...
 
 
-_HEAD_LINE = 16_384  # bytes of one line of an answer's head
-_HEAD_LINES = 256
-_SUCCESS = 2  # hundred
-# IANA's content codings, without the encryption, and what else servers send.
-_COMPRESSIONS = (
-    *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
-    *("zstd", "bzip2", "lz4", "lzma", "snappy", "x-compress", "x-gzip", "xz"),
-)
-
-_marks: ContextVar[Marks] = ContextVar("convergegate_marks")
-"""Those of the last attempt that the running task has begun."""
-
-
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-class _Request(aiohttp.ClientRequest):
-    """Leaves the marker that proves what was sent.
-
-    aiohttp builds it before it connects and calls `send` with a connection in hand.
-    """
-
-    def update_expect_continue(self, expect: bool = False) -> None:  # noqa: FBT001, FBT002 -- aiohttp's
-        # What aiohttp's constructor does last. One of our own would have to pack its
-        # twenty arguments again, which costs a fiftieth of a create.
-        super().update_expect_continue(expect)
-        self._marks = _marks.get()
-        self._marks.is_built = True
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        # An unsolicited answer on an idle connection would be read as ours.
-        if conn.protocol is None or conn.protocol.should_close:
-            raise StrayDataError
-        marks = self._marks
-        marks.connection = conn.protocol
-        if marks.is_timed:
-            marks.sent = _now()
-        marks.is_sent = True
-        return await super().send(conn)
 
 
 class _Connection(Connection):
@@ -238,7 +192,7 @@ class AiohttpTransport:
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
         if isinstance(response.connection, _Connection):
-            _close(response.connection.protocol)
+            close(response.connection.protocol)
         if everything:
             self._retire()
 
@@ -279,42 +233,20 @@ class AiohttpTransport:
     ) -> HttpResponse | Failure:
         generation = self._current_generation()
         generation.busy += 1
-        _marks.set(marks)
         try:
-            async with generation.session.request(
-                request.method,
-                _address(request.url),
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,  # a redirect would take the body elsewhere
-                **_by_way_of(self._proxy),
-            ) as response:
-                marks.is_answered = True
-                if marks.is_timed:
-                    marks.head = _now()
-                if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    _close(marks.connection)  # it speaks HTTP no longer
-                body = await _read_body(response)
-                if marks.is_timed:
-                    marks.body = _now()
-                return HttpResponse(
-                    status=response.status,
-                    headers=_read_headers(response),
-                    all_headers=Headers(response.headers.items),
-                    body=body,
-                    connection=self._note_answer(marks.connection),
-                )
-        except StrayDataError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
-            # Returned, as a collector may end this frame by itself: aiohttp's hold the
-            # key and the body, and raise where the loop was closed.
-            _close(marks.connection)
-            return self._read_failure(error, marks)
+            result = await exchange(
+                generation.session, request, marks, self._proxy, self._note_answer
+            )
         finally:
             generation.busy -= 1
             if generation is not self._generation:
                 self._close_when_idle(generation)
+        if isinstance(result, StrayDataError):
+            raise result
+        if isinstance(result, Exception):
+            close(marks.connection)
+            return self._read_failure(result, marks)
+        return result
 
     def _note_answer(self, protocol: object) -> Connection | None:
         """Return what has brought an answer; `None` if that is not known."""
@@ -356,23 +288,12 @@ class AiohttpTransport:
             ssl=True if self._ssl is None else self._ssl,
             timeout_ceil_threshold=float("inf"),
         )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            loop=asyncio.get_running_loop(),  # or it would be the connector's
-            connector_owner=self._connector is None,
+        session = open_session(
+            connector,
+            is_ours=self._connector is None,
             headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
-            auto_decompress=False,
-            trust_env=False,  # or a .netrc would take the place of our key
-            request_class=_Request,
-            # A security policy and some cookies are more than aiohttp takes by itself.
-            max_line_size=_HEAD_LINE,
-            max_field_size=_HEAD_LINE,
-            max_headers=_HEAD_LINES,
         )
-        # aiohttp would silently send a GET again once: one attempt is one request.
-        session._retry_connection = False  # noqa: SLF001 -- there is no public switch (aiohttp 3.14)
         age = float("inf") if self._connector is not None else self._pool.max_age
         return _Generation(session, asyncio.get_running_loop().time() + age)
 
@@ -386,65 +307,5 @@ class AiohttpTransport:
                 task.add_done_callback(self._closing.pop)
 
 
-def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
-    """Name the proxy to aiohttp, its password apart from its address.
-
-    aiohttp keeps addresses in its session and in the keys of its pool, whose `repr` it
-    warns with.
-    """
-    if proxy is None:
-        return {}
-    try:
-        url = URL(proxy.reveal())
-        if url.raw_user is None and url.raw_password is None:
-            return {"proxy": url}
-        word = aiohttp.encode_basic_auth(url.user or "", url.password or "")
-    except ValueError:
-        address = "the proxy's"
-        raise aiohttp.InvalidURL(address) from None
-    headers = {"Proxy-Authorization": word}
-    return {"proxy": url.with_user(None), "proxy_headers": headers}
-
-
-@lru_cache(maxsize=64)
-def _address(url: str) -> URL:
-    return URL(url, encoded=True)  # or yarl would undo our %3D
-
-
 def _is_open(connection: object) -> bool:
     return isinstance(connection, ResponseHandler) and connection.is_connected()
-
-
-def _close(protocol: object) -> None:
-    if isinstance(protocol, asyncio.BaseProtocol):
-        protocol.close()  # type: ignore[attr-defined]  # aiohttp's own has it
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    if "Content-Encoding" in response.headers and _is_compressed(response):
-        raise BodyError(FailureKind.ENCODED)
-    length = response.content_length
-    if length is not None and length <= BODY_LIMIT:
-        return await response.read()  # never more than was announced
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise BodyError(FailureKind.TOO_LARGE)
-    return bytes(body)
-
-
-def _is_compressed(response: aiohttp.ClientResponse) -> bool:
-    """Tell whether a compression is named, rather than nothing or a charset."""
-    names = ",".join(response.headers.getall("Content-Encoding")).lower()
-    return any(name.strip() in _COMPRESSIONS for name in names.split(","))
-
-
-def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    # A header that came twice is joined, and so means nothing to its parser.
-    headers = response.headers
-    read: dict[str, str] = {}
-    for name in ID_HEADERS if response.status // 100 == _SUCCESS else READ_HEADERS:
-        if name in headers:
-            read[name] = ", ".join(headers.getall(name))
-    return read

@@ -1,0 +1,200 @@
+"""The way to the gateway: a session of aiohttp's, with a marker in its request."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from convergegate_async._core.headers import Headers
+from convergegate_async._core.messages import (
+    BODY_LIMIT,
+    ID_HEADERS,
+    READ_HEADERS,
+    Connection,
+    HttpRequest,
+    HttpResponse,
+)
+from convergegate_async._core.secret import Secret
+from convergegate_async.errors import FailureKind
+
+from ._kinds import BodyError, StrayDataError
+from ._marks import Marks
+
+_HEAD_LINE = 16_384  # bytes of one line of an answer's head
+_HEAD_LINES = 256
+_SUCCESS = 2  # hundred
+# IANA's content codings, without the encryption, and what else servers send.
+_COMPRESSIONS = (
+    *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
+    *("zstd", "bzip2", "lz4", "lzma", "snappy", "x-compress", "x-gzip", "xz"),
+)
+
+_marks: ContextVar[Marks] = ContextVar("convergegate_marks")
+"""Those of the last attempt that the running task has begun."""
+
+
+def open_session(
+    connector: aiohttp.BaseConnector,
+    *,
+    is_ours: bool,
+    headers: Mapping[str, str],
+    timeout: aiohttp.ClientTimeout,
+) -> aiohttp.ClientSession:
+    """Open a session over *connector*, which it closes if that is ours."""
+    session = aiohttp.ClientSession(
+        connector=connector,
+        loop=asyncio.get_running_loop(),  # or it would be the connector's
+        connector_owner=is_ours,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=timeout,
+        auto_decompress=False,
+        trust_env=False,  # or a .netrc would take the place of our key
+        request_class=_Request,
+        # A security policy and some cookies are more than aiohttp takes by itself.
+        max_line_size=_HEAD_LINE,
+        max_field_size=_HEAD_LINE,
+        max_headers=_HEAD_LINES,
+    )
+    # aiohttp would silently send a GET again once: one attempt is one request.
+    session._retry_connection = False  # noqa: SLF001 -- there is no public switch (aiohttp 3.14)
+    return session
+
+
+async def exchange(
+    session: aiohttp.ClientSession,
+    request: HttpRequest,
+    marks: Marks,
+    proxy: Secret[str] | None,
+    note: Callable[[object], Connection | None],
+) -> HttpResponse | Exception:
+    """Send *request* once, read its answer to the end, and *note* what brought it.
+
+    Returns:
+        The answer or what broke: a `StrayDataError` before anything was sent, a
+        `BodyError`, or what aiohttp raised.
+    """
+    _marks.set(marks)
+    try:
+        async with session.request(
+            request.method,
+            _address(request.url),
+            data=request.body,
+            headers=request.headers,
+            allow_redirects=False,  # a redirect would take the body elsewhere
+            **_by_way_of(proxy),
+        ) as response:
+            marks.is_answered = True
+            if marks.is_timed:
+                marks.head = _now()
+            if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                close(marks.connection)  # it speaks HTTP no longer
+            body = await _read_body(response)
+            if marks.is_timed:
+                marks.body = _now()
+            return HttpResponse(
+                status=response.status,
+                headers=_read_headers(response),
+                all_headers=Headers(response.headers.items),
+                body=body,
+                connection=note(marks.connection),
+            )
+    except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
+        # Returned, as a collector may end this frame by itself: aiohttp's hold the key
+        # and the body, and raise where the loop was closed.
+        return error
+
+
+def close(protocol: object) -> None:
+    """Close a connection by aiohttp's own name for it, if it has one."""
+    if isinstance(protocol, asyncio.BaseProtocol):
+        protocol.close()  # type: ignore[attr-defined]  # aiohttp's own has it
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class _Request(aiohttp.ClientRequest):
+    """Leaves the marker that proves what was sent.
+
+    aiohttp builds it before it connects and calls `send` with a connection in hand.
+    """
+
+    def update_expect_continue(self, expect: bool = False) -> None:  # noqa: FBT001, FBT002 -- aiohttp's
+        # What aiohttp's constructor does last. One of our own would have to pack its
+        # twenty arguments again, which costs a fiftieth of a create.
+        super().update_expect_continue(expect)
+        self._marks = _marks.get()
+        self._marks.is_built = True
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        # An unsolicited answer on an idle connection would be read as ours.
+        if conn.protocol is None or conn.protocol.should_close:
+            raise StrayDataError
+        marks = self._marks
+        marks.connection = conn.protocol
+        if marks.is_timed:
+            marks.sent = _now()
+        marks.is_sent = True
+        return await super().send(conn)
+
+
+def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
+    """Name the proxy to aiohttp, its password apart from its address.
+
+    aiohttp keeps addresses in its session and in the keys of its pool, whose `repr` it
+    warns with.
+    """
+    if proxy is None:
+        return {}
+    try:
+        url = URL(proxy.reveal())
+        if url.raw_user is None and url.raw_password is None:
+            return {"proxy": url}
+        word = aiohttp.encode_basic_auth(url.user or "", url.password or "")
+    except ValueError:
+        address = "the proxy's"
+        raise aiohttp.InvalidURL(address) from None
+    headers = {"Proxy-Authorization": word}
+    return {"proxy": url.with_user(None), "proxy_headers": headers}
+
+
+@lru_cache(maxsize=64)
+def _address(url: str) -> URL:
+    return URL(url, encoded=True)  # or yarl would undo our %3D
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    if "Content-Encoding" in response.headers and _is_compressed(response):
+        raise BodyError(FailureKind.ENCODED)
+    length = response.content_length
+    if length is not None and length <= BODY_LIMIT:
+        return await response.read()  # never more than was announced
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise BodyError(FailureKind.TOO_LARGE)
+    return bytes(body)
+
+
+def _is_compressed(response: aiohttp.ClientResponse) -> bool:
+    """Tell whether a compression is named, rather than nothing or a charset."""
+    names = ",".join(response.headers.getall("Content-Encoding")).lower()
+    return any(name.strip() in _COMPRESSIONS for name in names.split(","))
+
+
+def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    # A header that came twice is joined, and so means nothing to its parser.
+    headers = response.headers
+    read: dict[str, str] = {}
+    for name in ID_HEADERS if response.status // 100 == _SUCCESS else READ_HEADERS:
+        if name in headers:
+            read[name] = ", ".join(headers.getall(name))
+    return read
