@@ -37,7 +37,7 @@ def _judge_of(
 
     def judge(value: object, problems: Problems) -> object:
         try:
-            if is_optional and (value is None or rules.plain(value) == ""):
+            if is_optional and (value is None or _is_empty_text(value)):
                 return None
             return rule(name, value)
         except InvalidFieldError as error:
@@ -45,6 +45,10 @@ def _judge_of(
             return value
 
     return judge
+
+
+def _is_empty_text(value: object) -> bool:
+    return not isinstance(value, (dict, tuple, list)) and rules.plain(value) == ""
 
 
 def _check(request: attrs.AttrsInstance) -> None:
