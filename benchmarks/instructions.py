@@ -24,7 +24,7 @@ from harness.workers import make
 
 from convergegate_async import AttemptInfo, CallEnded, CheckoutSessionFactory
 
-KEPT = 2.03
+KEPT = 1.67
 """The ratio to tuned aiohttp that was last found good."""
 
 LEEWAY = 1.03
