@@ -12,6 +12,7 @@ from convergegate_async.errors import InvalidFieldError
 from . import rules
 from .answers import OTHER_SPELLINGS
 from .enums import PaymentMethod, RefundReason
+from .fast_checks import FAST_CHECKS
 from .generated import Check, Problems, write_constructor
 
 R = TypeVar("R", bound=type[attrs.AttrsInstance])
@@ -21,9 +22,7 @@ R = TypeVar("R", bound=type[attrs.AttrsInstance])
 def _checks(request: type[attrs.AttrsInstance]) -> dict[str, Check]:
     """Tell how each field that has a rule is checked."""
     return {
-        field.name: Check(
-            _judge_of(field), rules.FAST_CHECKS.get(field.metadata["rule"])
-        )
+        field.name: Check(_judge_of(field), FAST_CHECKS.get(field.metadata["rule"]))
         for field in attrs.fields(request)
         if "rule" in field.metadata
     }
