@@ -25,9 +25,10 @@ from convergegate_async._waiting import Deadlines, Slots
 from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
+from ._answers import close
 from ._kinds import StrayDataError, kind_of
-from ._marks import Marks
-from ._session import close, exchange, open_session
+from ._marks import Marks, now
+from ._session import exchange, open_session
 
 __all__ = ["AiohttpTransport", "Marks", "Transport"]
 
@@ -59,10 +60,6 @@ class Transport(Protocol):
         After a cancellation it is called again, and goes on where it was.
         """
         ...
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class _Connection(Connection):
@@ -152,7 +149,7 @@ class AiohttpTransport:
             return Failure(kind=kind, sent=False)
         marks.is_queued = True
         if marks.is_timed:
-            marks.entered = _now()
+            marks.entered = now()
         try:
             with self._deadlines.within(patience):
                 if not self._slots.take():
@@ -180,7 +177,7 @@ class AiohttpTransport:
     ) -> HttpResponse | Failure:
         """Send over one connection after the other, until one is clean."""
         if marks.is_timed:
-            marks.slot = _now()
+            marks.slot = now()
         if self._connector is not None and self._connector.closed:
             # By its owner: aiohttp refuses before it builds a request.
             return Failure(kind=FailureKind.CLOSED, sent=False)

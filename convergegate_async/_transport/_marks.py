@@ -1,7 +1,14 @@
 """How far one attempt came, and what that proves."""
 
+import asyncio
+
 from convergegate_async._core.verdicts import Failure
 from convergegate_async.errors import FailureKind
+
+
+def now() -> float:
+    """Return the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 class Marks:

@@ -4,35 +4,21 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from convergegate_async._core.headers import Headers
 from convergegate_async._core.messages import (
-    BODY_LIMIT,
-    ID_HEADERS,
-    READ_HEADERS,
     Connection,
     HttpRequest,
     HttpResponse,
 )
 from convergegate_async._core.secret import Secret
-from convergegate_async.errors import FailureKind
 
-from ._kinds import BodyError, StrayDataError
-from ._marks import Marks
-
-_HEAD_LINE = 16_384  # bytes of one line of an answer's head
-_HEAD_LINES = 256
-_SUCCESS = 2  # hundred
-# IANA's content codings, without the encryption, and what else servers send.
-_COMPRESSIONS = (
-    *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
-    *("zstd", "bzip2", "lz4", "lzma", "snappy", "x-compress", "x-gzip", "xz"),
-)
+from ._answers import HEAD_LINE, HEAD_LINES, read_answer
+from ._kinds import StrayDataError
+from ._marks import Marks, now
 
 _marks: ContextVar[Marks] = ContextVar("convergegate_marks")
 """Those of the last attempt that the running task has begun."""
@@ -57,9 +43,9 @@ def open_session(
         trust_env=False,  # or a .netrc would take the place of our key
         request_class=_Request,
         # A security policy and some cookies are more than aiohttp takes by itself.
-        max_line_size=_HEAD_LINE,
-        max_field_size=_HEAD_LINE,
-        max_headers=_HEAD_LINES,
+        max_line_size=HEAD_LINE,
+        max_field_size=HEAD_LINE,
+        max_headers=HEAD_LINES,
     )
     # aiohttp would silently send a GET again once: one attempt is one request.
     session._retry_connection = False  # noqa: SLF001 -- there is no public switch (aiohttp 3.14)
@@ -89,35 +75,13 @@ async def exchange(
             allow_redirects=False,  # a redirect would take the body elsewhere
             **_by_way_of(proxy),
         ) as response:
-            marks.is_answered = True
-            if marks.is_timed:
-                marks.head = _now()
-            if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                close(marks.connection)  # it speaks HTTP no longer
-            body = await _read_body(response)
-            if marks.is_timed:
-                marks.body = _now()
-            return HttpResponse(
-                status=response.status,
-                headers=_read_headers(response),
-                all_headers=Headers(response.headers.items),
-                body=body,
-                connection=note(marks.connection),
+            return await read_answer(
+                response.status, response.headers, response.content, marks, note
             )
     except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
         # Returned, as a collector may end this frame by itself: aiohttp's hold the key
         # and the body, and raise where the loop was closed.
         return error
-
-
-def close(protocol: object) -> None:
-    """Close a connection by aiohttp's own name for it, if it has one."""
-    if isinstance(protocol, asyncio.BaseProtocol):
-        protocol.close()  # type: ignore[attr-defined]  # aiohttp's own has it
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class _Request(aiohttp.ClientRequest):
@@ -140,7 +104,7 @@ class _Request(aiohttp.ClientRequest):
         marks = self._marks
         marks.connection = conn.protocol
         if marks.is_timed:
-            marks.sent = _now()
+            marks.sent = now()
         marks.is_sent = True
         return await super().send(conn)
 
@@ -168,33 +132,3 @@ def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _address(url: str) -> URL:
     return URL(url, encoded=True)  # or yarl would undo our %3D
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    if "Content-Encoding" in response.headers and _is_compressed(response):
-        raise BodyError(FailureKind.ENCODED)
-    length = response.content_length
-    if length is not None and length <= BODY_LIMIT:
-        return await response.read()  # never more than was announced
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise BodyError(FailureKind.TOO_LARGE)
-    return bytes(body)
-
-
-def _is_compressed(response: aiohttp.ClientResponse) -> bool:
-    """Tell whether a compression is named, rather than nothing or a charset."""
-    names = ",".join(response.headers.getall("Content-Encoding")).lower()
-    return any(name.strip() in _COMPRESSIONS for name in names.split(","))
-
-
-def _read_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    # A header that came twice is joined, and so means nothing to its parser.
-    headers = response.headers
-    read: dict[str, str] = {}
-    for name in ID_HEADERS if response.status // 100 == _SUCCESS else READ_HEADERS:
-        if name in headers:
-            read[name] = ", ".join(headers.getall(name))
-    return read

@@ -1,0 +1,95 @@
+"""What follows the head of an answer, whichever way it was asked for."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import StreamReader
+from multidict import CIMultiDictProxy
+
+from convergegate_async._core.headers import Headers
+from convergegate_async._core.messages import (
+    BODY_LIMIT,
+    ID_HEADERS,
+    READ_HEADERS,
+    Connection,
+    HttpResponse,
+)
+from convergegate_async.errors import FailureKind
+
+from ._kinds import BodyError
+from ._marks import Marks, now
+
+HEAD_LINE = 16_384  # bytes of one line of an answer's head
+HEAD_LINES = 256
+_SUCCESS = 2  # hundred
+# IANA's content codings, without the encryption, and what else servers send.
+_COMPRESSIONS = (
+    *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
+    *("zstd", "bzip2", "lz4", "lzma", "snappy", "x-compress", "x-gzip", "xz"),
+)
+
+
+async def read_answer(
+    status: int,
+    headers: CIMultiDictProxy[str],
+    content: StreamReader,
+    marks: Marks,
+    note: Callable[[object], Connection | None],
+) -> HttpResponse:
+    """Read an answer to its end, and *note* what brought it.
+
+    Raises:
+        BodyError: The body is not to be read.
+        Exception: Whatever *content* raises.
+    """
+    marks.is_answered = True
+    if marks.is_timed:
+        marks.head = now()
+    if status == HTTPStatus.SWITCHING_PROTOCOLS:
+        close(marks.connection)  # it speaks HTTP no longer
+    body = await _read_body(headers, content)
+    if marks.is_timed:
+        marks.body = now()
+    return HttpResponse(
+        status=status,
+        headers=_read_headers(status, headers),
+        all_headers=Headers(headers.items),
+        body=body,
+        connection=note(marks.connection),
+    )
+
+
+def close(protocol: object) -> None:
+    """Close a connection by aiohttp's own name for it, if it has one."""
+    if isinstance(protocol, asyncio.BaseProtocol):
+        protocol.close()  # type: ignore[attr-defined]  # aiohttp's own has it
+
+
+async def _read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> bytes:
+    if "Content-Encoding" in headers and _is_compressed(headers):
+        raise BodyError(FailureKind.ENCODED)
+    length = headers.get("Content-Length")
+    if length is not None and int(length) <= BODY_LIMIT:
+        return await content.read()  # never more than was announced
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise BodyError(FailureKind.TOO_LARGE)
+    return bytes(body)
+
+
+def _is_compressed(headers: CIMultiDictProxy[str]) -> bool:
+    """Tell whether a compression is named, rather than nothing or a charset."""
+    names = ",".join(headers.getall("Content-Encoding")).lower()
+    return any(name.strip() in _COMPRESSIONS for name in names.split(","))
+
+
+def _read_headers(status: int, headers: CIMultiDictProxy[str]) -> dict[str, str]:
+    # A header that came twice is joined, and so means nothing to its parser.
+    read: dict[str, str] = {}
+    for name in ID_HEADERS if status // 100 == _SUCCESS else READ_HEADERS:
+        if name in headers:
+            read[name] = ", ".join(headers.getall(name))
+    return read
