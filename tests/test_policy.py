@@ -22,7 +22,11 @@ DURATIONS = [
 COUNTS = [(RetryPolicy, "max_attempts"), (PoolLimits, "limit")]
 TOKENS = [(RetryPolicy, "budget")]
 SHARES = [(RetryPolicy, "budget_ratio")]
-FLAGS = [(RetryPolicy, "repeat_unknown_create"), (RetryPolicy, "keys_honoured")]
+FLAGS = [
+    (RetryPolicy, "repeat_unknown_create"),
+    (RetryPolicy, "keys_honoured"),
+    (PoolLimits, "lane"),
+]
 ALL = DURATIONS + COUNTS + TOKENS + SHARES + FLAGS
 
 NO_DURATIONS = [0, 0.0, -1, -0.5, math.nan, math.inf, True, "1", None, Decimal(1)]
@@ -132,7 +136,7 @@ def test_every_field_of_a_policy_has_a_rule(policy: type[attrs.AttrsInstance]) -
     [
         (RetryPolicy(), (3, 0.2, 10.0, 100, 0.1, True, False)),
         (Timeouts(), (30.0, 10.0, 3.0)),
-        (PoolLimits(), (100, 4.0, 300.0)),
+        (PoolLimits(), (100, 4.0, 300.0, True)),
     ],
     ids=["retry", "timeouts", "pool"],
 )

@@ -5,6 +5,7 @@ and whether the request's head had been about to be written when it did.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from ssl import SSLContext
@@ -26,11 +27,14 @@ from convergegate_async.errors import ConfigurationError, FailureKind
 from convergegate_async.policy import PoolLimits, Timeouts
 
 from ._answers import close
+from ._guard import find_objection
 from ._kinds import StrayDataError, kind_of
 from ._marks import Marks, now
 from ._session import exchange, open_session
 
 __all__ = ["AiohttpTransport", "Marks", "Transport"]
+
+_logger = logging.getLogger("convergegate_async")
 
 
 class Transport(Protocol):
@@ -94,7 +98,12 @@ class AiohttpTransport:
         proxy: The URL of a proxy.
         ssl: What to trust; aiohttp's default if `None`.
         headers: What every request says beside its own.
+
+    Attributes:
+        objection: Why calls do not take the lane; `None` if they do.
     """
+
+    objection: str | None = None
 
     def __init__(  # noqa: PLR0913 -- each is a separate choice of the owner
         self,
@@ -292,7 +301,19 @@ class AiohttpTransport:
             timeout=self._timeout,
         )
         age = float("inf") if self._connector is not None else self._pool.max_age
+        reason = find_objection(
+            session,
+            self._pool,
+            is_proxied=self._proxy is not None,
+            is_ours=self._connector is None,
+        )
+        self._note_objection(reason)
         return _Generation(session, asyncio.get_running_loop().time() + age)
+
+    def _note_objection(self, reason: str | None) -> None:
+        if reason not in {None, self.objection}:
+            _logger.debug("calls go through aiohttp's session: %s", reason)
+        self.objection = reason
 
     def _close_when_idle(self, generation: _Generation) -> None:
         """Close *generation* once its last call is over."""
