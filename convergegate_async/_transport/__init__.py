@@ -29,6 +29,7 @@ from convergegate_async.policy import PoolLimits, Timeouts
 from ._answers import close
 from ._guard import find_objection
 from ._kinds import StrayDataError, kind_of
+from ._lane import Lane
 from ._marks import Marks, now
 from ._session import exchange, open_session
 
@@ -79,10 +80,13 @@ class _Connection(Connection):
 class _Generation:
     """The connections opened between two look-ups of the gateway's name."""
 
-    __slots__ = ("busy", "retires_at", "session")
+    __slots__ = ("busy", "lane", "retires_at", "session")
 
-    def __init__(self, session: aiohttp.ClientSession, retires_at: float) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, lane: Lane | None, retires_at: float
+    ) -> None:
         self.session = session
+        self.lane = lane
         self.retires_at = retires_at
         self.busy = 0
 
@@ -240,9 +244,13 @@ class AiohttpTransport:
         generation = self._current_generation()
         generation.busy += 1
         try:
-            result = await exchange(
-                generation.session, request, marks, self._proxy, self._note_answer
-            )
+            lane = generation.lane
+            if lane is not None and lane.is_clear():
+                result = await lane.exchange(request, marks, self._note_answer)
+            else:
+                result = await exchange(
+                    generation.session, request, marks, self._proxy, self._note_answer
+                )
         finally:
             generation.busy -= 1
             if generation is not self._generation:
@@ -307,8 +315,9 @@ class AiohttpTransport:
             is_proxied=self._proxy is not None,
             is_ours=self._connector is None,
         )
+        lane = None if reason else Lane(session, self._timeout, self._headers)
         self._note_objection(reason)
-        return _Generation(session, asyncio.get_running_loop().time() + age)
+        return _Generation(session, lane, asyncio.get_running_loop().time() + age)
 
     def _note_objection(self, reason: str | None) -> None:
         if reason not in {None, self.objection}:

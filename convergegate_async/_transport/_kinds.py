@@ -66,6 +66,9 @@ _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
 
+_HEAD_ERRORS = (aiohttp.ClientResponseError, http_exceptions.HttpProcessingError)
+
+
 def _is_head_too_large(error: Exception) -> bool:
     """Tell whether aiohttp's own limits are the cause, whatever it wrapped that in."""
     cause: BaseException | None = error
@@ -82,7 +85,7 @@ def kind_of(error: Exception) -> FailureKind:
     """Name what broke."""
     if isinstance(error, BodyError):
         return error.kind
-    if isinstance(error, aiohttp.ClientResponseError) and _is_head_too_large(error):
+    if isinstance(error, _HEAD_ERRORS) and _is_head_too_large(error):
         return FailureKind.HEAD_TOO_LARGE
     if isinstance(error, aiohttp.ClientConnectorError):
         if error.errno in _NO_DESCRIPTOR:

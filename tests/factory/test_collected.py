@@ -20,16 +20,16 @@ from convergegate_async import CheckoutSessionFactory, PoolLimits, RetryPolicy, 
 
 PACKAGE = str(Path(convergegate_async.__file__).parent)
 BUSY = http(b"", "429 Too Many Requests", b"Retry-After: 9\r\n")
-POINTS: dict[str, tuple[Handler, str]] = {
-    "head": (says(stays=True), "start"),
+POINTS: dict[str, tuple[Handler, tuple[str, ...]]] = {
+    "head": (says(stays=True), ("read",)),
     "body": (
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", stays=True),
-        "_read_body",
+        ("_read_body",),
     ),
-    "slot": (says(stays=True), "wait"),
-    "pause": (says(BUSY, stays=True), "_sleep"),
+    "slot": (says(stays=True), ("read", "wait")),
+    "pause": (says(BUSY, stays=True), ("_sleep",)),
 }
-"""Where a call waits: what the server does, and a function that is under way then."""
+"""Where calls wait: what the server does, and for each a function under way then."""
 
 Coroutine: TypeAlias = "CoroutineType[Any, Any, Any]"
 
@@ -69,7 +69,7 @@ async def start(
     operation: str, point: str
 ) -> "tuple[RawServer, CheckoutSessionFactory, list[asyncio.Task[object]]]":
     """Make calls that wait at *point*, and leave all of it as it is."""
-    fault, function = POINTS[point]
+    fault, functions = POINTS[point]
     server = await RawServer(fault).__aenter__()
     checkout = await CheckoutSessionFactory(
         KEY,
@@ -78,13 +78,12 @@ async def start(
         retry=RetryPolicy(max_attempts=2),
         timeouts=Timeouts(attempt=AMPLE, connect=AMPLE),
     ).open()
-    count = 2 if point == "slot" else 1
-    calls: list[asyncio.Task[object]] = [
-        asyncio.create_task(call(checkout, operation)) for _ in range(count)
-    ]
-    while function not in [one.__name__ for one in coroutines_of(calls[-1])]:
-        assert not calls[-1].done()
-        await asyncio.sleep(0.001)
+    calls: list[asyncio.Task[object]] = []
+    for function in functions:
+        calls.append(asyncio.create_task(call(checkout, operation)))
+        while function not in [one.__name__ for one in coroutines_of(calls[-1])]:
+            assert not calls[-1].done()
+            await asyncio.sleep(0.001)
     return server, checkout, calls
 
 

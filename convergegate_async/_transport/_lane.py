@@ -1,0 +1,162 @@
+"""The short way to the gateway: aiohttp's pool, protocol and parser, and one write.
+
+A connection comes from aiohttp's connector, which looks up, connects, speaks TLS and
+keeps alive. Head and body leave together, and what aiohttp's parser makes of the answer
+is read as it is. A session, its request and its response, which a form and a short
+document do not need, would cost as many instructions as all the rest of a call.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from convergegate_async._core.messages import Connection, HttpRequest, HttpResponse
+
+from ._answers import HEAD_LINE, HEAD_LINES, read_answer
+from ._kinds import StrayDataError
+from ._marks import Marks, now
+
+
+class _Address(aiohttp.ClientRequest):
+    """What a connector connects to: built once for each origin, and never sent."""
+
+    @cached_property
+    def connection_key(self) -> Any:  # noqa: ANN401 -- aiohttp's own
+        return super().connection_key
+
+
+class Lane:
+    """Exchanges over the connections of one session's connector.
+
+    It is taken where `_guard.find_objection` has none.
+
+    Args:
+        session: Whose connector it is.
+        timeout: Of which *connect* is kept.
+        headers: What every request says beside its own.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        timeout: aiohttp.ClientTimeout,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._headers = headers
+        self._origins: dict[str, tuple[_Address, str, int]] = {}
+        self._doors = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001 -- only to see whether it is still there
+
+    def is_clear(self) -> bool:
+        """Tell whether nobody, a mock say, has taken the session's place since."""
+        cls = aiohttp.ClientSession
+        return (cls.request, cls._request) == self._doors
+
+    async def exchange(
+        self,
+        request: HttpRequest,
+        marks: Marks,
+        note: Callable[[object], Connection | None],
+    ) -> HttpResponse | Exception:
+        """Send *request* once, read its answer to the end, and *note* what brought it.
+
+        Returns:
+            The answer or what broke, as the long way tells it.
+        """
+        try:
+            end = request.url.find("/", len("https://"))
+            end = len(request.url) if end < 0 else end
+            address, common, lines = self._origin(request.url[:end])
+            message = _message(request, request.url[end:] or "/", common, lines)
+            marks.is_built = True
+            connection = await self._connect(address)
+            try:
+                protocol = connection.protocol
+                transport = None if protocol is None else protocol.transport
+                if protocol is None or transport is None or not _is_clean(protocol):
+                    return StrayDataError()
+                protocol.set_response_params(
+                    read_until_eof=True,
+                    auto_decompress=False,
+                    max_line_size=HEAD_LINE,
+                    max_field_size=HEAD_LINE,
+                    max_headers=HEAD_LINES,
+                )
+                marks.connection = protocol
+                if marks.is_timed:
+                    marks.sent = now()
+                marks.is_sent = True
+                transport.write(message)
+                head, content = await protocol.read()
+                while _is_interim(head.code):
+                    head, content = await protocol.read()
+                response = await read_answer(
+                    head.code, head.headers, content, marks, note
+                )
+                connection.release()
+            finally:
+                connection.close()  # unless it was released
+        except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
+            return error
+        return response
+
+    async def _connect(self, address: _Address) -> aiohttp.connector.Connection:
+        connector = self._session.connector
+        if connector is None:
+            raise aiohttp.ClientConnectionError
+        try:
+            return await connector.connect(address, [], self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+
+    def _origin(self, origin: str) -> tuple[_Address, str, int]:
+        """Return what is connected to, and the headers there with their number."""
+        known = self._origins.get(origin)
+        if known is None:
+            address = _Address(
+                "GET",
+                URL(origin, encoded=True),
+                headers=self._headers,
+                loop=asyncio.get_running_loop(),
+                session=self._session,
+            )
+            lines = [f"{name}: {text}\r\n" for name, text in address.headers.items()]
+            known = self._origins[origin] = address, "".join(lines), len(lines)
+        return known
+
+
+def _is_clean(protocol: ResponseHandler) -> bool:
+    """Tell whether no answer is on *protocol* that nobody has asked for."""
+    return protocol.is_connected() and not protocol.should_close
+
+
+def _is_interim(status: int) -> bool:
+    return status // 100 == 1 and status != HTTPStatus.SWITCHING_PROTOCOLS
+
+
+def _message(request: HttpRequest, path: str, common: str, lines: int) -> bytes:
+    """Return head and body as they leave.
+
+    Raises:
+        ValueError: A line of the head would be two.
+    """
+    body, headers = request.body, request.headers
+    head = f"{request.method} {path} HTTP/1.1\r\n{common}"
+    for name, text in headers.items():
+        head += f"{name}: {text}\r\n"
+    if body is None:
+        head, lines = f"{head}\r\n", lines + len(headers) + 2
+    else:
+        head = f"{head}Content-Length: {len(body)}\r\n\r\n"
+        lines += len(headers) + 3
+    if not (head.count("\n") == head.count("\r") == lines) or "\0" in head:
+        message = "a header holds a line break"
+        raise ValueError(message)
+    return head.encode() + body if body else head.encode()
