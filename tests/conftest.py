@@ -5,6 +5,7 @@ import inspect
 import os
 import random
 import signal
+import sys
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -33,6 +34,9 @@ settings.load_profile("patient")
 # that: those that are interrupted here would not notice.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Folders of tests that say something over a socket by the transport.
+SHELL = ("factory", "matrix", "transport")
 
 # What a new Python has no wheel of yet is not tested there.
 NEEDED = {
@@ -76,6 +80,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """
     names = [argument.partition("::")[0] for argument in config.args]
     return 0 if all(name.endswith(".py") for name in names) else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Send what the shell says over a socket both ways, on the oldest Python."""
+    speaks = {"gateway", "RawServer", "Sandbox"} & vars(metafunc.module).keys()
+    if not (speaks or "sandbox" in metafunc.fixturenames):
+        return
+    path = metafunc.definition.path
+    if path.parent.name not in SHELL or path.name == "test_lane.py":
+        return
+    if sys.version_info < (3, 12):
+        metafunc.parametrize("route", ["lane", "session"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the way that calls take: the ``lane``, unless the test is for the other."""
+    chosen: str = getattr(request, "param", "lane")
+    monkeypatch.setenv("CONVERGEGATE_LANE", "on" if chosen == "lane" else "off")
+    return chosen
 
 
 @pytest.hookimpl(trylast=True)
