@@ -96,7 +96,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the way that calls take: the ``lane``, unless the test is for the other."""
+    """Return the way that calls take: the ``lane``, unless a test is for the other."""
     chosen: str = getattr(request, "param", "lane")
     monkeypatch.setenv("CONVERGEGATE_LANE", "on" if chosen == "lane" else "off")
     return chosen
