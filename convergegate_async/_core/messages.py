@@ -14,7 +14,7 @@ from convergegate_async.models import Answer, CallInfo
 
 from .codec import structure
 from .operations import Operation
-from .redaction import is_free_of, may_hold, redacted
+from .redaction import is_free_of, redacted
 from .settings import Settings
 from .strict_json import (
     MOST_COMMAS,
@@ -191,7 +191,7 @@ def parse_response(
             request_id = _shown_id(request_id, operation, settings)
         call = account(response.status, request_id or None, response.all_headers)
         return _read_answer(operation, response.body, call)
-    hidden = (*operation.sent, *settings.secret_spellings())
+    hidden = (*operation.sent, *settings.spellings.reveal())
     words = _read_error(response.body, hidden)
     reason = f"HTTP {response.status}"
     if words.get("message"):
@@ -276,11 +276,9 @@ def _shown_id(
     request_id: str, operation: Operation[Answer], settings: Settings
 ) -> str | None:
     """Return the gateway's name for an answer, as `_shown` does, at less expense."""
-    secrets = settings.secret_spellings()
-    if (
-        len(request_id) <= _MOST_SHOWN
-        and is_free_of(request_id, operation.body or b"")
-        and not may_hold(request_id, secrets)
+    secrets = settings.spellings.reveal()
+    if len(request_id) <= _MOST_SHOWN and is_free_of(
+        request_id, operation.body or b"", secrets
     ):
         return request_id
     return _shown(request_id, (*operation.sent, *secrets))

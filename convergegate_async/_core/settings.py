@@ -13,6 +13,7 @@ from convergegate_async.models import rules
 
 from . import host_names
 from .echo import ECHO_FIELDS
+from .redaction import Hidden
 from .secret import Secret
 
 API_KEY_VARIABLE = "CONVERGEGATE_API_KEY"
@@ -36,6 +37,8 @@ class Settings:
         base_url: Scheme, host and path prefix, without ``/v1`` and a final slash.
         api_key: The secret key.
         authorization: The header's value, computed once.
+        spellings: The key as a gateway could quote it, plain or as the header: what
+            `redacted` hides.
         echo_fields: Which fields of an answer must equal what was sent, where it has
             them.
     """
@@ -43,6 +46,7 @@ class Settings:
     base_url: str
     api_key: Secret[str]
     authorization: Secret[str]
+    spellings: Secret[Hidden]
     echo_fields: frozenset[str]
 
     @property
@@ -55,14 +59,6 @@ class Settings:
         """The address and the port that are called."""
         parts = urlsplit(self.base_url)
         return parts.hostname or "", parts.port or _PORTS[parts.scheme]
-
-    def secret_spellings(self) -> tuple[tuple[str, str], ...]:
-        """Return the key as a gateway could quote it: plain, or as the header."""
-        header = self.authorization.reveal()
-        return (
-            ("api_key", self.api_key.reveal()),
-            ("api_key", header.removeprefix("Basic ")),
-        )
 
 
 def read_settings(
@@ -99,10 +95,13 @@ def read_settings(
     if not _are_echo_fields(echo_fields):
         message = f"echo_fields may hold {', '.join(ECHO_FIELDS)}"
         raise ConfigurationError(message)
+    header = _basic(api_key)
+    spellings = api_key.reveal(), header.reveal().removeprefix("Basic ")
     return Settings(
         base_url=address,
         api_key=api_key,
-        authorization=_basic(api_key),
+        authorization=header,
+        spellings=Secret(tuple(("api_key", spelling) for spelling in spellings)),
         echo_fields=frozenset(echo_fields),
     )
 
