@@ -7,16 +7,16 @@ take turns in one process, at the same concurrency. Goals: at least
 
 import argparse
 import asyncio
-import csv
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import Awaitable, Iterator
 from itertools import islice, repeat
 from pathlib import Path
 
-from harness.calls import FORM, by_factory, order
+from harness.calls import by_factory, order
 from harness.figures import resident, table
+from harness.orders import exhaust, write_orders
 from harness.stub import running_stub
 from harness.workers import make
 
@@ -27,7 +27,6 @@ from convergegate_async.bulk import (
     Journal,
     Problem,
     Row,
-    RowOutcome,
     TableOptions,
     create_many,
     new_header,
@@ -35,23 +34,6 @@ from convergegate_async.bulk import (
 )
 
 CONCURRENCY = 32
-
-
-def write_input(path: Path, rows: int) -> str:
-    """Write so many equal orders under ids of their own."""
-    columns = {**FORM, "metadata[order]": "A-17"}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", *columns])
-        for number in range(rows):
-            writer.writerow([f"order-{number}", *columns.values()])
-    return str(path)
-
-
-async def exhaust(outcomes: AsyncIterator[RowOutcome]) -> None:
-    """Let a job run to its end."""
-    async for _ in outcomes:
-        pass
 
 
 def size_of(path: Path) -> int:
@@ -84,7 +66,7 @@ async def compare(base_url: str, *, rounds: int, calls: int) -> None:
     rates: dict[str, list[float]] = {"create": [], "create_many": [], "job": []}
     memory: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
-        source = write_input(Path(folder, "orders.csv"), rounds * calls)
+        source = write_orders(Path(folder, "orders.csv"), rounds * calls)
         rows: Iterator[Row | Problem] = read_table(source, TableOptions())
         async with CheckoutSessionFactory("sk_test_x", base_url) as checkout:
             header = new_header(checkout, "bench")

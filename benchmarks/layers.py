@@ -22,16 +22,15 @@ import tenacity
 from harness.calls import FORM, KEY, order
 from harness.delivery import NOW, SECRET, delivery
 from harness.figures import spread, table, versions
+from harness.instant import InstantTransport
 from harness.stub import BODY
 from harness.workers import Call
 
 from convergegate_async import CheckoutSession, CheckoutSessionFactory
 from convergegate_async._core.codec import encode_form, structure
 from convergegate_async._core.idempotency import fresh_key
-from convergegate_async._core.messages import HttpRequest, HttpResponse
 from convergegate_async._core.operations import create_checkout_session
 from convergegate_async._core.strict_json import decode_json
-from convergegate_async._transport import Marks
 from convergegate_async.factory._caller import Caller
 from convergegate_async.models import CallInfo
 from convergegate_async.webhooks import WebhookVerifier
@@ -45,33 +44,6 @@ REQUEST, KEY_ROLLED = "  request object of 13 fields", "  idempotency key"
 ENCODED, DECODED = "  form", "  answer of 24 fields"
 SENT, TRIED = "sending with retry", "sending once"
 RETRY, BOTH, REST = "  retry, on success", "  form and answer together", "  the rest"
-
-
-class InstantTransport:
-    """Answers every request at once, as the stub does."""
-
-    def __init__(self) -> None:
-        self._answer = HttpResponse(status=200, body=BODY)
-
-    async def open(self) -> None:
-        """Do nothing."""
-
-    async def send(
-        self, request: HttpRequest, patience: float, marks: Marks | None = None
-    ) -> HttpResponse:
-        """Answer."""
-        del request, patience, marks
-        return self._answer
-
-    def load(self) -> tuple[int, int, int]:
-        """Be idle."""
-        return 0, 0, 0
-
-    def distrust(self, response: HttpResponse, *, everything: bool) -> None:
-        """Do nothing."""
-
-    async def aclose(self) -> None:
-        """Do nothing."""
 
 
 def plain(work: Callable[[], object]) -> Part:

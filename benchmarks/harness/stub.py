@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from pathlib import Path
 
+SESSION_ID = "AW-kLcRRC5P8U68CYe0kVA"
 SESSION = {
-    "id": "AW-kLcRRC5P8U68CYe0kVA",
+    "id": SESSION_ID,
     "amount_total": 4999,
     "amount_sub_total": 4999,
     "amount_refunded": 0,
@@ -37,17 +39,29 @@ SESSION = {
     "notification_url": "https://shop.example/webhooks",
 }
 BODY = json.dumps(SESSION).encode()
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-    b"Content-Length: " + str(len(BODY)).encode() + b"\r\n\r\n" + BODY
+HEAD = (
+    "HTTP/1.1 200 OK",
+    f"Date: {formatdate(usegmt=True)}",
+    "Content-Type: application/json; charset=utf-8",
+    f"Content-Length: {len(BODY)}",
+    "Connection: keep-alive",
+    "Server: gateway",
+    "Cache-Control: no-store",
+    "Strict-Transport-Security: max-age=31536000",
+    "Request-Id: req-NUMBER",
 )
-BEFORE_ID, _, AFTER_ID = ANSWER.partition(b"AW-kLcRRC5P8U68CYe0kVA")
+"""Eight lines, as a gateway behind a proxy says them."""
+
+_WHOLE_HEAD = "\r\n".join((*HEAD, "", "")).encode()
+BEFORE_NUMBER, _, AFTER_NUMBER = _WHOLE_HEAD.partition(b"NUMBER")
+BEFORE_ID, _, AFTER_ID = BODY.partition(SESSION_ID.encode())
 
 
 class Answers(asyncio.Protocol):
     """Answers every request, without reading more of it than its end.
 
-    Only ids differ: a connection that names one session twice has lost its place.
+    Only ids differ: a connection that opens one session twice has lost its place. Who
+    asks for a session gets that one.
     """
 
     numbers = itertools.count()
@@ -64,6 +78,8 @@ class Answers(asyncio.Protocol):
         """Answer as often as a whole request has come in."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            line = self._buffer.partition(b" HTTP/")[0]
+            _, found, named = line.partition(b"/v1/checkout/sessions/")
             head = self._buffer[:end].lower()
             start = head.find(b"content-length: ")
             length = 0
@@ -72,8 +88,10 @@ class Answers(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            number = b"AW-%019d" % next(self.numbers)
-            self._transport.write(BEFORE_ID + number + AFTER_ID)
+            number = b"%019d" % next(self.numbers)
+            name = named.partition(b"/")[0] if found else b"AW-" + number
+            head = BEFORE_NUMBER + number + AFTER_NUMBER
+            self._transport.write(head + BEFORE_ID + name + AFTER_ID)
 
 
 async def serve() -> None:
@@ -86,8 +104,12 @@ async def serve() -> None:
 
 
 @contextmanager
-def running_stub() -> Iterator[str]:
-    """Run the stub on another core where there is one, and yield its address."""
+def running_stub(*, pinned: bool = True) -> Iterator[str]:
+    """Run the stub on another core where there is one, and yield its address.
+
+    Args:
+        pinned: Whoever runs it stays on one core meanwhile.
+    """
     cores = sorted(os.sched_getaffinity(0))
     command = [sys.executable, str(Path(__file__)), str(cores[-1])]
     with subprocess.Popen(  # noqa: S603 -- our own file
@@ -95,7 +117,7 @@ def running_stub() -> Iterator[str]:
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise AssertionError
-        os.sched_setaffinity(0, {cores[0]})
+        os.sched_setaffinity(0, {cores[0]} if pinned else cores)
         try:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
