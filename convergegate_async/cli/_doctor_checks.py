@@ -124,12 +124,17 @@ Milliseconds: TypeAlias = float
 
 @attrs.frozen(kw_only=True)
 class Findings:
-    """All that was found; `None` is what was not looked at."""
+    """All that was found; `None` is what was not looked at.
+
+    Attributes:
+        objection: Why calls go through aiohttp's session; `None` if they take the lane.
+    """
 
     python: str
     loop: str
     packages: Sequence[Package]
     configuration: Configuration | Trouble
+    objection: str | None = None
     proxy: Milliseconds | Trouble | None = None
     addresses: Addresses | Trouble | None = None
     connection: Milliseconds | Trouble | None = None
@@ -251,11 +256,12 @@ def _on_the_way(found: Findings, now: float) -> Iterator[Check]:
             "or --proxy.",
             CONFIGURATION,
         )
-        for name in ("proxy", "DNS", "TCP", "TLS", "gateway", "clock"):
+        for name in ("lane", "proxy", "DNS", "TCP", "TLS", "gateway", "clock"):
             yield _skipped(name, "there is no configuration to check it with")
         return
     key = "a live key" if to.is_live else "a test key (sk_test_…)"
     yield Check(name="configuration", text=f"{key}, {to.base_url}")
+    yield _lane(found.objection)
     yield _proxy(to, found.proxy)
     yield _dns(to, found.addresses)
     yield _tcp(to, found.connection)
@@ -270,6 +276,11 @@ def _failed(name: str, text: str, advice: str, code: int = UNREACHABLE) -> Check
 
 def _skipped(name: str, why: str = "what comes before it failed") -> Check:
     return Check(name=name, mark=Mark.SKIPPED, text=why)
+
+
+def _lane(objection: str | None) -> Check:
+    around = f"not taken, calls go through aiohttp's session: {objection}"
+    return Check(name="lane", text=around if objection else "calls take it")
 
 
 def _proxy(to: Configuration, found: Milliseconds | Trouble | None) -> Check:

@@ -79,6 +79,7 @@ async def examine(make: Make, patience: float, *, trust_env: bool) -> Findings:
         return Findings(configuration=Trouble(str(error)), **found)
     way = _Way(context, patience)
     found["configuration"] = _configuration(context, way)
+    found["objection"] = await _objection(context)
     async for name, value in _walk(way, patience):
         found[name] = value
         if isinstance(value, Trouble):
@@ -377,6 +378,16 @@ class _Listening(AiohttpTransport):
             if date is not None:
                 self.skew = (before + time.time()) / 2 - date.timestamp()
         return response
+
+
+async def _objection(context: FactoryContext) -> str | None:
+    """Tell why calls do not take the lane, without making one."""
+    transport = AiohttpTransport(
+        timeouts=Timeouts(), pool=PoolLimits(), proxy=context.proxy, ssl=context.ssl
+    )
+    await transport.open()
+    await transport.aclose()
+    return transport.objection
 
 
 async def _ask(make: Make, context: FactoryContext, patience: float) -> Reply:

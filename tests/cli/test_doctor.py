@@ -89,7 +89,26 @@ async def test_without_a_configuration_nothing_is_called() -> None:
         "CONVERGEGATE_API_KEY and CONVERGEGATE_BASE_URL"
         in (found["configuration"]["text"])
     )
-    assert skipped(found) == ["proxy", "DNS", "TCP", "TLS", "gateway", "clock"]
+    assert skipped(found) == [
+        *("lane", "proxy", "DNS", "TCP", "TLS", "gateway", "clock")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("switch", "text"),
+    [
+        ("", "calls take it"),
+        ("off", "through aiohttp's session: CONVERGEGATE_LANE=off"),
+    ],
+)
+async def test_it_says_which_way_calls_take(
+    switch: str, text: str, sandbox: Sandbox
+) -> None:
+    """The lane or aiohttp's session, and why; either is fine."""
+    done, found = await examined(sandbox=sandbox, CONVERGEGATE_LANE=switch)
+
+    assert (done.code, failed(found)) == (0, [])
+    assert text in found["lane"]["text"]
 
 
 async def test_where_nothing_runs_nothing_answers() -> None:
@@ -278,6 +297,7 @@ async def test_a_dead_proxy() -> None:
 
     assert (done.code, failed(found)) == (5, ["proxy"])
     assert found["proxy"]["text"] == f"127.0.0.1:{port}: Connection refused"
+    assert "through aiohttp's session: a proxy is used" in found["lane"]["text"]
     assert skipped(found) == ["DNS", "TCP", "TLS", "gateway", "clock"]
 
 
@@ -361,7 +381,8 @@ async def test_every_line_has_a_sign(encoding: str, signs: tuple[str, ...]) -> N
     assert (done.code, done.err) == (5, "")
     assert seen == [
         *([good, name] for name in ("Python", "packages", "extras", "event")),
-        *([good, "configuration"], [good, "proxy"], [bad, "DNS"]),
+        *([good, name] for name in ("configuration", "lane", "proxy")),
+        [bad, "DNS"],
         *([none, name] for name in ("TCP", "TLS", "gateway", "clock")),
     ]
     gap = lines[0].index("3.")  # where the texts begin

@@ -77,6 +77,7 @@ FINDINGS = st.builds(
     proxy=st.none() | TROUBLE | MILLISECONDS,
     addresses=st.none() | TROUBLE | st.tuples(st.text()),
     connection=st.none() | TROUBLE | MILLISECONDS,
+    objection=st.none() | st.text(),
     certificate=st.none()
     | TROUBLE
     | st.builds(Certificate, st.text(), st.text(), st.text(), st.floats(0, 1e11)),
@@ -102,7 +103,7 @@ def test_whatever_is_found_is_thought_of(found: Findings, now: float) -> None:
 
     assert [check.name for check in checks] == [
         *("Python", "packages", "extras", "event loop", "configuration"),
-        *("proxy", "DNS", "TCP", "TLS", "gateway", "clock"),
+        *("lane", "proxy", "DNS", "TCP", "TLS", "gateway", "clock"),
     ]
     for check in checks:
         assert (check.mark is Mark.FAILED) is (check.exit_code in {3, 4, 5})
