@@ -2,8 +2,8 @@
 
 A connection comes from aiohttp's connector, which looks up, connects, speaks TLS and
 keeps alive. Head and body leave together, and what aiohttp's parser makes of the answer
-is read as it is. A session, its request and its response, which a form and a short
-document do not need, would cost as many instructions as all the rest of a call.
+is read as it is. By a session, its request and its response, which a form and a short
+document do not need, a `create` takes half as many instructions again.
 """
 
 import asyncio

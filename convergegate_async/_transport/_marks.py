@@ -17,7 +17,7 @@ class Marks:
     Attributes:
         is_timed: Somebody asks for the times; otherwise they stay `None`.
         is_queued: It waits for a place in the pool.
-        is_built: Our `_Request` was built for it, so that its marker can be believed.
+        is_built: The lane, or our `_Request`, has it: so its marker can be believed.
         is_sent: The marker: its head was about to be written.
         is_answered: The head of the answer was read.
         connection: What it is sent over.

@@ -1,6 +1,7 @@
 """How the doctor finds out: it looks, each time for some seconds, and changes nothing.
 
 Everything goes the way that calls go: the factory tells its proxy, and what it trusts.
+It is longer than most modules, as it is all that the doctor does to the outside.
 """
 
 import asyncio
