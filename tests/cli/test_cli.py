@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import PATIENCE, PROGRAM, running_sandbox, started
+from programs import PATIENCE, PROGRAM, call, running_sandbox, started
 
 from convergegate_async import (
     AuthenticationError,
@@ -35,21 +35,6 @@ ORDER = (
     *("--customer-firstname", "John", "--customer-lastname", "Doe"),
     *("--success-url", "https://shop.example/thanks"),
 )
-
-
-def run(
-    *arguments: str, stdin: str = "", **environ: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
-    return subprocess.run(  # noqa: S603 -- our own program
-        [*PROGRAM, *arguments],
-        env={**os.environ, **environ},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +73,7 @@ def test_help_loads_little(command: tuple[str, ...]) -> None:
 
 def test_the_demo_shows_the_promise() -> None:
     """`demo` walks a whole payment, and moves money once."""
-    done = run("demo")
+    done = call("demo")
 
     assert done.returncode == 0, done.stderr
     for shown in (
@@ -104,8 +89,8 @@ def test_the_demo_shows_the_promise() -> None:
 
 def test_create_and_get_show_the_same_session(gateway: dict[str, str]) -> None:
     """`create --output id` feeds `get`."""
-    created = run("create", *ORDER, "--output", "id", **gateway)
-    found = run("get", created.stdout.strip(), "--output", "json", **gateway)
+    created = call("create", *ORDER, "--output", "id", **gateway)
+    found = call("get", created.stdout.strip(), "--output", "json", **gateway)
 
     assert (created.returncode, found.returncode) == (0, 0)
     assert json.loads(found.stdout)["id"] == created.stdout.strip()
@@ -113,7 +98,7 @@ def test_create_and_get_show_the_same_session(gateway: dict[str, str]) -> None:
 
 def test_create_takes_every_field(gateway: dict[str, str]) -> None:
     """All fields of the API have an option, and the card shows what matters."""
-    done = run(
+    done = call(
         "create",
         *ORDER,
         *("--cancel-url", "https://shop.example/", "--customer-ip", "192.0.2.1"),
@@ -135,8 +120,8 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
     file.write_text(gateway["CONVERGEGATE_API_KEY"] + "\n")
     environ = gateway | {"CONVERGEGATE_API_KEY": "sk_test_wrong"}
 
-    wrong = run("get", "nobody", **environ)
-    right = run("get", "nobody", "--api-key-file", str(file), **environ)
+    wrong = call("get", "nobody", **environ)
+    right = call("get", "nobody", "--api-key-file", str(file), **environ)
 
     assert (wrong.returncode, right.returncode) == (3, 4)
 
@@ -169,7 +154,7 @@ def test_bad_input_is_reported(
     arguments: tuple[str, ...], code: int, advice: str, gateway: dict[str, str]
 ) -> None:
     """A mistake is one clear error on stderr and its exit code; stdout stays empty."""
-    done = run(*arguments, **gateway)
+    done = call(*arguments, **gateway)
 
     assert done.returncode == code, done.stderr
     assert advice in done.stderr
@@ -186,7 +171,7 @@ def test_bad_input_is_reported(
 )
 def test_what_is_missing_is_named(base_url: str, asked: str) -> None:
     """Without key or address the variables to set are named."""
-    done = run("get", "x", CONVERGEGATE_API_KEY="", CONVERGEGATE_BASE_URL=base_url)
+    done = call("get", "x", CONVERGEGATE_API_KEY="", CONVERGEGATE_BASE_URL=base_url)
 
     assert done.returncode == 3
     assert done.stderr == f"Error: set the environment {asked}\n"
@@ -197,7 +182,7 @@ def test_an_unreadable_key_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"\xff\xfe")
 
-    done = run("get", "x", "--api-key-file", str(file))
+    done = call("get", "x", "--api-key-file", str(file))
 
     assert done.returncode == 3
     assert "no API key that can be read" in done.stderr
@@ -206,7 +191,7 @@ def test_an_unreadable_key_file_is_reported(tmp_path: Path) -> None:
 def test_a_lost_answer_is_noted() -> None:
     """A repeat after a loss is noted on stderr, with its key."""
     with running_sandbox("--fault", "lost:times=1") as (process, environ):
-        done = run("create", *ORDER, "--idempotency-key", "order-17", **environ)
+        done = call("create", *ORDER, "--idempotency-key", "order-17", **environ)
         process.terminate()
         _, stderr = process.communicate(timeout=PATIENCE)
 
@@ -218,17 +203,17 @@ def test_a_lost_answer_is_noted() -> None:
 
 def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
     """Open, pay, wait and refund: each prints its card, each exits with 0."""
-    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+    session_id = call("create", *ORDER, "--output", "id", **gateway).stdout.strip()
 
-    paid = run("pay", session_id, stdin=" 012\N{NO-BREAK SPACE}345\n", **gateway)
-    waited = run("wait", session_id, "--timeout", "10", **gateway)
-    part = run(
+    paid = call("pay", session_id, stdin=" 012\N{NO-BREAK SPACE}345\n", **gateway)
+    waited = call("wait", session_id, "--timeout", "10", **gateway)
+    part = call(
         *("refund", session_id, "--amount", "1000", "--idempotency-key", "refund-1"),
         *("--reason", "requested_by_customer", "--metadata", "a=b"),
         **gateway,
     )
-    rest = run("refund", session_id, "--full", "--output", "json", **gateway)
-    look = run("refund-status", json.loads(rest.stdout)["id"], **gateway)
+    rest = call("refund", session_id, "--full", "--output", "json", **gateway)
+    look = call("refund-status", json.loads(rest.stdout)["id"], **gateway)
 
     assert [done.returncode for done in (paid, waited, part, rest, look)] == [0] * 5
     assert "completed" in paid.stdout
@@ -241,9 +226,9 @@ def test_a_payment_walks_through_the_commands(gateway: dict[str, str]) -> None:
 
 def test_a_code_that_was_taken_need_not_be_waited_for(gateway: dict[str, str]) -> None:
     """`pay --no-wait` ends with 0 before the customer has confirmed, and says so."""
-    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+    session_id = call("create", *ORDER, "--output", "id", **gateway).stdout.strip()
 
-    taken = run("pay", session_id, "--no-wait", stdin="012345\n", **gateway)
+    taken = call("pay", session_id, "--no-wait", stdin="012345\n", **gateway)
 
     assert (taken.returncode, "pending" in taken.stdout) == (0, True)
     assert f"Not paid yet: run `convergegate wait {session_id}`" in taken.stderr
@@ -251,9 +236,9 @@ def test_a_code_that_was_taken_need_not_be_waited_for(gateway: dict[str, str]) -
 
 def test_an_open_payment_is_shown_as_last_seen(gateway: dict[str, str]) -> None:
     """`pay` that ran out of time exits with 5, and warns of a second payment."""
-    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+    session_id = call("create", *ORDER, "--output", "id", **gateway).stdout.strip()
 
-    done = run("pay", session_id, "--timeout", "1.5", stdin="300000\n", **gateway)
+    done = call("pay", session_id, "--timeout", "1.5", stdin="300000\n", **gateway)
 
     assert (done.returncode, "pending" in done.stdout) == (5, True)
     assert "Do not pay again" in done.stderr
@@ -264,8 +249,8 @@ def test_a_wait_that_is_refused_does_not_invite_to_pay_again() -> None:
     """Once the code was taken a refused look is no refused payment: exit code 5."""
     fault = "status:operation=retrieve,status=401"
     with running_sandbox("--fault", fault) as (process, environ):
-        created = run("create", *ORDER, "--output", "id", **environ)
-        done = run("pay", created.stdout.strip(), stdin="012345\n", **environ)
+        created = call("create", *ORDER, "--output", "id", **environ)
+        done = call("pay", created.stdout.strip(), stdin="012345\n", **environ)
         process.terminate()
         process.communicate(timeout=10)
 
@@ -295,7 +280,7 @@ def test_a_code_that_is_none_is_refused_in_the_words_of_who_typed_it(
     code: str, gateway: dict[str, str]
 ) -> None:
     """No Python, and no name of a field that nobody has typed."""
-    done = run("pay", "nobody", stdin=code, **gateway)
+    done = call("pay", "nobody", stdin=code, **gateway)
 
     assert done.returncode == 2
     assert "the BLIK code must be six digits" in done.stderr
@@ -310,11 +295,11 @@ def test_looks_are_not_told_as_attempts(
     words: tuple[str, ...], shown: int, gateway: dict[str, str]
 ) -> None:
     """A card that says "attempts 5" of one payment would frighten."""
-    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+    session_id = call("create", *ORDER, "--output", "id", **gateway).stdout.strip()
     if words == ("wait",):
-        run("pay", session_id, "--no-wait", stdin="012345\n", **gateway)
+        call("pay", session_id, "--no-wait", stdin="012345\n", **gateway)
 
-    done = run(*words, session_id, stdin="012345\n", **gateway)
+    done = call(*words, session_id, stdin="012345\n", **gateway)
 
     assert done.returncode == 0
     assert done.stdout.count("attempts") == shown
@@ -343,10 +328,10 @@ def test_a_payment_that_fails_is_reported(
     gateway: dict[str, str],
 ) -> None:
     """A refused, unpaid or hasty command says so, and never the code."""
-    session_id = run("create", *ORDER, "--output", "id", **gateway).stdout.strip()
+    session_id = call("create", *ORDER, "--output", "id", **gateway).stdout.strip()
 
     words = [word.format(id=session_id) for word in arguments]
-    done = run(*words, stdin=stdin, **gateway)
+    done = call(*words, stdin=stdin, **gateway)
 
     assert done.returncode == code, done.stderr
     assert advice in done.stderr
@@ -366,8 +351,8 @@ def test_webhooks_go_from_command_to_command() -> None:
         if process.stdout is None:
             raise AssertionError
         url = process.stdout.readline().strip()
-        sent = run("webhooks", "send", url, "--type", "refund.failed", **key)
-        forged = run("webhooks", "send", url, CONVERGEGATE_API_KEY="sk_test_other")
+        sent = call("webhooks", "send", url, "--type", "refund.failed", **key)
+        forged = call("webhooks", "send", url, CONVERGEGATE_API_KEY="sk_test_other")
         process.terminate()
         heard, _ = process.communicate(timeout=PATIENCE)
 
@@ -386,8 +371,8 @@ def test_a_delivery_can_be_verified_by_hand(tmp_path: Path) -> None:
     headers = ("--timestamp", "1700000000", "--signature", vector)
     secret = {"CONVERGEGATE_API_KEY": "sk_test_vector_0000000000000001"}
 
-    good = run("webhooks", "verify", str(body), *headers, "--any-age", **secret)
-    old = run("webhooks", "verify", str(body), *headers, **secret)
+    good = call("webhooks", "verify", str(body), *headers, "--any-age", **secret)
+    old = call("webhooks", "verify", str(body), *headers, **secret)
 
     assert (good.returncode, json.loads(good.stdout)["id"]) == (0, "evt_1")
     assert (old.returncode, "more than 302400 seconds from now" in old.stderr) == (
@@ -419,7 +404,7 @@ def test_a_signed_event_leaves_this_machine_only_on_purpose(
     url: str, key: str, options: tuple[str, ...], advice: str
 ) -> None:
     """Nothing is sent elsewhere without `--yes`, nor in plain what a live key signs."""
-    done = run("webhooks", "send", url, *options, CONVERGEGATE_API_KEY=key)
+    done = call("webhooks", "send", url, *options, CONVERGEGATE_API_KEY=key)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert advice in done.stderr
@@ -439,14 +424,14 @@ def test_a_signed_event_goes_where_it_is_sent_on_purpose(url: str, key: str) -> 
     """Another machine is asked with `--yes`, this one in any case."""
     options = () if ":1/" in url else ("--yes",)
 
-    done = run("webhooks", "send", url, *options, CONVERGEGATE_API_KEY=key)
+    done = call("webhooks", "send", url, *options, CONVERGEGATE_API_KEY=key)
 
     assert (done.returncode, done.stdout.strip()) == (5, "no answer")
 
 
 def test_a_webhook_to_nowhere_is_reported() -> None:
     """`send` tells an address that does not answer by its exit code."""
-    done = run(
+    done = call(
         *("webhooks", "send", "http://127.0.0.1:1/"), CONVERGEGATE_API_KEY="sk_test_x"
     )
 
@@ -528,7 +513,7 @@ def test_a_sandbox_lives_beside_a_shop_if_it_is_told_so() -> None:
         *("--host", "0.0.0.0", "--allow-host", "gateway"),  # noqa: S104 -- the subject
         *("--public-url", "https://pay.example", "--webhooks-to", "shop.invalid"),
     ) as (process, environ):
-        done = run("create", *ORDER, "--output", "json", **environ)
+        done = call("create", *ORDER, "--output", "json", **environ)
         process.terminate()
         _, stderr = process.communicate(timeout=PATIENCE)
 
@@ -543,7 +528,7 @@ def test_a_sandbox_that_is_started_anew_has_other_ids() -> None:
 
     def an_id(*arguments: str) -> str:
         with running_sandbox(*arguments) as (_, environ):
-            done = run("create", *ORDER, "--output", "json", **environ)
+            done = call("create", *ORDER, "--output", "json", **environ)
         return str(json.loads(done.stdout)["id"])
 
     assert an_id() != an_id()

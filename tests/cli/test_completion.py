@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from programs import PROGRAM, shell_needed
+from programs import PROGRAM, call, shell_needed
 
 pytestmark = shell_needed
 
@@ -24,14 +24,9 @@ def asked(shell: str, line: str) -> dict[str, str]:
 
 def completed(shell: str, line: str) -> str:
     """Return what the program tells a *shell*, and check that it told nothing else."""
-    done = subprocess.run(  # noqa: S603 -- our own program
-        PROGRAM,
-        env={**os.environ, **asked(shell, line)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
+    done = call(**asked(shell, line))
+
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
@@ -115,13 +110,7 @@ def test_the_line_of_the_readme_works_in_bash(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_script_of_each_shell_calls_the_program_back(shell: str) -> None:
     """By its name, also where it was started as a module."""
-    done = subprocess.run(  # noqa: S603 -- our own program
-        PROGRAM,
-        env={**os.environ, VARIABLE: f"{shell}_source"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = call(**{VARIABLE: f"{shell}_source"})
 
     assert f"{VARIABLE}={shell}_complete" in done.stdout
     assert done.stderr == ""

@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 
 import attrs
 import pytest
+from forked import can_fork, run_forked
 
 from convergegate_async.sandbox import Sandbox
 
@@ -91,6 +92,33 @@ def variables_of(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+def call(
+    *arguments: str, stdin: str = "", cwd: str = ".", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, where no gateway of the test has to be awaited.
+
+    Args:
+        arguments: Its command line.
+        stdin: What it reads.
+        cwd: Where it is started.
+        environ: Further variables.
+    """
+    variables = {**os.environ, "PYTHONIOENCODING": "utf-8", **environ}
+    if can_fork(environ, stdin):
+        program = run_forked(arguments, stdin, variables, Path(cwd).resolve())
+        return asyncio.run(asyncio.wait_for(program, PATIENCE))
+    return subprocess.run(  # noqa: S603 -- our own program
+        [*PROGRAM, *arguments],
+        cwd=cwd,
+        env=variables,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 async def run(  # noqa: PLR0913 -- the sides of a process
     sandbox: Sandbox | None,
     *arguments: str,
@@ -112,9 +140,13 @@ async def run(  # noqa: PLR0913 -- the sides of a process
         cwd: Where it is started.
         environ: Further variables.
     """
+    gateway = {} if sandbox is None else variables_of(sandbox)
+    variables = {**os.environ, "PYTHONIOENCODING": encoding, **gateway, **environ}
+    if not streams and can_fork(environ, stdin):
+        done = await run_forked(arguments, stdin, variables, cwd or Path.cwd())
+        return Done(done.returncode, done.stdout, done.stderr)
     unread = streams == "unread"
     script = f'exec "$@" {"" if unread else streams}'
-    gateway = {} if sandbox is None else variables_of(sandbox)
     stdout: int = asyncio.subprocess.PIPE
     if unread:
         reader, stdout = os.pipe()
@@ -125,7 +157,7 @@ async def run(  # noqa: PLR0913 -- the sides of a process
         stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env={**os.environ, "PYTHONIOENCODING": encoding, **gateway, **environ},
+        env=variables,
     )
     if unread:
         os.close(stdout)

@@ -1,0 +1,81 @@
+"""The command line as a process that is forked, not started: it is there at once."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+SERVER = Path(__file__).with_name("fork_server.py")
+
+AT_START = ("PYTHON", "LC_", "LANG", "TZ", "SSL_CERT_")
+"""How variables begin that Python reads as it starts, or aiohttp as it is loaded."""
+
+
+def can_fork(environ: Mapping[str, str], stdin: str) -> bool:
+    """Tell whether a program that is forked would be the same, and can be told all."""
+    names = not any(name.startswith(AT_START) for name in environ)
+    return sys.platform == "linux" and names and len(stdin) < 10_000  # of a pipe's 64 K
+
+
+async def run_forked(
+    arguments: Sequence[str], stdin: str, environ: Mapping[str, str], cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, its streams in the encoding that *environ* names."""
+    encoding = environ["PYTHONIOENCODING"]
+    loop = asyncio.get_running_loop()
+    read_in, write_in = os.pipe()
+    os.write(write_in, stdin.encode())
+    os.close(write_in)
+    read_out, write_out = os.pipe()
+    read_err, write_err = os.pipe()
+    told, tells = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    order = {
+        "arguments": arguments,
+        "environ": dict(environ),
+        "cwd": str(cwd),
+    }
+    theirs = [read_in, write_out, write_err, tells.detach()]
+    socket.send_fds(_server()[1], [json.dumps(order).encode()], theirs)
+    for descriptor in theirs:
+        os.close(descriptor)
+    with told:
+        told.setblocking(False)  # noqa: FBT003 -- the library's
+        program = int(await loop.sock_recv(told, 32))
+        try:
+            out, err = await asyncio.gather(_read(read_out), _read(read_err))
+            code = int(await loop.sock_recv(told, 32))
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.kill(program, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(
+        arguments, code, out.decode(encoding), err.decode(encoding)
+    )
+
+
+@cache
+def _server() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the server, once in a process of tests: it ends when that has ended."""
+    ours, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with its:
+        number = its.fileno()
+        command = [sys.executable, str(SERVER), str(number)]
+        return subprocess.Popen(command, pass_fds=[number]), ours  # noqa: S603 -- our own
+
+
+async def _read(descriptor: int) -> bytes:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", 0)
+    )
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
