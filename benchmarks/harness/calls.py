@@ -68,9 +68,12 @@ def by_hand(session: aiohttp.ClientSession, base_url: str) -> Call:
     return call
 
 
-def tuned_session() -> aiohttp.ClientSession:
+def tuned_session(
+    connector: aiohttp.BaseConnector | None = None,
+) -> aiohttp.ClientSession:
     """Return a session as somebody sets it up who has measured."""
     return aiohttp.ClientSession(
+        connector=connector,
         headers={
             "Authorization": aiohttp.encode_basic_auth(KEY, ""),
             "Content-Type": "application/x-www-form-urlencoded",

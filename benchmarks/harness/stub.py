@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,24 +95,36 @@ class Answers(asyncio.Protocol):
             self._transport.write(head + BEFORE_ID + name + AFTER_ID)
 
 
-async def serve() -> None:
+def speaking(certificate: str) -> ssl.SSLContext:
+    """Return what a server with this certificate speaks TLS with."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def serve(tls: ssl.SSLContext | None) -> None:
     """Listen on a free port, print it, and stop when stdin ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answers, "127.0.0.1", 0)
+    server = await loop.create_server(Answers, "127.0.0.1", 0, ssl=tls)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 @contextmanager
-def running_stub(*, pinned: bool = True) -> Iterator[str]:
+def running_stub(
+    *, pinned: bool = True, certificate: Path | None = None
+) -> Iterator[str]:
     """Run the stub on another core where there is one, and yield its address.
 
     Args:
         pinned: Whoever runs it stays on one core meanwhile.
+        certificate: The file of a certificate and its key, to speak TLS with.
     """
     cores = sorted(os.sched_getaffinity(0))
     command = [sys.executable, str(Path(__file__)), str(cores[-1])]
+    if certificate is not None:
+        command.append(str(certificate))
     with subprocess.Popen(  # noqa: S603 -- our own file
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -119,7 +132,8 @@ def running_stub(*, pinned: bool = True) -> Iterator[str]:
             raise AssertionError
         os.sched_setaffinity(0, {cores[0]} if pinned else cores)
         try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+            scheme = "http" if certificate is None else "https"
+            yield f"{scheme}://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
             os.sched_setaffinity(0, cores)
             process.stdin.close()
@@ -128,4 +142,4 @@ def running_stub(*, pinned: bool = True) -> Iterator[str]:
 if __name__ == "__main__":
     os.sched_setaffinity(0, {int(sys.argv[1])})
     with suppress(KeyboardInterrupt):
-        asyncio.run(serve())
+        asyncio.run(serve(speaking(sys.argv[2]) if sys.argv[2:] else None))
