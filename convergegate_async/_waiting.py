@@ -11,50 +11,83 @@ from collections import deque
 from contextlib import suppress
 from types import TracebackType
 
+OPENED_AT_ONCE = 16
+PAUSE = 0.05
+"""Seconds after which as many connections more may be opened, whatever became of those
+before. 256 handshakes at once keep an event loop busy for half a second."""
+
 
 class Slots:
-    """So many places; whoever finds none waits, first come first served."""
+    """So many places; whoever finds none waits, first come first served.
 
-    __slots__ = ("_free", "_queue")
+    Who has taken one finds a free connection, or opens one. There is no place either
+    while `OPENED_AT_ONCE` do so, but for as many after each `PAUSE`, and for one where
+    a place was given back: it has left its connection free.
+    """
+
+    __slots__ = ("_free", "_opening", "_queue", "_timer")
 
     def __init__(self, places: int) -> None:
         self._free = places
+        self._opening = 0
         self._queue: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     def take(self) -> bool:
         """Take a place, if one is free that nobody waits for."""
-        if self._free == 0 or self._queue:
+        if self._free == 0 or self._queue or self._opening >= OPENED_AT_ONCE:
             return False
         self._free -= 1
+        self._opening += 1
         return True
 
     async def wait(self) -> None:
         """Wait for a place, and take it."""
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
+        self._set_timer()
         try:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self.give_back()  # it was given in the moment of the cancellation
+                # It was given in the moment of the cancellation.
+                self.connected()
+                self.give_back()
             else:
                 with suppress(ValueError):
                     self._queue.remove(turn)
-                self._serve()
+                if self._opening < OPENED_AT_ONCE:
+                    self._serve(self._free)
             raise
+
+    def connected(self) -> None:
+        """Know that who took a place opens no connection any more."""
+        self._opening -= 1
 
     def give_back(self) -> None:
         """Give a place back, to whoever waits the longest."""
         self._free += 1
-        self._serve()
+        self._serve(1)
 
-    def _serve(self) -> None:
-        while self._queue and self._free:
+    def _serve(self, places: int) -> None:
+        """Give so many places to who waits."""
+        while self._queue and places:
             turn = self._queue.popleft()
             if not turn.done():
+                places -= 1
                 self._free -= 1
+                self._opening += 1
                 with suppress(RuntimeError):  # collected: the loop was closed before
                     turn.set_result(None)
+
+    def _set_timer(self) -> None:
+        if self._timer is None and self._queue and self._free:
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._serve(min(OPENED_AT_ONCE, self._free))
+        self._set_timer()
 
 
 class Deadlines:

@@ -168,6 +168,7 @@ class AiohttpTransport:
                 if not self._slots.take():
                     await self._slots.wait()
                 marks.is_queued = False
+                marks.opening = self._slots
                 self._in_flight += 1
                 return await self._try_connections(request, marks)
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
@@ -179,6 +180,7 @@ class AiohttpTransport:
         finally:
             if not marks.is_queued:
                 self._in_flight -= 1
+                marks.open_no_more()
                 self._slots.give_back()
             if self._closed and not self._deadlines:
                 with suppress(RuntimeError):  # collected: the loop was closed before

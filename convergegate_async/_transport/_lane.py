@@ -89,7 +89,7 @@ class Lane:
                     max_field_size=HEAD_LINE,
                     max_headers=HEAD_LINES,
                 )
-                marks.connection = protocol
+                marks.reach(protocol)
                 if marks.is_timed:
                     marks.sent = now()
                 marks.is_sent = True

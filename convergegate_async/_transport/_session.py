@@ -102,7 +102,7 @@ class _Request(aiohttp.ClientRequest):
         if conn.protocol is None or conn.protocol.should_close:
             raise StrayDataError
         marks = self._marks
-        marks.connection = conn.protocol
+        marks.reach(conn.protocol)
         if marks.is_timed:
             marks.sent = now()
         marks.is_sent = True

@@ -32,6 +32,7 @@ from convergegate_async._core.messages import (
 from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport import AiohttpTransport, Marks
 from convergegate_async._transport._kinds import KINDS, kind_of
+from convergegate_async._waiting import OPENED_AT_ONCE, PAUSE
 from convergegate_async.errors import FailureKind
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -314,6 +315,38 @@ async def test_connections_are_reused(
             await checkout.create(order)
 
     assert echo.connections == 1
+
+
+async def test_few_connections_are_opened_at_once() -> None:
+    """Whoever comes as the seventeenth waits, before it has a place and connects."""
+    all_met = asyncio.Event()
+
+    async def silent(exchange: Exchange) -> None:
+        if exchange.server.connections == 20:
+            all_met.set()
+        await exchange.reader.read()
+
+    async with RawServer(silent) as server:
+        url = server.base_url.replace("http:", "https:")
+        request = HttpRequest(method="GET", url=f"{url}/v1/x", headers={})
+        transport = AiohttpTransport(timeouts=Timeouts(connect=60), pool=PoolLimits())
+        await transport.open()
+        marks = [Marks() for _ in range(20)]
+        for each in marks:
+            each.is_timed = True
+        calls = [asyncio.create_task(transport.send(request, 60, m)) for m in marks]
+        await all_met.wait()
+        await transport.aclose()
+        failures = await asyncio.gather(*calls)
+
+    entered, slots = [m.entered for m in marks], [m.slot for m in marks]
+    assert all(slots)
+    assert None not in entered
+    waits = sorted(after - before for before, after in zip(entered, slots, strict=True))  # type: ignore[operator]  # they are timed
+    assert waits[OPENED_AT_ONCE] > 0.9 * PAUSE
+    assert {one.kind for one in failures if isinstance(one, Failure)} == {
+        FailureKind.CLOSED
+    }
 
 
 async def test_idle_connections_are_closed_in_time(

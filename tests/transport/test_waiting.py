@@ -6,12 +6,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from still_loop import run_still
 
-from convergegate_async._waiting import Deadlines, Slots
+from convergegate_async._waiting import OPENED_AT_ONCE, PAUSE, Deadlines, Slots
 
+Event: TypeAlias = tuple[str, int, float]
 Within: TypeAlias = Callable[[float], AbstractAsyncContextManager[object]]
 
 # Sleeps, deadlines and cancellations never fall together: which comes first is nobody's
@@ -122,17 +124,22 @@ def test_deadlines_are_those_of_the_standard_library(courses: list[Course]) -> N
 
 @attrs.frozen
 class Visit:
-    """When a task comes, how long it stays, and when it is cancelled."""
+    """When a task comes, how long it stays, and when it is cancelled.
+
+    Attributes:
+        opens: How long it takes of that to open a connection.
+    """
 
     comes: float
     stays: float
-    leaves: float | None
+    leaves: float | None = None
+    opens: float = 0.0
 
 
 VISITS = st.builds(Visit, comes=SLEEPS, stays=INNER, leaves=st.none() | CANCELS)
 
 
-async def visit(each: Visit, number: int, places: object, log: list[object]) -> None:
+async def visit(each: Visit, number: int, places: object, log: list[Event]) -> None:
     """Take a place, stay, and give it back."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(each.comes)
@@ -143,17 +150,28 @@ async def visit(each: Visit, number: int, places: object, log: list[object]) -> 
         assert isinstance(places, asyncio.Semaphore)
         await places.acquire()
     log.append(("in", number, loop.time()))
+    is_opening = isinstance(places, Slots)
     try:
-        await asyncio.sleep(each.stays)
+        if isinstance(places, Slots):
+            if each.opens:
+                await asyncio.sleep(each.opens)
+            places.connected()
+            is_opening = False
+        await asyncio.sleep(each.stays - each.opens)
     finally:
         log.append(("out", number, loop.time()))
-        (places.give_back if isinstance(places, Slots) else places.release)()
+        if isinstance(places, Slots):
+            if is_opening:
+                places.connected()
+            places.give_back()
+        else:
+            places.release()
 
 
-async def visit_all(visits: list[Visit], places: object) -> list[object]:
+async def visit_all(visits: list[Visit], places: object) -> list[Event]:
     """Let all of them come; tell who was in, and when."""
     loop = asyncio.get_running_loop()
-    log: list[object] = []
+    log: list[Event] = []
     tasks = [
         asyncio.create_task(visit(each, number, places, log))
         for number, each in enumerate(visits)
@@ -175,3 +193,75 @@ def test_places_are_given_as_by_a_semaphore(visits: list[Visit], places: int) ->
     assert log == run_still(visit_all(visits, asyncio.Semaphore(places)))
     assert all(slots.take() for _ in range(places))
     assert not slots.take()
+
+
+MANY = 100
+"""Places enough for whoever comes: only the openings make anybody wait."""
+
+
+def comings(log: list[Event]) -> dict[int, float]:
+    """Return when each was in."""
+    return {number: moment for what, number, moment in log if what == "in"}
+
+
+@pytest.mark.parametrize("opens", [0.01, 0.07, 10.0])
+@pytest.mark.parametrize("callers", [1, 16, 17, 32, 33, MANY])
+def test_a_burst_opens_its_connections_a_few_at_a_time(
+    callers: int, opens: float
+) -> None:
+    """Sixteen at once, and sixteen more each 50 ms, however long those before take."""
+    visits = [Visit(0.0, 20.0, opens=opens) for _ in range(callers)]
+
+    log = run_still(visit_all(visits, Slots(MANY)))
+
+    expected = {n: n // OPENED_AT_ONCE * PAUSE for n in range(callers)}
+    assert comings(log) == pytest.approx(expected)
+
+
+def test_a_connection_that_is_freed_is_taken_first() -> None:
+    """Whoever waits to open one is in as soon as a place is given back."""
+    visits = [Visit(0.0, 0.02, opens=0.01), *[Visit(0.0, 1.0, opens=0.5)] * 16]
+
+    log = run_still(visit_all(visits, Slots(MANY)))
+
+    assert comings(log)[16] == 0.02
+
+
+OPENINGS = st.builds(
+    Visit,
+    comes=st.integers(0, 20).map(lambda n: n / 64),
+    stays=st.integers(20, 60).map(lambda n: n / 64),
+    leaves=st.none() | st.integers(0, 40).map(lambda n: (n + 0.5) / 64),
+    opens=st.integers(0, 20).map(lambda n: n / 64),
+)
+
+
+@given(st.lists(OPENINGS, max_size=60), st.integers(1, MANY))
+def test_nobody_is_lost_at_the_gate(visits: list[Visit], places: int) -> None:
+    """Never more than there are places, first come first served, all in the end."""
+    slots = Slots(places)
+
+    log = run_still(visit_all(visits, slots))
+
+    came = comings(log)
+    stayed = [n for n, each in enumerate(visits) if each.leaves is None]
+    assert set(stayed) <= came.keys()
+    moments = [visits[n].comes for what, n, _ in log if what == "in"]
+    assert moments == sorted(moments)
+    inside = 0
+    for what, _, _ in log:
+        inside += 1 if what == "in" else -1
+        assert inside <= places
+    assert all(slots.take() for _ in range(min(places, OPENED_AT_ONCE)))
+    assert not slots.take()
+
+
+@given(st.lists(OPENINGS, max_size=60))
+def test_nobody_waits_at_the_gate_in_vain(visits: list[Visit]) -> None:
+    """Sixteen are let in each 50 ms at least, where places are left."""
+    log = run_still(visit_all(visits, Slots(MANY)))
+
+    for number, moment in comings(log).items():
+        ahead = sum(each.comes <= visits[number].comes for each in visits)
+        waits = -(-ahead // OPENED_AT_ONCE) * PAUSE
+        assert moment - visits[number].comes <= waits + 1e-9
