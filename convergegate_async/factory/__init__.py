@@ -52,6 +52,7 @@ from ._observers import (
     Observer,
     PhaseTimings,
     PoolStats,
+    checked_observers,
 )
 from ._runtime import Runtime
 
@@ -197,7 +198,7 @@ class CheckoutSessionFactory:
                 headers=headers,
             ),
             runtime=runtime or Runtime(),
-            observers=tuple(observers),
+            observers=checked_observers(observers),
             limit=pool.limit,
         )
         self._proxy, self._ssl = hidden_proxy, ssl
@@ -255,7 +256,7 @@ class CheckoutSessionFactory:
         timeouts: Timeouts | None = None,
         observers: Collection[Observer] = (),
     ) -> Self:
-        """Return a view of this factory: the same pool and budget, other manners.
+        """Return a view of this factory: the same pool and budget, other settings.
 
         It is open as long as this factory is, and is itself neither opened nor closed.
 
@@ -269,7 +270,7 @@ class CheckoutSessionFactory:
         """
         _check_kinds(retry=retry, timeouts=timeouts)
         view = copy(self)
-        view._caller = self._caller.view(retry, timeouts, tuple(observers))  # noqa: SLF001 -- its own class
+        view._caller = self._caller.view(retry, timeouts, checked_observers(observers))  # noqa: SLF001 -- its own class
         view._is_view = True  # noqa: SLF001 -- its own class
         return view
 

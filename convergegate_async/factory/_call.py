@@ -11,13 +11,13 @@ from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
 from convergegate_async._core.retry import conclude
 from convergegate_async._core.verdicts import Finding, Verdict
-from convergegate_async.errors import CallError
+from convergegate_async.errors import CallError, NotSentError, OutcomeUnknownError
 from convergegate_async.models import Answer, CallInfo, CheckoutSession
 
 from ._observers import AttemptInfo, Observer
 
-MOST_TOLD = 1_000
-"""So many attempts of a call are told with it: a wait can take days."""
+LONGEST_HISTORY = 1_000
+"""So many attempts of a call are kept to its end: a wait can take days."""
 
 NO_HEADERS = Headers(tuple)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
@@ -25,10 +25,12 @@ A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 @attrs.frozen
 class Audience:
-    """Who is told of a call and of its looks, and what they were told so far."""
+    """Who watches a call and its looks, and what they saw so far."""
 
     observers: tuple[Observer, ...]
-    told: deque[AttemptInfo] = attrs.field(factory=lambda: deque(maxlen=MOST_TOLD))
+    history: deque[AttemptInfo] = attrs.field(
+        factory=lambda: deque(maxlen=LONGEST_HISTORY)
+    )
 
 
 class Call(Generic[A_co]):
@@ -70,13 +72,6 @@ class Call(Generic[A_co]):
         self.session: CheckoutSession | None = None
 
     @property
-    def is_doubtful(self) -> bool:
-        """Tell whether the gateway may have seen any of it."""
-        return self.tries > len(self.findings) or any(
-            finding.verdict is not Verdict.NOT_SENT for finding in self.findings
-        )
-
-    @property
     def unknown_attempts(self) -> int:
         """Count the attempts that may have been done."""
         if not self.findings:
@@ -105,3 +100,11 @@ class Call(Generic[A_co]):
     def error(self, now: float) -> CallError:
         """Return the error that speaks for all attempts."""
         return conclude(self.operation, self.findings, self.account(now), self.session)
+
+    def cancelled(self, now: float) -> CallError:
+        """Return the error that would speak for it, now that it is cancelled."""
+        if self.findings and self.tries == len(self.findings):
+            return self.error(now)
+        kind = OutcomeUnknownError if self.tries else NotSentError
+        name = self.operation.endpoint.name
+        return kind(operation=name, reason="it was cancelled")

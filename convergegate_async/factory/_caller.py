@@ -114,8 +114,7 @@ class Caller:
         view = copy(self)
         view.policy = policy or self.policy
         view._timeouts = timeouts or self._timeouts  # noqa: SLF001 -- its own class
-        both = (*self._reporter.observers, *observers)
-        view._reporter = Reporter(self.settings, both)  # noqa: SLF001 -- its own class
+        view._reporter = self._reporter.joined_by(observers)  # noqa: SLF001 -- its own class
         return view
 
     def stats(self) -> PoolStats:
@@ -153,8 +152,8 @@ class Caller:
             if isinstance(result, Finding):
                 result = await self._look_after(call, result)
         except asyncio.CancelledError:
-            self._reporter.call_cancelled(call, self.runtime.clock())
-            if operation.endpoint.writes and call.is_doubtful:
+            cancelled = self._report_cancelled(call)
+            if operation.endpoint.writes and isinstance(cancelled, OutcomeUnknownError):
                 self.lifecycle.note_unknown(operation.idempotency_key)
                 _logger.warning(
                     "%s was cancelled under way and may have been done%s",
@@ -193,7 +192,7 @@ class Caller:
         try:
             result = await self._follow(call)
         except asyncio.CancelledError:
-            self._reporter.call_cancelled(call, self.runtime.clock())
+            self._report_cancelled(call)
             raise
         finally:
             self.lifecycle.leave(call)
@@ -241,6 +240,12 @@ class Caller:
         call = self._new_call(operation, self.runtime.clock() + total, audience)
         self.lifecycle.enter(call)
         return call
+
+    def _report_cancelled(self, call: Call[Answer]) -> CallError:
+        now = self.runtime.clock()
+        error = call.cancelled(now)
+        self._reporter.call_ended(call, now, error, asyncio.CancelledError)
+        return error
 
     def _new_call(
         self, operation: Operation[A], deadline: float, audience: Audience | None

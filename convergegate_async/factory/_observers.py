@@ -1,10 +1,12 @@
 """Who watches calls, and what they see: one value an attempt, one a call."""
 
-from typing import Protocol
+from collections.abc import Collection
+from inspect import iscoroutinefunction
+from typing import Protocol, TypeGuard
 
 import attrs
 
-from convergegate_async.errors import FailureKind, Outcome
+from convergegate_async.errors import ConfigurationError, FailureKind, Outcome
 
 
 @attrs.frozen(kw_only=True)
@@ -83,8 +85,7 @@ class CallEnded(_Ended):
         failure: What broke, where the outcome hangs on that.
         error: The class of what was raised, such as ``DeclinedError``; `None` if it was
             done.
-        history: What was told of its attempts, one after the other, and of its looks:
-            of the last 1,000.
+        history: Its attempts and its looks, one after the other: the last 1,000.
     """
 
     outcome: Outcome | None
@@ -120,10 +121,34 @@ class Observer(Protocol):
     One that raises is logged once, by the classes' names, and passed over.
     """
 
-    def attempt_ended(self, attempt: AttemptInfo) -> None:
+    def attempt_ended(self, attempt: AttemptInfo, /) -> None:
         """See an attempt that is over, whatever it came to; also a cancelled one."""
         ...
 
-    def call_ended(self, call: CallEnded) -> None:
+    def call_ended(self, call: CallEnded, /) -> None:
         """See a call that is over; also a cancelled one."""
         ...
+
+
+def checked_observers(observers: object) -> tuple[Observer, ...]:
+    """Return *observers*, each of which can be told all.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    if isinstance(observers, Collection):
+        checked = tuple(filter(_is_observer, observers))
+        if len(checked) == len(observers):
+            return checked
+    message = (
+        "observers must be a collection of objects with the plain functions "
+        "attempt_ended and call_ended"
+    )
+    raise ConfigurationError(message)
+
+
+def _is_observer(value: object) -> TypeGuard[Observer]:
+    methods = [getattr(value, name, None) for name in ("attempt_ended", "call_ended")]
+    return not isinstance(value, type) and all(
+        callable(method) and not iscoroutinefunction(method) for method in methods
+    )

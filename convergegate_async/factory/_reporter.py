@@ -4,25 +4,16 @@ Nothing is paid where there is none.
 """
 
 import logging
-from asyncio import CancelledError
-from collections.abc import Callable
-from typing import TypeVar
+from copy import copy
 
 from convergegate_async._core.settings import Settings
 from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async._transport import Marks
-from convergegate_async.errors import (
-    CallError,
-    NotSentError,
-    Outcome,
-    OutcomeUnknownError,
-)
+from convergegate_async.errors import CallError, Outcome
 from convergegate_async.models import Answer
 
 from ._call import Call
 from ._observers import AttemptInfo, CallEnded, Observer, PhaseTimings
-
-T = TypeVar("T")
 
 _OUTCOMES = {
     Verdict.DONE: None,
@@ -66,7 +57,13 @@ class Reporter:
     def __init__(self, settings: Settings, observers: tuple[Observer, ...]) -> None:
         self.observers = observers
         self._address, self._port = settings.server
-        self._complained: set[int] = set()
+        self._complained: set[tuple[type, type]] = set()
+
+    def joined_by(self, observers: tuple[Observer, ...]) -> "Reporter":
+        """Return one that tells *observers*, too, and complains no second time."""
+        both = copy(self)
+        both.observers = (*self.observers, *observers)
+        return both
 
     def attempt_ended(
         self,
@@ -102,16 +99,9 @@ class Reporter:
                 body=_between(marks.head, marks.body),
             ),
         )
-        call.audience.told.append(info)
+        call.audience.history.append(info)
         for observer in call.audience.observers:
-            self._tell(observer, observer.attempt_ended, info)
-
-    def call_cancelled(self, call: Call[Answer], now: float) -> None:
-        """Tell of a call that was cancelled: it may have been done, or not."""
-        kind = OutcomeUnknownError if call.is_doubtful else NotSentError
-        name = call.operation.endpoint.name
-        error = kind(operation=name, reason="it was cancelled")
-        self.call_ended(call, now, error, CancelledError)
+            self._tell(observer, info)
 
     def call_ended(
         self,
@@ -147,21 +137,26 @@ class Reporter:
             http_status=error.http_status if error is not None else None,
             failure=error.failure if error is not None else None,
             error=raised.__name__ if raised is not None else None,
-            history=tuple(call.audience.told),
+            history=tuple(call.audience.history),
         )
         for observer in call.audience.observers:
-            self._tell(observer, observer.call_ended, info)
+            self._tell(observer, info)
 
-    def _tell(self, observer: Observer, method: Callable[[T], None], info: T) -> None:
+    def _tell(self, observer: Observer, info: AttemptInfo | CallEnded) -> None:
         try:
-            method(info)
-        except (Exception, CancelledError) as error:  # noqa: BLE001 -- whatever it is, the call goes on
-            if id(observer) not in self._complained:
-                self._complained.add(id(observer))
+            if isinstance(info, AttemptInfo):
+                observer.attempt_ended(info)
+            else:
+                observer.call_ended(info)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the call goes on
+            kinds = type(observer), type(error)
+            if kinds not in self._complained:
+                self._complained.add(kinds)
                 _logger.error(  # noqa: TRY400 -- what apps put into errors is not ours
                     "the observer %s raised %s and missed that event (said once)",
-                    type(observer).__name__,
-                    type(error).__name__,
+                    *[kind.__name__ for kind in kinds],
                 )
 
 

@@ -113,23 +113,74 @@ async def test_an_observer_that_raises_costs_one_line(
     assert (len(watcher.attempts), len(watcher.calls)) == (3, 2)
 
 
-async def test_an_observer_cannot_cancel_a_call(order: CheckoutSessionRequest) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(ValueError(), asyncio.CancelledError(), GeneratorExit(), BaseException()),
+        pytest.fail.Exception("the app's own test"),
+        BaseExceptionGroup("", [KeyboardInterrupt()]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_observer_cannot_end_a_call(
+    order: CheckoutSessionRequest, error: BaseException
+) -> None:
     """What an observer raises is its own, also if it looks like a cancellation."""
 
-    class Cancelling(Watcher):
-        def attempt_ended(self, info: AttemptInfo) -> None:
+    class Ending(Watcher):
+        def attempt_ended(self, _: AttemptInfo, /) -> None:
             """Fail."""
-            raise asyncio.CancelledError(info)
+            raise error
 
-        def call_ended(self, call: CallEnded) -> None:
+        def call_ended(self, _: CallEnded, /) -> None:
             """Fail."""
-            raise asyncio.CancelledError(call)
+            raise error
 
     script = ScriptedTransport(DONE)
-    async with scripted_factory(script, observers=[Cancelling()]) as checkout:
+    async with scripted_factory(script, observers=[Ending()]) as checkout:
         session = await checkout.create(order)
 
     assert session.id == "s1"
+
+
+async def test_views_complain_of_an_observer_once(
+    order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A factory and its views, and views of views, share what was said."""
+    script = ScriptedTransport(DONE, DONE, DONE)
+    async with scripted_factory(script, observers=[Broken()]) as checkout:
+        for caller in (checkout, checkout.with_options(), checkout.with_options()):
+            await caller.create(order)
+
+    assert [one.levelno for one in caplog.records] == [logging.ERROR]
+
+
+class HalfAnObserver:
+    def call_ended(self, call: CallEnded) -> None:
+        """See half of it."""
+
+
+class AwaitedObserver:
+    async def attempt_ended(self, attempt: AttemptInfo) -> None:
+        """Never be awaited."""
+
+    async def call_ended(self, call: CallEnded) -> None:
+        """Never be awaited."""
+
+
+@pytest.mark.parametrize(
+    "observers",
+    [None, 5, "x", Watcher(), [Watcher], [HalfAnObserver()], [AwaitedObserver()]],
+    ids=["nothing", "number", "text", "no collection", "class", "half", "awaited"],
+)
+async def test_what_cannot_be_told_is_no_observer(observers: Any) -> None:  # noqa: ANN401 -- not even a collection
+    """It is refused when it is given: later it would miss what it was given for."""
+    checkout = scripted_factory(ScriptedTransport())
+
+    with pytest.raises(ConfigurationError, match="attempt_ended and call_ended"):
+        checkout.with_options(observers=observers)
+    with pytest.raises(ConfigurationError, match="attempt_ended and call_ended"):
+        scripted_factory(ScriptedTransport(), observers=observers)
 
 
 async def test_a_view_tells_its_own_observers_and_the_factory_s(
@@ -192,6 +243,28 @@ async def test_a_cancelled_call_is_seen_as_well(order: CheckoutSessionRequest) -
     (ended,) = watcher.calls
     assert (ended.outcome, ended.unknown_attempts) == (Outcome.UNKNOWN, 1)
     assert ended.error == "CancelledError"
+
+
+async def test_a_call_cancelled_after_a_refusal_is_in_no_doubt(
+    sandbox: Sandbox, order: CheckoutSessionRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waited to repeat what had been answered by 429: nothing was opened."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=429, retry_after="20"))
+    watcher = Watcher()
+    async with sandbox.factory(observers=[watcher]) as checkout:
+        task = asyncio.create_task(checkout.create(order, idempotency_key="order-17"))
+        while not watcher.attempts:  # noqa: ASYNC110 -- observers have no event
+            await asyncio.sleep(0.005)
+        closing = asyncio.create_task(checkout.aclose(60))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await closing == ()
+
+    (ended,) = watcher.calls
+    assert (ended.outcome, ended.http_status) == (Outcome.REJECTED, 429)
+    assert (ended.error, ended.unknown_attempts) == ("CancelledError", 0)
+    assert [record.message for record in caplog.records] == []
 
 
 @pytest.mark.parametrize("is_watched", [True, False])
