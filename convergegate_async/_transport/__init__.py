@@ -209,10 +209,13 @@ class AiohttpTransport:
             self._retire()
 
     def load(self) -> tuple[int, int, int]:
-        """Count attempts with a place in the pool and without, and connections."""
-        self._forget_closed()
-        waiting = len(self._deadlines) - self._in_flight
-        return self._in_flight, waiting, len(self._connections)
+        """Count attempts with a place in the pool and without, and connections.
+
+        Another thread may ask, whose figures may be a moment apart.
+        """
+        waiting = max(0, len(self._deadlines) - self._in_flight)
+        is_open = map(_is_open, tuple(self._connections))
+        return self._in_flight, waiting, sum(is_open)
 
     def _forget_closed(self) -> None:
         known = self._connections

@@ -275,7 +275,7 @@ class CheckoutSessionFactory:
         return view
 
     def stats(self) -> PoolStats:
-        """Return how busy the pool is at this moment."""
+        """Return how busy the pool is at this moment; any thread may ask."""
         return self._caller.stats()
 
     async def open(self) -> Self:

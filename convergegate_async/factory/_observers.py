@@ -105,7 +105,8 @@ class PoolStats:
     Attributes:
         in_flight: Attempts that have a place in the pool.
         waiting: Attempts that wait for one.
-        connections: Connections that are open, idle ones included.
+        connections: Connections that have brought an answer and are open, idle ones
+            included.
         repeats_left: What the retry budget still allows.
     """
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import attrs
@@ -27,6 +28,7 @@ from convergegate_async import (
     FailureKind,
     Outcome,
     PoolLimits,
+    PoolStats,
     RefundRequest,
     RetryPolicy,
     Timeouts,
@@ -447,6 +449,28 @@ async def test_stats_count_what_is_under_way(
     assert (before.in_flight, before.waiting, before.connections) == (0, 0, 0)
     assert (after.in_flight, after.waiting, after.connections) == (0, 0, 1)
     assert before.repeats_left == RetryPolicy().budget
+
+
+async def test_stats_can_be_asked_for_by_another_thread(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """As a metrics exporter does: nothing is raised, and no count is below zero."""
+    async with sandbox.factory() as checkout:
+        is_over = threading.Event()
+
+        def ask() -> list[PoolStats]:
+            seen = []
+            while not is_over.is_set():
+                seen.append(checkout.stats())
+            return seen
+
+        asking = asyncio.create_task(asyncio.to_thread(ask))
+        for _ in range(20):
+            await asyncio.gather(*(checkout.create(order) for _ in range(20)))
+        is_over.set()
+        seen = await asking
+
+    assert min(min(attrs.astuple(one)) for one in seen) >= 0
 
 
 async def test_a_429_tells_when_to_come_back() -> None:
