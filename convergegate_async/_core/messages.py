@@ -153,7 +153,10 @@ def common_headers(app_info: object) -> dict[str, str]:
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
     """Return the message that makes *operation*."""
     headers = {"Authorization": settings.authorization.reveal()}
-    if operation.body is not None:
+    body = operation.body
+    if body is None and operation.endpoint.method == "POST":
+        body = b""  # or aiohttp's session would call nothing an octet stream
+    if body is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     if operation.idempotency_key is not None:
         headers["Idempotency-Key"] = operation.idempotency_key
@@ -161,7 +164,7 @@ def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
         method=operation.endpoint.method,
         url=settings.base_url + operation.path,
         headers=headers,
-        body=operation.body,
+        body=body,
     )
 
 

@@ -160,6 +160,16 @@ def test_retrieve_is_spelled_without_key_or_form() -> None:
     )
 
 
+def test_a_post_without_fields_is_an_empty_form() -> None:
+    """It has a body, and says so, or each way to the gateway would add its own."""
+    expire = attrs.evolve(LOOK, endpoint=attrs.evolve(LOOK.endpoint, method="POST"))
+
+    message = build_request(expire, SETTINGS)
+
+    assert message.body == b""
+    assert message.headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
 def test_the_repr_of_a_request_shows_only_its_method() -> None:
     """A message may be logged: key, address and form stay out of it."""
     message = build_request(create(), SETTINGS)
