@@ -196,10 +196,29 @@ class AiohttpTransport:
         if self._connector is not None and self._connector.closed:
             # By its owner: aiohttp refuses before it builds a request.
             return Failure(kind=FailureKind.CLOSED, sent=False)
-        for _ in range(self._pool.limit):
-            with suppress(StrayDataError):  # nothing was sent, and it is gone
-                return await self._exchange(request, marks)
-        return await self._exchange(request, marks)
+        result: HttpResponse | Exception = StrayDataError()
+        for _ in range(self._pool.limit + 1):
+            generation = self._current_generation()
+            generation.busy += 1
+            try:
+                lane = generation.lane
+                if lane is not None and lane.is_clear():
+                    result = await lane.exchange(request, marks, self._note_answer)
+                else:
+                    session, proxy = generation.session, self._proxy
+                    result = await exchange(
+                        session, request, marks, proxy, self._note_answer
+                    )
+            finally:
+                generation.busy -= 1
+                if generation is not self._generation:
+                    self._close_when_idle(generation)
+            if not isinstance(result, StrayDataError):
+                break  # else nothing was sent, and the connection is gone
+        if isinstance(result, Exception):
+            close(marks.connection)
+            return self._read_failure(result, marks)
+        return result
 
     def distrust(self, response: HttpResponse, *, everything: bool) -> None:
         """Close the connection of *response*, or retire its whole generation."""
@@ -242,30 +261,6 @@ class AiohttpTransport:
             await generation.session.close()
         if self._closing:
             await asyncio.wait(self._closing)
-
-    async def _exchange(
-        self, request: HttpRequest, marks: Marks
-    ) -> HttpResponse | Failure:
-        generation = self._current_generation()
-        generation.busy += 1
-        try:
-            lane = generation.lane
-            if lane is not None and lane.is_clear():
-                result = await lane.exchange(request, marks, self._note_answer)
-            else:
-                result = await exchange(
-                    generation.session, request, marks, self._proxy, self._note_answer
-                )
-        finally:
-            generation.busy -= 1
-            if generation is not self._generation:
-                self._close_when_idle(generation)
-        if isinstance(result, StrayDataError):
-            raise result
-        if isinstance(result, Exception):
-            close(marks.connection)
-            return self._read_failure(result, marks)
-        return result
 
     def _note_answer(self, protocol: object) -> Connection | None:
         """Return what has brought an answer; `None` if that is not known."""

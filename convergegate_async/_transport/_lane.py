@@ -76,7 +76,13 @@ class Lane:
             address, common, lines = self._origin(request.url[:end])
             message = _message(request, request.url[end:] or "/", common, lines)
             marks.is_built = True
-            connection = await self._connect(address)
+            connector = self._session.connector
+            if connector is None:
+                return aiohttp.ClientConnectionError()
+            try:
+                connection = await connector.connect(address, [], self._timeout)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError from error
             try:
                 protocol = connection.protocol
                 transport = None if protocol is None else protocol.transport
@@ -106,15 +112,6 @@ class Lane:
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             return error
         return response
-
-    async def _connect(self, address: _Address) -> aiohttp.connector.Connection:
-        connector = self._session.connector
-        if connector is None:
-            raise aiohttp.ClientConnectionError
-        try:
-            return await connector.connect(address, [], self._timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
 
     def _origin(self, origin: str) -> tuple[_Address, str, int]:
         """Return what is connected to, and the headers there with their number."""
