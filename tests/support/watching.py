@@ -1,8 +1,20 @@
 """Observers for tests: one that remembers, one that raises."""
 
+from collections.abc import Sequence
+
 import attrs
 
-from convergegate_async import AttemptInfo, CallEnded, CallError, FailureKind
+from convergegate_async import (
+    AttemptInfo,
+    CallEnded,
+    CallError,
+    FailureKind,
+    Outcome,
+    PhaseTimings,
+)
+
+PHASES = ("", *attrs.fields_dict(PhaseTimings))
+"""What an attempt comes through, one after the other; at first through nothing."""
 
 
 class Watcher:
@@ -39,6 +51,8 @@ class Watcher:
         assert [one.attempt for one in own] == list(range(1, len(own) + 1))
         for attempt in self.attempts:
             _check_phases(attempt)
+        if own:
+            _check_end(call, own, self.attempts[-1])
 
 
 class Broken:
@@ -53,8 +67,33 @@ class Broken:
         raise ZeroDivisionError(call)
 
 
+def last_phase(attempt: AttemptInfo) -> str:
+    """Return the last phase that an attempt came through."""
+    times = attrs.asdict(attempt.timings)
+    return PHASES[sum(seconds is not None for seconds in times.values())]
+
+
+def _check_end(
+    call: CallEnded, own: Sequence[AttemptInfo], last_told: AttemptInfo
+) -> None:
+    """A call came to what its last attempt did, or the last that is in doubt."""
+    last = own[-1]
+    if call.outcome is None and last.outcome is not None:
+        assert last_told is not last  # a look, which found it done
+        assert last_told.outcome is None
+        return
+    if call.outcome is not None:
+        doubtful = [one for one in own if one.outcome is Outcome.UNKNOWN]
+        last = [*own, *doubtful][-1]
+    assert (call.outcome, call.failure) == (last.outcome, last.failure)
+
+
 def _check_phases(attempt: AttemptInfo) -> None:
-    """An attempt came through its phases one after the other, and no further."""
+    """An attempt came through its phases one after the other, and no further.
+
+    What failed before its head was about to be written was not sent; later, it is in
+    doubt.
+    """
     phases = list(attrs.asdict(attempt.timings).values())
     came = [seconds is not None for seconds in phases]
     assert came == sorted(came, reverse=True)
@@ -63,4 +102,7 @@ def _check_phases(attempt: AttemptInfo) -> None:
         assert all(came)
     if attempt.failure is FailureKind.POOL_TIMEOUT:
         assert not any(came)
-    assert (attempt.failure is None) or attempt.outcome is not None
+    if attempt.failure is not None:
+        is_sent = attempt.timings.connect is not None
+        assert attempt.outcome is (Outcome.UNKNOWN if is_sent else Outcome.NOT_SENT)
+    assert (attempt.failure is None) is (attempt.http_status is not None)
