@@ -13,12 +13,14 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from canaries import KEY, channels, leaked
 from matrix import (
     AMPLE,
+    JUDGED,
     OPERATIONS,
     SESSION,
     SESSION_ANSWER,
     SESSION_ID,
     WARM_ID,
     Observed,
+    Told,
     answer_to,
     call,
     expect_done,
@@ -26,6 +28,7 @@ from matrix import (
     gateway,
     observe,
     settle,
+    told,
 )
 from raw import Exchange, Handler, RawServer, http, resets, says
 from scripted import StillRuntime
@@ -33,6 +36,7 @@ from scripted import StillRuntime
 from convergegate_async import (
     CheckoutSession,
     CheckoutSessionFactory,
+    FailureKind,
     NotSentError,
     OutcomeUnknownError,
     PoolLimits,
@@ -85,8 +89,16 @@ def black_hole(host: str = "127.0.0.1") -> Iterator[str]:
 
 
 PORTS = {
-    "C1-refused": (dead_port, unsent(2, "could not be reached")),
-    "C2-dropped": (black_hole, unsent(2, "no connection was opened in time")),
+    "C1-refused": (
+        dead_port,
+        unsent(2, "could not be reached"),
+        told(FailureKind.CONNECT),
+    ),
+    "C2-dropped": (
+        black_hole,
+        unsent(2, "no connection was opened in time"),
+        told(FailureKind.CONNECT_TIMEOUT),
+    ),
 }
 
 
@@ -94,7 +106,7 @@ PORTS = {
 @pytest.mark.parametrize("fault", PORTS)
 async def test_a_port_that_nobody_answers(fault: str, operation: str) -> None:
     """It is tried again, each try within *connect*, and nothing was sent."""
-    port, expect = PORTS[fault]
+    port, expect, seen = PORTS[fault]
     patience = Timeouts(attempt=AMPLE, connect=0.1)
 
     with port() as base_url:
@@ -103,6 +115,7 @@ async def test_a_port_that_nobody_answers(fault: str, operation: str) -> None:
         )
 
     expect(observed, operation)
+    seen.check(observed.attempts)
 
 
 TLS_RECORD = b"\x16"  # the first byte of a handshake
@@ -119,10 +132,10 @@ async def speaks_plainly(exchange: Exchange) -> None:
     await exchange.read_some()
 
 
-HANDSHAKES: dict[str, Handler] = {
-    "C3-reset": resets,
-    "C3-stall": stalls,
-    "C3-plain-http": speaks_plainly,
+HANDSHAKES: dict[str, tuple[Handler, Told]] = {
+    "C3-reset": (resets, told(FailureKind.CONNECT)),
+    "C3-stall": (stalls, told(FailureKind.CONNECT_TIMEOUT)),
+    "C3-plain-http": (speaks_plainly, told(FailureKind.HANDSHAKE)),
 }
 
 
@@ -130,12 +143,13 @@ HANDSHAKES: dict[str, Handler] = {
 @pytest.mark.parametrize("fault", HANDSHAKES)
 async def test_a_handshake_that_comes_to_nothing(fault: str, operation: str) -> None:
     """Before TLS is up no byte of a request is sent: each begins as a handshake."""
+    script, seen = HANDSHAKES[fault]
     begun: list[bytes] = []
     stalling = fault == "C3-stall"
 
     async def overhears(exchange: Exchange) -> None:
         begun.append((await exchange.reader.read(65_536))[:1])
-        await HANDSHAKES[fault](exchange)
+        await script(exchange)
 
     observed = await observe(
         overhears,
@@ -146,6 +160,7 @@ async def test_a_handshake_that_comes_to_nothing(fault: str, operation: str) -> 
     )
 
     expect_unsent(observed, operation)
+    seen.check(observed.attempts)
     # Who runs out of time may hang up before saying anything.
     assert set(begun) - {b""} == {TLS_RECORD} or (stalling and not any(begun))
 
@@ -228,14 +243,26 @@ def failed(number: int) -> OSError:
 
 NO_DATA = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
 
-NAMES: dict[str, tuple[Sequence[str] | OSError, Expectation]] = {
-    "C4-nxdomain": (failed(socket.EAI_NONAME), unsent(1, "does not exist")),
-    "C4-no-data": (failed(NO_DATA), unsent(1, "does not exist")),
-    "C4-servfail": (failed(socket.EAI_FAIL), unsent(2, "looked up")),
-    "C4-again": (failed(socket.EAI_AGAIN), unsent(2, "looked up")),
-    "C4-empty": ([], expect_unsent),
-    "C4-1000-addresses": (["127.0.0.1"] * 1_000, expect_done),
-    "C4-only-version-6": (["::1"], unsent(2, "could not be reached")),
+UNKNOWN_HOST = told(FailureKind.UNKNOWN_HOST)
+DNS = told(FailureKind.DNS)
+
+NAMES: dict[str, tuple[Sequence[str] | OSError, Expectation, Told]] = {
+    "C4-nxdomain": (
+        failed(socket.EAI_NONAME),
+        unsent(1, "does not exist"),
+        UNKNOWN_HOST,
+    ),
+    "C4-no-data": (failed(NO_DATA), unsent(1, "does not exist"), UNKNOWN_HOST),
+    "C4-servfail": (failed(socket.EAI_FAIL), unsent(2, "looked up"), DNS),
+    "C4-again": (failed(socket.EAI_AGAIN), unsent(2, "looked up"), DNS),
+    # aiohttp has no error of its own for a name that leads to no address.
+    "C4-empty": ([], expect_unsent, told(FailureKind.UNEXPECTED)),
+    "C4-1000-addresses": (["127.0.0.1"] * 1_000, expect_done, JUDGED),
+    "C4-only-version-6": (
+        ["::1"],
+        unsent(2, "could not be reached"),
+        told(FailureKind.CONNECT),
+    ),
 }
 
 
@@ -243,14 +270,37 @@ NAMES: dict[str, tuple[Sequence[str] | OSError, Expectation]] = {
 @pytest.mark.parametrize("fault", NAMES)
 async def test_a_name_that_leads_nowhere(fault: str, operation: str) -> None:
     """A name that does not exist is final; a resolver in trouble is asked again."""
-    answer, expect = NAMES[fault]
+    answer, expect, seen = NAMES[fault]
     resolver = ScriptedResolver(answer)
     async with aiohttp.TCPConnector(resolver=resolver) as connector:
         observed = await observe(gateway, operation, at=by_name, connector=connector)
 
     expect(observed, operation)
+    seen.check(observed.attempts)
     # An answer is kept for a while, of whatever use it is; trouble is not.
     assert 1 <= resolver.asked <= getattr(observed.result, "attempts", 1)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", ["C4-slow"])
+async def test_an_observer_sees_where_the_time_went(fault: str, operation: str) -> None:
+    """A slow look-up counts as connecting, a slow server as waiting for its answer."""
+    del fault
+
+    async def dawdles(exchange: Exchange) -> None:
+        while True:
+            request = await exchange.read_request()
+            await asyncio.sleep(0.05)
+            await exchange.write(answer_to(request))
+
+    resolver = ScriptedResolver(["127.0.0.1"])  # it takes 0.01 s
+    async with aiohttp.TCPConnector(resolver=resolver) as connector:
+        observed = await observe(dawdles, operation, at=by_name, connector=connector)
+
+    (attempt,) = observed.attempts
+    # uvloop's clock is that of the loop's turn, and counts milliseconds.
+    assert (attempt.timings.connect or 0) >= 0.005
+    assert (attempt.timings.first_byte or 0) >= 0.04
 
 
 @pytest.mark.parametrize("fault", ["C4-one-question"])
@@ -465,12 +515,16 @@ def expect_done_at_once(observed: Observed, operation: str) -> None:
     assert observed.result.call.unknown_attempts == 0
     assert len(observed.requests) == 1
     assert observed.looks == 0
+    JUDGED.check(observed.attempts)
 
 
 def expect_lost_once(observed: Observed, operation: str) -> None:
     """The first request was lost under way: what may be repeated is, the rest looks."""
     repeated = operation in ("create", "retrieve")
     assert len(observed.requests) == (2 if repeated else 1)
+    told(FailureKind.BROKEN).check(observed.attempts[:1])
+    if repeated:
+        JUDGED.check(observed.attempts[1:])
     if operation == "refund":
         assert isinstance(observed.result, OutcomeUnknownError)
         assert observed.result.session is not None

@@ -15,9 +15,10 @@ import attrs
 from canaries import BLIK_CODE, KEY, canary_order, channels, leaked
 from raw import Exchange, Handler, RawServer, http
 from scripted import StillRuntime
-from watching import Broken, Watcher
+from watching import PHASES, Broken, Watcher, last_phase
 
 from convergegate_async import (
+    AttemptInfo,
     CallError,
     CheckoutSession,
     CheckoutSessionFactory,
@@ -57,12 +58,14 @@ class Observed:
         requests: The call's own requests, as the server read them.
         looks: How many requests looked whether it was done after all.
         connections: How many connections the server accepted for it all.
+        attempts: The call's own attempts, as an observer saw them.
     """
 
     result: CheckoutSession | Refund | CallError
     requests: Sequence[bytes]
     looks: int
     connections: int
+    attempts: Sequence[AttemptInfo]
 
     @property
     def keys(self) -> set[bytes]:
@@ -145,6 +148,7 @@ async def observe(  # noqa: PLR0913 -- whatever a fault may need
                     watcher.clear()
                 result = await _result(checkout, operation, timeout)
                 watcher.agrees_with(result)
+                seen = list(watcher.attempts)
                 if isinstance(result, NotSentError):
                     await asyncio.sleep(REST)  # what was sent after all would arrive
                 wire = list(server.requests)
@@ -157,7 +161,8 @@ async def observe(  # noqa: PLR0913 -- whatever a fault may need
         text += channels(result)
     verb = b"GET" if operation == "retrieve" else b"POST"
     own = [request for request in wire if request.startswith(verb)]
-    observed = Observed(result, own, len(wire) - len(own), connections)
+    attempts = [one for one in seen if one.operation == operation]
+    observed = Observed(result, own, len(wire) - len(own), connections, attempts)
     assert leaked(text) == []
     if isinstance(result, CallError) and is_patient:
         assert result.failure is not FailureKind.TIMEOUT
@@ -295,6 +300,59 @@ def captured_logs() -> Iterator[StringIO]:
 
 
 # -- what may be expected of it ------------------------------------------------------
+
+REACHED: dict[FailureKind | None, str] = {
+    **dict.fromkeys(
+        (
+            *(FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.HANDSHAKE),
+            *(FailureKind.DNS, FailureKind.UNKNOWN_HOST, FailureKind.UNEXPECTED),
+        ),
+        "pool_wait",
+    ),
+    **dict.fromkeys(
+        (
+            *(FailureKind.DISCONNECTED, FailureKind.BROKEN),
+            *(FailureKind.HEAD, FailureKind.HEAD_TOO_LARGE),
+        ),
+        "connect",
+    ),
+    **dict.fromkeys(
+        (FailureKind.BODY, FailureKind.ENCODED, FailureKind.TOO_LARGE), "first_byte"
+    ),
+    None: "body",
+}
+"""The last phase that an attempt came through before it broke so, or was judged."""
+
+
+@attrs.frozen
+class Told:
+    """What an observer is told of every attempt that meets a fault.
+
+    Attributes:
+        kinds: What may have broken; `None` if an answer is judged.
+        at_most: The last phase that can be reached; `None` if the kind tells it.
+    """
+
+    kinds: frozenset[FailureKind | None]
+    at_most: str | None = None
+
+    def check(self, attempts: Sequence[AttemptInfo]) -> None:
+        """Check what was told of *attempts*."""
+        assert attempts
+        for one in attempts:
+            assert one.failure in self.kinds
+            if self.at_most is None:
+                assert last_phase(one) == REACHED[one.failure]
+            else:
+                assert PHASES.index(last_phase(one)) <= PHASES.index(self.at_most)
+
+
+def told(*kinds: FailureKind | None, at_most: str | None = None) -> Told:
+    """Return what an observer is told: one of *kinds*."""
+    return Told(frozenset(kinds), at_most)
+
+
+JUDGED = told(None)
 
 
 def expect_done(observed: Observed, operation: str) -> None:
