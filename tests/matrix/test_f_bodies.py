@@ -12,6 +12,7 @@ from canaries import PERSONAL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matrix import (
+    JUDGED,
     OPERATIONS,
     SESSION,
     SESSION_ID,
@@ -21,6 +22,7 @@ from matrix import (
     expect_unknown,
     expect_unknown_at_once,
     observe,
+    told,
 )
 from raw import Exchange, Handler, http, says
 from scripted import ScriptedTransport, scripted_factory
@@ -29,6 +31,7 @@ from convergegate_async import (
     CallError,
     CheckoutSession,
     EventType,
+    FailureKind,
     InvalidRequestError,
     OutcomeUnknownError,
     Refund,
@@ -162,6 +165,7 @@ def expect_spelled(observed: Observed, operation: str) -> None:
 
 # -- the table -----------------------------------------------------------------------
 
+TOO_LARGE = told(FailureKind.TOO_LARGE)
 DEEP = 100_000
 LONG_URL = "https://pay.example/" + "x" * 10_000
 PERSON = " ".join(PERSONAL)
@@ -309,6 +313,8 @@ async def test_a_body_that_is_not_as_it_should_be(body: str, operation: str) -> 
     observed = await observe(serves(text), operation)
 
     expect(observed, operation)
+    seen = TOO_LARGE if expect is expect_too_large else JUDGED
+    seen.check(observed.attempts)
 
 
 TYPES: dict[str, tuple[bytes, bytes, Expectation]] = {
@@ -330,6 +336,7 @@ async def test_a_content_type_decides_nothing(kind: str, operation: str) -> None
     observed = await observe(serves(body, kind=name), operation)
 
     expect(observed, operation)
+    JUDGED.check(observed.attempts)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids="F13-10-GB-{}".format)
@@ -338,6 +345,7 @@ async def test_a_body_is_read_up_to_a_limit(operation: str) -> None:
     observed = await observe(declares_10_gb, operation)
 
     expect_too_large(observed, operation)
+    TOO_LARGE.check(observed.attempts)
 
 
 REFUSALS: dict[str, bytes] = {
@@ -363,6 +371,7 @@ async def test_a_refusal_in_any_words(refusal: str) -> None:
     observed = await observe(serves(REFUSALS[refusal], "400 Bad Request"), "create")
 
     expect_rejected(observed, "create")
+    JUDGED.check(observed.attempts)
 
 
 @pytest.mark.parametrize("word", ["F9-new-event-type"])
