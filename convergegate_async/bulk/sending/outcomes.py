@@ -83,7 +83,7 @@ def is_pending(outcome: RowOutcome) -> bool:
     match outcome:
         case NotSent() | Rejected(error=RateLimitedError()):
             return True
-        case _:
+        case Created() | Rejected() | Unknown():
             return False
 
 
