@@ -199,8 +199,10 @@ async def call_about(
             await checkout.pay(identifier, BLIK_CODE)
         case "refund":
             await checkout.refund(RefundRequest(session_id=identifier, full=True))
-        case _:
+        case "retrieve_refund":
             await checkout.retrieve_refund(identifier)
+        case _:
+            raise AssertionError(operation)
 
 
 @pytest.mark.parametrize("operation", ["retrieve", "pay"])
