@@ -58,35 +58,37 @@ def advice_on(error: Told) -> str | None:
             return None
 
 
+ON_DOUBT = {
+    "create": (
+        "Repeat it only with --idempotency-key {key}. If the gateway ignores keys, an "
+        "unpaid second session may exist, and will expire."
+    ),
+    "pay": (
+        "Do not pay again: the session is {status}. Run `convergegate wait` with its "
+        "id."
+    ),
+    "refund": (
+        "Check before you repeat it: of the session, {amount} refunded. The key was "
+        "{key}."
+    ),
+    "wait": "The session is {status}: wait again, or look with `get`.",
+}
+"""What to do next, by the call of which nobody knows what became."""
+
+
 def _advice_on_doubt(error: errors.OutcomeUnknownError) -> str | None:
-    session, key = error.session, error.idempotency_key
-    status = printable(str((session and session.status) or "of unknown status"))
-    match error.operation:
-        case "create":
-            return (
-                f"Repeat it only with --idempotency-key {key}. If the gateway ignores "
-                "keys, an unpaid second session may exist, and will expire."
-            )
-        case "pay":
-            return (
-                f"Do not pay again: the session is {status}. "
-                "Run `convergegate wait` with its id."
-            )
-        case "refund":
-            refunded = session.amount_refunded if session else None
-            amount = (
-                "an unknown amount is"
-                if refunded is None
-                else f"{refunded} minor units are"
-            )
-            return (
-                f"Check before you repeat it: of the session, {amount} refunded. "
-                f"The key was {key}."
-            )
-        case "wait":
-            return f"The session is {status}: wait again, or look with `get`."
-        case _:
-            return None
+    advice = ON_DOUBT.get(error.operation)
+    if advice is None:  # a look: it changes nothing
+        return None
+    session = error.session
+    refunded = session.amount_refunded if session else None
+    return advice.format(
+        key=error.idempotency_key,
+        status=printable(str((session and session.status) or "of unknown status")),
+        amount="an unknown amount is"
+        if refunded is None
+        else f"{refunded} minor units are",
+    )
 
 
 def report(error: Told, invocation: Invocation) -> int:
