@@ -57,9 +57,9 @@ class Debug:
             words.append(f"to be repeated after {attempt.retry_after:g} s")
         if attempt.request_id:
             words.append(f"request id {attempt.request_id}")
-        told = f"{attempt.operation}, attempt {attempt.attempt}: {', '.join(words)}"
+        line = f"{attempt.operation}, attempt {attempt.attempt}: {', '.join(words)}"
         phases = ", ".join(_phases(attempt.timings))
-        print_note(f"* {told} ({phases})" if phases else f"* {told}")
+        print_note(f"* {line} ({phases})" if phases else f"* {line}")
 
     def call_ended(self, call: CallEnded) -> None:
         """Tell what the call came to."""

@@ -74,8 +74,8 @@ async def _demo() -> None:
         for entry in seen:
             answer = entry.status or "no answer"
             replay = ", from memory" if entry.replayed else ""
-            told = f"    {entry.idempotency_key} → {answer}{replay}"
-            print_data(click.style(told, dim=True))
+            line = f"    {entry.idempotency_key} → {answer}{replay}"
+            print_data(click.style(line, dim=True))
         keys = {entry.idempotency_key for entry in seen}
         opened = len(sandbox.book.sessions)
         step(

@@ -17,11 +17,11 @@ from ._streams import loss_of, print_data, print_json, print_note, printable
 if TYPE_CHECKING:
     from convergegate_async import CheckoutSession
 
-Told: TypeAlias = errors.ConvergeGateError | click.ClickException
+ReportedError: TypeAlias = errors.ConvergeGateError | click.ClickException
 """What a command may end with, and which is no fault of the program."""
 
 
-def exit_code_of(error: Told) -> int:
+def exit_code_of(error: ReportedError) -> int:
     """Return the exit code that tells a script what to do about *error*."""
     match error:
         case click.ClickException():
@@ -42,7 +42,7 @@ def exit_code_of(error: Told) -> int:
             return 1
 
 
-def advice_on(error: Told) -> str | None:
+def advice_on(error: ReportedError) -> str | None:
     """Return what to do next, where that is not plain from *error* itself."""
     match error:
         case errors.OutcomeUnknownError():
@@ -91,28 +91,28 @@ def _advice_on_doubt(error: errors.OutcomeUnknownError) -> str | None:
     )
 
 
-def report(error: Told, invocation: Invocation) -> int:
+def report(error: ReportedError, invocation: Invocation) -> int:
     """Tell *error*, and return the exit code.
 
     It is told on stderr, and with ``--output json`` on stdout as well; a write in doubt
     on stdout in any case, if stderr is lost.
     """
-    told = [f"Error: {_sentence(error, invocation.command)}"]
-    told += filter(None, [advice_on(error)])
+    lines = [f"Error: {_sentence(error, invocation.command)}"]
+    lines += filter(None, [advice_on(error)])
     if isinstance(error, click.ClickException):
         error.show()  # says how the command is used, too
     else:
-        print_note(told[0], "red")
-        for advice in told[1:]:
+        print_note(lines[0], "red")
+        for advice in lines[1:]:
             print_note(advice)
     if invocation.output == "json":
         print_json({"error": as_json(error, invocation.command)})
     elif isinstance(error, errors.OutcomeUnknownError) and loss_of(sys.stderr):
-        print_data("\n".join(told))
+        print_data("\n".join(lines))
     return exit_code_of(error)
 
 
-def _sentence(error: Told, command: click.Command | None) -> str:
+def _sentence(error: ReportedError, command: click.Command | None) -> str:
     """Return what *error* says, of fields by the names that their options have."""
     if isinstance(error, click.ClickException):
         return error.format_message()
@@ -141,7 +141,9 @@ _OF_CALLS = (
 """What errors of calls know, by the names that they have there."""
 
 
-def as_json(error: Told, command: click.Command | None = None) -> dict[str, object]:
+def as_json(
+    error: ReportedError, command: click.Command | None = None
+) -> dict[str, object]:
     """Return *error* as a program reads it: the same names always, null where unknown.
 
     Nothing in it is more than the error's own sentence may tell.

@@ -116,13 +116,13 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
     """Make a damaged journal sound, without sending; return what is left to do."""
     counts = write_off(folder)
     unknown = counts[State.UNKNOWN]
-    told = [f"{folder.job}: {counts[State.DONE]:,} rows are done."]
+    sentences = [f"{folder.job}: {counts[State.DONE]:,} rows are done."]
     if unknown:
-        told.append(
+        sentences.append(
             f"{unknown:,} may have a session, and none of them will be sent again: "
             f"`convergegate bulk reconcile {folder.job} --events FILE` may find them."
         )
-    print_note(" ".join(told))
+    print_note(" ".join(sentences))
     return RunExitCode.UNKNOWN if unknown else RunExitCode.DONE
 
 

@@ -86,11 +86,11 @@ def _as_object(answer: "Answer", trouble: CallError | None) -> dict[str, object]
 
     The underscore keeps them apart from whatever the gateway may tell one day.
     """
-    told: dict[str, object] = {
+    shown: dict[str, object] = {
         **answer.raw,
         "_call": {name: getattr(answer.call, name) for name in _OF_THE_CALL},
     }
-    return told if trouble is None else {**told, "_error": as_json(trouble)}
+    return shown if trouble is None else {**shown, "_error": as_json(trouble)}
 
 
 def in_short(answer: "Answer") -> str:
