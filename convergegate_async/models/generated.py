@@ -191,11 +191,13 @@ def write_encoder(
         spelling, value = spellings[field.name], f"noun.{field.name}"
         is_optional = field.default is not attrs.NOTHING
         space |= _named(field.name, spell=spelling.spell)
-        told = "value" if is_optional else value
+        expression = "value" if is_optional else value
         if spelling.spell is not None:
-            told = f"spell_{field.name}({told})"
+            expression = f"spell_{field.name}({expression})"
         text = (
-            f"{{{told}}}" if spelling.name is None else f"&{spelling.name}={{{told}}}"
+            f"{{{expression}}}"
+            if spelling.name is None
+            else f"&{spelling.name}={{{expression}}}"
         )
         if is_optional:
             lines.append(f"    if (value := {value}) is not None: text += f'{text}'")

@@ -311,9 +311,9 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
     if len(value) > MAX_METADATA_KEYS:
         raise InvalidFieldError(field, f"must hold at most {MAX_METADATA_KEYS} keys")
     kept: dict[str, str] = {}
-    for given, told in value.items():
-        key = given if type(given) is str else plain(given)
-        content = told if type(told) is str else plain(told)
+    for given_key, given in value.items():
+        key = given_key if type(given_key) is str else plain(given_key)
+        content = given if type(given) is str else plain(given)
         if not isinstance(key, str) or not isinstance(content, str):
             raise InvalidFieldError(field, "must map str to str")
         text(field, key)

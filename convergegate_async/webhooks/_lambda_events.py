@@ -23,9 +23,9 @@ def unwrap(
     """
     headers: list[tuple[object, object]] = []
     for place in (_SINGLE, _SEVERAL):
-        told = event.get(place)
-        if isinstance(told, Mapping):
-            headers += told.items()
+        found = event.get(place)
+        if isinstance(found, Mapping):
+            headers += found.items()
     body = event.get("body")
     if body is None:
         return b"", headers

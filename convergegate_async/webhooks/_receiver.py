@@ -95,7 +95,7 @@ class WebhookReceiver:
         self._keep = keep_seconds(verifier.oldest, verifier.tolerance)
         self._answer_first = answer_first
         self._later: set[asyncio.Task[WebhookReply]] = set()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     async def receive(
         self, body: bytes, headers: object, factory: CheckoutSessionFactory
@@ -285,8 +285,8 @@ class WebhookReceiver:
             )
 
     def _warn_once(self, warning: str) -> None:
-        if warning not in self._told:
-            self._told.add(warning)
+        if warning not in self._warned:
+            self._warned.add(warning)
             _logger.warning("%s", warning)
 
 
