@@ -45,13 +45,13 @@ def completed(shell: str, line: str) -> str:
 )
 def test_what_may_follow_is_offered(shell: str, line: str, offered: set[str]) -> None:
     """Whatever has a name; ids of sessions have none that a shell could know."""
-    told = completed(shell, line)
+    offer = completed(shell, line)
 
-    words = {word for line in told.splitlines() for word in line.split(",")}
+    words = {word for line in offer.splitlines() for word in line.split(",")}
     names = {word.partition("\t")[0] for word in words}
     assert offered <= names
     if not offered:
-        assert told.strip() == ""
+        assert offer.strip() == ""
 
 
 def test_a_shell_does_not_wait_for_what_a_call_needs() -> None:

@@ -138,11 +138,11 @@ async def test_without_a_variable_nothing_is_sent(missing: str) -> None:
     printed = await calling("https://gateway.invalid", *CALLS["pay"], "--curl", **proxy)
     own = {"CONVERGEGATE_API_KEY": KEY, "BLIK_CODE": BLIK_CODE, **proxy}
 
-    told = await in_a_shell(
+    output = await in_a_shell(
         f"( {AS_WORDS}{printed.out} ) || echo refused", **{**own, missing: ""}
     )
 
-    assert told == b"refused\n"
+    assert output == b"refused\n"
 
 
 async def test_a_code_that_is_not_needed_is_not_asked_for() -> None:

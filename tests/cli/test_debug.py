@@ -54,9 +54,9 @@ async def test_what_is_told_is_what_is_sent(command: str) -> None:
     assert done.code == 0, done.err
     head = server.requests[0].partition(b"\r\n\r\n")[0].decode().split("\r\n")
     method, target, _ = head[0].split(" ")
-    told = [line[2:] for line in done.err.splitlines() if line.startswith("> ")]
-    headers = [line for line in told[1:] if ": " in line]
-    assert told[0] == f"{method} {server.base_url}{target}"
+    lines = [line[2:] for line in done.err.splitlines() if line.startswith("> ")]
+    headers = [line for line in lines[1:] if ": " in line]
+    assert lines[0] == f"{method} {server.base_url}{target}"
     assert "Authorization: Basic [api_key]" in headers
     assert {*headers} - {"Authorization: Basic [api_key]"} <= {*head}
     sent = {line for line in head[1:] if not line.startswith(("Host", "Content-Len"))}
@@ -85,10 +85,10 @@ async def test_each_attempt_and_each_pause_is_told() -> None:
 
     [session_id] = sandbox.book.sessions
     lines = [line for line in done.err.splitlines() if line.startswith("* ")]
-    told = [re.sub(r"[\d,]+\.\d ms", "N ms", line) for line in lines]
+    lines = [re.sub(r"[\d,]+\.\d ms", "N ms", line) for line in lines]
     assert (done.code, done.out) == (0, f"{session_id}\n")
-    assert len(told) == 6
-    one, pause, two, other, three, end = told
+    assert len(lines) == 6
+    one, pause, two, other, three, end = lines
     assert re.match(
         r"\* create, attempt 1: unknown, (disconnected|broken) "
         r"\(pool wait N ms, connect N ms\)",

@@ -153,13 +153,13 @@ async def test_a_gateway_whose_clock_is_an_hour_off(hours: int) -> None:
     async with RawServer(says(body)) as server:
         done, found = await examined(server.base_url)
 
-    told = re.fullmatch(
+    match = re.fullmatch(
         r"(\d+) s (ahead of|behind) the gateway's", (found["clock"]["text"])
     )
     assert (done.code, failed(found)) == (3, ["clock"])
-    assert told
-    assert told[2] == ("behind" if hours > 0 else "ahead of")
-    assert 3_300 < int(told[1]) < 3_900
+    assert match
+    assert match[2] == ("behind" if hours > 0 else "ahead of")
+    assert 3_300 < int(match[1]) < 3_900
     assert "webhooks are judged stale beyond 300 s" in found["clock"]["advice"]
 
 

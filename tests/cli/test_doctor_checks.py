@@ -151,7 +151,7 @@ def test_the_clock_is_judged_as_webhooks_judge_it(skew: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "mark", "told"),
+    ("version", "mark", "advice"),
     [
         ("3.14.5", Mark.OK, None),
         ("3.14.3", Mark.FAILED, "at least aiohttp 3.14.4 is needed"),
@@ -160,7 +160,7 @@ def test_the_clock_is_judged_as_webhooks_judge_it(skew: float) -> None:
     ],
 )
 def test_versions_lie_between_floor_and_tested(
-    version: str | None, mark: Mark, told: str | None
+    version: str | None, mark: Mark, advice: str | None
 ) -> None:
     """Too old fails, and so does missing; too new is told."""
     aiohttp = Package("aiohttp", version, "3.14.4", is_extra=False)
@@ -168,8 +168,8 @@ def test_versions_lie_between_floor_and_tested(
     check = line("packages", attrs.evolve(HEALTHY, packages=[aiohttp]))
 
     assert check.mark is mark
-    assert (told or "") in f"{check.text} {check.advice}"
-    assert (check.advice is None) is (told is None)
+    assert (advice or "") in f"{check.text} {check.advice}"
+    assert (check.advice is None) is (advice is None)
 
 
 def requirements() -> Iterator[str]:

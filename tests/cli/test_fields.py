@@ -58,11 +58,11 @@ async def test_all_that_is_wrong_is_told_at_once(sandbox: Sandbox) -> None:
 
     assert done.code == 2
     problems = json.loads(done.out)["error"]["problems"]
-    told = {problem["option"]: problem["reason"] for problem in problems}
-    assert told.keys() == {*WRONG, "--customer-lastname"}
-    assert told["--customer-lastname"] == "must be given"
+    reasons = {problem["option"]: problem["reason"] for problem in problems}
+    assert reasons.keys() == {*WRONG, "--customer-lastname"}
+    assert reasons["--customer-lastname"] == "must be given"
     for name, (_, reason) in WRONG.items():
-        assert told[name].startswith(reason)
+        assert reasons[name].startswith(reason)
         assert f"  {name} {reason}" in done.err
     assert leaked(done.err + done.out) == []
     assert not sandbox.seen

@@ -118,9 +118,9 @@ async def test_a_write_that_is_interrupted_once_it_is_done_is_told(
     """Its id or its key is on stderr, however long after the answer it was."""
     runs = [interrupted(command, signals, delay) for delay in (0.0, 0.2, 1.0)]
 
-    told = await asyncio.gather(*runs)
+    results = await asyncio.gather(*runs)
 
-    for code, err, names in told:
+    for code, err, names in results:
         # The second signal may be as late as Python's own end, once all is told.
         assert code in {130, *(-number for number in signals[1:])}
         assert any(name in err for name in names), err
@@ -143,9 +143,9 @@ async def test_an_interrupt_while_a_library_is_loaded_is_no_other(
 
     [session_id] = sandbox.book.sessions
     key = sandbox.seen[0].idempotency_key
-    told = f"The gateway answered: {session_id} is open. The key was {key}."
+    news = f"The gateway answered: {session_id} is open. The key was {key}."
     assert (done.code, done.out) == (130, "")
-    assert done.err.split("\n")[-3:] == [told, "Interrupted.", ""]
+    assert done.err.split("\n")[-3:] == [news, "Interrupted.", ""]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -279,13 +279,13 @@ async def test_calls_at_once_are_not_mixed(
     assert len(parents) == 8
     assert len(children) == 16
     for span in children:
-        told = events(span)
+        attempts = events(span)
         operation = attributes(span)["convergegate.operation"]
-        assert {one["convergegate.operation"] for one in told} == {operation}
-        assert [one["convergegate.attempt.number"] for one in told] == [
-            *range(1, len(told) + 1)
+        assert {one["convergegate.operation"] for one in attempts} == {operation}
+        assert [one["convergegate.attempt.number"] for one in attempts] == [
+            *range(1, len(attempts) + 1)
         ]
-        assert attributes(span).get("http.request.resend_count", 0) == len(told) - 1
+        assert attributes(span).get("http.request.resend_count", 0) == len(attempts) - 1
     found = sorted(parents[one.parent.span_id] for one in children if one.parent)
     assert found == sorted(name for name in parents.values() for _ in range(2))
     assert sum(len(span.events) for span in children) == 16 + 3

@@ -75,8 +75,8 @@ async def session(sandbox: Sandbox, order: CheckoutSessionRequest) -> str:
 
 def event(sandbox: Sandbox, session_id: str, size: int = 0) -> Delivery:
     """Return body and headers of an event, of *size* bytes at least."""
-    told = {"id": "evt_1", "type": "x", "data": {"session_id": session_id}}
-    body = json.dumps(told).encode().ljust(size)
+    payload = {"id": "evt_1", "type": "x", "data": {"session_id": session_id}}
+    body = json.dumps(payload).encode().ljust(size)
     headers = sign(body, secret=sandbox.api_key, timestamp=int(time.time()))
     return body, [*headers.items()]
 
@@ -102,10 +102,10 @@ async def test_a_recipe_has_the_framework_tell_of_a_failure(
     statuses = [await visitor.deliver(*delivery, "/webhooks") for _ in range(2)]
 
     logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
-    told = [error.__cause__ for error in logged if error is not None]
+    caught = [error.__cause__ for error in logged if error is not None]
     assert statuses == [500, 500]
     assert sandbox.count("retrieve") == 2
-    assert [type(error) for error in told if error] == [NotFoundError, NotFoundError]
+    assert [type(error) for error in caught if error] == [NotFoundError, NotFoundError]
 
 
 async def test_a_recipe_refuses_what_it_must(

@@ -222,14 +222,14 @@ async def test_the_framework_tells_why_an_event_was_not_handled(
         status = await visitor.deliver(*shop.event("evt_1"))
 
     logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
-    told = [cause for top in (*logged, *shop.reported) for cause in causes(top)]
+    caught = [cause for top in (*logged, *shop.reported) for cause in causes(top)]
     ours = [
         record.getMessage()
         for record in caplog.records
         if record.name == "convergegate_async"
     ]
     assert status == 500
-    assert error in told
+    assert error in caught
     assert ours == [
         f"the handler of webhook event 'evt_1' failed: {type(error).__name__}"
     ]

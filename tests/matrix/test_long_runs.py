@@ -50,8 +50,8 @@ async def test_a_late_second_answer_is_nobody_else_s(
     result = await be_late(second, twins=twins, calls=2_000)
 
     assert result.met > 0
-    told = Fate.REFUSED if second is Second.REFUSAL else Fate.UNKNOWN
-    assert result.fates[told] == result.met
+    fate = Fate.REFUSED if second is Second.REFUSAL else Fate.UNKNOWN
+    assert result.fates[fate] == result.met
     assert result.fates[Fate.OWN] == 2_000 - result.met
 
 

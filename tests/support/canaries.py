@@ -107,11 +107,14 @@ def surroundings() -> Iterator[dict[str, list[str]]]:
     _started.append(heard["processes"])
     sys.unraisablehook = lambda what: heard["unraisable"].append(_unraised(what))
     try:
-        with warnings.catch_warnings(record=True) as told, _every_logger(heard["logs"]):
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            _every_logger(heard["logs"]),
+        ):
             warnings.simplefilter("always")
             yield heard
             gc.collect()
-        heard["warnings"] += [f"{one.message!r} {one.source!r}" for one in told]
+        heard["warnings"] += [f"{one.message!r} {one.source!r}" for one in caught]
     finally:
         sys.unraisablehook = before
         _started.remove(heard["processes"])

@@ -358,8 +358,8 @@ async def test_the_function_of_the_readme_is_one(
     monkeypatch.setenv("CONVERGEGATE_BASE_URL", sandbox.base_url)
 
     def event(event_id: str, session_id: str) -> Event:
-        told = {"id": event_id, "type": "x", "data": {"session_id": session_id}}
-        body = json.dumps(told).encode()
+        payload = {"id": event_id, "type": "x", "data": {"session_id": session_id}}
+        body = json.dumps(payload).encode()
         headers = sign(body, secret=sandbox.api_key, timestamp=int(time.time()))
         return wrapped(SHAPES[shape], body, [*headers.items()], in_base64=True)
 

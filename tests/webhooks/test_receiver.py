@@ -1184,16 +1184,16 @@ async def test_a_failure_after_the_answer_is_told_by_the_event_loop(
 
     Our own log names its class and no more, as it does before the answer.
     """
-    told: list[dict[str, object]] = []
+    contexts: list[dict[str, object]] = []
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: told.append(context))
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
     error = ZeroDivisionError("CANARY")
     receiver = WebhookReceiver(VERIFIER, Shop(error), answer_first=True)
 
     reply = await receiver.receive(*delivery("evt_9"), checkout)
     await receiver.aclose()
 
-    (context,) = told
+    (context,) = contexts
     assert reply.status == 200
     assert context["exception"] is error
     assert "'evt_9'" in str(context["message"])
