@@ -40,8 +40,8 @@ async def test_an_error_of_a_call_tells_nothing(cause: str, operation: str) -> N
     usual, fault = GATEWAYS[cause]
     expected = INSTEAD.get((operation, cause), usual)
     loop = asyncio.get_running_loop()
-    told: list[str] = []
-    loop.set_exception_handler(lambda _, context: told.append(repr(context)))
+    contexts: list[str] = []
+    loop.set_exception_handler(lambda _, context: contexts.append(repr(context)))
 
     with surroundings() as heard:
         async with RawServer(fault) as server:
@@ -49,7 +49,7 @@ async def test_an_error_of_a_call_tells_nothing(cause: str, operation: str) -> N
             if cause == "NotSentError":
                 await server.__aexit__(None, None, None)
             error = await failure_of(operation, address)
-    heard["loop"] += told
+    heard["loop"] += contexts
 
     if expected is None:
         assert error is None

@@ -35,22 +35,22 @@ async def run_forked(
     os.close(write_in)
     read_out, write_out = os.pipe()
     read_err, write_err = os.pipe()
-    told, tells = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    ours, its = socket.socketpair(type=socket.SOCK_SEQPACKET)
     order = {
         "arguments": arguments,
         "environ": dict(environ),
         "cwd": str(cwd),
     }
-    theirs = [read_in, write_out, write_err, tells.detach()]
+    theirs = [read_in, write_out, write_err, its.detach()]
     socket.send_fds(_server()[1], [json.dumps(order).encode()], theirs)
     for descriptor in theirs:
         os.close(descriptor)
-    with told:
-        told.setblocking(False)  # noqa: FBT003 -- the library's
-        program = int(await loop.sock_recv(told, 32))
+    with ours:
+        ours.setblocking(False)  # noqa: FBT003 -- the library's
+        program = int(await loop.sock_recv(ours, 32))
         try:
             out, err = await asyncio.gather(_read(read_out), _read(read_err))
-            code = int(await loop.sock_recv(told, 32))
+            code = int(await loop.sock_recv(ours, 32))
         except BaseException:
             with suppress(ProcessLookupError):
                 os.kill(program, signal.SIGKILL)
