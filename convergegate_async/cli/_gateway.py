@@ -139,7 +139,7 @@ class OneCall(Gateway):
         options: FactoryOptions = {"observers": observers}
         if self.debug:
             from ._debug import Debug
-            from ._messages import message_of
+            from ._request_preview import message_of
 
             debug = Debug()
             options = {"observers": [*observers, debug], "runtime": debug.runtime}
@@ -157,7 +157,7 @@ class OneCall(Gateway):
         from convergegate_async._core.idempotency import fresh_key
 
         from ._curl import curl_command
-        from ._messages import message_of
+        from ._request_preview import message_of
 
         operation = describe(fresh_key(os.urandom(16)))
         message = message_of(operation, self.factory())
