@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from ._writes import Write
+from ._changes import Write
 
 C = TypeVar("C", bound=Callable[..., Any])
 

@@ -8,6 +8,7 @@ from convergegate_async import errors
 from convergegate_async._version import __version__
 
 from . import _bulk, _demo, _doctor, _payments, _sandbox, _sessions, _webhooks
+from ._changes import Write, telling
 from ._errors import report
 from ._invocation import Invocation, output_among
 from ._streams import (
@@ -17,7 +18,6 @@ from ._streams import (
     print_note,
     standard_streams,
 )
-from ._writes import Write, telling
 
 NAME = "convergegate"  # also where it is started by ``python -m``: completion needs it
 

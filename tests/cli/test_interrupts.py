@@ -178,7 +178,7 @@ async def test_an_interrupted_write_tells_what_is_in_doubt(
 
 INTERRUPTED_EARLY = """
     import asyncio, os, signal
-    from convergegate_async.cli._writes import telling
+    from convergegate_async.cli._changes import telling
 
     class Interrupting(asyncio.DefaultEventLoopPolicy):
         def new_event_loop(self):
