@@ -20,7 +20,7 @@ import cattrs
 
 from convergegate_async.models import Answer, CallInfo, rules
 from convergegate_async.models.answers import OTHER_SPELLINGS
-from convergegate_async.models.generated import (
+from convergegate_async.models.code_generation import (
     FieldReader,
     Get,
     Reader,

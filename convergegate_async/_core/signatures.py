@@ -21,7 +21,7 @@ from convergegate_async.errors import (
     WebhookError,
 )
 from convergegate_async.models import WebhookEvent
-from convergegate_async.models.generated import sealed
+from convergegate_async.models.code_generation import sealed
 
 from .codec import read_fields
 from .strict_json import decode_json

@@ -14,6 +14,7 @@ import attrs
 
 from convergegate_async.errors import ConvergeGateError
 
+from .code_generation import write_constructor
 from .enums import (
     EventType,
     PaymentMethod,
@@ -21,7 +22,6 @@ from .enums import (
     RefundStatus,
     SessionStatus,
 )
-from .generated import write_constructor
 
 # Both spellings occur in the provider's own samples and field tables.
 OTHER_SPELLINGS = {

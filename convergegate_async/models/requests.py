@@ -11,9 +11,9 @@ from convergegate_async.errors import InvalidFieldError
 
 from . import rules
 from .answers import OTHER_SPELLINGS
+from .code_generation import Check, Problems, write_constructor
 from .enums import PaymentMethod, RefundReason
 from .fast_checks import FAST_CHECKS
-from .generated import Check, Problems, write_constructor
 
 R = TypeVar("R", bound=type[attrs.AttrsInstance])
 

@@ -21,7 +21,7 @@ from convergegate_async import (
     WebhookEvent,
 )
 from convergegate_async._core.codec import read_fields
-from convergegate_async.models.generated import sealed, write_constructor
+from convergegate_async.models.code_generation import sealed, write_constructor
 
 
 @attrs.frozen(kw_only=True)
