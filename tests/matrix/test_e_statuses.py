@@ -61,8 +61,8 @@ NUMBERED = [
 ]
 MAX_ATTEMPTS = 3
 
-# What DESIGN sections 4 and 5 decide, one letter each for create, retrieve, pay and
-# refund:
+# What DESIGN.md decides (*What one attempt proves*), one letter each for create,
+# retrieve, pay and refund:
 #   F  refused, and sent once
 #   R  refused, and sent again
 #   U  unknown, and sent once

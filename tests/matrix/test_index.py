@@ -1,4 +1,8 @@
-"""Every numbered fault has its test, or the reason why it has none."""
+"""Every numbered fault has its test, or the reason why it has none.
+
+A1 to J10 are names of faults, a letter for each group, kept so that each can be found:
+a test has the number in its id, and a fault that is not run is in a module's `NOT_RUN`.
+"""
 
 import ast
 import os
@@ -10,7 +14,7 @@ from pathlib import Path
 import pytest
 
 MATRIX = Path(__file__).parent
-GROUPS = {
+GROUPS = {  # how many faults each has
     "A": 20,
     "B": 27,
     "C": 13,

@@ -1,4 +1,7 @@
-"""One fault, one call: what the caller got, what the server saw, what was left over."""
+"""One fault, one call: what the caller got, what the server saw, what was left over.
+
+A1 to J10, in the ids of tests, are names of faults: see `tests/matrix/test_index.py`.
+"""
 
 import asyncio
 import itertools
@@ -37,8 +40,9 @@ OPERATIONS = ("create", "retrieve", "pay", "refund")
 SESSION_ID = "AW-kLcRRC5P8U68CYe0kVA"
 SESSION = json.dumps({"id": SESSION_ID, "status": "completed"}).encode()
 SESSION_ANSWER = http(SESSION)
-WARM_ID = "warm-up"  # a connection that has named an id does not open that session
 """An answer to every operation: each compares only what an answer repeats."""
+
+WARM_ID = "warm-up"  # a connection that has named an id does not open that session
 
 AMPLE = 60.0  # seconds: a deadline that does not matter
 DEADLINE = 0.4  # of a call whose attempts stall
