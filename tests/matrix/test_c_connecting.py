@@ -23,11 +23,11 @@ from matrix import (
     Told,
     answer_to,
     call,
+    come_to_rest,
     expect_done,
     expect_unsent,
     gateway,
     observe,
-    settle,
     told,
 )
 from raw import Exchange, Handler, RawServer, http, resets, says
@@ -590,7 +590,7 @@ async def test_every_caller_gets_the_own_answer(fault: str) -> None:
             doubled.clear()
             got.append((await checkout.retrieve(name)).id)
             await doubled.wait()
-            await settle()
+            await come_to_rest()
 
     assert got == names
     assert len(server.requests) == 6
@@ -616,7 +616,7 @@ async def test_a_server_that_hangs_up_after_every_answer(
             answer = await call(checkout, operation)
             assert answer.call.attempts == 1
             await server.hung_up()
-            await settle()  # until the end of the connection is seen
+            await come_to_rest()  # until the end of the connection is seen
 
     assert (server.connections, len(server.requests)) == (5, 5)
 

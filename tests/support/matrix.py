@@ -147,7 +147,7 @@ async def observe(  # noqa: PLR0913 -- whatever a fault may need
                 if warm is not None:
                     await checkout.retrieve(WARM_ID)
                     await warm.wait()
-                    await settle()
+                    await come_to_rest()
                     server.requests.clear()
                     watcher.clear()
                 result = await _result(checkout, operation, timeout)
@@ -217,7 +217,7 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-async def settle() -> None:
+async def come_to_rest() -> None:
     """Let what is under way arrive, and the loop take it up."""
     await asyncio.sleep(REST)
     await turn()
