@@ -20,7 +20,7 @@ from matrix import (
     SESSION_ID,
     WARM_ID,
     Observed,
-    Told,
+    Sight,
     answer_to,
     call,
     come_to_rest,
@@ -28,7 +28,7 @@ from matrix import (
     expect_unsent,
     gateway,
     observe,
-    told,
+    sees,
 )
 from raw import Exchange, Handler, RawServer, http, resets, says
 from scripted import StillRuntime
@@ -92,12 +92,12 @@ PORTS = {
     "C1-refused": (
         dead_port,
         unsent(2, "could not be reached"),
-        told(FailureKind.CONNECT),
+        sees(FailureKind.CONNECT),
     ),
     "C2-dropped": (
         black_hole,
         unsent(2, "no connection was opened in time"),
-        told(FailureKind.CONNECT_TIMEOUT),
+        sees(FailureKind.CONNECT_TIMEOUT),
     ),
 }
 
@@ -132,10 +132,10 @@ async def speaks_plainly(exchange: Exchange) -> None:
     await exchange.read_some()
 
 
-HANDSHAKES: dict[str, tuple[Handler, Told]] = {
-    "C3-reset": (resets, told(FailureKind.CONNECT)),
-    "C3-stall": (stalls, told(FailureKind.CONNECT_TIMEOUT)),
-    "C3-plain-http": (speaks_plainly, told(FailureKind.HANDSHAKE)),
+HANDSHAKES: dict[str, tuple[Handler, Sight]] = {
+    "C3-reset": (resets, sees(FailureKind.CONNECT)),
+    "C3-stall": (stalls, sees(FailureKind.CONNECT_TIMEOUT)),
+    "C3-plain-http": (speaks_plainly, sees(FailureKind.HANDSHAKE)),
 }
 
 
@@ -243,10 +243,10 @@ def failed(number: int) -> OSError:
 
 NO_DATA = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
 
-UNKNOWN_HOST = told(FailureKind.UNKNOWN_HOST)
-DNS = told(FailureKind.DNS)
+UNKNOWN_HOST = sees(FailureKind.UNKNOWN_HOST)
+DNS = sees(FailureKind.DNS)
 
-NAMES: dict[str, tuple[Sequence[str] | OSError, Expectation, Told]] = {
+NAMES: dict[str, tuple[Sequence[str] | OSError, Expectation, Sight]] = {
     "C4-nxdomain": (
         failed(socket.EAI_NONAME),
         unsent(1, "does not exist"),
@@ -256,12 +256,12 @@ NAMES: dict[str, tuple[Sequence[str] | OSError, Expectation, Told]] = {
     "C4-servfail": (failed(socket.EAI_FAIL), unsent(2, "looked up"), DNS),
     "C4-again": (failed(socket.EAI_AGAIN), unsent(2, "looked up"), DNS),
     # aiohttp has no error of its own for a name that leads to no address.
-    "C4-empty": ([], expect_unsent, told(FailureKind.UNEXPECTED)),
+    "C4-empty": ([], expect_unsent, sees(FailureKind.UNEXPECTED)),
     "C4-1000-addresses": (["127.0.0.1"] * 1_000, expect_done, JUDGED),
     "C4-only-version-6": (
         ["::1"],
         unsent(2, "could not be reached"),
-        told(FailureKind.CONNECT),
+        sees(FailureKind.CONNECT),
     ),
 }
 
@@ -522,7 +522,7 @@ def expect_lost_once(observed: Observed, operation: str) -> None:
     """The first request was lost under way: what may be repeated is, the rest looks."""
     repeated = operation in ("create", "retrieve")
     assert len(observed.requests) == (2 if repeated else 1)
-    told(FailureKind.BROKEN).check(observed.attempts[:1])
+    sees(FailureKind.BROKEN).check(observed.attempts[:1])
     if repeated:
         JUDGED.check(observed.attempts[1:])
     if operation == "refund":

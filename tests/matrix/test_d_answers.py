@@ -25,7 +25,7 @@ from matrix import (
     SESSION_ID,
     TWICE,
     Observed,
-    Told,
+    Sight,
     answer_to,
     call,
     captured_logs,
@@ -37,7 +37,7 @@ from matrix import (
     gateway,
     observe,
     observe_stall,
-    told,
+    sees,
 )
 from raw import Exchange, Handler, RawServer, hangs_up, http, resets, says
 
@@ -181,23 +181,23 @@ def expect_foreign(observed: Observed, operation: str) -> None:
 
 ZIPPED = gzip.compress(SESSION)
 
-BROKEN = told(FailureKind.BROKEN)
-DISCONNECTED = told(FailureKind.DISCONNECTED)
-HEAD = told(FailureKind.HEAD)
-HEAD_TOO_LARGE = told(FailureKind.HEAD_TOO_LARGE)
-BODY = told(FailureKind.BODY)
-ENCODED = told(FailureKind.ENCODED)
+BROKEN = sees(FailureKind.BROKEN)
+DISCONNECTED = sees(FailureKind.DISCONNECTED)
+HEAD = sees(FailureKind.HEAD)
+HEAD_TOO_LARGE = sees(FailureKind.HEAD_TOO_LARGE)
+BODY = sees(FailureKind.BODY)
+ENCODED = sees(FailureKind.ENCODED)
 # Bytes that come after the hang-up are answered by a reset, which may be seen instead.
-ENDED = told(FailureKind.DISCONNECTED, FailureKind.BROKEN)
+ENDED = sees(FailureKind.DISCONNECTED, FailureKind.BROKEN)
 # Or it comes before the connection is ours, or the head is about to be written.
-ON_ACCEPT = told(
+ON_ACCEPT = sees(
     *(FailureKind.DISCONNECTED, FailureKind.BROKEN, FailureKind.CONNECT),
     at_most="connect",
 )
 # Some platforms forget at a reset what was not yet read, the head included.
-CUT_OFF = told(FailureKind.BODY, FailureKind.BROKEN)
+CUT_OFF = sees(FailureKind.BODY, FailureKind.BROKEN)
 
-FAULTS: dict[str, tuple[Handler, Expectation, Told]] = {
+FAULTS: dict[str, tuple[Handler, Expectation, Sight]] = {
     "D1-fin-on-accept": (hangs_up, expect_undecided, ON_ACCEPT),
     "D1-reset-on-accept": (resets, expect_undecided, ON_ACCEPT),
     "D1-fin-before-read": (hangs_up_unread, expect_unread, ENDED),
@@ -302,18 +302,18 @@ FAULTS: dict[str, tuple[Handler, Expectation, Told]] = {
 }
 
 # A busy machine may have no time to send, or to read as far as there is something.
-BEFORE_HEAD = told(FailureKind.TIMEOUT, FailureKind.CONNECT_TIMEOUT, at_most="connect")
-BEFORE_END = told(
+BEFORE_HEAD = sees(FailureKind.TIMEOUT, FailureKind.CONNECT_TIMEOUT, at_most="connect")
+BEFORE_END = sees(
     FailureKind.TIMEOUT, FailureKind.CONNECT_TIMEOUT, at_most="first_byte"
 )
 # It may read two parts at once, too: aiohttp tells of a bad chunk that comes with more.
-BAD_CHUNK = told(
+BAD_CHUNK = sees(
     *(FailureKind.TIMEOUT, FailureKind.CONNECT_TIMEOUT),
     *(FailureKind.HEAD, FailureKind.BODY),
     at_most="first_byte",
 )
 
-STALLS: dict[str, tuple[Handler, Told]] = {
+STALLS: dict[str, tuple[Handler, Sight]] = {
     "D4-silence": (says(stays=True), BEFORE_HEAD),
     "D5-head-stall": (says(OK, stays=True), BEFORE_HEAD),
     "D6-body-stall": (says(CUT, stays=True), BEFORE_END),
@@ -366,7 +366,7 @@ def _forget_the_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-HUGE: dict[str, tuple[Callable[[], Handler], Expectation, Told]] = {
+HUGE: dict[str, tuple[Callable[[], Handler], Expectation, Sight]] = {
     "D10-trailers": (
         lambda: says(CHUNKED + CHUNK + b"0\r\n" + b"X: y\r\n" * 100_000 + b"\r\n"),
         expect_unknown,

@@ -22,7 +22,7 @@ from matrix import (
     expect_unknown,
     expect_unknown_at_once,
     observe,
-    told,
+    sees,
 )
 from raw import Exchange, Handler, http, says
 from scripted import ScriptedTransport, scripted_factory
@@ -165,7 +165,7 @@ def expect_spelled(observed: Observed, operation: str) -> None:
 
 # -- the table -----------------------------------------------------------------------
 
-TOO_LARGE = told(FailureKind.TOO_LARGE)
+TOO_LARGE = sees(FailureKind.TOO_LARGE)
 DEEP = 100_000
 LONG_URL = "https://pay.example/" + "x" * 10_000
 PERSON = " ".join(PERSONAL)

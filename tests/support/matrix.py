@@ -329,8 +329,8 @@ REACHED: dict[FailureKind | None, str] = {
 
 
 @attrs.frozen
-class Told:
-    """What an observer is told of every attempt that meets a fault.
+class Sight:
+    """What an observer sees of every attempt that meets a fault.
 
     Attributes:
         kinds: What may have broken; `None` if an answer is judged.
@@ -341,7 +341,7 @@ class Told:
     at_most: str | None = None
 
     def check(self, attempts: Sequence[AttemptInfo]) -> None:
-        """Check what was told of *attempts*."""
+        """Check what was seen of *attempts*."""
         assert attempts
         for one in attempts:
             assert one.failure in self.kinds
@@ -351,12 +351,12 @@ class Told:
                 assert PHASES.index(last_phase(one)) <= PHASES.index(self.at_most)
 
 
-def told(*kinds: FailureKind | None, at_most: str | None = None) -> Told:
-    """Return what an observer is told: one of *kinds*."""
-    return Told(frozenset(kinds), at_most)
+def sees(*kinds: FailureKind | None, at_most: str | None = None) -> Sight:
+    """Return what an observer sees: one of *kinds*."""
+    return Sight(frozenset(kinds), at_most)
 
 
-JUDGED = told(None)
+JUDGED = sees(None)
 
 
 def expect_done(observed: Observed, operation: str) -> None:
