@@ -209,24 +209,28 @@ def _is_id(value: object) -> bool:
 @functools.cache
 def _reader(noun: type[attrs.AttrsInstance]) -> Reader:
     plain: dict[str, type] = {}
+    hooks: dict[str, tuple[Hook[object], object]] = {}
     others: dict[str, FieldReader] = {}
     for field in attrs.fields(attrs.resolve_types(noun)):
         kind, other = _without_none(field.type), OTHER_SPELLINGS.get(field.name)
         if not field.metadata.get("wire", True):
             continue
-        if kind in _PLAIN and not other:
+        if other is not None:
+            others[field.name] = _reader_of_both(field.name, other, kind)
+        elif kind in _PLAIN:
             plain[field.name] = kind
         else:
-            others[field.name] = _field_reader(field.name, other, kind)
-    return write_reader(noun, plain, others)
+            hooks[field.name] = _converter.get_structure_hook(kind), kind
+    return write_reader(noun, plain, hooks, others)
 
 
-def _field_reader(name: str, other: str | None, kind: Any) -> FieldReader:  # noqa: ANN401 -- a type, as the typing module has it
+def _reader_of_both(name: str, other: str, kind: Any) -> FieldReader:  # noqa: ANN401 -- a type, as the typing module has it
+    """Return what reads a field that is spelled in two ways."""
     hook = _converter.get_structure_hook(kind)
 
     def read(get: Get, misread: list[str]) -> object:
         value = get(name)
-        if other is not None and (value is None or value == ""):
+        if value is None or value == "":
             value = get(other)
         if value is None or value == "":
             return None
@@ -235,7 +239,7 @@ def _field_reader(name: str, other: str | None, kind: Any) -> FieldReader:  # no
         except (TypeError, ValueError):
             misread.append(name)
             return None
-        if other is not None and get(other, value) not in (value, None, ""):
+        if get(other, value) not in (value, None, ""):
             misread.append(name)
         return found
 

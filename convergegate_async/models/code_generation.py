@@ -19,6 +19,7 @@ T = TypeVar("T")
 Problems: TypeAlias = list[tuple[str, str]]
 Get: TypeAlias = Callable[..., object]  # as `dict.get`
 Misread: TypeAlias = list[str]
+Hook: TypeAlias = Callable[[object, Any], object]
 FieldReader: TypeAlias = Callable[[Get, Misread], object]
 Reader: TypeAlias = Callable[[Get, Misread], Any]
 
@@ -120,15 +121,18 @@ def _checked(
 def write_reader(
     noun: type[attrs.AttrsInstance],
     plain: Mapping[str, type],
+    hooks: Mapping[str, tuple[Hook, Any]],
     others: Mapping[str, FieldReader],
 ) -> Reader:
     """Write what reads a draft of *noun*, and notes the fields that it cannot read.
 
-    Fields that are neither *plain* nor among the *others* are left to the caller.
+    Fields that are in none of the three are left to the caller.
 
     Args:
         noun: The class.
         plain: The types of fields that are taken as they are, or not at all.
+        hooks: What reads a value, and its second argument; raises `TypeError` or
+            `ValueError` where it cannot.
         others: What reads each of the other fields; `None` is its default.
     """
     space: dict[str, Any] = {"new": object.__new__, "Draft": draft_of(noun)}
@@ -150,6 +154,20 @@ def write_reader(
                 "    else:",
                 f"        noun.{name} = {default}",
                 "        if value is not None and value != '':",
+                f"            misread.append({name!r})",
+            ]
+        elif name in hooks:
+            hook, kind = hooks[name]
+            space |= _named(name, hook=hook, kind=kind)
+            lines += [
+                f"    value = get({name!r})",
+                "    if value is None or value == '':",
+                f"        noun.{name} = {default}",
+                "    else:",
+                "        try:",
+                f"            noun.{name} = hook_{name}(value, kind_{name})",
+                "        except (TypeError, ValueError):",
+                f"            noun.{name} = {default}",
                 f"            misread.append({name!r})",
             ]
         elif name in others:
