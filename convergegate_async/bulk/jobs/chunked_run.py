@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
-from convergegate_async.bulk.sending.again import Again
 from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import Created, RowOutcome
 from convergegate_async.bulk.sending.pace import Pace
+from convergegate_async.bulk.sending.retry_queue import RetryQueue
 from convergegate_async.errors import CallError, ConfigurationError
 
 from .chunks import ChunkResult, chunk_rows
@@ -25,7 +25,7 @@ class ChunkedRun(Generic[T]):
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        self.again: Again[tuple[T, RowOutcome]] = Again()
+        self.again: RetryQueue[tuple[T, RowOutcome]] = RetryQueue()
         self.error: CallError | ConfigurationError | None = None
         self._clock = clock
         self._limits = limits

@@ -24,10 +24,10 @@ from convergegate_async.factory import (
     context_of,
 )
 
-from .again import Again
 from .limits import Limits
 from .outcomes import Created, RowOutcome
 from .pace import Ending, Pace, PaceInfo
+from .retry_queue import RetryQueue
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class Workers(Generic[T]):
         self._goes_again = goes_again
         self._pace = Pace(limits, is_answered=is_answered)
         self._taking = asyncio.Lock()
-        self._again: Again[_Taken[T]] = Again()
+        self._again: RetryQueue[_Taken[T]] = RetryQueue()
         self._under_way = 0  # items that were taken and may come back
         self._came_back = asyncio.Event()
         self._sending = 0  # items that are worked on

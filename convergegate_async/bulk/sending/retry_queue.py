@@ -10,7 +10,7 @@ FIRST_GAP = 16
 _LAST_GAP = 2**20
 
 
-class Again(Generic[T]):
+class RetryQueue(Generic[T]):
     """What is taken up again, once so many others have had their turn.
 
     What comes back again and again lets twice as many others pass each time, so that a

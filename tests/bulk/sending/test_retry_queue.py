@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergegate_async.bulk.sending.again import FIRST_GAP, Again
+from convergegate_async.bulk.sending.retry_queue import FIRST_GAP, RetryQueue
 
 TIMES = st.integers(0, 4)
 
@@ -11,7 +11,7 @@ TIMES = st.integers(0, 4)
 @given(st.lists(st.tuples(st.integers(), TIMES)))
 def test_all_that_waits_is_there(puts: list[tuple[int, int]]) -> None:
     """Whatever was put comes out once, in the order in which it would be due."""
-    again: Again[int] = Again()
+    again: RetryQueue[int] = RetryQueue()
     for item, times in puts:
         again.put(item, times)
     listed = list(again)
@@ -26,7 +26,7 @@ def test_all_that_waits_is_there(puts: list[tuple[int, int]]) -> None:
 @given(TIMES)
 def test_ever_more_others_have_their_turn_before(times: int) -> None:
     """Twice as many for each time that it came back."""
-    again: Again[str] = Again()
+    again: RetryQueue[str] = RetryQueue()
     again.put("row", times)
 
     turns = next(n for n in range(1, 1_000) if again.take_due() is not None)
@@ -37,7 +37,7 @@ def test_ever_more_others_have_their_turn_before(times: int) -> None:
 @given(st.integers(1, 40))
 def test_what_is_always_refused_costs_others_little(stuck: int) -> None:
     """Of a thousand turns a row that comes back each time has seven."""
-    again: Again[tuple[int, int]] = Again()
+    again: RetryQueue[tuple[int, int]] = RetryQueue()
     taken = 0
     for number in range(stuck):
         again.put((number, 1), 0)
