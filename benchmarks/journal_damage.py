@@ -138,7 +138,7 @@ def _flipped(data: bytes, dice: random.Random) -> bytes:
 
 def judge(case: Case) -> str:
     """Return what became of a case, in a word; a broken promise is in capitals."""
-    told = [line.split(" ") for line in case.log.decode().splitlines()]
+    logged = [line.split(" ") for line in case.log.decode().splitlines()]
     with TemporaryDirectory() as home:
         folder = Path(home)
         restore(case.files, folder)
@@ -150,11 +150,11 @@ def judge(case: Case) -> str:
             } != case.files:
                 return "CHANGED THOUGH REFUSED"
             # Before the first row was sent there may be no journal yet.
-            is_bad = case.is_honest and (told or JOURNAL in case.files)
+            is_bad = case.is_honest and (logged or JOURNAL in case.files)
             return "REFUSED THOUGH HONEST" if is_bad else "refused"
-    if any(row_id not in known for _, row_id in told):
+    if any(row_id not in known for _, row_id in logged):
         return "SENT TWICE IN SILENCE"
-    behind = [row_id for word, row_id in told if word == "done" and not known[row_id]]
+    behind = [row_id for word, row_id in logged if word == "done" and not known[row_id]]
     if behind and case.is_honest:
         return "OUTCOME LOST"
     return "taken, outcomes lost and told" if behind else "taken, all there"

@@ -365,7 +365,7 @@ class Job:
         result, is_lost = done.result, done.again
         tasks = chunked.take_back(result.number)
         by_index = {task.met.row.position - 1: task for task in tasks}
-        writing, told = [], []
+        writing, final = [], []
         for call_outcome in result.outcomes:
             task = by_index.pop(call_outcome.index)
             outcome, written = self._write(call_outcome, is_lost=is_lost)
@@ -374,16 +374,16 @@ class Job:
                 back = attrs.evolve(task, times=task.times + 1)
                 chunked.again.put((back, outcome), task.times)
             else:
-                told.append(outcome)
+                final.append(outcome)
         writing += [
             self._withdraw(task.met, is_lost=is_lost) for task in by_index.values()
         ]
         await asyncio.gather(*writing)
-        for outcome in told:
+        for outcome in final:
             self.tally.count(outcome)
         if chunked.learn(result):
             self.stop()
-        return told
+        return final
 
     def _withdraw(self, met: Met, *, is_lost: bool) -> Awaitable[None]:
         """Have it written of a row that its chunk ended before it."""

@@ -37,7 +37,7 @@ CLOCKS_DIFFER = 300.0
 
 READS_AT_ONCE = 8
 FAILED_IN_A_ROW = 20  # the gateway is down: the other sessions would fail, too
-MOST_TOLD = 100
+MOST_LISTED = 100
 
 
 @attrs.frozen
@@ -153,20 +153,22 @@ async def reconcile(
             "any session could be theirs, so put them back"
         )
         raise ConfigurationError(message)
-    told = _Told()
-    await _Looks(factory, search, told).take(await _wanted(journal, session_ids, told))
+    unused = _UnusedList()
+    await _Looks(factory, search, unused).take(
+        await _wanted(journal, session_ids, unused)
+    )
     found = list(search.found())
     written = [journal.complete(session_result(*match)) for match in found]
     await asyncio.gather(*written)
     return Reconciliation(
         reconciled=len(found),
         unknown=await _count_in_doubt(journal),
-        unused=tuple(told.first),
-        more=told.more,
+        unused=tuple(unused.first),
+        more=unused.more,
     )
 
 
-class _Told:
+class _UnusedList:
     """What no use could be made of: the first of them, and how many more."""
 
     def __init__(self) -> None:
@@ -174,7 +176,7 @@ class _Told:
         self.more = 0
 
     def add(self, unused: Unused) -> None:
-        if len(self.first) < MOST_TOLD:
+        if len(self.first) < MOST_LISTED:
             self.first.append(unused)
         else:
             self.more += 1
@@ -263,11 +265,11 @@ class _Looks:
     """Retrieves sessions, a few at once, past those that cannot be read."""
 
     def __init__(
-        self, factory: CheckoutSessionFactory, search: _Search, told: _Told
+        self, factory: CheckoutSessionFactory, search: _Search, unused: _UnusedList
     ) -> None:
         self._factory = factory
         self._search = search
-        self._told = told
+        self._unused = unused
         self._failed = 0  # in a row
         self._is_over = False
 
@@ -288,7 +290,9 @@ class _Looks:
 
     async def _look(self, session_id: str) -> None:
         if self._is_over:
-            self._told.add(Unused(session_id, "was not looked at after those failures"))
+            self._unused.add(
+                Unused(session_id, "was not looked at after those failures")
+            )
             return
         try:
             session = await self._factory.retrieve(session_id)
@@ -296,10 +300,10 @@ class _Looks:
             self._failed = 0
             return
         except InvalidFieldError:
-            self._told.add(Unused("a session", "its id cannot be one"))
+            self._unused.add(Unused("a session", "its id cannot be one"))
             return
         except CallError as error:
-            self._told.add(Unused(session_id, str(error)))
+            self._unused.add(Unused(session_id, str(error)))
             self._failed += 1
             is_refused = isinstance(error, AuthenticationError)
             self._is_over = is_refused or self._failed >= FAILED_IN_A_ROW
@@ -307,7 +311,7 @@ class _Looks:
         self._failed = 0
         reason = self._search.offer(session)
         if reason is not None:
-            self._told.add(Unused(session_id, reason))
+            self._unused.add(Unused(session_id, reason))
 
 
 async def _count_in_doubt(journal: Journal) -> int:
@@ -317,13 +321,13 @@ async def _count_in_doubt(journal: Journal) -> int:
 
 
 async def _wanted(
-    journal: Journal, session_ids: Iterable[str | Unused], told: _Told
+    journal: Journal, session_ids: Iterable[str | Unused], unused: _UnusedList
 ) -> list[str]:
     """Return the sessions that no row has yet; tell what is none."""
     wanted: dict[str, None] = {}
     for item in session_ids:
         if isinstance(item, Unused):
-            told.add(item)
+            unused.add(item)
         else:
             wanted[item] = None
     taken = await journal.sessions_among(wanted.keys())

@@ -278,13 +278,13 @@ class Pace:
         if self._paused > self._max_pause:
             self.ending = self.ending or Ending.PAUSE
 
-    def note_retry_after(self, told: AttemptInfo | CallError, now: float) -> None:
+    def note_retry_after(self, signal: AttemptInfo | CallError, now: float) -> None:
         """Hold all rows, if the gateway asked for it as it refuses what comes too fast.
 
         Beside any other status it is about that one request.
         """
-        if told.http_status in _BUSY and told.retry_after:
-            self.pause(told.retry_after, now)
+        if signal.http_status in _BUSY and signal.retry_after:
+            self.pause(signal.retry_after, now)
 
     def note_attempt(self, attempt: AttemptInfo, now: float) -> None:
         """Learn from an attempt, whichever row it was made for."""

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 FORBIDDEN_IN_A_ROW = 3
 _MOST_SLEEP = 60.0  # seconds
-_TOLD_FROM = 5.0
+_LOGGED_FROM = 5.0
 """Seconds of a pause that the log tells of; shorter ones are everyday."""
 
 _logger = logging.getLogger("convergegate_async")
@@ -146,7 +146,7 @@ class Workers(Generic[T]):
         was_held = self._pace.wait(now) > 0
         self._pace.note_attempt(attempt, now)
         is_held = self._pace.wait(now) > 0
-        if seconds >= _TOLD_FROM and is_held and not was_held:
+        if seconds >= _LOGGED_FROM and is_held and not was_held:
             _logger.warning("the gateway asked for %.0f s: all rows wait", seconds)
         if self._pace.ending is Ending.PAUSE and self._pause_error is None:
             self._pause_error = RateLimitedError(

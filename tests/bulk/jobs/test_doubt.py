@@ -203,17 +203,17 @@ def test_what_a_refusal_says_of_a_row(
     outcome = Rejected(index=0, request=an_order(), idempotency_key="k", error=error)
     known = None if state is None else known_as(state)
 
-    told = row_outcome(known, outcome)
+    final = row_outcome(known, outcome)
     result = outcome_result("order-1", outcome, known)
 
     in_doubt = state in (State.SENT, State.UNKNOWN)
-    assert isinstance(told, Unknown) is in_doubt
+    assert isinstance(final, Unknown) is in_doubt
     assert result.state is (State.UNKNOWN if in_doubt else State.FAILED)
     assert result.code == type(error).__name__
     assert result.http_status == getattr(error, "http_status", None)
     if in_doubt:
-        assert told.error.http_status == result.http_status  # type: ignore[union-attr]  # it is Unknown
-        assert told.idempotency_key == "k"
+        assert final.error.http_status == result.http_status  # type: ignore[union-attr]  # it is Unknown
+        assert final.idempotency_key == "k"
 
 
 def test_what_was_not_sent_now_was_sent_before() -> None:
@@ -221,9 +221,9 @@ def test_what_was_not_sent_now_was_sent_before() -> None:
     error = NotSentError(operation="create", reason="refused", attempts=2)
     outcome = NotSent(index=0, request=an_order(), idempotency_key="k", error=error)
 
-    told = row_outcome(known_as(State.UNKNOWN), outcome)
+    final = row_outcome(known_as(State.UNKNOWN), outcome)
 
-    assert isinstance(told, Unknown)
-    assert "was not sent" in str(told.error)
-    assert told.error.attempts == 2
+    assert isinstance(final, Unknown)
+    assert "was not sent" in str(final.error)
+    assert final.error.attempts == 2
     assert row_outcome(None, outcome) is outcome

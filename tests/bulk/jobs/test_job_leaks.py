@@ -92,11 +92,11 @@ async def test_a_job_writes_down_nothing(cause: str, table: Path) -> None:
                     except errors.CallError as error:
                         found.append(error)
                     letters = await job.write_dead_letters()
-                    told = journal_of(table.parent)
+                    written = journal_of(table.parent)
 
     assert found
     assert leaked("\n".join(map(channels, found))) == []
-    assert leaked(told + journal_of(table.parent)) == []
+    assert leaked(written + journal_of(table.parent)) == []
     for channel, lines in heard.items():
         assert leaked("\n".join(lines)) == [], channel
     if letters is not None:

@@ -30,7 +30,7 @@ from convergegate_async.bulk import (
     session_ids_in,
 )
 from convergegate_async.bulk.jobs.header import fingerprint
-from convergegate_async.bulk.jobs.reconcile import FAILED_IN_A_ROW, MOST_TOLD
+from convergegate_async.bulk.jobs.reconcile import FAILED_IN_A_ROW, MOST_LISTED
 from convergegate_async.bulk.journal.records import Intent
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -296,7 +296,7 @@ async def test_a_gateway_that_only_fails_is_not_asked_for_ever(
         done = await reconcile(journal, factory, rows, named)
 
     assert done.reconciled == 2
-    assert len(done.unused) == MOST_TOLD
+    assert len(done.unused) == MOST_LISTED
     assert len(done.unused) + done.more == 200
     assert len({request.url for request in archive.sent}) <= 2 + FAILED_IN_A_ROW + 8
 
@@ -321,10 +321,10 @@ async def test_every_session_is_either_used_or_told(
             journal, factory, rows, [f"cs_{row.position}" for row in rows]
         )
 
-    told = len(done.unused) + done.more
-    if told < FAILED_IN_A_ROW:
+    listed = len(done.unused) + done.more
+    if listed < FAILED_IN_A_ROW:
         assert done.reconciled == answers.count(200)
-    assert done.reconciled + told >= len(answers) - answers.count(404)
+    assert done.reconciled + listed >= len(answers) - answers.count(404)
 
 
 async def test_a_factory_that_is_not_open_is_told_plainly(tmp_path: Path) -> None:

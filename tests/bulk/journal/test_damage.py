@@ -147,12 +147,12 @@ def test_what_no_process_leaves_is_refused(reason: str) -> None:
 
 @given(
     alone=st.integers(0, 9),
-    told=st.integers(0, 9),
+    noted=st.integers(0, 9),
     lost=st.integers(1, 9),
 )
-def test_no_commit_is_lost_unseen(alone: int, told: int, lost: int) -> None:
+def test_no_commit_is_lost_unseen(alone: int, noted: int, lost: int) -> None:
     """Whatever was committed: with fewer commits than the mark was told of it shows."""
-    last = alone + told
+    last = alone + noted
     left = max(0, last - lost)
     assume(last)
 
