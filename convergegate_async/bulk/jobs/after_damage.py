@@ -11,6 +11,7 @@ from convergegate_async.bulk.journal.records import (
     State,
 )
 from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.validation import Places
 
 from .folder import JobFolder
 from .header import fingerprint
@@ -53,15 +54,15 @@ def _intents(
 ) -> Iterator[Intent]:
     rows = plan_of(header).rows() if given is None else given
     begun_at = header.begun_at or 0.0
-    position = 0
+    places = Places()
     for row in rows:
-        position = row.position
+        places.is_new(row)
         if isinstance(row, Row):
             mark = fingerprint(row.request, header.salt)
-            yield Intent(row.row_id, position, mark, begun_at)
-    if header.total not in {None, position}:
+            yield Intent(row.row_id, places.count, mark, begun_at)
+    if header.total not in {None, places.count}:
         message = (
-            f"the input has {position:,} rows, and had {header.total:,} when the job "
-            "was begun: put it back as it was"
+            f"the input has {places.count:,} rows, and had {header.total:,} when the "
+            "job was begun: put it back as it was"
         )
         raise JournalError(message)

@@ -30,16 +30,16 @@ class DeadLetters:
             self._file.seek(offset)
             yield pickle.load(self._file)  # noqa: S301 -- our own, and nobody else's
 
-    def add_problem(self, problem: Problem) -> None:
+    def add_problem(self, index: int, problem: Problem) -> None:
         """Take in a row that cannot be sent, by the first of its problems."""
-        self._add(problem, "Invalid", problem.reason)
+        self._add(index, problem, "Invalid", problem.reason)
 
-    def add_failed(self, row: Row, known: JournalRow | RowResult) -> None:
+    def add_failed(self, index: int, row: Row, known: JournalRow | RowResult) -> None:
         """Take in a row that the gateway rejected, in this run or an earlier one."""
-        self._add(row, known.code or "", known.message or "")
+        self._add(index, row, known.code or "", known.message or "")
 
-    def _add(self, row: Row | Problem, code: str, message: str) -> None:
+    def _add(self, index: int, row: Row | Problem, code: str, message: str) -> None:
         letter = DeadLetter(line=row.line, code=code, message=message, raw=row.raw)
         self._file.seek(0, 2)
-        self._places.append((row.position, self._file.tell()))
+        self._places.append((index, self._file.tell()))
         pickle.dump(letter, self._file)

@@ -352,7 +352,7 @@ class Job:
                 number=number,
                 home=self._home,
                 rules=self._rules,
-                rows=tuple(self._numbered(task.met.row) for task in batch),
+                rows=tuple(self._numbered(task.met) for task in batch),
                 limits=attrs.evolve(limits, maximum_rps=rate),
                 pause=pause,
                 is_answered=chunked.is_answered,
@@ -364,7 +364,7 @@ class Job:
         """Write what became of a chunk; return what is to be told of its rows."""
         result, is_lost = done.result, done.again
         tasks = chunked.take_back(result.number)
-        by_index = {task.met.row.position - 1: task for task in tasks}
+        by_index = {task.met.index: task for task in tasks}
         writing, final = [], []
         for call_outcome in result.outcomes:
             task = by_index.pop(call_outcome.index)
@@ -388,11 +388,11 @@ class Job:
     def _withdraw(self, met: Met, *, is_lost: bool) -> Awaitable[None]:
         """Have it written of a row that its chunk ended before it."""
         row = met.row
-        del self._under_way[row.position - 1]
+        del self._under_way[met.index]
         if is_lost:
             self.tally.unknown += 1
             return self._journal.complete(interrupted_result(row.row_id))
-        self._failed_before[row.position] = met
+        self._failed_before[met.index] = met
         return self._journal.forget(row.row_id)
 
     async def _tasks(self, passage: Passage) -> AsyncIterator[_Task]:
@@ -407,7 +407,7 @@ class Job:
 
     async def _keep_total(self, passage: Passage) -> None:
         if self.total is None and self._is_whole:  # else it may be a part of it
-            await self._journal.set_total(passage.position)
+            await self._journal.set_total(passage.count)
 
     async def _judge(self, met: Met) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
@@ -415,7 +415,7 @@ class Job:
         mark = fingerprint(row.request, self._journal.header.salt)
         match self._rules.decide(met.known, mark, self._runtime.now()):
             case Decision.SEND:
-                self._failed_before[row.position] = met  # until it is on its way
+                self._failed_before[met.index] = met  # until it is on its way
                 return _Task(met, mark)
             case Decision.SKIP:
                 self.tally.skipped += 1
@@ -430,11 +430,11 @@ class Job:
 
     def _note_failed(self, met: Met) -> None:
         if met.known is not None and met.known.state is State.FAILED:
-            self._dead_letters.add_failed(met.row, met.known)
+            self._dead_letters.add_failed(met.index, met.row, met.known)
 
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
-        outcome = await create_one(factory, self._numbered(task.met.row))
+        outcome = await create_one(factory, self._numbered(task.met))
         # The worker is free for the next row while this one is made durable.
         _, written = self._writing[outcome.index] = self._write(outcome)
         if is_pending(outcome):  # and may be taken up again before anybody is told
@@ -450,17 +450,17 @@ class Job:
         )
 
     async def _intend(self, task: _Task) -> None:
-        row = task.met.row
+        met = task.met
         intent = Intent(
-            row_id=row.row_id,
-            position=row.position,
+            row_id=met.row.row_id,
+            position=met.index + 1,
             fingerprint=task.fingerprint,
             sent_at=self._runtime.now(),
         )
         # Before: an intent is written even if the wait for it is cancelled.
-        self._failed_before.pop(row.position, None)
+        self._failed_before.pop(met.index, None)
         await self._journal.intend(intent)
-        self._under_way[row.position - 1] = task.met
+        self._under_way[met.index] = met
 
     def _write(
         self, outcome: RowOutcome, *, is_lost: bool = False
@@ -480,15 +480,15 @@ class Job:
             outcome.error, AuthenticationError
         )
         if not is_lost and (wrong_key or is_pending(outcome)):
-            self._failed_before[row.position] = met  # it is what it was before
+            self._failed_before[met.index] = met  # it is what it was before
             written = self._journal.forget(row.row_id)
         else:
             result = outcome_result(row.row_id, outcome, met.known, is_lost=is_lost)
             if result.state is State.FAILED:
-                self._dead_letters.add_failed(row, result)
+                self._dead_letters.add_failed(met.index, row, result)
             written = self._journal.complete(result)
         return row_outcome(met.known, outcome, is_lost=is_lost), written
 
-    def _numbered(self, row: Row) -> Numbered:
-        key = derive_key(self._journal.header.job, row.row_id)
-        return Numbered(row.position - 1, row.request, key)
+    def _numbered(self, met: Met) -> Numbered:
+        key = derive_key(self._journal.header.job, met.row.row_id)
+        return Numbered(met.index, met.row.request, key)

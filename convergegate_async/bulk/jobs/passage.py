@@ -7,7 +7,7 @@ import attrs
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.validation import Seen
+from convergegate_async.bulk.tables.validation import Places, Seen
 
 from .dead_letters import DeadLetters
 from .progress import Tally
@@ -16,8 +16,14 @@ from .reports import in_chunks
 
 @attrs.frozen
 class Met:
-    """A row of the input, and what the journal knows of it."""
+    """A row of the input, and what the journal knows of it.
 
+    Attributes:
+        index: Its place among all that are given, from 0: unlike a position, which
+            counts in one file, no other row of the job has it.
+    """
+
+    index: int
     row: Row
     known: JournalRow | None
 
@@ -30,9 +36,6 @@ class Passage:
         journal: What is known of the rows.
         tally: Where bad rows are counted.
         dead_letters: Where they are put.
-
-    Attributes:
-        position: That of the row that was passed last.
     """
 
     def __init__(
@@ -42,15 +45,20 @@ class Passage:
         tally: Tally,
         dead_letters: DeadLetters,
     ) -> None:
-        self.position: int = 0
         self._batches = in_chunks(rows)
         self._journal = journal
         self._tally = tally
         self._dead_letters = dead_letters
         self._seen = Seen()
+        self._places = Places()
         self._fault: Exception | None = None
         self._batch: list[Row | Problem] = []
         self._known: dict[str, JournalRow] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many rows were passed."""
+        return self._places.count
 
     def __aiter__(self) -> AsyncIterator[Met]:
         return self
@@ -80,19 +88,20 @@ class Passage:
         self._known = await self._journal.lookup(row_ids)
 
     def _meet(self, row: Row | Problem) -> Met | None:
-        is_new, self.position = row.position != self.position, row.position
+        is_new = self._places.is_new(row)
+        index = self.count - 1
         known = (self._known or {}).get(row.row_id or "")
         if isinstance(row, Problem):
             if is_new:  # a row may have several problems
                 self._tally.invalid += 1
                 if self._is_dead(known):
-                    self._dead_letters.add_problem(row)
+                    self._dead_letters.add_problem(index, row)
         elif self._seen.before(row.row_id):
             # Of two rows under one id one is sent. The other is no dead letter: sent by
             # another job, it would open a second session for the same order.
             self._tally.invalid += 1
         else:
-            return Met(row, known)
+            return Met(index, row, known)
         return None
 
     def _is_dead(self, known: JournalRow | None) -> bool:

@@ -47,8 +47,8 @@ def check(
     moment = time.time() if now is None else now
     problems: list[Problem] = []
     currencies: set[str] = set()
-    seen = Seen()
-    found = total = position = 0
+    seen, places = Seen(), Places()
+    found = 0
     for row in rows:
         wrongs = [row] if isinstance(row, Problem) else []
         if isinstance(row, Row):
@@ -57,15 +57,13 @@ def check(
                 # A mapping may have read it from a column of another name.
                 reason = "expires_at must be at least 2.5 hours ahead"
                 wrongs.append(_problem(row, reason))
-        if row.position != position:  # the problems of a row follow each other
-            position = row.position
-            total += 1
-            if row.row_id is not None and seen.before(row.row_id):
-                wrongs.append(_problem(row, "has the id of an earlier row"))
+        is_new = places.is_new(row)
+        if is_new and row.row_id is not None and seen.before(row.row_id):
+            wrongs.append(_problem(row, "has the id of an earlier row"))
         found += len(wrongs)
         problems += wrongs[: most - len(problems)]
     return Validation(
-        total=total,
+        total=places.count,
         problems=tuple(problems),
         more=found - len(problems),
         unknown_currencies=tuple(sorted(currencies - EXPONENTS.keys())),
@@ -81,6 +79,32 @@ def _problem(row: Row | Problem, reason: str) -> Problem:
         reason=reason,
         raw=row.raw,
     )
+
+
+class Places:
+    """Numbers the rows that are given, whatever file each is of and where in it.
+
+    The problems of a row follow each other, and have one place.
+
+    Attributes:
+        count: The place of the last row, from 1.
+    """
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        self._last: Problem | None = None
+
+    def is_new(self, row: Row | Problem) -> bool:
+        """Tell whether *row* is no further problem of the last one; now it is last."""
+        last, self._last = self._last, row if isinstance(row, Problem) else None
+        is_same = (
+            last is not None
+            and self._last is not None
+            and last.position == row.position
+            and last.raw is row.raw  # or it is the row of another file
+        )
+        self.count += not is_same
+        return not is_same
 
 
 class Seen:
