@@ -1,5 +1,6 @@
 """What a leaf has to know of a factory that it is handed, as one value."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 from ssl import SSLContext
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ class FactoryContext:
         runtime: Where its time and chance come from.
         proxy: The proxy that it calls by, if any.
         ssl: What it trusts; the platform's certificates if `None`.
+        require_open: Raises a `ConfigurationError` if it cannot be called here and now.
     """
 
     base_url: str
@@ -35,6 +37,7 @@ class FactoryContext:
     runtime: Runtime
     proxy: Secret[str] | None
     ssl: SSLContext | None = attrs.field(repr=False)
+    require_open: Callable[[], None] = attrs.field(repr=False)
     _api_key: Secret[str] = attrs.field(repr=False)
 
     @property
@@ -58,5 +61,6 @@ def context_of(factory: "CheckoutSessionFactory") -> FactoryContext:
         runtime=caller.runtime,
         proxy=factory._proxy,  # noqa: SLF001 -- of this room
         ssl=factory._ssl,  # noqa: SLF001 -- of this room
+        require_open=caller.lifecycle.require_open,
         api_key=caller.settings.api_key,
     )

@@ -214,7 +214,8 @@ class Job:
                 was answered), or the plan's *max_pause* or *max_outage* is over: the
                 last such error of a row. The job can be resumed.
             JournalError: The journal cannot be written: nothing more was sent.
-            ConfigurationError: A limit cannot be kept, or the job has run: `resume` it.
+            ConfigurationError: A limit cannot be kept, the factory is not open, or the
+                job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
         passage = self._begin_run(rows)
@@ -249,8 +250,8 @@ class Job:
         The rate is split over its workers; each sends *concurrency* rows at once.
 
         Raises:
-            ConfigurationError: It is not known that keys are honoured, or a worker has
-                not the job's key; its rows are pending.
+            ConfigurationError: As in `run`; or it is not known that keys are honoured,
+                or a worker has not the job's key; its rows are pending.
             AuthenticationError: The workers' key is wrong.
             PermissionDeniedError: Three consecutive rows were answered 403.
             CallError: As in `run`.
@@ -283,6 +284,7 @@ class Job:
             message = "a Job runs once: go on with another, by Job.resume"
             raise ConfigurationError(message)
         self.plan.limits.require_kept_by(self._factory)
+        context_of(self._factory).require_open()
         return self._begin_passage(rows)
 
     def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
@@ -386,7 +388,7 @@ class Job:
         return final
 
     def _withdraw(self, met: Met, *, is_lost: bool) -> Awaitable[None]:
-        """Have it written of a row that its chunk ended before it."""
+        """Have it written of a row that it was not sent after all."""
         row = met.row
         del self._under_way[met.index]
         if is_lost:
@@ -434,7 +436,11 @@ class Job:
 
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
-        outcome = await create_one(factory, self._numbered(task.met))
+        try:
+            outcome = await create_one(factory, self._numbered(task.met))
+        except ConfigurationError:  # the factory is closed: the row was not sent
+            await self._withdraw(task.met, is_lost=False)
+            raise
         # The worker is free for the next row while this one is made durable.
         _, written = self._writing[outcome.index] = self._write(outcome)
         if is_pending(outcome):  # and may be taken up again before anybody is told
