@@ -6,7 +6,7 @@ sent, and after.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +27,11 @@ from convergegate_async.bulk.sending.pace import PaceInfo
 from convergegate_async.bulk.sending.workers import Workers
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import write_dead_letters
-from convergegate_async.errors import AuthenticationError, ConfigurationError
+from convergegate_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConvergeGateError,
+)
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Done, Runner
 
@@ -58,6 +62,10 @@ class Job:
         async with await Job.begin(folder, plan, factory) as job:
             async for outcome in job.run():
                 ...
+
+    Left in the middle of a run, by a ``break`` or an error, it begins no further row;
+    what is under way goes on to its end and is written down. A cancelled job does not
+    wait for it.
 
     Args:
         journal: What is known of the rows.
@@ -93,6 +101,7 @@ class Job:
         self._workers: Workers[_Task] | None = None
         self._under_way: dict[int, Met] = {}
         self._writing: dict[int, tuple[RowOutcome, Awaitable[None]]] = {}
+        self._runs: list[AsyncGenerator[RowOutcome, None]] = []
         self._is_stopped = False
         self._is_whole = False
         self._dead_letters = DeadLetters()
@@ -168,10 +177,19 @@ class Job:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        is_cut = isinstance(error, BaseException) and not isinstance(error, Exception)
+        self.stop()
+        try:
+            for outcomes in self._runs:
+                if is_cut or self._passage is None:  # cancelled, or never begun
+                    await outcomes.aclose()
+                else:
+                    await _exhaust(outcomes)
+        finally:
+            self.close()
 
     def close(self) -> None:
-        """Close the journal, so that others can have it."""
+        """Close the journal, so that others can have it; a run has to be over."""
         self._dead_letters.close()
         self._journal.close()
 
@@ -194,7 +212,7 @@ class Job:
         """Return how many rows are in each state, over all runs."""
         return await self._journal.counts()
 
-    async def run(
+    def run(
         self, rows: Iterable[Row | Problem] | None = None
     ) -> AsyncGenerator[RowOutcome, None]:
         """Send what is to be sent, and yield each outcome once it is durable.
@@ -202,6 +220,9 @@ class Job:
         Rows are taken one by one; what was completed before is passed over. What could
         not be sent, or was to come back later, is taken up again, after some others; it
         is told only if the run ends before.
+
+        After a ``break`` leave the job, which ends the run; ``contextlib.aclosing``
+        would cut what is under way, and leave those rows in doubt.
 
         Args:
             rows: What to send; those of the plan's file if `None`.
@@ -218,6 +239,11 @@ class Job:
                 job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
+        return self._kept(self._run(rows))
+
+    async def _run(
+        self, rows: Iterable[Row | Problem] | None
+    ) -> AsyncGenerator[RowOutcome, None]:
         passage = self._begin_run(rows)
         self._workers = Workers(
             self._factory,
@@ -240,7 +266,7 @@ class Job:
             left = [written for _, written in self._writing.values()]
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def run_on(
+    def run_on(
         self, runner: Runner, rows: Iterable[Row | Problem] | None = None
     ) -> AsyncGenerator[RowOutcome, None]:
         """Do the same on the workers of *runner*, a chunk of rows at a time.
@@ -248,6 +274,7 @@ class Job:
         A runner does a lost worker's chunk again, so keys must be honoured. A row of it
         that is not created then is `Unknown`, with what was answered last in the error.
         The rate is split over its workers; each sends *concurrency* rows at once.
+        After a ``break`` leave the job, as in `run`: chunks under way are waited for.
 
         Raises:
             ConfigurationError: As in `run`; or it is not known that keys are honoured,
@@ -257,7 +284,13 @@ class Job:
             CallError: As in `run`.
             JournalError: The journal cannot be written: nothing more was sent.
             SourceError: The plan's file cannot be read.
+            WorkersLostError: Workers were lost again and again, or all at once.
         """
+        return self._kept(self._run_on(runner, rows))
+
+    async def _run_on(
+        self, runner: Runner, rows: Iterable[Row | Problem] | None
+    ) -> AsyncGenerator[RowOutcome, None]:
         if not self._rules.keys_honoured:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
@@ -278,6 +311,13 @@ class Job:
             yield outcome
         if chunked.error is not None:
             raise chunked.error
+
+    def _kept(
+        self, outcomes: AsyncGenerator[RowOutcome, None]
+    ) -> AsyncGenerator[RowOutcome, None]:
+        """Keep a run, so that whoever leaves the job can end it."""
+        self._runs.append(outcomes)
+        return outcomes
 
     def _begin_run(self, rows: Iterable[Row | Problem] | None) -> Passage:
         if self._passage is not None:
@@ -498,3 +538,10 @@ class Job:
     def _numbered(self, met: Met) -> Numbered:
         key = derive_key(self._journal.header.job, met.row.row_id)
         return Numbered(met.index, met.row.request, key)
+
+
+async def _exhaust(outcomes: AsyncGenerator[RowOutcome, None]) -> None:
+    """Have written what is under way; what ends the run is told to nobody any more."""
+    with suppress(ConvergeGateError):
+        async for _ in outcomes:
+            pass
