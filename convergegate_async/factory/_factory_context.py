@@ -9,7 +9,7 @@ import attrs
 
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import is_live_key
-from convergegate_async.policy import RetryPolicy
+from convergegate_async.policy import RetryPolicy, Timeouts
 
 from ._runtime import Runtime
 
@@ -25,6 +25,8 @@ class FactoryContext:
         base_url: Where it calls, without ``/v1``.
         limit: How many requests may be under way at once.
         policy: Whether and when it tries again.
+        timeouts: How long it waits.
+        echo_fields: Which fields of an answer must equal what was sent.
         runtime: Where its time and chance come from.
         proxy: The proxy that it calls by, if any.
         ssl: What it trusts; the platform's certificates if `None`.
@@ -34,6 +36,8 @@ class FactoryContext:
     base_url: str
     limit: int
     policy: RetryPolicy
+    timeouts: Timeouts
+    echo_fields: frozenset[str]
     runtime: Runtime
     proxy: Secret[str] | None
     ssl: SSLContext | None = attrs.field(repr=False)
@@ -58,6 +62,8 @@ def context_of(factory: "CheckoutSessionFactory") -> FactoryContext:
         base_url=caller.settings.base_url,
         limit=caller.limit,
         policy=caller.policy,
+        timeouts=caller._timeouts,  # noqa: SLF001 -- of this room
+        echo_fields=caller.settings.echo_fields,
         runtime=caller.runtime,
         proxy=factory._proxy,  # noqa: SLF001 -- of this room
         ssl=factory._ssl,  # noqa: SLF001 -- of this room

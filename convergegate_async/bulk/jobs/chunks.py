@@ -6,7 +6,8 @@ The key is not in a chunk: whoever works on it reads the key from its environmen
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -16,9 +17,7 @@ from convergegate_async.bulk.sending.outcomes import Numbered, RowOutcome
 from convergegate_async.bulk.sending.workers import Workers
 from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
-from convergegate_async.policy import PoolLimits
-
-from .resume_rules import ResumeRules
+from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
 
 T = TypeVar("T")
 
@@ -34,20 +33,59 @@ class Home:
     salt: bytes = attrs.field(repr=False)
     api_key_fingerprint: str = attrs.field(repr=False)
 
+    @property
+    def insecure_hosts(self) -> tuple[str, ...]:
+        """The gateway, if its factory was told that it may be called by plain http."""
+        parts = urlsplit(self.base_url)
+        return (parts.hostname or "",) if parts.scheme == "http" else ()
+
+
+@attrs.frozen(kw_only=True)
+class Manners:
+    """How a factory calls, as far as that travels."""
+
+    retry: RetryPolicy
+    timeouts: Timeouts
+    echo_fields: frozenset[str]
+
+    @classmethod
+    def of(cls, factory: CheckoutSessionFactory) -> Self:
+        """Return those of *factory*.
+
+        Raises:
+            ConfigurationError: It calls by ways that workers do not have.
+        """
+        context = context_of(factory)
+        if context.proxy is not None:
+            message = (
+                "workers call by no proxy: its URL may hold a password, and a chunk "
+                "holds nothing secret; use run"
+            )
+            raise ConfigurationError(message)
+        if context.ssl is not None:
+            message = "workers have no ssl of yours: it cannot be pickled; use run"
+            raise ConfigurationError(message)
+        return cls(
+            retry=context.policy,
+            timeouts=context.timeouts,
+            echo_fields=context.echo_fields,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Chunk:
-    """Some rows of a job, and how they may be sent.
+    """Some rows of a job, and how they are sent.
 
     Attributes:
         number: By which its result is known again.
+        manners: How they are sent.
         pause: Seconds to wait before its first row.
         is_answered: The gateway has answered something in this run.
     """
 
     number: int
     home: Home
-    rules: ResumeRules
+    manners: Manners
     rows: tuple[Numbered, ...] = attrs.field(repr=False)
     limits: Limits
     pause: float = 0.0
@@ -83,7 +121,9 @@ def check_key(home: Home) -> None:
     Raises:
         ConfigurationError: The environment holds no key, or not the job's.
     """
-    factory = CheckoutSessionFactory.from_env(base_url=home.base_url)
+    factory = CheckoutSessionFactory.from_env(
+        base_url=home.base_url, insecure_hosts=home.insecure_hosts
+    )
     if context_of(factory).api_key_fingerprint(home.salt) != home.api_key_fingerprint:
         message = "the worker's CONVERGEGATE_API_KEY is not the key of the job"
         raise ConfigurationError(message)
@@ -100,13 +140,8 @@ async def _work_on(chunk: Chunk) -> ChunkResult:
     try:
         check_key(chunk.home)  # a worker may have come after the others were checked
         await asyncio.sleep(chunk.pause)
-        limit = max(PoolLimits().limit, chunk.limits.concurrency)
         async with (
-            CheckoutSessionFactory.from_env(
-                base_url=chunk.home.base_url,
-                retry=chunk.rules.policy(),
-                pool=PoolLimits(limit=limit),
-            ) as factory,
+            worker_factory(chunk) as factory,
             aclosing(_outcomes(factory, chunk)) as made,
         ):
             async for outcome in made:
@@ -114,6 +149,22 @@ async def _work_on(chunk: Chunk) -> ChunkResult:
     except (CallError, ConfigurationError) as stopped:
         error = stopped
     return ChunkResult(number=chunk.number, outcomes=tuple(outcomes), error=error)
+
+
+def worker_factory(chunk: Chunk) -> CheckoutSessionFactory:
+    """Return what calls as the job's own factory does, with the key of this process.
+
+    Raises:
+        ConfigurationError: The environment holds no key.
+    """
+    return CheckoutSessionFactory.from_env(
+        base_url=chunk.home.base_url,
+        insecure_hosts=chunk.home.insecure_hosts,
+        pool=PoolLimits(limit=max(PoolLimits().limit, chunk.limits.concurrency)),
+        retry=chunk.manners.retry,
+        timeouts=chunk.manners.timeouts,
+        echo_fields=chunk.manners.echo_fields,
+    )
 
 
 def _outcomes(

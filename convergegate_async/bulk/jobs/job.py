@@ -36,7 +36,7 @@ from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Done, Runner
 
 from .chunked_run import ChunkedRun
-from .chunks import Chunk, ChunkResult, Home, check_key, first_of, work_on
+from .chunks import Chunk, ChunkResult, Home, Manners, check_key, first_of, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
 from .header import fingerprint, new_header, require_same_home
@@ -274,11 +274,14 @@ class Job:
         A runner does a lost worker's chunk again, so keys must be honoured. A row of it
         that is not created then is `Unknown`, with what was answered last in the error.
         The rate is split over its workers; each sends *concurrency* rows at once.
+        They retry, wait and compare as the factory does; its pool and its observers are
+        its own, and see nothing of theirs.
         After a ``break`` leave the job, as in `run`: chunks under way are waited for.
 
         Raises:
             ConfigurationError: As in `run`; or it is not known that keys are honoured,
-                or a worker has not the job's key; its rows are pending.
+                the factory calls by a proxy or with an *ssl* of its own, or a worker
+                has not the job's key; its rows are pending.
             AuthenticationError: The workers' key is wrong.
             PermissionDeniedError: Three consecutive rows were answered 403.
             CallError: As in `run`.
@@ -294,6 +297,7 @@ class Job:
         if not self._rules.keys_honoured:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
+        Manners.of(self._factory)  # or they cannot be had elsewhere
         passage = self._begin_run(rows)
         chunked: ChunkedRun[_Task] = ChunkedRun(self.plan.limits, self._runtime.clock)
         async with runner:
@@ -381,7 +385,7 @@ class Job:
         self, passage: Passage, runner: Runner, chunked: ChunkedRun[_Task]
     ) -> AsyncIterator[Chunk]:
         tasks = chunked.with_again(self._tasks(passage))
-        limits = self.plan.limits
+        limits, manners = self.plan.limits, Manners.of(self._factory)
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
             rate = limits.maximum_rps and limits.maximum_rps / runner.slots
@@ -393,7 +397,7 @@ class Job:
             yield Chunk(
                 number=number,
                 home=self._home,
-                rules=self._rules,
+                manners=manners,
                 rows=tuple(self._numbered(task.met) for task in batch),
                 limits=attrs.evolve(limits, maximum_rps=rate),
                 pause=pause,
