@@ -126,12 +126,16 @@ class Job:
             total: How many rows the input has, if that is known.
 
         Raises:
-            ConfigurationError: There is a job of that name, or the input would be
-                written over.
+            ConfigurationError: There is a job of that name, the input would be written
+                over, or the factory's pool has no room for *concurrency*.
+            SourceError: The plan's file cannot be read.
             JournalError: The journal cannot be made there.
         """
         folder.require_new()
         plan = plan.kept_in(folder)
+        plan.limits.require_kept_by(factory)
+        if plan.source:
+            next(plan.rows(), None)  # or it cannot be read at all
         # In the file from its first byte on: a lost -wal does not take it along.
         header = attrs.evolve(new_header(factory, folder.job, plan), total=total)
         with ExitStack() as opened:

@@ -21,6 +21,15 @@ from convergegate_async.errors import ConfigurationError
 from .folder import JobFolder
 from .resume_rules import OnUnknown, ResumeRules
 
+_NO_PLAN = (
+    ConfigurationError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+
 
 @attrs.frozen(kw_only=True)
 class JobPlan:
@@ -35,6 +44,9 @@ class JobPlan:
         maximum_rps: The most rows started in a second; `None` for no such limit.
         max_pause: The most seconds, in a row, that a ``Retry-After`` may hold the job.
         max_outage: The most seconds that nothing gets through, those pauses apart.
+
+    Raises:
+        ConfigurationError: A limit is malformed, or there is no such format.
     """
 
     source: str = ""
@@ -45,6 +57,11 @@ class JobPlan:
     maximum_rps: float | None = None
     max_pause: float = MAX_PAUSE
     max_outage: float = MAX_OUTAGE
+
+    def __attrs_post_init__(self) -> None:
+        attrs.validate(self.limits)  # made of what is refused here, if it is
+        if self.format is not None:
+            choose_format(self.source, self.format)
 
     @property
     def limits(self) -> Limits:
@@ -109,16 +126,19 @@ class JobPlan:
         try:
             values: dict[str, Any] = json.loads(header.options)
             rules = values.pop("rules")
+            if "on_unknown" not in rules:  # nobody is to guess what may be sent again
+                raise KeyError
             return cls(
                 source=header.source,
                 table=TableOptions(**values.pop("table")),
-                rules=ResumeRules(
-                    **{**rules, "on_unknown": OnUnknown(rules["on_unknown"])}
-                ),
+                rules=ResumeRules(**rules),
                 **values,
             )
-        except (ValueError, LookupError, TypeError, AttributeError):
-            message = f"the job {header.job} was begun by another version; use that"
+        except _NO_PLAN:
+            message = (
+                f"the plan of the job {header.job} cannot be read: it was begun by "
+                "another version, so use that, or the plan was changed by hand"
+            )
             raise JournalError(message) from None
 
 
@@ -141,16 +161,17 @@ def plan_of(
 
     Raises:
         JournalError: The journal holds no plan of this version.
+        ConfigurationError: What is otherwise cannot be.
     """
     plan = JobPlan.from_header(header)
     rules = attrs.evolve(
         plan.rules,
-        on_unknown=on_unknown or plan.rules.on_unknown,
+        on_unknown=plan.rules.on_unknown if on_unknown is None else on_unknown,
         retries_failed=retries_failed,
     )
     return attrs.evolve(
         plan,
         rules=rules,
-        max_pause=max_pause or plan.max_pause,
-        max_outage=max_outage or plan.max_outage,
+        max_pause=plan.max_pause if max_pause is None else max_pause,
+        max_outage=plan.max_outage if max_outage is None else max_outage,
     )

@@ -6,6 +6,7 @@ from enum import Enum, StrEnum, auto
 import attrs
 
 from convergegate_async.bulk.journal.records import DAMAGED, JournalRow, State
+from convergegate_async.errors import ConfigurationError
 from convergegate_async.policy import RetryPolicy
 
 KEY_WINDOW = 24 * 3600.0
@@ -28,6 +29,20 @@ class Decision(Enum):
     CHANGED = auto()  # another row under an id that was used
 
 
+def _on_unknown(word: OnUnknown | str) -> OnUnknown:
+    try:
+        return OnUnknown(word)
+    except ValueError:
+        message = f"on_unknown must be {' or '.join(OnUnknown)}"
+    raise ConfigurationError(message)
+
+
+def _is_flag(_: object, field: "attrs.Attribute[bool]", value: object) -> None:
+    if type(value) is not bool:
+        message = f"{field.name} must be True or False"
+        raise ConfigurationError(message)
+
+
 @attrs.frozen(kw_only=True)
 class ResumeRules:
     """What a job may do with rows that it met before.
@@ -36,11 +51,14 @@ class ResumeRules:
         on_unknown: What the user wants done with unknown rows.
         keys_honoured: The user knows that a repeated key gives the first session.
         retries_failed: Rejected rows are sent again in this run.
+
+    Raises:
+        ConfigurationError: One of them is none.
     """
 
-    on_unknown: OnUnknown = OnUnknown.REPORT
-    keys_honoured: bool = False
-    retries_failed: bool = False
+    on_unknown: OnUnknown = attrs.field(default=OnUnknown.REPORT, converter=_on_unknown)
+    keys_honoured: bool = attrs.field(default=False, validator=_is_flag)
+    retries_failed: bool = attrs.field(default=False, validator=_is_flag)
 
     @property
     def repeats(self) -> bool:

@@ -19,6 +19,9 @@ class Limits:
         max_pause: The most seconds that all rows are held back, in a row, because the
             gateway asked for it.
         max_outage: The most seconds that nothing gets through, those pauses apart.
+
+    Raises:
+        ConfigurationError: One of them is malformed.
     """
 
     concurrency: int = 32
@@ -26,24 +29,28 @@ class Limits:
     max_pause: float = MAX_PAUSE
     max_outage: float = MAX_OUTAGE
 
-    def require_kept_by(self, factory: CheckoutSessionFactory) -> None:
-        """Refuse limits that cannot be kept.
-
-        Raises:
-            ConfigurationError: With the limit and what it may be.
-        """
-        message = self._problem(context_of(factory).limit)
+    def __attrs_post_init__(self) -> None:
+        message = self._problem()
         if message is not None:
             raise ConfigurationError(message)
 
-    def _problem(self, limit: int) -> str | None:
-        if type(self.concurrency) is not int or self.concurrency < 1:
-            return "concurrency must be a whole number above 0"
+    def require_kept_by(self, factory: CheckoutSessionFactory) -> None:
+        """Refuse a concurrency that the factory's pool has no room for.
+
+        Raises:
+            ConfigurationError: With what it may be.
+        """
+        limit = context_of(factory).limit
         if self.concurrency > limit:
-            return (
+            message = (
                 f"concurrency {self.concurrency} is above PoolLimits.limit {limit}: "
                 "raise that, or the rest would only wait"
             )
+            raise ConfigurationError(message)
+
+    def _problem(self) -> str | None:
+        if type(self.concurrency) is not int or self.concurrency < 1:
+            return "concurrency must be a whole number above 0"
         if self.maximum_rps is not None and not is_duration(self.maximum_rps):
             return "maximum_rps must be a finite number above 0"
         for name in ("max_pause", "max_outage"):

@@ -65,6 +65,7 @@ class TableOptions:
     row_metadata: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        _refuse_other_kinds(self)
         targets = [target for target in self.columns.values() if target]
         if self.row_metadata is not None:
             targets.append(f"metadata[{self.row_metadata}]")
@@ -356,6 +357,19 @@ class _RowReader:
 
 
 # -- words -------------------------------------------------------------------------
+
+
+def _refuse_other_kinds(options: TableOptions) -> None:
+    if not isinstance(options.id_column, str):
+        _refuse("id_column must be a str")
+    if not isinstance(options.row_metadata, str | None):
+        _refuse("row_metadata must be a str, or None")
+    columns: object = options.columns
+    if not (
+        isinstance(columns, Mapping)
+        and all(isinstance(text, str) for pair in columns.items() for text in pair)
+    ):
+        _refuse("columns must map texts to texts")
 
 
 def _is_field(name: str) -> bool:
