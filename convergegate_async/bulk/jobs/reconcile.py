@@ -5,7 +5,6 @@ could have asked for it, and at that time (DESIGN.md, *Rows of a job*).
 """
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import attrs
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
 from convergegate_async._core.operations import expected_of
+from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JobHeader, JournalRow, State
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -97,8 +97,8 @@ def session_ids_in(path: Path) -> Iterator[str | Unused]:
 def _session_id(line: str) -> str | None:
     """Return the session an event is about, or "" if it is about none."""
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = decode_exactly(line.encode())  # what is said twice is not believed
+    except (ValueError, ArithmeticError, RecursionError):
         return None
     if not isinstance(event, dict):
         return None

@@ -223,6 +223,8 @@ def test_a_line_that_is_no_event_is_told_in_its_place(tmp_path: Path) -> None:
         '{"id": "evt_2", "data": {}}',
         '{"id": "evt_3", "data": {"session_id": "cs_2"}}',
         "17",
+        '{"id": "evt_4", "data": {"session_id": "cs_3", "session_id": "cs_4"}}',
+        '{"id": NaN, "data": {"session_id": "cs_5"}}',
     ]
     path = tmp_path / "events.jsonl"
     path.write_text("\n".join(lines))
@@ -233,6 +235,8 @@ def test_a_line_that_is_no_event_is_told_in_its_place(tmp_path: Path) -> None:
         Unused("line 4", "not a webhook's body"),
         "cs_2",
         Unused("line 7", "not a webhook's body"),
+        Unused("line 8", "not a webhook's body"),
+        Unused("line 9", "not a webhook's body"),
     ]
 
 
