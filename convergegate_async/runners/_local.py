@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self, TypeVar
 
+from convergegate_async.errors import ConfigurationError
+
 from ._bounded import bounded_map
 from ._protocol import MOST_LOSSES, Done, WorkersLostError
 
@@ -25,13 +27,21 @@ class LocalRunner:
 
     Args:
         workers: How many processes.
+
+    Raises:
+        ConfigurationError: On entering: it was entered before.
     """
 
     def __init__(self, workers: int) -> None:
         self.slots = workers
         self._pool = _new_pool(workers)
+        self._is_used = False
 
     async def __aenter__(self) -> Self:
+        if self._is_used:
+            message = "a LocalRunner is used once: make another for the next run"
+            raise ConfigurationError(message)
+        self._is_used = True
         return self
 
     async def __aexit__(

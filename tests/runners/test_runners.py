@@ -368,3 +368,13 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
     assert workers
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
+
+
+async def test_a_local_runner_is_used_once() -> None:
+    """Its processes are gone after that, and it says so."""
+    runner = LocalRunner(1)
+    async with runner:
+        pass
+
+    with pytest.raises(ConfigurationError, match="used once"):
+        await runner.__aenter__()
