@@ -22,14 +22,14 @@ from .journal.records import (
 from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
-from .sending.pace import HOPELESS, PaceInfo
+from .sending.pace import CANNOT_CONNECT, PaceInfo
 from .tables.formats import SourceError, guess_format
 from .tables.rows import Problem, Row, TableOptions, read_table
 from .tables.validation import Validation, check
 from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
-    "HOPELESS",
+    "CANNOT_CONNECT",
     "Created",
     "DamagedJournalError",
     "DeadLetter",
@@ -74,3 +74,5 @@ __all__ = [
     "write_off",
     "write_results",
 ]
+
+HOPELESS = CANNOT_CONNECT  # until `cli` says so, too

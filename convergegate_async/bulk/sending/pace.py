@@ -30,7 +30,7 @@ FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
 _MOST_DOUBLINGS = 30.0  # beyond any ceiling
 
 _BUSY = frozenset({429, 503})
-HOPELESS = frozenset(
+CANNOT_CONNECT = frozenset(
     {
         FailureKind.UNKNOWN_HOST,
         FailureKind.CERTIFICATE,
@@ -309,7 +309,7 @@ class Pace:
             self.is_answered |= outcome.error.http_status is not None
         if not (is_pending(outcome) or isinstance(outcome, Unknown)):
             self._paused = 0.0
-        is_hopeless = isinstance(outcome, NotSent) and failure in HOPELESS
+        is_hopeless = isinstance(outcome, NotSent) and failure in CANNOT_CONNECT
         self._hopeless = self._hopeless + 1 if is_hopeless else 0
         if self.breaker.is_worn_out(now):
             self.ending = self.ending or Ending.OUTAGE

@@ -34,7 +34,7 @@ from convergegate_async.bulk.sending.pace import LAST_PROBE
 ROWS = 40
 QUARTER = 900.0
 
-HOPELESS = [
+CANNOT_CONNECT = [
     Failure(kind=kind, sent=False)
     for kind in (
         FailureKind.UNKNOWN_HOST,
@@ -97,7 +97,7 @@ class Run:
 # -- what no time can mend -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", HOPELESS, ids=lambda one: one.kind)
+@pytest.mark.parametrize("failure", CANNOT_CONNECT, ids=lambda one: one.kind)
 @pytest.mark.parametrize("concurrency", [1, 8])
 async def test_a_gateway_that_cannot_be_called_ends_it(
     concurrency: int, failure: Failure
