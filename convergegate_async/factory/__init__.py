@@ -201,7 +201,8 @@ class CheckoutSessionFactory:
             observers=checked_observers(observers),
             limit=pool.limit,
         )
-        self._proxy, self._ssl = hidden_proxy, ssl
+        self._proxy, self._ssl, self._app_info = hidden_proxy, ssl, app_info
+        self._has_own_connector = connector is not None
         self._is_view = False
 
     @classmethod

@@ -30,6 +30,8 @@ class FactoryContext:
         runtime: Where its time and chance come from.
         proxy: The proxy that it calls by, if any.
         ssl: What it trusts; the platform's certificates if `None`.
+        has_own_connector: It was given one.
+        app_info: The app's name and version, as its owner gave it.
         require_open: Raises a `ConfigurationError` if it cannot be called here and now.
     """
 
@@ -41,6 +43,8 @@ class FactoryContext:
     runtime: Runtime
     proxy: Secret[str] | None
     ssl: SSLContext | None = attrs.field(repr=False)
+    has_own_connector: bool
+    app_info: str | None
     require_open: Callable[[], None] = attrs.field(repr=False)
     _api_key: Secret[str] = attrs.field(repr=False)
 
@@ -67,6 +71,8 @@ def context_of(factory: "CheckoutSessionFactory") -> FactoryContext:
         runtime=caller.runtime,
         proxy=factory._proxy,  # noqa: SLF001 -- of this room
         ssl=factory._ssl,  # noqa: SLF001 -- of this room
+        has_own_connector=factory._has_own_connector,  # noqa: SLF001 -- of this room
+        app_info=factory._app_info,  # noqa: SLF001 -- of this room
         require_open=caller.lifecycle.require_open,
         api_key=caller.settings.api_key,
     )

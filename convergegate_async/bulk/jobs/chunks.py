@@ -41,12 +41,13 @@ class Home:
 
 
 @attrs.frozen(kw_only=True)
-class Manners:
+class CallOptions:
     """How a factory calls, as far as that travels."""
 
     retry: RetryPolicy
     timeouts: Timeouts
     echo_fields: frozenset[str]
+    app_info: str | None
 
     @classmethod
     def of(cls, factory: CheckoutSessionFactory) -> Self:
@@ -65,10 +66,14 @@ class Manners:
         if context.ssl is not None:
             message = "workers have no ssl of yours: it cannot be pickled; use run"
             raise ConfigurationError(message)
+        if context.has_own_connector:
+            message = "workers have no connector of yours: it is of one event loop; "
+            raise ConfigurationError(message + "use run")
         return cls(
             retry=context.policy,
             timeouts=context.timeouts,
             echo_fields=context.echo_fields,
+            app_info=context.app_info,
         )
 
 
@@ -78,14 +83,14 @@ class Chunk:
 
     Attributes:
         number: By which its result is known again.
-        manners: How they are sent.
+        options: How they are sent.
         pause: Seconds to wait before its first row.
         is_answered: The gateway has answered something in this run.
     """
 
     number: int
     home: Home
-    manners: Manners
+    options: CallOptions
     rows: tuple[Numbered, ...] = attrs.field(repr=False)
     limits: Limits
     pause: float = 0.0
@@ -161,9 +166,10 @@ def worker_factory(chunk: Chunk) -> CheckoutSessionFactory:
         base_url=chunk.home.base_url,
         insecure_hosts=chunk.home.insecure_hosts,
         pool=PoolLimits(limit=max(PoolLimits().limit, chunk.limits.concurrency)),
-        retry=chunk.manners.retry,
-        timeouts=chunk.manners.timeouts,
-        echo_fields=chunk.manners.echo_fields,
+        retry=chunk.options.retry,
+        timeouts=chunk.options.timeouts,
+        echo_fields=chunk.options.echo_fields,
+        app_info=chunk.options.app_info,
     )
 
 

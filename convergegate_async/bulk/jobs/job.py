@@ -36,7 +36,7 @@ from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Done, Runner
 
 from .chunked_run import ChunkedRun
-from .chunks import Chunk, ChunkResult, Home, Manners, check_key, first_of, work_on
+from .chunks import CallOptions, Chunk, ChunkResult, Home, check_key, first_of, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
 from .header import fingerprint, new_header, require_same_home
@@ -301,7 +301,7 @@ class Job:
         if not self._rules.keys_honoured:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
-        Manners.of(self._factory)  # or they cannot be had elsewhere
+        CallOptions.of(self._factory)  # or they cannot be had elsewhere
         passage = self._begin_run(rows)
         chunked: ChunkedRun[_Task] = ChunkedRun(self.plan.limits, self._runtime.clock)
         async with runner:
@@ -389,7 +389,7 @@ class Job:
         self, passage: Passage, runner: Runner, chunked: ChunkedRun[_Task]
     ) -> AsyncIterator[Chunk]:
         tasks = chunked.with_again(self._tasks(passage))
-        limits, manners = self.plan.limits, Manners.of(self._factory)
+        limits, options = self.plan.limits, CallOptions.of(self._factory)
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
             rate = limits.maximum_rps and limits.maximum_rps / runner.slots
@@ -401,7 +401,7 @@ class Job:
             yield Chunk(
                 number=number,
                 home=self._home,
-                manners=manners,
+                options=options,
                 rows=tuple(self._numbered(task.met) for task in batch),
                 limits=attrs.evolve(limits, maximum_rps=rate),
                 pause=pause,

@@ -4,6 +4,7 @@ import pickle
 import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
 from job_rows import rows_of
 from thread_runner import ThreadRunner
@@ -24,9 +25,9 @@ from convergegate_async.bulk import (
     new_header,
 )
 from convergegate_async.bulk.jobs.chunks import (
+    CallOptions,
     Chunk,
     Home,
-    Manners,
     check_key,
     worker_factory,
 )
@@ -41,6 +42,7 @@ OWN = FactoryOptions(
     echo_fields=["currency"],
     retry=RetryPolicy(base_delay=0.5),
     insecure_hosts=["gateway.internal"],
+    app_info="my-shop/1.2",
 )
 
 
@@ -56,7 +58,7 @@ def test_a_worker_calls_as_the_factory_does(monkeypatch: pytest.MonkeyPatch) -> 
         api_key_fingerprint=header.api_key_fingerprint,
     )
     chunk = Chunk(
-        number=1, home=home, manners=Manners.of(factory), rows=(), limits=Limits()
+        number=1, home=home, options=CallOptions.of(factory), rows=(), limits=Limits()
     )
 
     check_key(home)
@@ -67,6 +69,7 @@ def test_a_worker_calls_as_the_factory_does(monkeypatch: pytest.MonkeyPatch) -> 
     assert there.timeouts == here.timeouts
     assert there.policy == here.policy
     assert there.echo_fields == {"currency"}
+    assert there.app_info == "my-shop/1.2"
 
 
 async def test_workers_wait_no_longer_than_the_factory(
@@ -86,19 +89,15 @@ async def test_workers_wait_no_longer_than_the_factory(
     assert [type(outcome) for outcome in outcomes] == [Unknown] * 3
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        FactoryOptions(proxy="http://user:password@proxy.example"),
-        FactoryOptions(ssl=ssl.create_default_context()),
-    ],
-    ids=["proxy", "ssl"],
-)
-async def test_what_does_not_travel_is_refused(
-    options: FactoryOptions, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["proxy", "ssl", "connector"])
+async def test_what_does_not_travel_is_refused(name: str, tmp_path: Path) -> None:
     """A job that needs it is not run elsewhere without, and may be run here."""
-    factory = CheckoutSessionFactory("sk_test_1", "https://gw.example", **options)
+    options = {
+        "proxy": FactoryOptions(proxy="http://user:password@proxy.example"),
+        "ssl": FactoryOptions(ssl=ssl.create_default_context()),
+        "connector": FactoryOptions(connector=aiohttp.TCPConnector()),
+    }
+    factory = CheckoutSessionFactory("sk_test_1", "https://gw.example", **options[name])
 
     async with (
         factory,
