@@ -74,5 +74,3 @@ __all__ = [
     "write_off",
     "write_results",
 ]
-
-HOPELESS = CANNOT_CONNECT  # until `cli` says so, too

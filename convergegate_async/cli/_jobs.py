@@ -13,7 +13,7 @@ import attrs
 from convergegate_async import CheckoutSessionFactory, PoolLimits
 from convergegate_async._core.settings import API_KEY_VARIABLE
 from convergegate_async.bulk import (
-    HOPELESS,
+    CANNOT_CONNECT,
     DamagedJournalError,
     Job,
     JobFolder,
@@ -71,7 +71,6 @@ def begin(
     dask: str | None,
 ) -> RunExitCode:
     """Run a new job; return what is left to do."""
-    next(plan.rows(), None)  # or it cannot be read at all
     runner = None if dask is None else _runner(dask, gateway)
 
     async def run() -> RunExitCode:
@@ -157,7 +156,7 @@ def _tell_end(folder: JobFolder, job: Job, end: CallError) -> RunExitCode:
     """Tell why a job ended before its last row, and how to go on."""
     print_note(f"Error: {end}", "red")
     go_on = f"go on with `convergegate bulk resume {folder.job}`"
-    if end.failure in HOPELESS and not job.tally.answered:
+    if end.failure in CANNOT_CONNECT and not job.tally.answered:
         print_note(
             f"Nothing was sent in this run: see to that first, then {go_on}, which "
             f"calls {job.base_url}. Another address needs another job."
