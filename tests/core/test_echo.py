@@ -280,16 +280,16 @@ def test_the_tables_leave_no_field_out() -> None:
 
 @given(NAMES, NAMES, NAMES)
 def test_an_answer_repeats_what_it_has_of_the_chosen_fields(
-    told: set[str], others: set[str], chosen: set[str]
+    named: set[str], others: set[str], chosen: set[str]
 ) -> None:
     """One that tells purchases apart is enough, right or wrong.
 
     Metadata counts where a key of ours is in it.
     """
     opened = {name: value for name, value in SENT.items() if name != "id"}
-    reported = {name: (OTHER if name in others else SENT)[name] for name in told}
+    reported = {name: (OTHER if name in others else SENT)[name] for name in named}
 
     _, repeats = compare(opened, session(reported), chosen)
 
     telling = {"customer_email", "amount_subtotal", "metadata"}
-    assert repeats == bool(told & chosen & telling)
+    assert repeats == bool(named & chosen & telling)

@@ -47,7 +47,7 @@ def coroutines_of(task: "asyncio.Task[object]") -> list[Coroutine]:
 @contextmanager
 def unraisable() -> Iterator[list[tuple[bool, str]]]:
     """Collect what is raised where nobody can catch it, and whether it is ours."""
-    told: list[tuple[bool, str]] = []
+    raised: list[tuple[bool, str]] = []
 
     def note(what: "sys.UnraisableHookArgs") -> None:
         shown = traceback.TracebackException(
@@ -56,11 +56,11 @@ def unraisable() -> Iterator[list[tuple[bool, str]]]:
             what.exc_traceback,
             capture_locals=True,
         )
-        told.append((_is_ours(what.object), "".join(shown.format())))
+        raised.append((_is_ours(what.object), "".join(shown.format())))
 
     before, sys.unraisablehook = sys.unraisablehook, note
     try:
-        yield told
+        yield raised
     finally:
         sys.unraisablehook = before
 
@@ -111,14 +111,14 @@ def test_a_closed_loop_leaves_nothing_to_raise(point: str, operation: str) -> No
 
     aiohttp's and those of the test's server may; what they show holds no canary.
     """
-    with captured_logs() as log, unraisable() as told:
+    with captured_logs() as log, unraisable() as raised:
         count = collect(operation, point, 0)
         for place in range(1, count):
             collect(operation, point, place)
 
     assert count
-    assert [text for is_ours, text in told if is_ours] == []
-    assert leaked("\n".join(text for _, text in told)) == []
+    assert [text for is_ours, text in raised if is_ours] == []
+    assert leaked("\n".join(text for _, text in raised)) == []
     assert leaked(log.getvalue()) == []
 
 

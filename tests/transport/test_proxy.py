@@ -66,11 +66,11 @@ async def test_the_password_is_in_no_attribute() -> None:
             assert generation is not None
             held = [transport, generation.session, generation.session.connector]
             shown = [f"{one!r} {vars(one)}" for one in held]
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         del transport, generation, held
         gc.collect()
 
-    assert leaked("\n".join([*shown, *(str(one.message) for one in told)])) == []
+    assert leaked("\n".join([*shown, *(str(one.message) for one in warned)])) == []
 
 
 @pytest.mark.parametrize(

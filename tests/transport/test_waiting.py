@@ -59,7 +59,7 @@ COURSES = st.builds(
 async def follow(course: Course, within: Within) -> list[object]:
     """Follow *course*; tell what became of it, and when."""
     loop = asyncio.get_running_loop()
-    told: list[object] = []
+    log: list[object] = []
 
     async def work() -> None:
         swallows = course.keeps_on
@@ -67,7 +67,7 @@ async def follow(course: Course, within: Within) -> list[object]:
             try:
                 await asyncio.sleep(seconds)
             except asyncio.CancelledError:
-                told.append(("interrupted", loop.time()))
+                log.append(("interrupted", loop.time()))
                 if not swallows:
                     await asyncio.sleep(course.clean_up)
                     raise
@@ -80,14 +80,14 @@ async def follow(course: Course, within: Within) -> list[object]:
                 async with within(course.inner):
                     await work()
             except TimeoutError:
-                told.append(("inner", loop.time()))
+                log.append(("inner", loop.time()))
                 await asyncio.sleep(course.clean_up)
     except (TimeoutError, asyncio.CancelledError) as error:
-        told.append((type(error).__name__, loop.time()))
+        log.append((type(error).__name__, loop.time()))
     task = asyncio.current_task()
     assert task is not None
-    told.append(("left", loop.time(), task.cancelling()))
-    return told
+    log.append(("left", loop.time(), task.cancelling()))
+    return log
 
 
 async def follow_all(courses: list[Course], within: Within) -> list[object]:

@@ -99,7 +99,7 @@ async def money(checkout: CheckoutSessionFactory) -> None:
     checkout.notify(WebhookEvent(id="e1", type="session.completed"))
 
 
-async def manners(checkout: CheckoutSessionFactory) -> None:
+async def views(checkout: CheckoutSessionFactory) -> None:
     """A view is a factory, and the pool can be asked."""
     view = checkout.with_options(
         retry=RetryPolicy(), observers=[Counter(), OpenTelemetryObserver()]
