@@ -11,6 +11,7 @@ from convergegate_async.errors import ConfigurationError
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._streams import print_data, print_note, stdin_bytes
+from ._wording import counted
 
 if TYPE_CHECKING:
     from convergegate_async.bulk import JobPlan
@@ -285,7 +286,7 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
     from . import _jobs
 
     rows = _jobs.export(JobFolder(job, directory), **options)
-    print_note(f"{rows:,} rows written.")
+    print_note(f"{counted(rows, 'row')} written.")
 
 
 @bulk.command()
@@ -310,7 +311,8 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
         print_note(str(unused))
     if done.more:
         print_note(f"… and {done.more:,} more")
-    print_note(f"{done.reconciled:,} rows reconciled, {done.unknown:,} still unknown.")
+    reconciled = counted(done.reconciled, "row")
+    print_note(f"{reconciled} reconciled, {done.unknown:,} still unknown.")
     return UNKNOWN if done.unknown else 0
 
 
@@ -349,7 +351,7 @@ def _checked(plan: "JobPlan") -> int:
     if found.more:
         print_note(f"… and {found.more:,} more")
     if found.problems:
-        wrong = len(found.problems) + found.more
-        print_note(f"Nothing was sent: {wrong:,} problems in {plan.source}.")
+        wrong = counted(len(found.problems) + found.more, "problem")
+        print_note(f"Nothing was sent: {wrong} in {plan.source}.")
         raise click.exceptions.Exit(1)
     return found.total

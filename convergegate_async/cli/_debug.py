@@ -15,6 +15,7 @@ from convergegate_async._core.secret import Secret
 from convergegate_async.factory import AttemptInfo, CallEnded, PhaseTimings, Runtime
 
 from ._streams import print_note
+from ._wording import counted
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +64,7 @@ class Debug:
 
     def call_ended(self, call: CallEnded) -> None:
         """Tell what the call came to."""
-        tries = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
+        tries = counted(call.attempts, "attempt")
         words = [
             f"{_plain(call.outcome or 'done')} after {tries} in {_ms(call.elapsed)}"
         ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from ._streams import print_data, print_drawing
+from ._wording import counted
 
 
 @click.command()
@@ -79,8 +80,9 @@ async def _demo() -> None:
         keys = {entry.idempotency_key for entry in seen}
         opened = len(sandbox.book.sessions)
         step(
-            f"the SDK asked again: {len(seen)} requests, {_counted(len(keys), 'key')}, "
-            f"{_counted(opened, 'session')} in the gateway's book"
+            f"the SDK asked again: {counted(len(seen), 'request')}, "
+            f"{counted(len(keys), 'key')}, "
+            f"{counted(opened, 'session')} in the gateway's book"
         )
 
         await checkout.pay(session.id, "123456")
@@ -101,7 +103,7 @@ async def _demo() -> None:
         session = await checkout.retrieve(session.id)
         step(f"webhook: refund.succeeded; the refund is {refund.status}")
         payments = sandbox.book.sessions[session.id].payments
-        step(f"the money moved once: {_counted(payments, 'payment')}, one refund")
+        step(f"the money moved once: {counted(payments, 'payment')}, 1 refund")
         show_card(session)
     print_data(click.style("The same in Python:", bold=True))
     _show_program(_PROGRAM)
@@ -117,10 +119,6 @@ def _show_program(program: str) -> None:
         )
     except ImportError:
         print_data(program)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"one {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _PROGRAM = """\

@@ -43,6 +43,7 @@ from ._gateway import PROXY_VARIABLE, Gateway
 from ._progress import Display
 from ._signals import on_interrupt
 from ._streams import print_note
+from ._wording import counted
 
 if TYPE_CHECKING:
     from convergegate_async.runners import Runner
@@ -320,7 +321,7 @@ def _report(
     folder: JobFolder, job: Job, counts: dict[State, int], dead_letters: Path | None
 ) -> None:
     tally = job.tally
-    counted = (
+    counts_by_name = (
         ("created", tally.created),
         ("rejected", tally.rejected),
         ("unknown", tally.unknown),
@@ -329,7 +330,7 @@ def _report(
         ("changed", len(tally.changed)),
         ("invalid", tally.invalid),
     )
-    words = ", ".join(f"{name} {count:,}" for name, count in counted if count)
+    words = ", ".join(f"{name} {count:,}" for name, count in counts_by_name if count)
     print_note(f"{folder.job}: {words or 'nothing to do'}")
     for code, count in tally.codes.most_common():
         print_note(f"  {count:>9,} {code}")
@@ -338,7 +339,7 @@ def _report(
         print_note(f"Changed since they were sent, and left alone: {listed}")
     if unknown := counts[State.UNKNOWN]:
         print_note(
-            f"{unknown:,} rows may or may not have a session: "
+            f"{counted(unknown, 'row')} may or may not have a session: "
             f"`convergegate bulk export {folder.job}` lists them, "
             f"`bulk reconcile {folder.job} --events FILE` may find out."
         )

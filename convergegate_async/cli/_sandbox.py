@@ -10,6 +10,7 @@ from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
 from ._streams import loss_of, print_data, print_note
+from ._wording import counted
 
 if TYPE_CHECKING:
     import asyncio
@@ -122,7 +123,7 @@ def sandbox(  # noqa: PLR0913 -- the command's options
             if not is_loopback(host):
                 print_note("Other machines can reach it: its key is no secret.")
             await stop.wait()
-        print_note(f"Stopped after {gateway.counts.total()} requests.")
+        print_note(f"Stopped after {counted(gateway.counts.total(), 'request')}.")
 
     run_until_interrupted(serve)
 

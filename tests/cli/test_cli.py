@@ -77,11 +77,11 @@ def test_the_demo_shows_the_promise() -> None:
 
     assert done.returncode == 0, done.stderr
     for shown in (
-        "2 requests, one key, one session",
+        "2 requests, 1 key, 1 session",
         "session.completed, signed and verified, answered 200",
         "the gateway says completed",
         "the refund is succeeded",
-        "one payment, one refund",
+        "1 payment, 1 refund",
         "10.00 PLN",
     ):
         assert shown in done.stdout

@@ -197,7 +197,7 @@ async def test_the_demo_runs_in_any_encoding(encoding: str) -> None:
     done = await run(None, "demo", encoding=encoding)
 
     assert (done.code, done.err) == (0, "")
-    assert "one payment, one refund" in done.out
+    assert "1 payment, 1 refund" in done.out
 
 
 @pytest.mark.parametrize("command", ["create", "get", "wait", "demo"])
