@@ -317,17 +317,7 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
 
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    if path is not None:
-        try:
-            read: object = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            read = None
-        if isinstance(read, dict) and all(type(to) is str for to in read.values()):
-            columns = read
-        else:
-            message = f"{path} must hold a JSON object of column: field"
-            raise ConfigurationError(message)
+    columns = {} if path is None else _columns_of_file(path)
     for text in maps:
         column, separator, field = text.partition("=")
         if not separator:
@@ -335,6 +325,22 @@ def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
             raise click.BadParameter(message, param_hint="--map")
         columns[column] = field
     return columns
+
+
+def _columns_of_file(path: Path) -> dict[str, str]:
+    from convergegate_async._core.strict_json import DuplicateKeyError, decode_exactly
+
+    message = f"{path} must hold a JSON object of column: field"
+    try:
+        read = decode_exactly(path.read_bytes())
+    except DuplicateKeyError:
+        message = f"{path} names a column twice"
+    except (OSError, ValueError, ArithmeticError, RecursionError):
+        pass  # it holds no such object
+    else:
+        if isinstance(read, dict) and all(type(to) is str for to in read.values()):
+            return read
+    raise ConfigurationError(message)
 
 
 def _checked(plan: "JobPlan") -> int:
