@@ -19,7 +19,7 @@ def unwrap(
 
     A REST API tells headers twice, a name that came several times by its last value in
     one of the places. Both are handed on: whatever contradicts is refused later. A body
-    that is no text, as a middleware has parsed it, is handed on as well.
+    that is not text, as a middleware has parsed it, is handed on as well.
     """
     headers: list[tuple[object, object]] = []
     for place in (_SINGLE, _SEVERAL):
@@ -36,7 +36,7 @@ def unwrap(
         return b64decode(body, validate=True) if in_base64 else body.encode(), headers
     except ValueError:
         spelling = "base64" if in_base64 else "text"
-        return BadPayloadError(f"the body is no valid {spelling}")
+        return BadPayloadError(f"the body is not valid {spelling}")
 
 
 def answer(status: int, text: str, event: Mapping[str, object]) -> dict[str, object]:

@@ -68,8 +68,8 @@ class WebhookReceiver:
             delivers it again. The event loop's exception handler is told why.
 
     Raises:
-        ConfigurationError: *claims* lack a method, or *handler_timeout* is no number of
-            seconds.
+        ConfigurationError: *claims* lack a method, or *handler_timeout* is not a
+            number of seconds.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class WebhookReceiver:
             The answer; the function returns ``reply.to_lambda(event)``.
 
         Raises:
-            TypeError: *event* is no mapping, or its body was parsed already.
+            TypeError: *event* is not a mapping, or its body was parsed already.
         """
         if not isinstance(event, Mapping):
             message = (
@@ -268,7 +268,7 @@ class WebhookReceiver:
             raise TypeError(message)
         else:
             self._warn_once(
-                "the handler of webhooks is no coroutine function: it has run, but "
+                "the handler of webhooks is not a coroutine function: it has run, but "
                 "blocks all else meanwhile and cannot be stopped in time"
             )
         return End(Work.HANDLED)

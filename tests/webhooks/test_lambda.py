@@ -181,7 +181,7 @@ async def test_a_body_that_cannot_be_one_is_refused(
 
     assert reply == WebhookReply(400, "refused")
     (message,) = caplog.messages
-    assert message.startswith("a webhook delivery was refused: the body is no valid")
+    assert message.startswith("a webhook delivery was refused: the body is not valid")
 
 
 # -- receiving ------------------------------------------------------------------------

@@ -480,7 +480,7 @@ async def test_a_plain_handler_has_acted(
     assert shipped == ["evt_1", "evt_2"]
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "no coroutine function" in record.getMessage()
+    assert "not a coroutine function" in record.getMessage()
 
 
 async def test_a_generator_has_not_acted(checkout: CheckoutSessionFactory) -> None:
