@@ -57,7 +57,9 @@ def bulk() -> None:
 
 @bulk.command()
 @click.argument("source")
-@click.option("--job", required=True, help="The job's name; keys derive from it.")
+@click.option(
+    "--job", required=True, help="The job's name; idempotency keys derive from it."
+)
 @click.option(
     "--id-column",
     default="id",
@@ -110,7 +112,8 @@ def bulk() -> None:
 @click.option(
     "--keys-honoured",
     is_flag=True,
-    help="The provider has told you that a repeated key gives the first session.",
+    help="Only if the provider has confirmed it: a repeated idempotency key returns "
+    "the first session.",
 )
 @click.option(
     "--skip-validation",
@@ -187,8 +190,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 @click.option(
     "--after-damage",
     is_flag=True,
-    help="The journal lost something: send nothing, and put every row in doubt that "
-    "is not done.",
+    help="The journal lost something: send nothing, and mark every unfinished row as "
+    "unknown; `bulk reconcile` may find its session.",
 )
 def resume(
     gateway: Gateway,

@@ -1,6 +1,6 @@
 """What ``--debug`` tells on stderr: what is sent, and what becomes of each attempt.
 
-The key, the BLIK code and whatever a request's own `repr` leaves out are told by name.
+The key, the BLIK code and whatever a request's own `repr` leaves out are named only.
 """
 
 import os

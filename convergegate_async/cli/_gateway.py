@@ -231,7 +231,7 @@ _debug_option = click.option(
     "--debug",
     is_flag=True,
     help="Tell on stderr what is sent, and what becomes of each attempt. The key, the "
-    "BLIK code, personal values and metadata are told by their names only.",
+    "BLIK code, personal values and metadata are shown by name only.",
 )
 _curl_option = click.option(
     "--curl",

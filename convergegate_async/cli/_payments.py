@@ -165,7 +165,11 @@ def _spinner(gateway: OneCall) -> Iterator[None]:
     help="Amount to refund, in minor units: 1000 is 10.00.",
 )
 @click.option("--full", is_flag=True, help="Refund the whole amount.")
-@click.option("--reason", type=click.Choice([str(word) for word in RefundReason]))
+@click.option(
+    "--reason",
+    type=click.Choice([str(word) for word in RefundReason]),
+    help="Why the money goes back.",
+)
 @metadata_option
 @click.option("--idempotency-key", help="One key per refund. [default: a random one]")
 @call_options

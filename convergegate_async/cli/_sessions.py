@@ -40,7 +40,7 @@ _required = partial(click.option, cls=RequiredOption)
     "--extra",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A field that the API may know one day; may be repeated.",
+    help="A field that this SDK does not know yet, sent as it is; may be repeated.",
 )
 @click.option("--idempotency-key", help="One key per purchase. [default: a random one]")
 @call_options

@@ -39,7 +39,10 @@ def webhooks() -> None:
 
 @webhooks.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]"
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on. [default: any free one]",
 )
 @api_key_option
 def listen(port: int, api_key: str | None) -> None:
@@ -116,10 +119,19 @@ def verify(
     type=click.Choice([str(word) for word in EventType]),
     default=str(EventType.SESSION_COMPLETED),
     show_default=True,
+    help="Type of the event.",
 )
-@click.option("--session-id", default=SAMPLE_SESSION_ID, show_default=True)
-@click.option("--refund-id", help="[default: a sample id, for refund events]")
-@click.option("--event-id", help="[default: a new one]")
+@click.option(
+    "--session-id",
+    default=SAMPLE_SESSION_ID,
+    show_default=True,
+    help="Session that the event is about.",
+)
+@click.option(
+    "--refund-id",
+    help="Refund that a refund event is about. [default: a sample id]",
+)
+@click.option("--event-id", help="Id of the event. [default: a new one]")
 @click.option("--yes", is_flag=True, help="Send it to another machine, too.")
 @api_key_option
 def send(  # noqa: PLR0913 -- the command's options
