@@ -116,7 +116,9 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
     """Make a damaged journal sound, without sending; return what is left to do."""
     counts = write_off(folder)
     unknown = counts[State.UNKNOWN]
-    sentences = [f"{folder.job}: {counts[State.DONE]:,} rows are done."]
+    done = counts[State.DONE]
+    verb = "is" if done == 1 else "are"
+    sentences = [f"{folder.job}: {counted(done, 'row')} {verb} done."]
     if unknown:
         sentences.append(
             f"{unknown:,} may have a session, and none of them will be sent again: "

@@ -414,7 +414,7 @@ def test_a_write_off_speaks_of_what_is_in_doubt(bulk: Run, tmp_path: Path) -> No
 
     assert (some.returncode, none.returncode) == (5, 0)
     assert some.stderr == (
-        "april: 1 rows are done. 2 may have a session, and none of them will be sent "
+        "april: 1 row is done. 2 may have a session, and none of them will be sent "
         "again: `convergegate bulk reconcile april --events FILE` may find them.\n"
     )
     assert none.stderr == "may: 3 rows are done.\n"
