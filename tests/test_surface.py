@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tokenize
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,3 +58,23 @@ def test_importing_the_package_imports_nothing_else() -> None:
     done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 -- our own program
 
     assert done.returncode == 0
+
+
+def test_nothing_is_named_told() -> None:
+    """The word says that somebody said something: no name is made of it."""
+    modules = [
+        path
+        for folder in ("convergegate_async", "tests", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
+    places = []
+    for path in modules:
+        with tokenize.open(path) as source:
+            places += [
+                f"{path.relative_to(ROOT)}:{token.start[0]}"
+                for token in tokenize.generate_tokens(source.readline)
+                if token.type == tokenize.NAME
+                and token.string.strip("_").lower() == "told"
+            ]
+
+    assert not places, "\n".join(places)
