@@ -1,13 +1,14 @@
 """Rows of a file, each a checkout session to create or a problem to tell.
 
-No problem repeats a value: rows are personal data.
+No problem repeats a value: rows are personal data. It is longer than most modules, as
+a row is read from its header to its request.
 """
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn
 
 import attrs
 
@@ -31,9 +32,6 @@ from .formats import (
     choose_format,
     read_table_rows,
 )
-
-Wrongs: TypeAlias = dict[str, str]
-"""What is wrong with a row: reasons by column."""
 
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
 _MAX_ID = 128
@@ -153,8 +151,8 @@ class _RowReader:
     """Fills in a request for every row."""
 
     def __init__(self, options: TableOptions, *, textual: bool) -> None:
-        self._options = options
-        self._textual = textual
+        self.options = options
+        self.textual = textual
         self._unnamed: list[int] = []
         self._column_of = {field: name for name, field in options.columns.items()}
 
@@ -164,13 +162,13 @@ class _RowReader:
         Raises:
             SourceError: Names the columns that are unknown, missing or doubled.
         """
-        options = self._options
+        options = self.options
         if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
-            hint = " (a header with commas)" if self._textual else ""
+            hint = " (a header with commas)" if self.textual else ""
             _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
-        unknown = [name for name in columns if name and self._target(name) is None]
+        unknown = [name for name in columns if name and self.target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
             _refuse(f"unknown columns: {_listed(unknown)} ({hint})")
@@ -179,7 +177,7 @@ class _RowReader:
         if absent:
             _refuse(f"the mapping names columns that are not there: {_listed(absent)}")
         _refuse_repeats(filter(None, columns), "the header repeats")
-        targets = [target for name in columns if (target := self._target(name))]
+        targets = [target for name in columns if (target := self.target(name))]
         if options.row_metadata is not None:
             targets.append(f"metadata[{options.row_metadata}]")
         _refuse_repeats(targets, "two columns are for")
@@ -195,25 +193,18 @@ class _RowReader:
         unnamed = self._unnamed_value(row.cells)
         if unnamed is not None and self._unnamed and position == 1:
             _refuse(unnamed)  # as the index that pandas writes: all rows have one
-        wrongs: Wrongs = {
-            column: "holds a value that cannot be read"
-            for column in row.unread
-            if self._target(column)
-        }
-        row_id = self._read_id(row.cells, wrongs)
-        values = self._sort(row.cells, row_id, wrongs)
-        request = self._fill_in(values, wrongs)
+        reading = _RowReading(self, row)
         if unnamed is not None:
-            yield self._problem(position, row, row_id, None, unnamed)
-        if row_id is None or request is None:
-            for column, reason in wrongs.items():
-                yield self._problem(position, row, row_id, column, reason)
+            yield self._problem(position, row, reading.row_id, None, unnamed)
+        if reading.row_id is None or reading.request is None:
+            for column, reason in reading.wrongs.items():
+                yield self._problem(position, row, reading.row_id, column, reason)
         elif unnamed is None:
             yield Row(
                 position=position,
                 line=row.line,
-                row_id=row_id,
-                request=request,
+                row_id=reading.row_id,
+                request=reading.request,
                 raw=row.cells,
             )
 
@@ -234,20 +225,20 @@ class _RowReader:
             raw=row.cells,
         )
 
-    def _target(self, column: str) -> str | None:
+    def target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
-        target = self._options.columns.get(column)
+        target = self.options.columns.get(column)
         if target is not None:
             return target
         if _is_field(column):
             return column
-        if column == self._options.id_column or column.startswith(OWN_PREFIX):
+        if column == self.options.id_column or column.startswith(OWN_PREFIX):
             return ""
         return None
 
     def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
         """Return what is wrong with a value whose column has no name, if anything."""
-        if cells.get("") in (None, "") or self._target("") is not None:
+        if cells.get("") in (None, "") or self.target("") is not None:
             return None
         places = ", ".join(map(str, self._unnamed))
         which = f"column {places} has" if places else "a column has"
@@ -255,11 +246,37 @@ class _RowReader:
             which = f"columns {places} have"
         return f"{which} no name: give it one, or leave it out (`--map =`)"
 
-    def _column(self, field: str) -> str:
+    def column(self, field: str) -> str:
+        """Return the column that *field* is read from."""
         return self._column_of.get(field, field)
 
-    def _read_id(self, cells: Mapping[str, object], wrongs: Wrongs) -> str | None:
-        row_id = cells.get(self._options.id_column)
+
+# -- values ------------------------------------------------------------------------
+
+
+class _RowReading:
+    """One row while it is read.
+
+    Attributes:
+        row_id: Its id, if it has one.
+        request: What it asks for; `None` if anything is wrong with that.
+        wrongs: What is wrong with it: reasons by column.
+    """
+
+    def __init__(self, reader: _RowReader, row: TableRow) -> None:
+        self._reader = reader
+        self._options = reader.options
+        self._cells = row.cells
+        self.wrongs: dict[str, str] = {
+            column: "holds a value that cannot be read"
+            for column in row.unread
+            if reader.target(column)
+        }
+        self.row_id: str | None = self._read_id()
+        self.request: CheckoutSessionRequest | None = self._fill_in()
+
+    def _read_id(self) -> str | None:
+        row_id = self._cells.get(self._options.id_column)
         if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
             row_id = str(row_id)
         if isinstance(row_id, str):
@@ -268,54 +285,46 @@ class _RowReader:
             fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
             if fits and row_id == row_id.strip():
                 return row_id
-        reason = (
+        self.wrongs[self._options.id_column] = (
             f"must be 1 to {_MAX_ID} printable characters, with no space at either end"
         )
-        wrongs[self._options.id_column] = reason
         return None
 
-    def _sort(
-        self, cells: Mapping[str, object], row_id: str | None, wrongs: Wrongs
-    ) -> dict[str, Any]:
+    def _values(self) -> dict[str, Any]:
         """Return what is set, by the field it is for (``metadata[key]`` for each)."""
         values: dict[str, Any] = {}
-        for column, target, value in self._spread(cells, row_id, wrongs):
+        for column, target, value in self._spread():
             if target in values:
-                wrongs[column] = f"gives {_shown(target)} a second time"
+                self.wrongs[column] = f"gives {_shown(target)} a second time"
             values[target] = value
         return values
 
-    def _spread(
-        self, cells: Mapping[str, object], row_id: str | None, wrongs: Wrongs
-    ) -> Iterator[tuple[str, str, object]]:
+    def _spread(self) -> Iterator[tuple[str, str, object]]:
         """Yield column, field and value of what is set."""
-        for column, value in cells.items():
-            target = self._target(column)
+        for column, value in self._cells.items():
+            target = self._reader.target(column)
             if target is None and not column:
                 continue  # told with its place
             if target is None:
-                wrongs[column] = "is not a field of a request"
+                self.wrongs[column] = "is not a field of a request"
             elif not target or value is None or value == "":
                 continue
             elif target == "metadata":
                 try:
                     entries = read_entries(target, value)
                 except InvalidFieldError as error:
-                    wrongs[column] = error.reason
+                    self.wrongs[column] = error.reason
                     continue
                 for key, text in entries.items():
                     yield column, f"metadata[{key}]", text
             else:
                 yield column, target, value
-        if self._options.row_metadata is not None and row_id is not None:
+        if self._options.row_metadata is not None and self.row_id is not None:
             name = f"metadata[{self._options.row_metadata}]"
-            yield self._options.id_column, name, row_id
+            yield self._options.id_column, name, self.row_id
 
-    # -- values ------------------------------------------------------------------
-
-    def _fill_in(
-        self, values: dict[str, Any], wrongs: Wrongs
-    ) -> CheckoutSessionRequest | None:
+    def _fill_in(self) -> CheckoutSessionRequest | None:
+        values, column_of = self._values(), self._reader.column
         fields: dict[str, Any] = dict.fromkeys(REQUIRED)
         metadata: dict[str, Any] = {}
         for name, value in values.items():
@@ -325,19 +334,19 @@ class _RowReader:
             try:
                 fields[name] = self._read_value(name, value, values.get("currency"))
             except InvalidFieldError as error:
-                wrongs[self._column(name)] = error.reason
+                self.wrongs[column_of(name)] = error.reason
         if metadata:
             fields["metadata"] = metadata
-        first: Wrongs = {}
-        if not wrongs:
+        first: dict[str, str] = {}
+        if not self.wrongs:
             try:
                 return CheckoutSessionRequest(**fields)
             except InvalidFieldError as error:
-                first = {self._column(error.field): error.reason}
+                first = {column_of(error.field): error.reason}
         for name, reason in broken_rules(fields):
-            wrongs.setdefault(self._column(name), reason)
-        if not wrongs:  # no row may vanish
-            wrongs.update(first)
+            self.wrongs.setdefault(column_of(name), reason)
+        if not self.wrongs:  # no row may vanish
+            self.wrongs.update(first)
         return None
 
     def _read_value(self, name: str, value: object, currency: object) -> object:
@@ -345,7 +354,7 @@ class _RowReader:
             case "amount" if self._options.amount_unit == "major":
                 return read_major(name, value, currency)
             case "amount":
-                return read_minor(name, value, textual=self._textual)
+                return read_minor(name, value, textual=self._reader.textual)
             case "payment_method":
                 return read_words(value)
             case "expires_at":
