@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import StreamReader
 from multidict import CIMultiDictProxy
 
-from convergegate_async._core.headers import Headers
+from convergegate_async._core.answer_headers import Headers
 from convergegate_async._core.messages import (
     BODY_LIMIT,
     ID_HEADERS,

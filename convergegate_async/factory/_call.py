@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from convergegate_async._core.headers import Headers
+from convergegate_async._core.answer_headers import Headers
 from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
 from convergegate_async._core.retry import conclude

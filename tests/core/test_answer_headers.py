@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergegate_async import CallInfo
-from convergegate_async._core.headers import MOST_HEADERS, Headers, kept_headers
+from convergegate_async._core.answer_headers import MOST_HEADERS, Headers, kept_headers
 
 NAMES = st.sampled_from(["Date", "X-Trace", "x-trace", "Set-Cookie", "Vary"])
 PAIRS = st.lists(st.tuples(NAMES, st.text(max_size=9) | st.just("x" * 9_000)))
