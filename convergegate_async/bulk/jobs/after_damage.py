@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterator
 
-from convergegate_async.bulk.journal import damaged
+from convergegate_async.bulk.journal import salvage
 from convergegate_async.bulk.journal.records import (
     Intent,
     JobHeader,
@@ -43,10 +43,10 @@ def write_off(
         SourceError: The input cannot be read, and the journal is as it was.
     """
     moment = time.time() if now is None else now
-    header = damaged.damaged_header(folder.journal)
+    header = salvage.damaged_header(folder.journal)
     for _ in _intents(header, rows):  # what is wrong with it shows before all is locked
         pass
-    return damaged.write_off(folder.journal, _intents(header, rows), moment)
+    return salvage.write_off(folder.journal, _intents(header, rows), moment)
 
 
 def _intents(

@@ -18,10 +18,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from .commit_mark import Mark, MarkFile
-from .condition import Condition
-from .corruption import require_no_faults
+from .content_check import require_no_faults
+from .file_condition import Condition
+from .file_inspection import connect, open_to_read, require_sound
 from .files import JournalFiles
-from .inspection import connect, open_to_read, require_sound
 from .records import refusal
 from .schema import UPGRADES, VERSION
 

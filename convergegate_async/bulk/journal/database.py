@@ -20,7 +20,7 @@ from typing import Any, Self
 import attrs
 
 from .connection import Reader, Writer
-from .corruption import faults, oddities
+from .content_check import faults, oddities
 from .files import JournalFiles
 from .records import (
     DAMAGED,

@@ -24,8 +24,7 @@ from hypothesis import strategies as st
 from journal_damage import judge, leftovers, mutations, recorded
 
 from convergegate_async.bulk.journal.commit_mark import Mark
-from convergegate_async.bulk.journal.condition import Condition, Usage, damage
-from convergegate_async.bulk.journal.damaged import damaged_header
+from convergegate_async.bulk.journal.file_condition import Condition, Usage, damage
 from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import (
@@ -35,6 +34,7 @@ from convergegate_async.bulk.journal.records import (
     RowResult,
     State,
 )
+from convergegate_async.bulk.journal.salvage import damaged_header
 from convergegate_async.bulk.journal.wal import holds_commit
 
 SALT = b"salt, 16 bytes !"

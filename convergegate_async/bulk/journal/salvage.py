@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .condition import Condition, damage
 from .connection import Reader, locked, release, whole_checkpoint
-from .corruption import require_no_faults
+from .content_check import require_no_faults
 from .database import Database
+from .file_condition import Condition, damage
+from .file_inspection import condition_of, open_to_read
 from .files import JournalFiles
-from .inspection import condition_of, open_to_read
 from .records import Intent, JobHeader, State, failure, refusal
 from .schema import VERSION
 

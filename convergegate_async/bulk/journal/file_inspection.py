@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from .commit_mark import read_mark
-from .condition import Condition, Usage, damage
+from .file_condition import Condition, Usage, damage
 from .files import JournalFiles, size_of
 from .records import DamagedJournalError, refusal
 from .schema import APPLICATION, VERSION
