@@ -154,6 +154,7 @@ class _RowReader:
         self.options = options
         self.textual = textual
         self._unnamed: list[int] = []
+        self._targets: dict[str, str | None] = {}
         self._column_of = {field: name for name, field in options.columns.items()}
 
     def check(self, columns: Sequence[str]) -> None:
@@ -168,6 +169,7 @@ class _RowReader:
             hint = " (a header with commas)" if self.textual else ""
             _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
+        self._targets = {name: self.target(name) for name in columns}
         unknown = [name for name in columns if name and self.target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
@@ -227,6 +229,8 @@ class _RowReader:
 
     def target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
+        if column in self._targets:
+            return self._targets[column]
         target = self.options.columns.get(column)
         if target is not None:
             return target
