@@ -6,16 +6,16 @@ sent, and after.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
-from contextlib import ExitStack, aclosing, suppress
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import Self
 
 import attrs
 
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import Intent, State
+from convergegate_async.bulk.journal.records import Intent, JournalError, State
 from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import (
     Numbered,
@@ -64,8 +64,9 @@ class Job:
                 ...
 
     Left in the middle of a run, by a ``break`` or an error, it begins no further row;
-    what is under way goes on to its end and is written down. A cancelled job does not
-    wait for it.
+    what is under way goes on to its end and is written down, which takes no longer than
+    the factory's *timeouts.total*. A cancelled job does not wait for it. Should the
+    journal fail then, leaving raises the `JournalError`.
 
     Args:
         journal: What is known of the rows.
@@ -185,10 +186,15 @@ class Job:
         self.stop()
         try:
             for outcomes in self._runs:
+                while _is_awaited(outcomes):  # noqa: ASYNC110 -- by another task
+                    await asyncio.sleep(0.01)
                 if is_cut or self._passage is None:  # cancelled, or never begun
                     await outcomes.aclose()
                 else:
                     await _exhaust(outcomes)
+        except JournalError:
+            if error is None:  # else that is what ended the job
+                raise
         finally:
             self.close()
 
@@ -284,8 +290,8 @@ class Job:
 
         Raises:
             ConfigurationError: As in `run`; or it is not known that keys are honoured,
-                the factory calls by a proxy or with an *ssl* of its own, or a worker
-                has not the job's key; its rows are pending.
+                the factory has a proxy, an *ssl* or a connector of its own, or a
+                worker has not the job's key; its rows are pending.
             AuthenticationError: The workers' key is wrong.
             PermissionDeniedError: Three consecutive rows were answered 403.
             CallError: As in `run`.
@@ -548,8 +554,16 @@ class Job:
         return Numbered(met.index, met.row.request, key)
 
 
+def _is_awaited(outcomes: AsyncGenerator[RowOutcome, None]) -> bool:
+    return isinstance(outcomes, AsyncGeneratorType) and outcomes.ag_running
+
+
 async def _exhaust(outcomes: AsyncGenerator[RowOutcome, None]) -> None:
     """Have written what is under way; what ends the run is told to nobody any more."""
-    with suppress(ConvergeGateError):
+    try:
         async for _ in outcomes:
             pass
+    except JournalError:
+        raise
+    except ConvergeGateError:  # every row has its state, which the next run goes by
+        pass

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Self
 
 import pytest
 from job_rows import rows_of
@@ -14,6 +15,7 @@ from convergegate_async.bulk import (
     JobFolder,
     JobPlan,
     Journal,
+    JournalError,
     ResumeRules,
     State,
 )
@@ -90,17 +92,67 @@ async def test_a_job_that_is_cancelled_does_not_wait(
     assert (await states_in(folder))[State.SENT] >= 1
 
 
+class UnenteredRunner(ThreadRunner):
+    async def __aenter__(self) -> Self:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("way", ["run", "run_on"])
 async def test_a_run_that_was_never_begun_is_not_begun_by_leaving(
-    sandbox: Sandbox, tmp_path: Path
+    way: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent, and no runner is entered."""
-    folder = JobFolder("april", tmp_path)
+    monkeypatch.setenv("CONVERGEGATE_API_KEY", sandbox.api_key)
+    folder, rows = JobFolder("april", tmp_path), rows_of(1)
 
     async with (
         sandbox.factory() as checkout,
         await Job.begin(folder, PLAN, checkout) as job,
     ):
-        outcomes = job.run_on(ThreadRunner(), rows_of(1))
+        outcomes = (
+            job.run(rows) if way == "run" else job.run_on(UnenteredRunner(), rows)
+        )
 
     assert await anext(outcomes, None) is None
     assert sandbox.count("create") == 0
+
+
+async def test_another_task_may_be_at_the_run_of_a_job_that_is_left(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Its row goes on to its end, and none is left in doubt."""
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.1))
+    folder = JobFolder("april", tmp_path)
+
+    async def follow(job: Job) -> int:
+        return len([outcome async for outcome in job.run(rows_of(200))])
+
+    async with sandbox.factory() as checkout:
+        async with await Job.begin(folder, PLAN, checkout) as job:
+            following = asyncio.create_task(follow(job))
+            while not sandbox.count("create"):  # noqa: ASYNC110 -- the wire has no event
+                await asyncio.sleep(0.005)
+        await asyncio.gather(following, return_exceptions=True)
+
+    states = await states_in(folder)
+    assert states[State.SENT] == 0
+    assert states[State.DONE] == sandbox.count("create") < 200
+
+
+async def test_a_journal_that_fails_while_a_job_is_left_is_told(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What was sent cannot be written down: leaving does not pass that over."""
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=0.3, times=20))
+    folder = JobFolder("april", tmp_path)
+
+    async def lose_the_journal(job: Job) -> None:
+        async with job:
+            async for _ in job.run(rows_of(100)):
+                job.close()
+                break
+
+    async with sandbox.factory() as checkout:
+        job = await Job.begin(folder, PLAN, checkout)
+        with pytest.raises(JournalError):
+            await lose_the_journal(job)
