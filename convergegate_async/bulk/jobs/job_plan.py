@@ -21,7 +21,8 @@ from convergegate_async.errors import ConfigurationError
 from .folder import JobFolder
 from .resume_rules import OnUnknown, ResumeRules
 
-_NO_PLAN = (
+_KINDS = {"source": str, "table": TableOptions, "rules": ResumeRules}
+_UNREADABLE = (
     ConfigurationError,
     ValueError,
     LookupError,
@@ -46,7 +47,8 @@ class JobPlan:
         max_outage: The most seconds that nothing gets through, those pauses apart.
 
     Raises:
-        ConfigurationError: A limit is malformed, or there is no such format.
+        ConfigurationError: A limit is malformed, there is no such format, or a value
+            is of another type.
     """
 
     source: str = ""
@@ -59,6 +61,10 @@ class JobPlan:
     max_outage: float = MAX_OUTAGE
 
     def __attrs_post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                message = f"{name} must be a {kind.__name__}"
+                raise ConfigurationError(message)
         attrs.validate(self.limits)  # made of what is refused here, if it is
         if self.format is not None:
             choose_format(self.source, self.format)
@@ -82,7 +88,7 @@ class JobPlan:
             ConfigurationError: There is neither a file nor a format.
         """
         if not self.source and self.format is None:
-            message = "the plan has no source: say in which format to write"
+            message = "the plan has no source: write by JobPlan(format=...)"
             raise ConfigurationError(message)
         return choose_format(self.source, self.format)
 
@@ -91,7 +97,11 @@ class JobPlan:
 
         Raises:
             SourceError: The file as a whole cannot be read, or its columns do not fit.
+            ConfigurationError: There is none.
         """
+        if not self.source:
+            message = "the plan has no source: hand the rows to Job.run, from Python"
+            raise ConfigurationError(message)
         return read_table(self.source, self.table, format=self.format)
 
     def kept_in(self, folder: JobFolder) -> Self:
@@ -134,7 +144,7 @@ class JobPlan:
                 rules=ResumeRules(**rules),
                 **values,
             )
-        except _NO_PLAN:
+        except _UNREADABLE:
             message = (
                 f"the plan of the job {header.job} cannot be read: it was begun by "
                 "another version, so use that, or the plan was changed by hand"

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from job_rows import rows_of
 from orders import ORDER_FIELDS
 
 from convergegate_async import ConfigurationError
@@ -44,6 +45,32 @@ def test_a_limit_that_nobody_can_keep_is_refused(
     """By name, where it is given."""
     with pytest.raises(ConfigurationError, match=next(iter(limits))):
         kind(**limits)
+
+
+@pytest.mark.parametrize(
+    "values", [{"rules": None}, {"table": None}, {"source": 3}], ids=str
+)
+def test_a_plan_is_made_of_its_own_types(values: dict[str, Any]) -> None:
+    """Anything else is refused by name."""
+    with pytest.raises(ConfigurationError, match=next(iter(values))):
+        JobPlan(**values)
+
+
+async def test_a_plan_without_a_file_waits_for_its_rows(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """To run it without any is refused, and it can be run with them after that."""
+    folder = JobFolder("april", tmp_path)
+    async with (
+        sandbox.factory() as checkout,
+        await Job.begin(folder, JobPlan(), checkout) as job,
+    ):
+        with pytest.raises(ConfigurationError, match="hand the rows to"):
+            await anext(job.run())
+
+        outcomes = [one async for one in job.run(rows_of(3))]
+
+    assert len(outcomes) == sandbox.count("create") == 3
 
 
 def test_what_becomes_of_unknown_rows_may_be_said_in_text() -> None:
@@ -118,7 +145,10 @@ def stored(**changes: object) -> str:
         stored(table={"row_metadata": 5}),
         stored(table={"columns": None}),
     ],
-    ids=range(9),
+    ids=[
+        *("no plan", "no seconds", "a text for seconds", "format", "number", "rule"),
+        *("column", "metadata", "columns"),
+    ],
 )
 async def test_a_plan_that_was_changed_by_hand_is_refused(
     options: str, sandbox: Sandbox
