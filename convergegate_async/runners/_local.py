@@ -29,10 +29,14 @@ class LocalRunner:
         workers: How many processes.
 
     Raises:
-        ConfigurationError: On entering: it was entered before.
+        ConfigurationError: *workers* is not a whole number above 0; on entering, it was
+            entered before.
     """
 
     def __init__(self, workers: int) -> None:
+        if type(workers) is not int or workers < 1:
+            message = "workers must be a whole number above 0"
+            raise ConfigurationError(message)
         self.slots = workers
         self._pool = _new_pool(workers)
         self._is_used = False

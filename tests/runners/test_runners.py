@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -368,6 +368,13 @@ def test_workers_die_with_their_parent(runner_code: str) -> None:
     assert workers
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
+
+
+@pytest.mark.parametrize("workers", [0, -1, 2.5, "2", None, True])
+def test_a_local_runner_has_workers(workers: Any) -> None:  # noqa: ANN401 -- no number either
+    """What is no number of processes is refused by name."""
+    with pytest.raises(ConfigurationError, match="workers"):
+        LocalRunner(workers)
 
 
 async def test_a_local_runner_is_used_once() -> None:
