@@ -80,7 +80,7 @@ class ChunkedRun(Generic[T]):
             last = outcome.error
             if self._pace.ending is not None:
                 self.error = self.error or last
-        if self._pace.looks_hopeless:
+        if self._pace.looks_unreachable:
             self.error = self.error or last
         self.error = self.error or result.error
         return self.error is not None

@@ -22,7 +22,7 @@ DOUBLES_AFTER = 8.0  # rounds: an overload shows again within seven, a stray doe
 SHRINKS_EVERY = 0.1  # seconds: about a round trip, so that one jam counts once
 
 STUCK_IN_A_ROW = 20
-HOPELESS_IN_A_ROW = 3
+UNREACHABLE_IN_A_ROW = 3
 LOOKS_BACK = 50
 MOST_UNKNOWN = 25
 FIRST_PROBE, LAST_PROBE = 5.0, 60.0  # seconds
@@ -221,22 +221,22 @@ class Pace:
         self._paused_until = float("-inf")
         self._asked = 0.0
         self._paused = 0.0  # seconds, since something got through
-        self._hopeless = 0  # in a row
+        self._unreachable = 0  # in a row
         self._reason = ""
 
     @property
-    def looks_hopeless(self) -> bool:
+    def looks_unreachable(self) -> bool:
         """Whether nothing was ever answered, and likely nothing will be.
 
         What is under way may still show that it is not: one bad server of three is
         found out sooner than two good ones answer.
         """
-        return self._hopeless >= HOPELESS_IN_A_ROW and not self.is_answered
+        return self._unreachable >= UNREACHABLE_IN_A_ROW and not self.is_answered
 
     @property
     def workers(self) -> int:
         """How many rows may be under way now."""
-        if self.looks_hopeless:
+        if self.looks_unreachable:
             return 0
         return 1 if self.breaker.is_open else self.limit.size
 
@@ -309,7 +309,7 @@ class Pace:
             self.is_answered |= outcome.error.http_status is not None
         if not (is_pending(outcome) or isinstance(outcome, Unknown)):
             self._paused = 0.0
-        is_hopeless = isinstance(outcome, NotSent) and failure in CANNOT_CONNECT
-        self._hopeless = self._hopeless + 1 if is_hopeless else 0
+        is_unreachable = isinstance(outcome, NotSent) and failure in CANNOT_CONNECT
+        self._unreachable = self._unreachable + 1 if is_unreachable else 0
         if self.breaker.is_worn_out(now):
             self.ending = self.ending or Ending.OUTAGE

@@ -298,7 +298,7 @@ class Workers(Generic[T]):
             return True
         if self._forbidden >= FORBIDDEN_IN_A_ROW:
             return True
-        if self._pace.looks_hopeless:
+        if self._pace.looks_unreachable:
             return not self._sending  # nothing is left that could be answered
         if self._pace.ending is Ending.PAUSE:
             return error.retry_after is not None
