@@ -119,7 +119,8 @@ class PoolStats:
 class Observer(Protocol):
     """Sees what calls come to. Both are plain functions, quick, and must not raise.
 
-    One that raises is logged once, by the classes' names, and passed over.
+    One that raises misses that event. It is logged by the names of the two classes,
+    once for each class of observer and of error.
     """
 
     def attempt_ended(self, attempt: AttemptInfo, /) -> None:
@@ -150,6 +151,11 @@ def checked_observers(observers: object) -> tuple[Observer, ...]:
 
 def _is_observer(value: object) -> TypeGuard[Observer]:
     methods = [getattr(value, name, None) for name in ("attempt_ended", "call_ended")]
-    return not isinstance(value, type) and all(
-        callable(method) and not iscoroutinefunction(method) for method in methods
+    return not isinstance(value, type) and all(map(_is_plain_function, methods))
+
+
+def _is_plain_function(value: object) -> bool:
+    call = getattr(type(value), "__call__", None)  # noqa: B004 -- that of an object
+    return callable(value) and not (
+        iscoroutinefunction(value) or iscoroutinefunction(call)
     )

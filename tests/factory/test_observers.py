@@ -170,10 +170,25 @@ class AwaitedObserver:
         """Never be awaited."""
 
 
+class AwaitedCall:
+    async def __call__(self, _: object) -> None:
+        """Never be awaited."""
+
+
+class ObserverOfAwaited:
+    attempt_ended = call_ended = AwaitedCall()
+
+
 @pytest.mark.parametrize(
     "observers",
-    [None, 5, "x", Watcher(), [Watcher], [HalfAnObserver()], [AwaitedObserver()]],
-    ids=["nothing", "number", "text", "no collection", "class", "half", "awaited"],
+    [
+        *(None, 5, "x", Watcher(), [Watcher], [HalfAnObserver()]),
+        *([AwaitedObserver()], [ObserverOfAwaited()]),
+    ],
+    ids=[
+        *("nothing", "number", "text", "no collection", "class", "half"),
+        *("awaited", "awaited call"),
+    ],
 )
 async def test_what_cannot_be_told_is_no_observer(observers: Any) -> None:  # noqa: ANN401 -- not even a collection
     """It is refused when it is given: later it would miss what it was given for."""
@@ -455,8 +470,8 @@ async def test_stats_can_be_asked_for_by_another_thread(
     sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
     """As a metrics exporter does: nothing is raised, and no count is below zero."""
+    is_over = threading.Event()
     async with sandbox.factory() as checkout:
-        is_over = threading.Event()
 
         def ask() -> list[PoolStats]:
             seen = []
@@ -465,9 +480,11 @@ async def test_stats_can_be_asked_for_by_another_thread(
             return seen
 
         asking = asyncio.create_task(asyncio.to_thread(ask))
-        for _ in range(20):
-            await asyncio.gather(*(checkout.create(order) for _ in range(20)))
-        is_over.set()
+        try:
+            for _ in range(20):
+                await asyncio.gather(*(checkout.create(order) for _ in range(20)))
+        finally:
+            is_over.set()
         seen = await asking
 
     assert min(min(attrs.astuple(one)) for one in seen) >= 0
