@@ -5,17 +5,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypedDict, Unpack
+from typing import TypedDict, TypeVar, Unpack
 
 import attrs
 import pytest
 from forked import can_fork, run_forked
 
 from convergegate_async.sandbox import Sandbox
+
+T = TypeVar("T")
 
 PROGRAM = (sys.executable, "-m", "convergegate_async")
 PATIENCE = 100  # seconds that a busy machine may take for it
@@ -106,7 +108,7 @@ def call(
     variables = {**os.environ, "PYTHONIOENCODING": "utf-8", **environ}
     if can_fork(environ, stdin):
         program = run_forked(arguments, stdin, variables, Path(cwd).resolve())
-        return asyncio.run(asyncio.wait_for(program, PATIENCE))
+        return asyncio.run(_in_time(program))
     return subprocess.run(  # noqa: S603 -- our own program
         [*PROGRAM, *arguments],
         cwd=cwd,
@@ -117,6 +119,11 @@ def call(
         timeout=PATIENCE,
         check=False,
     )
+
+
+async def _in_time(program: Awaitable[T]) -> T:
+    async with asyncio.timeout(PATIENCE):
+        return await program
 
 
 async def run(  # noqa: PLR0913 -- the sides of a process

@@ -339,11 +339,10 @@ async def test_few_connections_are_opened_at_once() -> None:
         await transport.aclose()
         failures = await asyncio.gather(*calls)
 
-    entered, slots = [m.entered for m in marks], [m.slot for m in marks]
-    assert all(slots)
-    assert None not in entered
-    waits = sorted(after - before for before, after in zip(entered, slots, strict=True))  # type: ignore[operator]  # they are timed
-    assert waits[OPENED_AT_ONCE] > 0.9 * PAUSE
+    entered = min(each.entered or 0.0 for each in marks)
+    slots = sorted(each.slot or 0.0 for each in marks)
+    assert 0.0 < entered <= slots[0]
+    assert slots[OPENED_AT_ONCE] - entered > 0.9 * PAUSE
     assert {one.kind for one in failures if isinstance(one, Failure)} == {
         FailureKind.CLOSED
     }
