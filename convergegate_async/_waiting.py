@@ -3,7 +3,8 @@
 The standard library has both, a semaphore and `asyncio.timeout`, and they cost a call
 more instructions than its request: a timer that is set and taken back each time, and
 coroutines where a counter is enough. Their semantics are kept, and are the oracle of
-the tests.
+the tests; beside them `Slots` keeps a burst from opening its connections all at once
+(DESIGN.md, *Deadlines*).
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from contextlib import suppress
 from types import TracebackType
 
 OPENED_AT_ONCE = 16
+"""So many connections."""
+
 PAUSE = 0.05
-"""Seconds after which as many connections more may be opened, whatever became of those
-before. 256 handshakes at once keep an event loop busy for half a second."""
+"""Seconds after which as many more may be opened, whatever became of those before."""
 
 
 class Slots:
