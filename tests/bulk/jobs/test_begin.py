@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 from orders import ORDER_FIELDS
+from programs import PROGRAM
 
 from convergegate_async import AuthenticationError, ConfigurationError
 from convergegate_async.bulk import (
@@ -44,10 +45,15 @@ async def exhaust(job: Job) -> int:
     return len([outcome async for outcome in job.run()])
 
 
-def bulk(folder: Path, sandbox: Sandbox, *arguments: str) -> "subprocess.Popen[str]":
+def bulk(
+    folder: Path,
+    sandbox: Sandbox,
+    *arguments: str,
+    program: tuple[str, ...] = PROGRAM,
+) -> "subprocess.Popen[str]":
     """Start a command of ``bulk``."""
     return subprocess.Popen(  # noqa: S603 -- our own program
-        [sys.executable, "-m", "convergegate_async", "bulk", *arguments],
+        [*program, "bulk", *arguments],
         cwd=folder,
         env={
             **os.environ,
@@ -194,18 +200,18 @@ async def test_an_input_that_cannot_be_read_has_no_total(
 ) -> None:
     """Where reading failed is not where the input ends."""
     plan = JobPlan(source=write_orders(tmp_path / "orders.csv", 2))
-    async with (
-        sandbox.factory() as checkout,
-        await Job.begin(JobFolder("april", tmp_path), plan, checkout) as job,
-    ):
+    folder = JobFolder("april", tmp_path)
+    async with sandbox.factory() as checkout:
+        (await Job.begin(folder, plan, checkout)).close()
         (tmp_path / "orders.csv").unlink()
-        with pytest.raises(SourceError, match="cannot read"):
-            await exhaust(job)
+        async with await Job.resume(folder, checkout) as job:
+            with pytest.raises(SourceError, match="cannot read"):
+                await exhaust(job)
 
-        with pytest.raises(SourceError, match="cannot read"):
-            await job.write_dead_letters()
+            with pytest.raises(SourceError, match="cannot read"):
+                await job.write_dead_letters()
 
-        assert job.total is None
+            assert job.total is None
 
 
 async def test_a_job_runs_once(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -300,7 +306,7 @@ async def test_a_consumer_that_leaves_ends_all_workers(
 
 
 async def test_a_run_reads_each_row_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Once more it is opened before, to refuse a file that cannot be read at all."""
+    """Its file is opened once, and read from its beginning to its end."""
     opened: list[str] = []
     source = write_orders(tmp_path / "orders.csv", 20)
     recording = True
@@ -319,8 +325,36 @@ async def test_a_run_reads_each_row_once(sandbox: Sandbox, tmp_path: Path) -> No
             total = job.total
     recording = False
 
-    assert opened == ["open", "open"]
-    assert total == 20
+    assert opened == ["open"]
+    assert job.tally.created == total == 20
+
+
+_RECORDED = """
+import sys
+
+def record(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("orders.csv"):
+        print("opened", file=sys.stderr)
+
+sys.addaudithook(record)
+from convergegate_async.cli import main
+main()
+"""
+
+
+async def test_the_command_reads_each_row_twice(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Once to check it before anything is sent, and once to send it."""
+    write_orders(tmp_path / "orders.csv", 20)
+    program = (sys.executable, "-c", _RECORDED)
+
+    output = await _communicate(
+        bulk(tmp_path, sandbox, "run", "orders.csv", "--job", "april", program=program)
+    )
+
+    assert output.count("opened") == 2
+    assert "created 20" in output
 
 
 async def test_the_command_goes_on_with_a_job_of_python_s(
