@@ -39,6 +39,8 @@ COMMON_HEADERS = {
 }
 """What every request says beside its own headers."""
 
+KEY_HEADER = "Idempotency-Key"
+
 ID_HEADERS = ("request-id", "x-request-id")
 """The headers that name an answer, in lower case."""
 
@@ -58,13 +60,32 @@ class HttpRequest:
     """What goes onto the wire; the same value for every attempt of a call.
 
     Attributes:
-        headers: Those of its own, beside `COMMON_HEADERS`.
+        authorization: Whose call it is, in the words of the header.
+        key: Its idempotency key, if it has one.
+        body: Its form; empty where a POST has no fields.
     """
 
     method: str
     url: str = attrs.field(repr=False)
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    authorization: str = attrs.field(repr=False)
+    key: str | None = attrs.field(default=None, repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
+
+    @property
+    def shared_headers(self) -> dict[str, str]:
+        """What others of the same shape and authorization say, too."""
+        headers = {"Authorization": self.authorization}
+        if self.body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return headers
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it says beside `COMMON_HEADERS`."""
+        headers = self.shared_headers
+        if self.key is not None:
+            headers[KEY_HEADER] = self.key
+        return headers
 
 
 class Connection:
@@ -152,18 +173,14 @@ def common_headers(app_info: object) -> dict[str, str]:
 
 def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
     """Return the message that makes *operation*."""
-    headers = {"Authorization": settings.authorization.reveal()}
-    body = operation.body
-    if body is None and operation.endpoint.method == "POST":
+    method, body = operation.endpoint.method, operation.body
+    if body is None and method == "POST":
         body = b""  # or aiohttp's session would call nothing an octet stream
-    if body is not None:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-    if operation.idempotency_key is not None:
-        headers["Idempotency-Key"] = operation.idempotency_key
     return HttpRequest(
-        method=operation.endpoint.method,
+        method=method,
         url=settings.base_url + operation.path,
-        headers=headers,
+        authorization=settings.authorization.reveal(),
+        key=operation.idempotency_key,
         body=body,
     )
 

@@ -16,7 +16,12 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from convergegate_async._core.messages import Connection, HttpRequest, HttpResponse
+from convergegate_async._core.messages import (
+    KEY_HEADER,
+    Connection,
+    HttpRequest,
+    HttpResponse,
+)
 
 from ._answers import HEAD_LINE, HEAD_LINES, read_answer
 from ._kinds import StrayDataError
@@ -24,7 +29,7 @@ from ._marks import Marks, now
 
 
 class _Address(aiohttp.ClientRequest):
-    """What a connector connects to: built once for each origin, and never sent."""
+    """What a connector connects to: built once for each place, and never sent."""
 
     @cached_property
     def connection_key(self) -> Any:  # noqa: ANN401 -- aiohttp's own
@@ -51,7 +56,7 @@ class Lane:
         self._session = session
         self._timeout = timeout
         self._headers = headers
-        self._origins: dict[str, tuple[_Address, str, int]] = {}
+        self._places: dict[tuple[str, str, bool], tuple[_Address, str]] = {}
         self._doors = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001 -- only to see whether it is still there
 
     def is_clear(self) -> bool:
@@ -73,8 +78,8 @@ class Lane:
         try:
             end = request.url.find("/", len("https://"))
             end = len(request.url) if end < 0 else end
-            address, common, lines = self._origin(request.url[:end])
-            message = _message(request, request.url[end:] or "/", common, lines)
+            address, shared = self._place(request, request.url[:end])
+            message = _message(request, request.url[end:] or "/", shared)
             marks.is_built = True
             connector = self._session.connector
             if connector is None:
@@ -113,19 +118,26 @@ class Lane:
             return error
         return response
 
-    def _origin(self, origin: str) -> tuple[_Address, str, int]:
-        """Return what is connected to, and the headers there with their number."""
-        known = self._origins.get(origin)
+    def _place(self, request: HttpRequest, origin: str) -> tuple[_Address, str]:
+        """Return what is connected to, and the lines that requests there share.
+
+        Raises:
+            ValueError: A line of the head would be two.
+        """
+        kind = origin, request.authorization, request.body is None
+        known = self._places.get(kind)
         if known is None:
             address = _Address(
                 "GET",
                 URL(origin, encoded=True),
-                headers=self._headers,
+                headers={**self._headers, **request.shared_headers},
                 loop=asyncio.get_running_loop(),
                 session=self._session,
             )
-            lines = [f"{name}: {text}\r\n" for name, text in address.headers.items()]
-            known = self._origins[origin] = address, "".join(lines), len(lines)
+            lines = [f"{name}: {text}" for name, text in address.headers.items()]
+            _require_one_line("".join(lines))
+            shared = "".join([f"{line}\r\n" for line in lines])
+            known = self._places[kind] = address, shared
         return known
 
 
@@ -138,22 +150,24 @@ def _is_interim(status: int) -> bool:
     return status // 100 == 1 and status != HTTPStatus.SWITCHING_PROTOCOLS
 
 
-def _message(request: HttpRequest, path: str, common: str, lines: int) -> bytes:
+def _message(request: HttpRequest, path: str, shared: str) -> bytes:
     """Return head and body as they leave.
 
     Raises:
         ValueError: A line of the head would be two.
     """
-    body, headers = request.body, request.headers
-    head = f"{request.method} {path} HTTP/1.1\r\n{common}"
-    for name, text in headers.items():
-        head += f"{name}: {text}\r\n"
+    key, body = request.key, request.body
+    start = f"{request.method} {path}"
+    _require_one_line(start if key is None else start + key)
+    head = f"{start} HTTP/1.1\r\n{shared}"
+    if key is not None:
+        head += f"{KEY_HEADER}: {key}\r\n"
     if body is None:
-        head, lines = f"{head}\r\n", lines + len(headers) + 2
-    else:
-        head = f"{head}Content-Length: {len(body)}\r\n\r\n"
-        lines += len(headers) + 3
-    if not (head.count("\n") == head.count("\r") == lines) or "\0" in head:
+        return f"{head}\r\n".encode()
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _require_one_line(text: str) -> None:
+    if "\r" in text or "\n" in text or "\0" in text:
         message = "a header holds a line break"
         raise ValueError(message)
-    return head.encode() + body if body else head.encode()

@@ -15,6 +15,8 @@ import attrs
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import API_KEY_VARIABLE
 
+from ._request_preview import headers_of
+
 if TYPE_CHECKING:
     from convergegate_async._core.messages import HttpRequest
     from convergegate_async._core.operations import Operation
@@ -58,7 +60,7 @@ def _variable(name: str) -> str:
 
 
 def _headers(message: "HttpRequest") -> Iterator[str]:
-    for name, value in message.headers.items():
+    for name, value in headers_of(message).items():
         if name != "Authorization":
             yield f"{name}: {value}"
 

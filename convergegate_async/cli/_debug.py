@@ -14,6 +14,7 @@ from convergegate_async._core.idempotency import fresh_key
 from convergegate_async._core.secret import Secret
 from convergegate_async.factory import AttemptInfo, CallEnded, PhaseTimings, Runtime
 
+from ._request_preview import headers_of
 from ._streams import print_note
 from ._wording import counted
 
@@ -41,7 +42,7 @@ class Debug:
     def show(self, operation: "Operation[Answer]", message: "HttpRequest") -> None:
         """Tell what the call's first attempt sends."""
         print_note(f"> {message.method} {message.url}")
-        for name, value in message.headers.items():
+        for name, value in headers_of(message).items():
             shown = "Basic [api_key]" if name == "Authorization" else value
             print_note(f"> {name}: {shown}")
         if operation.noun is not None:

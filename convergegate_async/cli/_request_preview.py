@@ -24,10 +24,11 @@ _NOBODY = read_settings(Secret("sk_test_nobody"), "https://gateway.invalid")
 def message_of(
     operation: "Operation[Answer]", factory: "CheckoutSessionFactory"
 ) -> HttpRequest:
-    """Return what *factory* sends to make *operation*, but for the key.
-
-    It is made as every call is made, and all that its headers say is in it.
-    """
+    """Return what *factory* sends to make *operation*, but for the key."""
     settings = attrs.evolve(_NOBODY, base_url=context_of(factory).base_url)
-    message = build_request(operation, settings)
-    return attrs.evolve(message, headers={**COMMON_HEADERS, **message.headers})
+    return build_request(operation, settings)
+
+
+def headers_of(message: HttpRequest) -> dict[str, str]:
+    """Return all headers of *message*."""
+    return {**COMMON_HEADERS, **message.headers}

@@ -137,13 +137,15 @@ def test_create_is_spelled_with_key_and_form() -> None:
     assert message == HttpRequest(
         method="POST",
         url="https://gateway.example/pay/v1/checkout/sessions",
-        headers={
-            "Authorization": "Basic " + b64encode(f"{KEY}:".encode()).decode(),
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Idempotency-Key": "cg1-7",
-        },
+        authorization=HEADER,
+        key="cg1-7",
         body=create().body,
     )
+    assert message.headers == {
+        "Authorization": "Basic " + b64encode(f"{KEY}:".encode()).decode(),
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Idempotency-Key": "cg1-7",
+    }
 
 
 def test_retrieve_is_spelled_without_key_or_form() -> None:
@@ -153,11 +155,9 @@ def test_retrieve_is_spelled_without_key_or_form() -> None:
     assert message == HttpRequest(
         method="GET",
         url="https://gateway.example/pay/v1/checkout/sessions/s1",
-        headers={
-            "Authorization": "Basic " + b64encode(f"{KEY}:".encode()).decode(),
-        },
-        body=None,
+        authorization=HEADER,
     )
+    assert message.headers == {"Authorization": HEADER}
 
 
 def test_a_post_without_fields_is_an_empty_form() -> None:

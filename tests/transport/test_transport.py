@@ -277,7 +277,7 @@ async def test_the_app_is_named_behind_us() -> None:
 
 async def test_what_comes_too_late_is_not_sent(echo: RawServer) -> None:
     """Neither without time left nor after closing does a request leave."""
-    request = HttpRequest(method="GET", url=f"{echo.base_url}/v1/x", headers={})
+    request = HttpRequest(method="GET", url=f"{echo.base_url}/v1/x", authorization="x")
     transport = AiohttpTransport(timeouts=Timeouts(), pool=PoolLimits())
     await transport.open()
 
@@ -328,7 +328,7 @@ async def test_few_connections_are_opened_at_once() -> None:
 
     async with RawServer(silent) as server:
         url = server.base_url.replace("http:", "https:")
-        request = HttpRequest(method="GET", url=f"{url}/v1/x", headers={})
+        request = HttpRequest(method="GET", url=f"{url}/v1/x", authorization="x")
         transport = AiohttpTransport(timeouts=Timeouts(connect=60), pool=PoolLimits())
         await transport.open()
         marks = [Marks() for _ in range(20)]
@@ -424,7 +424,7 @@ async def test_retired_connections_are_closed_by_closing(echo: RawServer) -> Non
     """Even if the task that was to close them was cancelled before it began."""
     transport = AiohttpTransport(timeouts=Timeouts(), pool=PoolLimits())
     await transport.open()
-    request = HttpRequest(method="GET", url=echo.base_url, headers={})
+    request = HttpRequest(method="GET", url=echo.base_url, authorization="x")
     together = [transport.send(request, 60, Marks()) for _ in range(2)]
     response, _ = await asyncio.gather(*together)
     assert isinstance(response, HttpResponse)
