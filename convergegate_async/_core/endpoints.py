@@ -8,6 +8,8 @@ import attrs
 
 from convergegate_async.models import Answer, CheckoutSession, Refund
 
+from .echo import Echo
+
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
@@ -40,6 +42,7 @@ class Endpoint(Generic[A_co]):
         writes: It changes something at the gateway.
         repeat: When it may be sent again.
         look: What shows more, should the outcome be unknown.
+        echo: What an answer may repeat; only the id that was asked for if `None`.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Endpoint(Generic[A_co]):
     writes: bool
     repeat: Repeat
     look: Look = Look.NONE
+    echo: Echo | None = None
 
     def path_of(self, identifier: str) -> str:
         """Return the path to one session or refund, its id percent-encoded."""
@@ -58,6 +62,17 @@ class Endpoint(Generic[A_co]):
 _SESSIONS = "/v1/checkout/sessions"
 _REFUNDS = "/v1/refunds"
 
+CREATE_ECHO = Echo(
+    {
+        "customer_email": "customer_email",
+        "currency": "currency",
+        "amount_subtotal": "amount",
+        "success_url": "success_url",
+        "cancel_url": "cancel_url",
+        "notification_url": "notification_url",
+        "metadata": "metadata",
+    }
+)
 CREATE = Endpoint(
     name="create",
     method="POST",
@@ -66,6 +81,7 @@ CREATE = Endpoint(
     writes=True,
     repeat=Repeat.UNDER_KEY,
     look=Look.BARE,
+    echo=CREATE_ECHO,
 )
 RETRIEVE = Endpoint(
     name="retrieve",
@@ -93,6 +109,14 @@ REFUND = Endpoint(
     writes=True,
     repeat=Repeat.UNDER_HONOURED_KEY,
     look=Look.ONCE,
+    echo=Echo(
+        {
+            "session_id": "session_id",
+            "amount": "amount",
+            "reason": "reason",
+            "metadata": "metadata",
+        }
+    ),
 )
 RETRIEVE_REFUND = Endpoint(
     name="retrieve_refund",

@@ -8,6 +8,7 @@ import attrs
 
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import (
+    Answer,
     CheckoutSession,
     CheckoutSessionRequest,
     Refund,
@@ -44,19 +45,28 @@ class Operation(Generic[A_co]):
         endpoint: What it calls.
         path: Below the base URL, ids percent-encoded.
         noun: What is sent.
-        expected: What the answer has to repeat, by the answer's field names.
+        identifier: The session or refund that it is about; `None` if there is none yet.
         own_key: The caller chose the key, so an earlier call may have used it.
-        session_id: The session to look at, should the outcome be unknown.
     """
 
     endpoint: Endpoint[A_co]
     path: str = attrs.field(repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
     noun: attrs.AttrsInstance | None = attrs.field(default=None, repr=False)
-    expected: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    identifier: str | None = attrs.field(default=None, repr=False)
     idempotency_key: str | None = None
     own_key: bool = False
-    session_id: str | None = None
+
+    @property
+    def expected(self) -> Mapping[str, object]:
+        """What the answer has to repeat, by the answer's field names."""
+        echo = self.endpoint.echo
+        return {"id": self.identifier} if echo is None else echo.expected_of(self.noun)
+
+    def is_repeated_by(self, answer: Answer) -> bool:
+        """Tell at a glance whether *answer* repeats all that was sent."""
+        echo = self.endpoint.echo
+        return echo is not None and echo.is_whole(self.noun, answer)
 
     @property
     def sent(self) -> tuple[tuple[str, str], ...]:
@@ -90,23 +100,9 @@ def create_checkout_session(
         path=CREATE.path,
         body=encode_form(request),
         noun=request,
-        expected=expected_of(request),
         idempotency_key=key,
         own_key=own_key,
     )
-
-
-def expected_of(request: CheckoutSessionRequest) -> Mapping[str, object]:
-    """Return what an answer to *request* has to repeat, by the answer's field names."""
-    return {
-        "customer_email": request.customer_email,
-        "currency": request.currency,
-        "amount_subtotal": request.amount,
-        "success_url": request.success_url,
-        "cancel_url": request.cancel_url,
-        "notification_url": request.notification_url,
-        "metadata": request.metadata,
-    }
 
 
 def retrieve_checkout_session(session_id: str) -> Operation[CheckoutSession]:
@@ -134,7 +130,7 @@ def _look_at(
     return Operation(
         endpoint=endpoint,
         path=endpoint.path_of(session_id),
-        expected={"id": session_id},
+        identifier=session_id,
     )
 
 
@@ -159,8 +155,7 @@ def pay_checkout_session(
         path=PAY.path_of(session_id),
         body=encode_form(payment),
         noun=payment,
-        expected={"id": session_id},
-        session_id=session_id,
+        identifier=session_id,
     )
 
 
@@ -179,15 +174,9 @@ def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refu
         path=REFUND.path,
         body=encode_form(request),
         noun=request,
-        expected={
-            "session_id": request.session_id,
-            "amount": request.amount,
-            "reason": request.reason,
-            "metadata": request.metadata,
-        },
+        identifier=request.session_id,
         idempotency_key=key,
         own_key=own_key,
-        session_id=request.session_id,
     )
 
 
@@ -201,7 +190,7 @@ def retrieve_refund(refund_id: str) -> Operation[Refund]:
     return Operation(
         endpoint=RETRIEVE_REFUND,
         path=RETRIEVE_REFUND.path_of(refund_id),
-        expected={"id": refund_id},
+        identifier=refund_id,
     )
 
 

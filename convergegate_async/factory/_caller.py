@@ -377,9 +377,9 @@ class Caller:
         if finding.named is not None:
             return await self._look_into(call, finding, finding.named.id)
         error = call.error(self.runtime.clock())
-        if operation.session_id is None or not isinstance(error, OutcomeUnknownError):
+        if operation.identifier is None or not isinstance(error, OutcomeUnknownError):
             return finding
-        look = retrieve_checkout_session(operation.session_id)
+        look = retrieve_checkout_session(operation.identifier)
         looking = self._new_call(look, call.deadline, call.audience)
         seen: CheckoutSession | Finding | None
         match operation.endpoint.look:
@@ -429,7 +429,7 @@ class Caller:
         self, call: Call[CheckoutSession]
     ) -> CheckoutSession | Finding | None:
         """Look until the session is final; `None` if that was not in time."""
-        session_id = str(call.operation.expected["id"])
+        session_id = call.operation.identifier
         looks = 0
         with self._waker(session_id) as waker:
             while call.deadline > self.runtime.clock():

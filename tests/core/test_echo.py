@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from convergegate_async._core.echo import (
     compare,
     differing_fields,
 )
+from convergegate_async._core.endpoints import CREATE_ECHO
 
 SENT: dict[str, object] = {
     "id": "s1",
@@ -273,6 +275,27 @@ def test_the_tables_leave_no_field_out() -> None:
     names = set(SENT) | set(REFUND)
 
     assert names == set(ECHO_FIELDS)
+
+
+@given(NAMES, NAMES)
+def test_what_is_whole_at_a_glance_differs_in_nothing(
+    others: set[str], missing: set[str]
+) -> None:
+    """The glance passes what the comparison passes, field by field, and no more."""
+    request = SimpleNamespace(**SENT, amount=SENT["amount_subtotal"])
+    reported = {
+        name: (OTHER if name in others else SENT)[name]
+        for name in SENT
+        if name not in missing - {"id"}
+    }
+    answer = session(reported)
+    expected = CREATE_ECHO.expected_of(request)
+
+    is_whole = CREATE_ECHO.is_whole(request, answer)
+
+    assert is_whole == (not (others | missing) - {"id"})
+    if is_whole:
+        assert compare(expected, answer, ECHO_FIELDS) == ((), True)
 
 
 # -- whether any field comes back ---------------------------------------------------

@@ -298,7 +298,7 @@ def test_pay_is_a_post_of_the_code() -> None:
 
 def test_a_lost_payment_is_looked_for_in_its_session() -> None:
     """The session that was to be paid shows whether it was."""
-    assert pay_checkout_session("s1", CODE).session_id == "s1"
+    assert pay_checkout_session("s1", CODE).identifier == "s1"
 
 
 def test_pay_expects_the_session_it_paid() -> None:
@@ -385,7 +385,7 @@ def test_a_lost_refund_is_looked_for_in_its_session() -> None:
     """The session that was to be refunded shows what has been."""
     operation = create_refund(PART, key="cg1-7", own_key=False)
 
-    assert operation.session_id == PART.session_id
+    assert operation.identifier == PART.session_id
 
 
 def test_a_full_refund_expects_no_amount_back() -> None:

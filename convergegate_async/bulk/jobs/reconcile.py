@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
-from convergegate_async._core.operations import expected_of
+from convergegate_async._core.endpoints import CREATE_ECHO
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JobHeader, JournalRow, State
@@ -226,7 +226,7 @@ class _Search:
         request = row.request
         doubt = _Doubt(
             row.row_id,
-            expected_of(request),
+            CREATE_ECHO.expected_of(request),
             since=known.sent_at - CLOCKS_DIFFER,
             until=(known.sent_until or known.sent_at) + KEY_WINDOW + CLOCKS_DIFFER,
         )
