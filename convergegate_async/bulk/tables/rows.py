@@ -7,7 +7,7 @@ a row is read from its header to its request.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 import attrs
@@ -34,6 +34,10 @@ from .formats import (
 )
 
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
+_READ = frozenset({"amount", "payment_method", "expires_at", "extra"})
+"""The fields whose cells are not taken as they are."""
+
+_UNSET: dict[str, Any] = dict.fromkeys(REQUIRED)
 _MAX_ID = 128
 _MAX_SHOWN = 60
 _MAX_LISTED = 20
@@ -154,7 +158,7 @@ class _RowReader:
         self.options = options
         self.textual = textual
         self._unnamed: list[int] = []
-        self._targets: dict[str, str | None] = {}
+        self._targets: Mapping[str, str | None] = {}  # of the columns met last
         self._column_of = {field: name for name, field in options.columns.items()}
 
     def check(self, columns: Sequence[str]) -> None:
@@ -169,7 +173,6 @@ class _RowReader:
             hint = " (a header with commas)" if self.textual else ""
             _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
-        self._targets = {name: self.target(name) for name in columns}
         unknown = [name for name in columns if name and self.target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
@@ -229,8 +232,6 @@ class _RowReader:
 
     def target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
-        if column in self._targets:
-            return self._targets[column]
         target = self.options.columns.get(column)
         if target is not None:
             return target
@@ -239,6 +240,12 @@ class _RowReader:
         if column == self.options.id_column or column.startswith(OWN_PREFIX):
             return ""
         return None
+
+    def targets(self, columns: KeysView[str]) -> Mapping[str, str | None]:
+        """Return the `target` of each column of a row; most rows have the same ones."""
+        if columns != self._targets.keys():
+            self._targets = {column: self.target(column) for column in columns}
+        return self._targets
 
     def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
         """Return what is wrong with a value whose column has no name, if anything."""
@@ -271,11 +278,11 @@ class _RowReading:
         self._reader = reader
         self._options = reader.options
         self._cells = row.cells
-        self.wrongs: dict[str, str] = {
-            column: "holds a value that cannot be read"
-            for column in row.unread
-            if reader.target(column)
-        }
+        self.wrongs: dict[str, str] = dict.fromkeys(
+            filter(reader.target, row.unread), "holds a value that cannot be read"
+        )
+        self._fields: dict[str, Any] = {}
+        self._metadata: dict[str, object] = {}  # by ``metadata[key]``
         self.row_id: str | None = self._read_id()
         self.request: CheckoutSessionRequest | None = self._fill_in()
 
@@ -294,57 +301,24 @@ class _RowReading:
         )
         return None
 
-    def _values(self) -> dict[str, Any]:
-        """Return what is set, by the field it is for (``metadata[key]`` for each)."""
-        values: dict[str, Any] = {}
-        for column, target, value in self._spread():
-            if target in values:
-                self.wrongs[column] = f"gives {_shown(target)} a second time"
-            values[target] = value
-        return values
-
-    def _spread(self) -> Iterator[tuple[str, str, object]]:
-        """Yield column, field and value of what is set."""
-        for column, value in self._cells.items():
-            target = self._reader.target(column)
-            if target is None and not column:
-                continue  # told with its place
-            if target is None:
-                self.wrongs[column] = "is not a field of a request"
-            elif not target or value is None or value == "":
-                continue
-            elif target == "metadata":
-                try:
-                    entries = read_entries(target, value)
-                except InvalidFieldError as error:
-                    self.wrongs[column] = error.reason
-                    continue
-                for key, text in entries.items():
-                    yield column, f"metadata[{key}]", text
-            else:
-                yield column, target, value
-        if self._options.row_metadata is not None and self.row_id is not None:
-            name = f"metadata[{self._options.row_metadata}]"
-            yield self._options.id_column, name, self.row_id
-
     def _fill_in(self) -> CheckoutSessionRequest | None:
-        values, column_of = self._values(), self._reader.column
-        fields: dict[str, Any] = dict.fromkeys(REQUIRED)
-        metadata: dict[str, Any] = {}
-        for name, value in values.items():
-            if name.startswith("metadata["):
-                metadata[name.removeprefix("metadata[")[:-1]] = value
-                continue
+        self._sort()
+        fields, column_of = self._fields, self._reader.column
+        for name in [name for name in fields if name in _READ]:
+            value, fields[name] = fields[name], None
             try:
-                fields[name] = self._read_value(name, value, values.get("currency"))
+                fields[name] = self._read_value(name, value, fields.get("currency"))
             except InvalidFieldError as error:
                 self.wrongs[column_of(name)] = error.reason
-        if metadata:
-            fields["metadata"] = metadata
+        if self._metadata:
+            fields["metadata"] = {
+                name.removeprefix("metadata[")[:-1]: text
+                for name, text in self._metadata.items()
+            }
         first: dict[str, str] = {}
         if not self.wrongs:
             try:
-                return CheckoutSessionRequest(**fields)
+                return CheckoutSessionRequest(**(_UNSET | fields))
             except InvalidFieldError as error:
                 first = {column_of(error.field): error.reason}
         for name, reason in broken_rules(fields):
@@ -352,6 +326,39 @@ class _RowReading:
         if not self.wrongs:  # no row may vanish
             self.wrongs.update(first)
         return None
+
+    def _sort(self) -> None:
+        """Take what is set, by what it is for."""
+        targets = self._reader.targets(self._cells.keys())
+        for column, value in self._cells.items():
+            target = targets[column]
+            if not target:
+                if target is None and column:  # else it is told with its place
+                    self.wrongs[column] = "is not a field of a request"
+            elif value is None or value == "":
+                continue
+            elif target == "metadata":
+                self._take_entries(column, value)
+            else:
+                self._take(column, target, value)
+        if self._options.row_metadata is not None and self.row_id is not None:
+            name = f"metadata[{self._options.row_metadata}]"
+            self._take(self._options.id_column, name, self.row_id)
+
+    def _take_entries(self, column: str, value: object) -> None:
+        try:
+            entries = read_entries("metadata", value)
+        except InvalidFieldError as error:
+            self.wrongs[column] = error.reason
+            return
+        for key, text in entries.items():
+            self._take(column, f"metadata[{key}]", text)
+
+    def _take(self, column: str, target: str, value: object) -> None:
+        values = self._fields if target in FIELDS else self._metadata
+        if target in values:
+            self.wrongs[column] = f"gives {_shown(target)} a second time"
+        values[target] = value
 
     def _read_value(self, name: str, value: object, currency: object) -> object:
         match name:
@@ -366,7 +373,7 @@ class _RowReading:
             case "extra":
                 return read_entries(name, value)
             case _:
-                return value
+                raise AssertionError(name)
 
 
 # -- words -------------------------------------------------------------------------
