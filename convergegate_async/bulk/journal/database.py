@@ -38,7 +38,7 @@ _SELECT = """
 SELECT row_id, position, fingerprint, state, attempts, sent_at,
   session_id, url, http_status, code, message, sent_until
 FROM rows WHERE """
-_BY_ID = _SELECT + "row_id = ?"
+_BY_IDS = _SELECT + "row_id IN "
 _UNDER_WAY = _SELECT + "state = 'sent' ORDER BY position"
 _LISTED = _SELECT + "state IN (?, ?, ?, ?) AND "
 _BY_POSITION = _LISTED + "position > ? ORDER BY position LIMIT ?"
@@ -79,6 +79,9 @@ UPDATE rows SET state = before, attempts = attempts - 1,
   completed = ifnull(completed, ?)
 WHERE row_id = ? AND state = 'sent'
 """
+
+_MOST_VALUES = 500
+"""So many at most go into one statement: every SQLite takes 999."""
 
 _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""
@@ -245,8 +248,8 @@ class Database:
         """Return those of the rows that are not pending, by their ids."""
         return {
             row.row_id: row
-            for row_id in row_ids
-            for row in self._select(_BY_ID, row_id)
+            for start in range(0, len(row_ids), _MOST_VALUES)
+            for row in self._by_ids(*row_ids[start : start + _MOST_VALUES])
         }
 
     def under_way(self) -> list[JournalRow]:
@@ -280,10 +283,13 @@ class Database:
         values = row.row_id, row.position, row.fingerprint, row.sent_at
         if self._changes(_INTEND_NEW, *values):
             return None
-        known = next(self._select(_BY_ID, row.row_id), None)
+        known = next(self._by_ids(row.row_id), None)
         if known is None:  # its place is taken
             self._changes(_INTEND_DISPLACED, row.row_id, row.fingerprint, row.sent_at)
         return known
+
+    def _by_ids(self, *row_ids: str) -> Iterator[JournalRow]:
+        return self._select(f"{_BY_IDS} ({', '.join('?' * len(row_ids))})", *row_ids)
 
     def _stored_header(self) -> JobHeader:
         [row] = self._connection.execute("SELECT * FROM job")

@@ -336,6 +336,17 @@ async def test_a_story_ends_as_it_should(path: Path, story: str) -> None:
     assert (row and (row.state, row.attempts, row.sent_at)) == end
 
 
+async def test_any_number_of_rows_is_looked_up_together(path: Path) -> None:
+    """What is asked for may be more than one statement takes."""
+    with Journal.create(path, HEADER) as journal:
+        await fill(journal, 1_200)
+        row_ids = [an_intent(number).row_id for number in range(1, 2_000)]
+        found = await journal.lookup(row_ids)
+        nothing = await journal.lookup([])
+
+    assert (len(found), nothing) == (1_200, {})
+
+
 OTHER_BODY = an_intent(1, mark=b"another body 16b")
 REFUSED: dict[str, list[Step]] = {
     "intent of a row that is done": [1.0, a_success(1), 2.0],
