@@ -15,7 +15,7 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -46,23 +46,24 @@ class _Order(Generic[T]):
 
     work: Callable[[], T]
     waiter: asyncio.Future[T]
-    report: Callable[[], None] | None = None
+    result: Any = None
+    error: JournalError | None = None
 
     def carry_out(self) -> None:
         """Do it, in the thread."""
         try:
-            self.report = partial(self.waiter.set_result, self.work())
+            self.result = self.work()
         except JournalError as error:  # refused alone, without a change
-            self.fail(error)
-
-    def fail(self, error: JournalError) -> None:
-        """Give it up."""
-        self.report = partial(self.waiter.set_exception, error)
+            self.error = error
 
     def tell(self) -> None:
         """Wake the one who waits, in the loop's thread."""
-        if self.report is not None and not self.waiter.done():
-            self.report()
+        if self.waiter.done():
+            return
+        if self.error is None:
+            self.waiter.set_result(self.result)
+        else:
+            self.waiter.set_exception(self.error)
 
 
 class Journal:
@@ -279,7 +280,7 @@ class Journal:
             self._fault = failure(self._database.path, error)
         if self._fault is not None:
             for order in orders:
-                order.fail(copy(self._fault))
+                order.error = copy(self._fault)
         for loop in {order.waiter.get_loop() for order in orders}:
             _wake(loop, [order for order in orders if order.waiter.get_loop() is loop])
 
