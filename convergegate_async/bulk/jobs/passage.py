@@ -14,7 +14,7 @@ from .progress import Tally
 from .reports import in_chunks
 
 
-@attrs.frozen
+@attrs.define  # frozen, it takes twice as long to make
 class Met:
     """A row of the input, and what the journal knows of it.
 

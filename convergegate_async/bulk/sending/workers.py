@@ -39,7 +39,7 @@ _LOGGED_FROM = 5.0
 _logger = logging.getLogger("convergegate_async")
 
 
-@attrs.frozen
+@attrs.define  # frozen, it takes twice as long to make
 class _Taken(Generic[T]):
     """An item, and what came of it before, if it is taken up again."""
 
@@ -143,10 +143,9 @@ class Workers(Generic[T]):
     def attempt_ended(self, attempt: AttemptInfo) -> None:
         """Let the pace learn from an attempt: workers observe their own calls."""
         now, seconds = self._now(), attempt.retry_after or 0.0
-        was_held = self._pace.wait(now) > 0
+        is_news = seconds >= _LOGGED_FROM and not self._pace.wait(now)
         self._pace.note_attempt(attempt, now)
-        is_held = self._pace.wait(now) > 0
-        if seconds >= _LOGGED_FROM and is_held and not was_held:
+        if is_news and self._pace.wait(now):
             _logger.warning("the gateway asked for %.0f s: all rows wait", seconds)
         if self._pace.ending is Ending.PAUSE and self._pause_error is None:
             self._pause_error = RateLimitedError(
@@ -255,13 +254,13 @@ class Workers(Generic[T]):
     async def _wait_for_turn(self) -> None:
         is_reserved = False
         while not self._is_stopped:
-            seconds = self._pace.wait(self._now())
-            if seconds <= 0 and is_reserved:
+            now = self._now()
+            seconds = self._pace.wait(now)
+            if not (seconds or is_reserved):
+                seconds, is_reserved = self._pace.reserve(now), True
+            if not seconds:
                 return
-            if seconds <= 0:
-                seconds, is_reserved = self._pace.reserve(self._now()), True
-            if seconds > 0:
-                await self._runtime.sleep(min(seconds, _MOST_SLEEP), self._rouse)
+            await self._runtime.sleep(min(seconds, _MOST_SLEEP), self._rouse)
 
     def _now(self) -> float:
         return self._runtime.clock()
