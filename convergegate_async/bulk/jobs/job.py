@@ -514,11 +514,10 @@ class Job:
 
     def _goes_again(self, task: _Task, outcome: RowOutcome) -> bool:
         """Tell whether a row is taken up again: not one that was in doubt too long."""
+        if not is_pending(outcome):
+            return False
         known, now = task.met.known, self._runtime.now()
-        return (
-            is_pending(outcome)
-            and self._rules.decide(known, task.fingerprint, now) is Decision.SEND
-        )
+        return self._rules.decide(known, task.fingerprint, now) is Decision.SEND
 
     async def _intend(self, task: _Task) -> None:
         met = task.met

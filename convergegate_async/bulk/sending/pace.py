@@ -156,7 +156,9 @@ class CircuitBreaker:
             self._recent.clear()
         elif self.is_open:
             self._probe_in(min(LAST_PROBE, 2 * self._interval), now)
-        elif self._stuck >= STUCK_IN_A_ROW or sum(self._recent) >= MOST_UNKNOWN:
+        elif self._stuck >= STUCK_IN_A_ROW or (
+            is_unknown and sum(self._recent) >= MOST_UNKNOWN
+        ):
             self._probe_in(FIRST_PROBE, now)
 
     def _probe_in(self, seconds: float, now: float) -> None:

@@ -268,7 +268,8 @@ class Workers(Generic[T]):
     def _learn(self, outcome: RowOutcome) -> None:
         was_open = self._pace.breaker.is_open
         self._pace.note(outcome, self._now())
-        self._tell_of_outage(was_open=was_open)
+        if self._pace.breaker.is_open is not was_open:
+            self._tell_of_outage()
         self._start_workers()
         error = None if isinstance(outcome, Created) else outcome.error
         forbidden = isinstance(error, PermissionDeniedError)
@@ -278,18 +279,19 @@ class Workers(Generic[T]):
         if isinstance(error, CallError) and self._is_the_end(error):
             self._fail(error)
 
-    def _tell_of_outage(self, *, was_open: bool) -> None:
-        if was_open and not self._pace.breaker.is_open:
-            _logger.warning("the gateway can be reached again: all rows go on")
-            self._rouse.set()  # whoever waits for the next probe
-            self._rouse.clear()
-        elif not was_open and self._pace.breaker.is_open:
+    def _tell_of_outage(self) -> None:
+        """Say that one has begun, or is over."""
+        if self._pace.breaker.is_open:
             info = self.pace
             _logger.warning(
                 "nothing gets through (%s): the next row is sent in %.0f s",
                 info.reason,
                 info.next_look,
             )
+        else:
+            _logger.warning("the gateway can be reached again: all rows go on")
+            self._rouse.set()  # whoever waits for the next probe
+            self._rouse.clear()
 
     def _is_the_end(self, error: CallError) -> bool:
         """Tell whether *error* shows why it makes no sense to go on."""
