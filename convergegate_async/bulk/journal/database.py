@@ -206,11 +206,12 @@ class Database:
         Raises:
             JournalError: The row is neither `SENT` nor `UNKNOWN`.
         """
+        state = result.state.value  # SQLite looks long for how to keep an enum
         changed = self._changes(
             _COMPLETE,
             self._next(),
-            result.state,
-            result.state,
+            state,
+            state,
             result.session_id,
             self._spelled(result.url, result.session_id),
             result.http_status,
