@@ -20,6 +20,7 @@ FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]
 
 _MINOR = re.compile("[0-9]{1,16}")
+_WORD = re.compile("[^ |]+")
 
 
 def read_minor(field: str, value: object, *, textual: bool) -> int:
@@ -46,7 +47,7 @@ def read_major(field: str, value: object, currency: object) -> int:
 
 def read_words(value: object) -> object:
     """Return the words of a cell; they stand apart by spaces or bars."""
-    return tuple(re.findall(r"[^ |]+", value)) if isinstance(value, str) else value
+    return tuple(_WORD.findall(value)) if isinstance(value, str) else value
 
 
 def read_time(field: str, value: object) -> object:
