@@ -9,11 +9,6 @@ the *lane* and by the *session*; *watched* is the lane with one observer, *own w
 
 import argparse
 import asyncio
-import os
-import re
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +16,7 @@ from itertools import repeat
 from pathlib import Path
 
 import aiohttp
+from harness import callgrind
 from harness.calls import KEY, by_factory, by_hand, tuned, tuned_session
 from harness.delivery import NOW, SECRET, delivery
 from harness.figures import table, versions
@@ -43,7 +39,6 @@ KEPT = {"lane": 1.11, "session": 1.70}
 LEEWAY = 1.03
 CONCURRENCY = 32
 FEW, MANY = 320, 960
-AT_ONCE = 2  # processes that are counted
 
 Run = Callable[[str, int], Coroutine[object, object, None]]
 """Makes so many calls to an address."""
@@ -126,34 +121,20 @@ WAYS: dict[str, Run] = {
 CHECKED = ("tuned", "lane", "session")
 
 
-def count(way: str, base_url: str, calls: int) -> int:
+def count_calls(way: str, base_url: str, calls: int) -> int:
     """Return the instructions of a process that makes so many calls."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "callgrind")
-        command = [
-            "valgrind",
-            "--tool=callgrind",
-            f"--callgrind-out-file={out}",
-            sys.executable,
-            __file__,
-            *("--way", way, "--base-url", base_url, "--calls", str(calls)),
-        ]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        environment.pop("COVERAGE_PROCESS_START", None)
-        subprocess.run(  # noqa: S603 -- our own file
-            command, check=True, capture_output=True, env=environment
-        )
-        total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
-    if total is None:
-        raise AssertionError
-    return int(total[1])
+    settings = ("--way", way, "--base-url", base_url, "--calls", str(calls))
+    return callgrind.count(__file__, *settings)
 
 
 def compare(ways: Collection[str]) -> dict[str, float]:
     """Return the instructions of one call, each way."""
     jobs = [(way, calls) for way in ways for calls in (FEW, MANY)]
-    with running_stub(pinned=False) as base_url, ThreadPoolExecutor(AT_ONCE) as pool:
-        counted = pool.map(lambda job: count(job[0], base_url, job[1]), jobs)
+    with (
+        running_stub(pinned=False) as base_url,
+        ThreadPoolExecutor(callgrind.AT_ONCE) as pool,
+    ):
+        counted = pool.map(lambda job: count_calls(job[0], base_url, job[1]), jobs)
         found = dict(zip(jobs, counted, strict=True))
     return {way: (found[way, MANY] - found[way, FEW]) / (MANY - FEW) for way in ways}
 
@@ -171,7 +152,7 @@ def main() -> None:
     if options.way:
         asyncio.run(WAYS[options.way](options.base_url, options.calls))
         return
-    if shutil.which("valgrind") is None:
+    if not callgrind.is_there():
         parser.exit(0, "valgrind is not installed: nothing was counted\n")
     found = compare(CHECKED if options.check else tuple(WAYS))
     print(f"{versions('aiohttp', 'attrs', 'cattrs', 'msgspec')}\n")

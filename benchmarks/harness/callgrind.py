@@ -1,0 +1,37 @@
+"""Instructions, counted by valgrind: the same on a quiet machine and on a busy one."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+AT_ONCE = 2
+"""So many processes are counted at a time."""
+
+
+def is_there() -> bool:
+    """Tell whether anything can be counted here."""
+    return shutil.which("valgrind") is not None
+
+
+def count(*arguments: str) -> int:
+    """Return the instructions of a Python that runs with *arguments*."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "callgrind")
+        command = [
+            "valgrind",
+            "--tool=callgrind",
+            f"--callgrind-out-file={out}",
+            sys.executable,
+            *arguments,
+        ]
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        environment.pop("COVERAGE_PROCESS_START", None)
+        subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 -- our own programs
+        total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
+    if total is None:
+        raise AssertionError
+    return int(total[1])
