@@ -61,6 +61,22 @@ async def test_a_factory_is_opened_once(sandbox: Sandbox) -> None:
         await checkout.open()
 
 
+async def test_an_opening_that_is_cancelled_has_opened_nothing(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """It can be opened again, as if nothing had been."""
+    checkout = sandbox.factory()
+    opening = asyncio.create_task(checkout.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+    assert "unopened" in repr(checkout)
+    async with checkout:
+        await checkout.create(order)
+
+
 async def test_closing_twice_or_unopened_is_harmless(sandbox: Sandbox) -> None:
     """`aclose` may be called at any time, any number of times."""
     checkout = await sandbox.factory().open()
