@@ -60,6 +60,18 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert done.returncode == 0
 
 
+def test_importing_the_factory_imports_what_it_is_built_of() -> None:
+    """What only calls need is loaded when it is opened."""
+    program = (
+        "import sys; from convergegate_async import CheckoutSessionFactory;"
+        "assert not {'cattrs', 'msgspec', 'tenacity'} & set(sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 -- our own program
+
+    assert done.returncode == 0
+
+
 def test_nothing_is_named_told() -> None:
     """The word says that somebody said something: no name is made of it."""
     modules = [

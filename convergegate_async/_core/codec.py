@@ -12,11 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import UnionType
-from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 from urllib.parse import quote_plus
 
 import attrs
-import cattrs
 
 from convergegate_async.models import Answer, CallInfo, rules
 from convergegate_async.models.answers import OTHER_SPELLINGS
@@ -31,6 +38,9 @@ from convergegate_async.models.code_generation import (
 )
 
 from .secret import Secret
+
+if TYPE_CHECKING:
+    import cattrs
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
@@ -220,13 +230,13 @@ def _reader(noun: type[attrs.AttrsInstance]) -> Reader:
         elif kind in _PLAIN:
             plain[field.name] = kind
         else:
-            hooks[field.name] = _converter.get_structure_hook(kind), kind
+            hooks[field.name] = _converter().get_structure_hook(kind), kind
     return write_reader(noun, plain, hooks, others)
 
 
 def _reader_of_both(name: str, other: str, kind: Any) -> FieldReader:  # noqa: ANN401 -- a type, as the typing module has it
     """Return what reads a field that is spelled in two ways."""
-    hook = _converter.get_structure_hook(kind)
+    hook = _converter().get_structure_hook(kind)
 
     def read(get: Get, misread: list[str]) -> object:
         value = get(name)
@@ -301,7 +311,7 @@ def _is_open_enum(kind: object) -> bool:
     return _is_union(kind) and str in members and len(members) > 1
 
 
-def _open_enum(kind: object, _: cattrs.Converter) -> Hook[str]:
+def _open_enum(kind: object, _: "cattrs.Converter") -> Hook[str]:
     """Build the hook of ``Words | str``: a word we do not know stays a text."""
     (words,) = (member for member in _members(kind) if member is not str)
     known: dict[str, StrEnum] = {word.value: word for word in words}
@@ -319,7 +329,7 @@ def _is_list(kind: object) -> bool:
     return get_origin(kind) is tuple
 
 
-def _list(kind: object, converter: cattrs.Converter) -> Hook[tuple[object, ...]]:
+def _list(kind: object, converter: "cattrs.Converter") -> Hook[tuple[object, ...]]:
     item_kind = get_args(kind)[0]
     read: Hook[object] = (
         (lambda raw, _: raw)
@@ -336,7 +346,10 @@ def _list(kind: object, converter: cattrs.Converter) -> Hook[tuple[object, ...]]
     return hook
 
 
-def _make_converter() -> cattrs.Converter:
+@functools.cache
+def _converter() -> "cattrs.Converter":
+    import cattrs  # noqa: PLC0415 -- ready since `CheckoutSessionFactory.open`
+
     converter = cattrs.Converter(detailed_validation=False)
     for kind in _PLAIN:
         converter.register_structure_hook(kind, _exactly(kind))
@@ -345,6 +358,3 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(_is_list, _list)
     converter.register_structure_hook_factory(_is_open_enum, _open_enum)
     return converter
-
-
-_converter = _make_converter()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from convergegate_async._core.codec import read_fields
 from convergegate_async._core.endpoints import Look
 from convergegate_async._core.messages import (
     HttpResponse,
@@ -128,6 +129,7 @@ class Caller:
         """
         import_module("tenacity")
         decode_json(b"{}")
+        read_fields(CheckoutSession, {})
 
     async def run(
         self, operation: Operation[A] | InvalidFieldError, timeout: float | None

@@ -70,6 +70,7 @@ class WebhookVerifier:
         self.tolerance = tolerance
         self.oldest = oldest
         self._sign = _SIGNS[signature_encoding]
+        signatures.read_event(b"{}")  # loads what the first delivery would wait for
 
     def verify(
         self,

@@ -1,6 +1,8 @@
 """From open to close: who may use a factory when, and what closing leaves behind."""
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -75,6 +77,38 @@ async def test_an_opening_that_is_cancelled_has_opened_nothing(
     assert "unopened" in repr(checkout)
     async with checkout:
         await checkout.create(order)
+
+
+FIRST_CALL = """
+import asyncio, sys
+from convergegate_async import CheckoutSessionFactory, CheckoutSessionRequest
+
+async def first() -> None:
+    order = CheckoutSessionRequest(
+        amount=4999, currency="PLN", customer_email="a@shop.example",
+        customer_firstname="A", customer_lastname="B", customer_phone="+48123456789",
+        success_url="https://shop.example/",
+    )
+    async with CheckoutSessionFactory("sk_test_x", sys.argv[1]) as checkout:
+        ready = set(sys.modules)
+        await checkout.create(order)
+        print(*set(sys.modules) - ready)
+
+asyncio.run(first())
+"""
+
+
+async def test_the_first_call_imports_nothing(sandbox: Sandbox) -> None:
+    """Once it is open, neither a call nor a repeat of one waits for an import."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=429, times=1))
+
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FIRST_CALL, sandbox.base_url, stdout=PIPE
+    )
+    printed, _ = await program.communicate()
+
+    assert sandbox.count("create") == 2
+    assert printed.split() == []
 
 
 async def test_closing_twice_or_unopened_is_harmless(sandbox: Sandbox) -> None:
