@@ -6,23 +6,18 @@ elsewhere is no host at all.
 
 import ipaddress
 import re
-
-import attrs
+from typing import NamedTuple
 
 _HOST = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
-_FLAGS = re.ASCII | re.IGNORECASE
-_NAME = re.compile(r"[a-z0-9._-]+", _FLAGS)
-_AUTHORITY = re.compile(_HOST, _FLAGS)
-_ORIGIN = re.compile(rf"(?P<scheme>https?)://{_HOST}/?", _FLAGS)
-_URL = re.compile(
-    rf"(?P<scheme>https?)://(?:[^/?#@\\\s]*@)?{_HOST}(?:[/?#].*)?", _FLAGS | re.DOTALL
-)
+_FLAGS = re.ASCII | re.IGNORECASE | re.DOTALL
+_NAME = r"[a-z0-9._-]+"
+_ORIGIN = rf"(?P<scheme>https?)://{_HOST}/?"
+_URL = rf"(?P<scheme>https?)://(?:[^/?#@\\\s]*@)?{_HOST}(?:[/?#].*)?"
 _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
 
 
-@attrs.frozen
-class Address:
+class Address(NamedTuple):
     """Where something is reached.
 
     Attributes:
@@ -42,22 +37,22 @@ def is_host(text: str) -> bool:
         except ValueError:
             return False
         return True
-    return _NAME.fullmatch(text) is not None
+    return re.fullmatch(_NAME, text, _FLAGS) is not None
 
 
 def read_url(text: str) -> Address | None:
     """Return where an http or https URL leads; `None` if that is not plain."""
-    return _read(_URL.fullmatch(text))
+    return _read(re.fullmatch(_URL, text, _FLAGS))
 
 
 def read_origin(text: str) -> Address | None:
     """Return an origin, such as ``https://shop.example``; `None` if it is more."""
-    return _read(_ORIGIN.fullmatch(text))
+    return _read(re.fullmatch(_ORIGIN, text, _FLAGS))
 
 
 def read_authority(text: str, scheme: str = "http") -> Address | None:
     """Return what a ``Host`` header names, over *scheme*; `None` if nothing."""
-    return _read(_AUTHORITY.fullmatch(text), scheme)
+    return _read(re.fullmatch(_HOST, text, _FLAGS), scheme)
 
 
 def _read(match: re.Match[str] | None, scheme: str = "") -> Address | None:
