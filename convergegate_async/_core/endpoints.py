@@ -1,10 +1,8 @@
 """The gateway's endpoints, one constant each, and what a lost call to one leaves."""
 
 from enum import Enum, auto
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import quote
-
-import attrs
 
 from convergegate_async.models import Answer, CheckoutSession, Refund
 
@@ -31,8 +29,7 @@ class Look(Enum):
     UNTIL_FINAL = auto()  # a final session is the answer
 
 
-@attrs.frozen(kw_only=True)
-class Endpoint(Generic[A_co]):
+class Endpoint(NamedTuple, Generic[A_co]):
     """What all calls of one kind have in common.
 
     Attributes:
@@ -91,7 +88,7 @@ RETRIEVE = Endpoint(
     writes=False,
     repeat=Repeat.FREELY,
 )
-WAIT = attrs.evolve(RETRIEVE, name="wait")
+WAIT = RETRIEVE._replace(name="wait")
 PAY = Endpoint(
     name="pay",
     method="POST",  # the provider's page says GET, its sample posts a form

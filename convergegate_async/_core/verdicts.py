@@ -6,6 +6,7 @@ duplicate or a silent loss (DESIGN.md, *What one attempt proves*).
 """
 
 from enum import Enum, auto
+from typing import NamedTuple
 
 import attrs
 
@@ -33,8 +34,7 @@ class Ground(Enum):
     AMBIGUOUS = auto()  # it may have been done: only where a repeat does no harm
 
 
-@attrs.frozen
-class _Break:
+class _Break(NamedTuple):
     """What a broken connection means.
 
     Attributes:
@@ -101,8 +101,7 @@ _BROKEN = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """An attempt that brought no whole answer.
 
     Attributes:
@@ -117,7 +116,7 @@ class Failure:
     phase: str = "sent"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)  # none is made of it alone
 class ErrorWords:
     """What the gateway says of an error, in the fields of its envelope."""
 

@@ -27,7 +27,7 @@ class PhaseTimings:
     body: float | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)  # none is made of it alone
 class _Ended:
     """What was called, and when it was over.
 

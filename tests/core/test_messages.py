@@ -162,7 +162,7 @@ def test_retrieve_is_spelled_without_key_or_form() -> None:
 
 def test_a_post_without_fields_is_an_empty_form() -> None:
     """It has a body, and says so, or each way to the gateway would add its own."""
-    expire = attrs.evolve(LOOK, endpoint=attrs.evolve(LOOK.endpoint, method="POST"))
+    expire = attrs.evolve(LOOK, endpoint=LOOK.endpoint._replace(method="POST"))
 
     message = build_request(expire, SETTINGS)
 
