@@ -69,16 +69,15 @@ if TYPE_CHECKING:
         sign,
     )
 
-_HOMES = (
-    "errors",
-    "policy",
-    "models",
-    "_core.idempotency",
-    "_core.money",
-    "factory",
-    "webhooks",
-)
+_HOMES = ("errors", "policy", "models", "factory", "webhooks")
 """Where public names are looked up, the cheapest import first."""
+
+_HOMES_IN_THE_CORE = {
+    "derive_key": "_core.idempotency",
+    "major_units": "_core.money",
+    "minor_units": "_core.money",
+}
+"""Where those are found that cost less than the factory, and that it does not need."""
 
 __all__ = [
     "ApiError",
@@ -141,7 +140,8 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker shall see typos
 
     def __getattr__(name: str) -> object:
-        for home in _HOMES if name in __all__ else ():
+        homes = (_HOMES_IN_THE_CORE[name],) if name in _HOMES_IN_THE_CORE else _HOMES
+        for home in homes if name in __all__ else ():
             module = import_module(f"{__name__}.{home}")
             if hasattr(module, name):
                 value = globals()[name] = getattr(module, name)
