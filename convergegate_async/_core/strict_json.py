@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -63,7 +62,7 @@ def decode_exactly(body: bytes) -> object:
         ArithmeticError: A number is beyond every `Decimal`.
         RecursionError: It is nested too deep.
     """
-    return _decode(_EXACT_JSON, body)
+    return _decode(_exact_json(), body)
 
 
 class DuplicateKeyError(ValueError):
@@ -160,6 +159,12 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 _JSON = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-_EXACT_JSON = json.JSONDecoder(
-    parse_constant=_refuse, parse_float=Decimal, object_pairs_hook=_once_each
-)
+
+
+@cache
+def _exact_json() -> json.JSONDecoder:
+    from decimal import Decimal  # noqa: PLC0415 -- for files: no call has need of it
+
+    return json.JSONDecoder(
+        parse_constant=_refuse, parse_float=Decimal, object_pairs_hook=_once_each
+    )
