@@ -22,7 +22,7 @@ from .strict_json import (
     decode_json,
     has_duplicate_key,
 )
-from .verdicts import ErrorWords, Finding, Ground, Verdict, judge_status
+from .verdicts import ERROR_WORDS, Finding, Ground, Verdict, judge_status
 
 A = TypeVar("A", bound=Answer)
 
@@ -262,8 +262,6 @@ def _unreadable(call: CallInfo, reason: str, ground: Ground) -> Finding:
 
 # -- the error envelope -------------------------------------------------------------
 
-_WORDS = tuple(field.name for field in attrs.fields(ErrorWords))
-
 
 def _read_error(body: bytes, hidden: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Read the provider's envelope, ``{"error": {...}}``, however broken.
@@ -280,7 +278,7 @@ def _read_error(body: bytes, hidden: Iterable[tuple[str, str]]) -> dict[str, Any
     if not isinstance(error, dict):
         error = {}
     hidden = tuple(hidden)
-    return {word: _shown(error.get(word), hidden) for word in _WORDS}
+    return {word: _shown(error.get(word), hidden) for word in ERROR_WORDS}
 
 
 def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:

@@ -176,11 +176,7 @@ def conclude(
 
 
 # What stands apart from the answer may be an earlier attempt's.
-_ANSWERED = {field.name for field in attrs.fields(Finding)} - {
-    "failure",
-    "phase",
-    "reason",
-}
+_ANSWERED = {*Finding._fields} - {"failure", "phase", "reason"}
 
 
 def _reported(kind: type[CallError], answer: Finding) -> dict[str, Any]:

@@ -8,8 +8,6 @@ duplicate or a silent loss (DESIGN.md, *What one attempt proves*).
 from enum import Enum, auto
 from typing import NamedTuple
 
-import attrs
-
 from convergegate_async.errors import FailureKind
 from convergegate_async.models import CheckoutSession
 
@@ -116,19 +114,7 @@ class Failure(NamedTuple):
     phase: str = "sent"
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)  # none is made of it alone
-class ErrorWords:
-    """What the gateway says of an error, in the fields of its envelope."""
-
-    type: str | None = None
-    message: str | None = None
-    param: str | None = None
-    decline_code: str | None = None
-    charge_id: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Finding(ErrorWords):
+class Finding(NamedTuple):
     """What a failed attempt showed, and on what ground it may be sent again.
 
     Attributes:
@@ -139,6 +125,7 @@ class Finding(ErrorWords):
         mistrusted: How many fields of the answer belong to another request.
         named: The session that an answer named which repeats nothing of the request: a
             look at it shows more.
+        type: The gateway's word for the kind of error, as the rest its own.
     """
 
     verdict: Verdict
@@ -150,7 +137,16 @@ class Finding(ErrorWords):
     request_id: str | None = None
     retry_after: float | None = None
     mistrusted: int = 0
-    named: CheckoutSession | None = attrs.field(default=None, repr=False)
+    named: CheckoutSession | None = None
+    type: str | None = None
+    message: str | None = None
+    param: str | None = None
+    decline_code: str | None = None
+    charge_id: str | None = None
+
+
+ERROR_WORDS = ("type", "message", "param", "decline_code", "charge_id")
+"""What the gateway says of an error, in the fields of its envelope."""
 
 
 def judge_failure(failure: Failure) -> Finding:

@@ -423,7 +423,7 @@ class Caller:
         if why is None and isinstance(seen, call.operation.endpoint.answer):
             call.findings.remove(finding)  # it was done: nothing is unknown of it
             return self._as_answer_to(seen, call)
-        finding = attrs.evolve(finding, reason=f"{finding.reason}, and {why}")
+        finding = finding._replace(reason=f"{finding.reason}, and {why}")
         call.findings[-1] = finding
         return finding
 

@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -72,7 +71,7 @@ def answered(
         phase="status",
         http_status=status,
     )
-    return attrs.evolve(finding, **details)
+    return finding._replace(**details)
 
 
 UNSENT = Finding(
@@ -231,7 +230,7 @@ def test_what_may_be_repeated(
     ground: Ground, repeat: Repeat, allowed: tuple[bool, ...]
 ) -> None:
     """A repeat is allowed where it does no harm, and the policy opens no other door."""
-    finding = attrs.evolve(LOST, ground=ground)
+    finding = LOST._replace(ground=ground)
     policies = [
         RetryPolicy(repeat_unknown_create=creates, keys_honoured=honoured)
         for creates, honoured in product((False, True), repeat=2)
@@ -272,7 +271,7 @@ def test_no_pause_leaves_its_bounds(
     policy: RetryPolicy, attempt: int, spread: float, ground: Ground
 ) -> None:
     """Without a word of the gateway, a pause is 0 to *max_delay*, attempt 5,000 too."""
-    finding = attrs.evolve(LOST, ground=ground)
+    finding = LOST._replace(ground=ground)
 
     pause = next_pause(
         finding, policy, attempt=attempt, remaining=math.inf, spread=spread
@@ -304,7 +303,7 @@ def test_no_pause_is_shorter_than_the_gateway_asks(
     policy: RetryPolicy, attempt: int, spread: float, hint: float, ground: Ground
 ) -> None:
     """``Retry-After`` is obeyed, and the jitter comes on top of it."""
-    finding = attrs.evolve(LOST, ground=ground, retry_after=hint)
+    finding = LOST._replace(ground=ground, retry_after=hint)
 
     pause = next_pause(
         finding, policy, attempt=attempt, remaining=math.inf, spread=spread
@@ -320,7 +319,7 @@ def test_conflicts_are_a_second_apart(
     policy: RetryPolicy, attempt: int, spread: float, hint: float
 ) -> None:
     """The attempt that holds the key needs time, whatever the gateway asks."""
-    finding = attrs.evolve(answered(409), retry_after=hint)
+    finding = answered(409)._replace(retry_after=hint)
 
     pause = next_pause(
         finding, policy, attempt=attempt, remaining=math.inf, spread=spread
@@ -345,7 +344,7 @@ def test_a_pause_fits_the_time_that_is_left(
 ) -> None:
     """No pause ends at or after the deadline: there is time for an attempt, or none."""
     policy = RetryPolicy(max_attempts=10_000)
-    finding = attrs.evolve(LOST, ground=ground, retry_after=hint)
+    finding = LOST._replace(ground=ground, retry_after=hint)
 
     pause = next_pause(
         finding, policy, attempt=attempt, remaining=remaining, spread=spread
@@ -360,7 +359,7 @@ def test_a_hint_that_fits_is_obeyed(
 ) -> None:
     """The jitter never pushes a hint that fits out of the deadline."""
     policy = RetryPolicy(max_attempts=10_000)
-    finding = attrs.evolve(answered(429), retry_after=hint)
+    finding = answered(429)._replace(retry_after=hint)
 
     pause = next_pause(
         finding, policy, attempt=attempt, remaining=hint + left, spread=spread
@@ -375,7 +374,7 @@ def test_a_hint_that_does_not_fit_stops_the_call(
 ) -> None:
     """A call does not go on before the gateway wants it, nor after its deadline."""
     policy = RetryPolicy(max_attempts=10_000)
-    finding = attrs.evolve(answered(429), retry_after=hint)
+    finding = answered(429)._replace(retry_after=hint)
 
     pause = next_pause(
         finding, policy, attempt=attempt, remaining=hint * share, spread=spread
@@ -473,9 +472,9 @@ def test_looks_become_rarer(looks: int, spread: float) -> None:
 FINDINGS = st.sampled_from(
     [
         UNSENT,
-        attrs.evolve(UNSENT, ground=Ground.NONE),
+        UNSENT._replace(ground=Ground.NONE),
         LOST,
-        attrs.evolve(LOST, ground=Ground.NONE, phase="parse", http_status=200),
+        LOST._replace(ground=Ground.NONE, phase="parse", http_status=200),
         *(answered(status) for status in (303, 307, 400, 409, 429, 500, 501, 503)),
     ]
 )
@@ -535,8 +534,8 @@ def test_every_error_carries_the_last_answer(
 ) -> None:
     """What can be quoted to the provider is what came back last."""
     numbered = [
-        attrs.evolve(
-            finding, request_id=f"req_{number}", retry_after=float(number), param="p"
+        finding._replace(
+            request_id=f"req_{number}", retry_after=float(number), param="p"
         )
         if finding.http_status
         else finding
@@ -603,7 +602,7 @@ def test_the_class_of_a_refusal_follows_its_status(
     status: int, kind: type[ApiError]
 ) -> None:
     """The class says what to do, so callers need not know statuses."""
-    refused = attrs.evolve(answered(status), verdict=Verdict.REJECTED)
+    refused = answered(status)._replace(verdict=Verdict.REJECTED)
 
     error = conclude(operation(), [refused], CALL)
 
@@ -735,7 +734,7 @@ def test_an_attempt_that_was_not_sent_leaves_an_earlier_answer_standing() -> Non
 
 def test_calls_that_were_never_sent_tell_the_last_reason() -> None:
     """What happened last is what has to be mended first."""
-    dns = attrs.evolve(UNSENT, reason="the gateway's name could not be looked up")
+    dns = UNSENT._replace(reason="the gateway's name could not be looked up")
 
     error = conclude(operation(), [UNSENT, dns], CALL)
 
