@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-import attrs
-
 from convergegate_async._core.answer_headers import Headers
 from convergegate_async._core.messages import HttpRequest
 from convergegate_async._core.operations import Operation
@@ -23,14 +21,14 @@ NO_HEADERS = Headers(tuple)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
-@attrs.frozen
 class Audience:
     """Who watches a call and its looks, and what they saw so far."""
 
-    observers: tuple[Observer, ...]
-    history: deque[AttemptInfo] = attrs.field(
-        factory=lambda: deque(maxlen=LONGEST_HISTORY)
-    )
+    __slots__ = ("history", "observers")
+
+    def __init__(self, observers: tuple[Observer, ...]) -> None:
+        self.observers = observers
+        self.history: deque[AttemptInfo] = deque(maxlen=LONGEST_HISTORY)
 
 
 class Call(Generic[A_co]):
