@@ -31,7 +31,6 @@ MAX_METADATA_KEY = 50
 MAX_METADATA_VALUE = 500
 MAX_EXTRA = 50
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOST_OF_A_LABEL = 63
 # ASCII letters, digits, - and _, and whatever is not ASCII.
 _HOST_LABEL = rf"[^\x00-,./:-@\[-^`{{-\x7f\s]{{1,{_MOST_OF_A_LABEL}}}"
@@ -93,10 +92,15 @@ def text(field: str, value: object) -> str:
         raise InvalidFieldError(field, "must not be empty")
     if len(value) > MAX_TEXT:
         raise InvalidFieldError(field, f"must hold at most {MAX_TEXT:,} characters")
-    if not value.isprintable() and _UNPRINTABLE.search(value):
+    if not value.isprintable() and any(map(_is_control, value)):
         reason = "must not hold control characters or lone surrogates"
         raise InvalidFieldError(field, reason)
     return value
+
+
+def _is_control(letter: str) -> bool:
+    """Tell whether *letter* is a control character or a lone surrogate."""
+    return unicodedata.category(letter) in {"Cc", "Cs"}
 
 
 def _is_seen(letter: str) -> bool:
@@ -196,7 +200,7 @@ def is_proxy(value: str) -> bool:
     A password with ``/``, ``?`` or ``#`` in it ends the host before its user has ended:
     the user would be called, and the password taken for a port.
     """
-    if not is_url(value) or _UNPRINTABLE.search(value):
+    if not is_url(value) or any(map(_is_control, value)):
         return False
     parts = urlsplit(value)
     return parts.path in {"", "/"} and not (parts.query or parts.fragment)
