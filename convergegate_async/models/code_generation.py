@@ -11,7 +11,7 @@ import linecache
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -24,8 +24,7 @@ FieldReader: TypeAlias = Callable[[Get, Misread], object]
 Reader: TypeAlias = Callable[[Get, Misread], Any]
 
 
-@attrs.frozen
-class Check:
+class Check(NamedTuple):
     """How one field is checked.
 
     Attributes:
@@ -179,8 +178,7 @@ def write_reader(
     return _written(noun, "read", [*lines, "    return noun"], space)  # type: ignore[no-any-return]  # as it says
 
 
-@attrs.frozen
-class Spelling:
+class Spelling(NamedTuple):
     """How one field is spelled in a form.
 
     Attributes:
