@@ -1,6 +1,7 @@
 """HTTP as values: operation → request, response → answer or finding."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -49,9 +50,8 @@ READ_HEADERS = (*ID_HEADERS, "date", "retry-after")
 
 _MOST_OF_AN_APP = 100  # characters
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token of RFC 9110
-_PRODUCT = re.compile(f"{_WORD}(?:/{_WORD})?")  # its section 10.1.5
+_PRODUCT = f"{_WORD}(?:/{_WORD})?"  # its section 10.1.5
 _MOST_SHOWN = 200  # characters of the gateway's text
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -161,7 +161,7 @@ def common_headers(app_info: object) -> dict[str, str]:
     if (
         not isinstance(app_info, str)
         or len(app_info) > _MOST_OF_AN_APP
-        or not _PRODUCT.fullmatch(app_info)
+        or not re.fullmatch(_PRODUCT, app_info)
     ):
         message = (
             "app_info must be a name, or a name and a version, such as my-shop/1.2: "
@@ -286,8 +286,17 @@ def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
     if not isinstance(text, str) or not text:
         return None
     text = redacted(text, hidden, _MOST_SHOWN)
-    text = _UNPRINTABLE.sub("\ufffd", text)
+    if not text.isprintable():
+        shown = ("\ufffd" if _is_unprintable(letter) else letter for letter in text)
+        text = "".join(shown)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
+
+
+def _is_unprintable(letter: str) -> bool:
+    """Tell whether *letter* controls, breaks or turns round a line, or is none."""
+    return "\u202a" <= letter <= "\u202e" or (
+        unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"}
+    )
 
 
 def _shown_id(
