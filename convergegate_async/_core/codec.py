@@ -28,8 +28,6 @@ import attrs
 from convergegate_async.models import Answer, CallInfo, rules
 from convergegate_async.models.answers import OTHER_SPELLINGS
 from convergegate_async.models.code_generation import (
-    FieldReader,
-    Get,
     Reader,
     Spelling,
     sealed,
@@ -220,40 +218,15 @@ def _is_id(value: object) -> bool:
 def _reader(noun: type[attrs.AttrsInstance]) -> Reader:
     plain: dict[str, type] = {}
     hooks: dict[str, tuple[Hook[object], object]] = {}
-    others: dict[str, FieldReader] = {}
     for field in attrs.fields(attrs.resolve_types(noun)):
-        kind, other = _without_none(field.type), OTHER_SPELLINGS.get(field.name)
+        kind = _without_none(field.type)
         if not field.metadata.get("wire", True):
             continue
-        if other is not None:
-            others[field.name] = _reader_of_both(field.name, other, kind)
-        elif kind in _PLAIN:
+        if kind in _PLAIN and field.name not in OTHER_SPELLINGS:
             plain[field.name] = kind
         else:
             hooks[field.name] = _converter().get_structure_hook(kind), kind
-    return write_reader(noun, plain, hooks, others)
-
-
-def _reader_of_both(name: str, other: str, kind: Any) -> FieldReader:  # noqa: ANN401 -- a type, as the typing module has it
-    """Return what reads a field that is spelled in two ways."""
-    hook = _converter().get_structure_hook(kind)
-
-    def read(get: Get, misread: list[str]) -> object:
-        value = get(name)
-        if value is None or value == "":
-            value = get(other)
-        if value is None or value == "":
-            return None
-        try:
-            found: object = hook(value, kind)
-        except (TypeError, ValueError):
-            misread.append(name)
-            return None
-        if get(other, value) not in (value, None, ""):
-            misread.append(name)
-        return found
-
-    return read
+    return write_reader(noun, plain, hooks, OTHER_SPELLINGS)
 
 
 def _without_none(kind: Any) -> Any:  # noqa: ANN401 -- a type, as the typing module has it

@@ -20,7 +20,6 @@ Problems: TypeAlias = list[tuple[str, str]]
 Get: TypeAlias = Callable[..., object]  # as `dict.get`
 Misread: TypeAlias = list[str]
 Hook: TypeAlias = Callable[[object, Any], object]
-FieldReader: TypeAlias = Callable[[Get, Misread], object]
 Reader: TypeAlias = Callable[[Get, Misread], Any]
 
 
@@ -121,18 +120,19 @@ def write_reader(
     noun: type[attrs.AttrsInstance],
     plain: Mapping[str, type],
     hooks: Mapping[str, tuple[Hook, Any]],
-    others: Mapping[str, FieldReader],
+    others: Mapping[str, str],
 ) -> Reader:
     """Write what reads a draft of *noun*, and notes the fields that it cannot read.
 
-    Fields that are in none of the three are left to the caller.
+    Fields that are neither plain nor have a hook are left to the caller.
 
     Args:
         noun: The class.
         plain: The types of fields that are taken as they are, or not at all.
         hooks: What reads a value, and its second argument; raises `TypeError` or
             `ValueError` where it cannot.
-        others: What reads each of the other fields; `None` is its default.
+        others: By field with a hook, the name that it has elsewhere: read where the
+            first is not there, and compared where both are.
     """
     space: dict[str, Any] = {"new": object.__new__, "Draft": draft_of(noun)}
     lines = ["def read(get, misread):", "    noun = new(Draft)"]
@@ -158,22 +158,30 @@ def write_reader(
         elif name in hooks:
             hook, kind = hooks[name]
             space |= _named(name, hook=hook, kind=kind)
+            second, compared = [], []
+            if name in others:
+                space |= _named(name, other=others[name])
+                second = [
+                    "    if value is None or value == '':",
+                    f"        value = get(other_{name})",
+                ]
+                compared = [
+                    f"            one_more = get(other_{name}, value)",
+                    "            if one_more not in (value, None, ''):",
+                    f"                misread.append({name!r})",
+                ]
             lines += [
                 f"    value = get({name!r})",
+                *second,
                 "    if value is None or value == '':",
                 f"        noun.{name} = {default}",
                 "    else:",
                 "        try:",
                 f"            noun.{name} = hook_{name}(value, kind_{name})",
+                *compared,
                 "        except (TypeError, ValueError):",
                 f"            noun.{name} = {default}",
                 f"            misread.append({name!r})",
-            ]
-        elif name in others:
-            space |= _named(name, read=others[name])
-            lines += [
-                f"    value = read_{name}(get, misread)",
-                f"    noun.{name} = {default} if value is None else value",
             ]
     return _written(noun, "read", [*lines, "    return noun"], space)  # type: ignore[no-any-return]  # as it says
 
