@@ -11,6 +11,7 @@ from convergegate_async._core.retry import conclude
 from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async.errors import CallError, NotSentError, OutcomeUnknownError
 from convergegate_async.models import Answer, CallInfo, CheckoutSession
+from convergegate_async.models.code_generation import new_draft, sealed
 
 from ._observers import AttemptInfo, Observer
 
@@ -85,15 +86,16 @@ class Call(Generic[A_co]):
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> CallInfo:
         """Return what an answer or an error tells of the call so far."""
-        return CallInfo(
-            idempotency_key=self.operation.idempotency_key,
-            attempts=self.tries,
-            unknown_attempts=self.unknown_attempts,
-            elapsed=now - self.started,
-            http_status=http_status,
-            request_id=request_id,
-            headers=headers,
-        )
+        info = new_draft(CallInfo)
+        info.idempotency_key = self.operation.idempotency_key
+        info.attempts = self.tries
+        info.unknown_attempts = self.unknown_attempts
+        info.elapsed = now - self.started
+        info.request_id = request_id
+        info.http_status = http_status
+        info.headers = headers
+        info.misread = ()
+        return sealed(info, CallInfo)
 
     def error(self, now: float) -> CallError:
         """Return the error that speaks for all attempts."""

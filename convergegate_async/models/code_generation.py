@@ -44,6 +44,11 @@ def draft_of(noun: type[T]) -> type[T]:
     return type.__new__(type(noun), name, (noun,), body)
 
 
+def new_draft(noun: type[attrs.AttrsInstance]) -> Any:  # noqa: ANN401 -- what `sealed` takes
+    """Return a *noun* of which nothing is set yet, to be written and `sealed`."""
+    return object.__new__(draft_of(noun))
+
+
 def sealed(draft: Any, noun: type[T]) -> T:  # noqa: ANN401 -- what `Reader` returns
     """Return *draft* as a value of *noun*, frozen from now on."""
     draft.__class__ = noun
