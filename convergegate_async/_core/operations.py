@@ -82,7 +82,7 @@ def create_checkout_session(
     Args:
         request: What to open.
         key: The idempotency key of the purchase.
-        own_key: The caller chose *key*.
+        own_key: The caller chose *key*, so that it has to be checked.
         now: The time, in epoch seconds.
 
     Raises:
@@ -91,7 +91,8 @@ def create_checkout_session(
     if not isinstance(request, CheckoutSessionRequest):
         field, reason = "request", "must be a CheckoutSessionRequest"
         raise InvalidFieldError(field, reason)
-    key = rules.idempotency_key("idempotency_key", key)
+    if own_key:
+        key = rules.idempotency_key("idempotency_key", key)
     if not lives_long_enough(request.expires_at, now):
         field, reason = "expires_at", "must be at least 2.5 hours ahead"
         raise InvalidFieldError(field, reason)
@@ -168,7 +169,8 @@ def create_refund(request: object, *, key: str, own_key: bool) -> Operation[Refu
     if not isinstance(request, RefundRequest):
         field, reason = "request", "must be a RefundRequest"
         raise InvalidFieldError(field, reason)
-    key = rules.idempotency_key("idempotency_key", key)
+    if own_key:
+        key = rules.idempotency_key("idempotency_key", key)
     return Operation(
         endpoint=REFUND,
         path=REFUND.path,
