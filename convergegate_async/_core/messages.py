@@ -55,7 +55,7 @@ _MOST_SHOWN = 200  # characters of the gateway's text
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-@attrs.define(kw_only=True)  # as `Operation`
+@attrs.define  # as `Operation`
 class HttpRequest:
     """What goes onto the wire; the same value for every attempt of a call.
 
@@ -123,7 +123,7 @@ class Connection:
             del self._ids[next(iter(self._ids))]
 
 
-@attrs.define(kw_only=True)  # as `Operation`
+@attrs.define  # as `Operation`
 class HttpResponse:
     """What came back.
 
@@ -176,13 +176,9 @@ def build_request(operation: Operation[A], settings: Settings) -> HttpRequest:
     method, body = operation.endpoint.method, operation.body
     if body is None and method == "POST":
         body = b""  # or aiohttp's session would call nothing an octet stream
-    return HttpRequest(
-        method=method,
-        url=settings.base_url + operation.path,
-        authorization=settings.authorization.reveal(),
-        key=operation.idempotency_key,
-        body=body,
-    )
+    url = settings.base_url + operation.path
+    authorization = settings.authorization.reveal()
+    return HttpRequest(method, url, authorization, operation.idempotency_key, body)
 
 
 def parse_response(

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
-from aiohttp import StreamReader
-from multidict import CIMultiDictProxy
+from aiohttp import StreamReader, hdrs
+from multidict import CIMultiDictProxy, istr
 
 from convergegate_async._core.answer_headers import Headers
 from convergegate_async._core.messages import (
@@ -23,6 +23,9 @@ from ._marks import Marks, now
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
 _SUCCESS = 2  # hundred
+# In the words of multidict, which folds a plain `str` for every look.
+_ID_HEADERS = tuple(map(istr, ID_HEADERS))
+_READ_HEADERS = tuple(map(istr, READ_HEADERS))
 # IANA's content codings, without the encryption, and what else servers send.
 _COMPRESSIONS = (
     *("br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip"),
@@ -51,13 +54,8 @@ async def read_answer(
     body = await _read_body(headers, content)
     if marks.is_timed:
         marks.body = now()
-    return HttpResponse(
-        status=status,
-        headers=_read_headers(status, headers),
-        all_headers=Headers(headers.items),
-        body=body,
-        connection=note(marks.connection),
-    )
+    read, every = _read_headers(status, headers), Headers(headers.items)
+    return HttpResponse(status, read, every, body, note(marks.connection))
 
 
 def close(protocol: object) -> None:
@@ -67,9 +65,9 @@ def close(protocol: object) -> None:
 
 
 async def _read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> bytes:
-    if "Content-Encoding" in headers and _is_compressed(headers):
+    if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
         raise BodyError(FailureKind.ENCODED)
-    length = headers.get("Content-Length")
+    length = headers.get(hdrs.CONTENT_LENGTH)
     if length is not None and int(length) <= BODY_LIMIT:
         return await content.read()  # never more than was announced
     body = bytearray()
@@ -82,14 +80,14 @@ async def _read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> b
 
 def _is_compressed(headers: CIMultiDictProxy[str]) -> bool:
     """Tell whether a compression is named, rather than nothing or a charset."""
-    names = ",".join(headers.getall("Content-Encoding")).lower()
+    names = ",".join(headers.getall(hdrs.CONTENT_ENCODING)).lower()
     return any(name.strip() in _COMPRESSIONS for name in names.split(","))
 
 
 def _read_headers(status: int, headers: CIMultiDictProxy[str]) -> dict[str, str]:
     # A header that came twice is joined, and so means nothing to its parser.
     read: dict[str, str] = {}
-    for name in ID_HEADERS if status // 100 == _SUCCESS else READ_HEADERS:
+    for name in _ID_HEADERS if status // 100 == _SUCCESS else _READ_HEADERS:
         if name in headers:
             read[name] = ", ".join(headers.getall(name))
     return read
