@@ -5,12 +5,14 @@ Nothing is paid where there is none.
 
 import logging
 from copy import copy
+from typing import Any
 
 from convergegate_async._core.settings import Settings
 from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async._transport import Marks
 from convergegate_async.errors import CallError, Outcome
 from convergegate_async.models import Answer
+from convergegate_async.models.code_generation import draft_of, sealed
 
 from ._call import Call
 from ._observers import AttemptInfo, CallEnded, Observer, PhaseTimings
@@ -21,6 +23,11 @@ _OUTCOMES = {
     Verdict.REJECTED: Outcome.REJECTED,
     Verdict.UNKNOWN: Outcome.UNKNOWN,
 }
+
+# Written, then sealed: whoever watches pays for one of each with every call.
+_AttemptDraft = draft_of(AttemptInfo)
+_CallDraft = draft_of(CallEnded)
+_TimingsDraft = draft_of(PhaseTimings)
 
 _logger = logging.getLogger("convergegate_async")
 
@@ -76,29 +83,19 @@ class Reporter:
         """Tell of an attempt: what it showed, or that it was done."""
         if not call.audience:
             return
-        finding = result if isinstance(result, Finding) else None
-        named = result if isinstance(result, Finding) else result.call
-        info = AttemptInfo(
-            operation=call.operation.endpoint.name,
-            method=call.operation.endpoint.method,
-            path=call.operation.endpoint.path,
-            server_address=self._address,
-            server_port=self._port,
-            elapsed=now - call.began,
-            ended_at=now,
-            attempt=call.tries,
-            outcome=None if finding is None else _OUTCOMES[finding.verdict],
-            http_status=http_status,
-            request_id=named.request_id,
-            retry_after=None if finding is None else finding.retry_after,
-            failure=None if finding is None else finding.failure,
-            timings=PhaseTimings(
-                pool_wait=_between(marks.entered, marks.slot),
-                connect=_between(marks.slot, marks.sent),
-                first_byte=_between(marks.sent, marks.head),
-                body=_between(marks.head, marks.body),
-            ),
-        )
+        draft = self._draft(_AttemptDraft, call, call.began, now)
+        draft.attempt = call.tries
+        draft.http_status = http_status
+        draft.timings = _timings(marks)
+        if isinstance(result, Finding):
+            draft.outcome = _OUTCOMES[result.verdict]
+            draft.request_id = result.request_id
+            draft.retry_after = result.retry_after
+            draft.failure = result.failure
+        else:
+            draft.outcome = draft.retry_after = draft.failure = None
+            draft.request_id = result.call.request_id
+        info = sealed(draft, AttemptInfo)
         call.audience.history.append(info)
         for observer in call.audience.observers:
             self._tell(observer, info)
@@ -122,25 +119,36 @@ class Reporter:
             return
         if raised is None and error is not None:
             raised = type(error)
-        info = CallEnded(
-            operation=call.operation.endpoint.name,
-            method=call.operation.endpoint.method,
-            path=call.operation.endpoint.path,
-            server_address=self._address,
-            server_port=self._port,
-            elapsed=now - call.started,
-            ended_at=now,
-            outcome=None if error is None else error.outcome,
-            attempts=call.tries,
-            unknown_attempts=call.unknown_attempts,
-            idempotency_key=call.operation.idempotency_key,
-            http_status=error.http_status if error is not None else None,
-            failure=error.failure if error is not None else None,
-            error=raised.__name__ if raised is not None else None,
-            history=tuple(call.audience.history),
-        )
+        draft = self._draft(_CallDraft, call, call.started, now)
+        draft.attempts = call.tries
+        draft.unknown_attempts = call.unknown_attempts
+        draft.idempotency_key = call.operation.idempotency_key
+        draft.error = raised.__name__ if raised is not None else None
+        draft.history = tuple(call.audience.history)
+        if error is None:
+            draft.outcome = draft.http_status = draft.failure = None
+        else:
+            draft.outcome = error.outcome
+            draft.http_status = error.http_status
+            draft.failure = error.failure
+        info = sealed(draft, CallEnded)
         for observer in call.audience.observers:
             self._tell(observer, info)
+
+    def _draft(
+        self, kind: type[object], call: Call[Answer], began: float, now: float
+    ) -> Any:  # noqa: ANN401 -- it is written, and what it becomes is frozen
+        """Begin what is told: what was called, and when it was over."""
+        draft: Any = object.__new__(kind)
+        endpoint = call.operation.endpoint
+        draft.operation = endpoint.name
+        draft.method = endpoint.method
+        draft.path = endpoint.path
+        draft.server_address = self._address
+        draft.server_port = self._port
+        draft.elapsed = now - began
+        draft.ended_at = now
+        return draft
 
     def _tell(self, observer: Observer, info: AttemptInfo | CallEnded) -> None:
         try:
@@ -158,6 +166,15 @@ class Reporter:
                     "the observer %s raised %s and missed that event (said once)",
                     *[kind.__name__ for kind in kinds],
                 )
+
+
+def _timings(marks: Marks) -> PhaseTimings:
+    draft: Any = object.__new__(_TimingsDraft)
+    draft.pool_wait = _between(marks.entered, marks.slot)
+    draft.connect = _between(marks.slot, marks.sent)
+    draft.first_byte = _between(marks.sent, marks.head)
+    draft.body = _between(marks.head, marks.body)
+    return sealed(draft, PhaseTimings)
 
 
 def _between(start: float | None, end: float | None) -> float | None:

@@ -87,6 +87,23 @@ async def test_the_phases_of_an_attempt_are_those_it_came_through(
     assert all(seconds >= 0 for seconds in done.values())
 
 
+async def test_what_is_seen_is_as_if_made_by_its_class() -> None:
+    """Every field is set, of what was done and of what was not; all is frozen."""
+    watcher, script = Watcher(), ScriptedTransport(DONE, answered(404))
+
+    async with scripted_factory(script, observers=[watcher]) as checkout:
+        await checkout.retrieve("s1")
+        with pytest.raises(CallError):
+            await checkout.retrieve("s2")
+
+    timings = [one.timings for one in watcher.attempts]
+    shown: list[Any] = [*watcher.attempts, *timings, *watcher.calls]
+    for seen in shown:
+        assert attrs.evolve(seen) == seen
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(seen, attrs.fields(type(seen))[0].name, None)
+
+
 async def test_an_id_is_no_part_of_what_is_seen() -> None:
     """Paths are templates: an id near a pay page stays out of metrics."""
     watcher, script = Watcher(), ScriptedTransport(DONE)
