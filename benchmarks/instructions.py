@@ -33,7 +33,7 @@ from convergegate_async import (
 )
 from convergegate_async.webhooks import WebhookVerifier
 
-KEPT = {"lane": 1.11, "session": 1.70}
+KEPT = {"lane": 1.04, "session": 1.65}
 """The ratios to tuned aiohttp that were last found good."""
 
 LEEWAY = 1.03

@@ -12,7 +12,7 @@ from convergegate_async._core.verdicts import Finding, Verdict
 from convergegate_async._transport import Marks
 from convergegate_async.errors import CallError, Outcome
 from convergegate_async.models import Answer
-from convergegate_async.models.code_generation import draft_of, sealed
+from convergegate_async.models.code_generation import new_draft, sealed
 
 from ._call import Call
 from ._observers import AttemptInfo, CallEnded, Observer, PhaseTimings
@@ -23,11 +23,6 @@ _OUTCOMES = {
     Verdict.REJECTED: Outcome.REJECTED,
     Verdict.UNKNOWN: Outcome.UNKNOWN,
 }
-
-# Written, then sealed: whoever watches pays for one of each with every call.
-_AttemptDraft = draft_of(AttemptInfo)
-_CallDraft = draft_of(CallEnded)
-_TimingsDraft = draft_of(PhaseTimings)
 
 _logger = logging.getLogger("convergegate_async")
 
@@ -83,7 +78,7 @@ class Reporter:
         """Tell of an attempt: what it showed, or that it was done."""
         if not call.audience:
             return
-        draft = self._draft(_AttemptDraft, call, call.began, now)
+        draft = self._draft(AttemptInfo, call, call.began, now)
         draft.attempt = call.tries
         draft.http_status = http_status
         draft.timings = _timings(marks)
@@ -119,7 +114,7 @@ class Reporter:
             return
         if raised is None and error is not None:
             raised = type(error)
-        draft = self._draft(_CallDraft, call, call.started, now)
+        draft = self._draft(CallEnded, call, call.started, now)
         draft.attempts = call.tries
         draft.unknown_attempts = call.unknown_attempts
         draft.idempotency_key = call.operation.idempotency_key
@@ -136,10 +131,14 @@ class Reporter:
             self._tell(observer, info)
 
     def _draft(
-        self, kind: type[object], call: Call[Answer], began: float, now: float
+        self,
+        kind: type[AttemptInfo | CallEnded],
+        call: Call[Answer],
+        began: float,
+        now: float,
     ) -> Any:  # noqa: ANN401 -- it is written, and what it becomes is frozen
         """Begin what is told: what was called, and when it was over."""
-        draft: Any = object.__new__(kind)
+        draft = new_draft(kind)
         endpoint = call.operation.endpoint
         draft.operation = endpoint.name
         draft.method = endpoint.method
@@ -169,7 +168,7 @@ class Reporter:
 
 
 def _timings(marks: Marks) -> PhaseTimings:
-    draft: Any = object.__new__(_TimingsDraft)
+    draft = new_draft(PhaseTimings)
     draft.pool_wait = _between(marks.entered, marks.slot)
     draft.connect = _between(marks.slot, marks.sent)
     draft.first_byte = _between(marks.sent, marks.head)
