@@ -5,15 +5,8 @@ sent, and after.
 """
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Iterable,
-    Iterator,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 from contextlib import ExitStack, aclosing
-from itertools import chain, islice
 from pathlib import Path
 from types import AsyncGeneratorType, TracebackType
 from typing import Self
@@ -114,7 +107,6 @@ class Job:
         self._is_whole = False
         self._dead_letters = DeadLetters()
         self._passage: Passage | None = None
-        self._rows: Iterable[Row | Problem] | None = None  # of the file, if it is open
         self._failed_before: dict[int, Met] = {}
 
     @classmethod
@@ -132,7 +124,8 @@ class Job:
             folder: Where the job's files go, and its name.
             plan: What to do. Check the rows before, by `check`.
             factory: Open, or to be opened before `run`.
-            total: How many rows the input has, if that is known.
+            total: How many rows the input has, if that is known: who has counted them
+                has read them, so that the file is not looked at again here.
 
         Raises:
             ConfigurationError: There is a job of that name, the input would be written
@@ -143,13 +136,13 @@ class Job:
         folder.require_new()
         plan = plan.kept_in(folder)
         plan.limits.require_kept_by(factory)
-        rows = _begun(plan.rows()) if plan.source else None
+        if plan.source and total is None:
+            next(plan.rows(), None)  # or it cannot be read at all
         # In the file from its first byte on: a lost -wal does not take it along.
         header = attrs.evolve(new_header(factory, folder.job, plan), total=total)
         with ExitStack() as opened:
             journal = opened.enter_context(Journal.create(folder.journal, header))
             job = cls(journal, factory, plan, folder)
-            job._rows = rows
             opened.pop_all()
         return job
 
@@ -208,7 +201,6 @@ class Job:
 
     def close(self) -> None:
         """Close the journal, so that others can have it; a run has to be over."""
-        self._rows = None
         self._dead_letters.close()
         self._journal.close()
 
@@ -352,9 +344,7 @@ class Job:
 
     def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
         self._is_whole = rows is None
-        if rows is None:
-            rows = self.plan.rows() if self._rows is None else self._rows
-        self._rows = None
+        rows = self.plan.rows() if rows is None else rows
         self._passage = Passage(rows, self._journal, self.tally, self._dead_letters)
         return self._passage
 
@@ -562,11 +552,6 @@ class Job:
     def _numbered(self, met: Met) -> Numbered:
         key = derive_key(self._journal.header.job, met.row.row_id)
         return Numbered(met.index, met.row.request, key)
-
-
-def _begun(rows: Iterator[Row | Problem]) -> Iterator[Row | Problem]:
-    """Read the first of *rows*, which tells whether any can be read; return all."""
-    return chain(list(islice(rows, 1)), rows)
 
 
 def _is_awaited(outcomes: AsyncGenerator[RowOutcome, None]) -> bool:

@@ -306,7 +306,7 @@ async def test_a_consumer_that_leaves_ends_all_workers(
 
 
 async def test_a_run_reads_each_row_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Its file is opened once, and read from its beginning to its end."""
+    """Once more it is opened before, to refuse a file that cannot be read at all."""
     opened: list[str] = []
     source = write_orders(tmp_path / "orders.csv", 20)
     recording = True
@@ -325,8 +325,25 @@ async def test_a_run_reads_each_row_once(sandbox: Sandbox, tmp_path: Path) -> No
             total = job.total
     recording = False
 
-    assert opened == ["open"]
+    assert opened == ["open", "open"]
     assert job.tally.created == total == 20
+
+
+async def test_a_file_that_was_changed_is_read_as_it_is(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Nothing of it is kept from when the job was begun: no row is half old."""
+    folder = JobFolder("april", tmp_path)
+    source = write_orders(tmp_path / "orders.csv", 300, amount="4999")
+    async with sandbox.factory() as checkout:
+        begun = await Job.begin(folder, JobPlan(source=source), checkout)
+        write_orders(tmp_path / "orders.csv", 300, amount="7")
+        async with begun as job:
+            await exhaust(job)
+
+    amounts = [one.request.amount for one in sandbox.book.sessions.values()]
+    assert amounts == [7] * 300
+    assert job.total == 300
 
 
 _RECORDED = """
