@@ -125,7 +125,7 @@ class Finding(NamedTuple):
         mistrusted: How many fields of the answer belong to another request.
         named: The session that an answer named which repeats nothing of the request: a
             look at it shows more.
-        type: The gateway's word for the kind of error, as the rest its own.
+        type, message, param, decline_code, charge_id: What the gateway said.
     """
 
     verdict: Verdict
@@ -143,6 +143,10 @@ class Finding(NamedTuple):
     param: str | None = None
     decline_code: str | None = None
     charge_id: str | None = None
+
+    def __repr__(self) -> str:
+        # The session that was named may be a stranger's.
+        return f"<Finding: {self.verdict.name}, {self.reason}>"
 
 
 ERROR_WORDS = ("type", "message", "param", "decline_code", "charge_id")

@@ -5,9 +5,7 @@ It is long by what its docstrings tell users, who read them in their editor.
 
 import os
 import ssl as tls
-from asyncio import get_running_loop
 from collections.abc import Collection, Mapping
-from concurrent import futures
 from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
@@ -289,10 +287,7 @@ class CheckoutSessionFactory:
                 connector is closed or another event loop's.
         """
         self._require_whole()
-        # In a thread of its own, so that the event loop goes on and no thread is left;
-        # and first, so that whoever is cancelled meanwhile leaves nothing open.
-        with futures.ThreadPoolExecutor(max_workers=1) as thread:
-            await get_running_loop().run_in_executor(thread, self._caller.warm_up)
+        await self._caller.warm_up()  # who is cancelled meanwhile leaves nothing open
         await self._caller.lifecycle.open()
         return self
 

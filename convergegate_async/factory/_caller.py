@@ -122,13 +122,17 @@ class Caller:
         """Return how busy the pool is at this moment."""
         return PoolStats(*self._transport.load(), repeats_left=int(self._budget.tokens))
 
-    def warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """Load what the first call or the first failure would have to wait for.
 
         It is not loaded with the package: programs that only import it start sooner.
+        The event loop goes on between the steps. In a thread a fork could leave its
+        child an import that nobody ends.
         """
         import_module("tenacity")
+        await asyncio.sleep(0)
         decode_json(b"{}")
+        await asyncio.sleep(0)
         read_fields(CheckoutSession, {})
 
     async def run(
@@ -378,15 +382,16 @@ class Caller:
             return finding
         if finding.named is not None:
             return await self._look_into(call, finding, finding.named.id)
+        aim = operation.endpoint.look
+        if aim is Look.NONE or aim is Look.BARE:
+            return finding
         error = call.error(self.runtime.clock())
         if operation.identifier is None or not isinstance(error, OutcomeUnknownError):
             return finding
         look = retrieve_checkout_session(operation.identifier)
         looking = self._new_call(look, call.deadline, call.audience)
         seen: CheckoutSession | Finding | None
-        match operation.endpoint.look:
-            case Look.NONE | Look.BARE:
-                return finding
+        match aim:
             case Look.ONCE:
                 seen = await self._send(looking)
                 call.session = None if isinstance(seen, Finding) else seen

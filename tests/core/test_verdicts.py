@@ -14,6 +14,7 @@ from convergegate_async._core.verdicts import (
     judge_status,
 )
 from convergegate_async.errors import FailureKind
+from convergegate_async.models import CheckoutSession
 
 Judgement: TypeAlias = tuple[Verdict, Ground]
 
@@ -227,3 +228,15 @@ def test_the_table_holds_every_status_once() -> None:
     listed = sorted(status for row in STATUSES.values() for status in row[0])
 
     assert listed == list(range(1000))
+
+
+def test_the_repr_of_a_finding_shows_no_session() -> None:
+    """Tracebacks show locals, and a stray answer names somebody else's session."""
+    finding = Finding(
+        verdict=Verdict.UNKNOWN,
+        ground=Ground.NONE,
+        reason="HTTP 200, but why",
+        named=CheckoutSession(id="AW-1"),
+    )
+
+    assert repr(finding) == "<Finding: UNKNOWN, HTTP 200, but why>"

@@ -79,6 +79,19 @@ async def test_an_opening_that_is_cancelled_has_opened_nothing(
         await checkout.create(order)
 
 
+async def test_of_two_that_open_at_once_the_first_does(sandbox: Sandbox) -> None:
+    """The other is refused, as one that came later would be."""
+    checkout = sandbox.factory()
+
+    first, second = await asyncio.gather(
+        checkout.open(), checkout.open(), return_exceptions=True
+    )
+    await checkout.aclose()
+
+    assert first is checkout
+    assert isinstance(second, ConfigurationError)
+
+
 FIRST_CALL = """
 import asyncio, sys
 from convergegate_async import CheckoutSessionFactory, CheckoutSessionRequest
