@@ -73,7 +73,7 @@ class HttpRequest:
 
     @property
     def shared_headers(self) -> dict[str, str]:
-        """What others of the same shape and authorization say, too."""
+        """What all say that have the same authorization and a body, or none, as it."""
         headers = {"Authorization": self.authorization}
         if self.body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"

@@ -290,7 +290,7 @@ class Database:
         return known
 
     def _by_ids(self, *row_ids: str) -> Iterator[JournalRow]:
-        return self._select(f"{_BY_IDS} ({', '.join('?' * len(row_ids))})", *row_ids)
+        return self._select(f"{_BY_IDS}({', '.join('?' * len(row_ids))})", *row_ids)
 
     def _stored_header(self) -> JobHeader:
         [row] = self._connection.execute("SELECT * FROM job")

@@ -302,7 +302,7 @@ class _RowReading:
         return None
 
     def _fill_in(self) -> CheckoutSessionRequest | None:
-        self._sort()
+        self._collect()
         fields, column_of = self._fields, self._reader.column
         for name in [name for name in fields if name in _READ]:
             value, fields[name] = fields[name], None
@@ -327,7 +327,7 @@ class _RowReading:
             self.wrongs.update(first)
         return None
 
-    def _sort(self) -> None:
+    def _collect(self) -> None:
         """Take what is set, by what it is for."""
         targets = self._reader.targets(self._cells.keys())
         for column, value in self._cells.items():
