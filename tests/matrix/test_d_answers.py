@@ -52,6 +52,7 @@ from convergegate_async import (
     ServerError,
     Timeouts,
 )
+from convergegate_async._waiting import OPENED_AT_ONCE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -671,10 +672,11 @@ async def test_a_blocked_loop_starts_no_storm(block: str) -> None:
     """No call is sent more often than its policy says, and each ends.
 
     Which of an answer and a timeout that wait for the loop comes first is the loop's
-    affair, unless the timeout is not due.
+    affair, unless the timeout is not due. There are no more calls than may connect at
+    once: one that had waited for its turn until its attempt was over is not sent again.
     """
     blocked, attempt, deadline = BLOCKS[block]
-    calls_at_once, most_attempts = 20, 5
+    calls_at_once, most_attempts = OPENED_AT_ONCE, 5
     arrived = asyncio.Event()
 
     async def notices(exchange: Exchange) -> None:
