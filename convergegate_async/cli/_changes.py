@@ -1,18 +1,19 @@
 """Commands that change something: whatever ends them, what they did is told."""
 
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
 from convergegate_async.errors import Outcome
 
 from ._signals import interrupts
-from ._streams import loss_of, print_data, print_note
+from ._streams import loss_of, print_data, print_note, standard_streams
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130  # exit code
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM came.
-
-    It is no KeyboardInterrupt itself: one that has left an `exec`, with which data
-    classes are made while a library is loaded, ends Python by a signal later on.
-    """
 
 
 class Write:
@@ -65,7 +58,7 @@ class Write:
         Until it is over they cancel it: then it is known what came of it.
 
         Raises:
-            Interrupted: One of them came; from now on each of them raises it.
+            KeyboardInterrupt: One of them came; the next one ends the process.
         """
         import asyncio
 
@@ -89,7 +82,7 @@ class Write:
                 self._is_calling = False
             if not self._is_interrupted:
                 return answer
-        raise Interrupted
+        raise KeyboardInterrupt
 
     def tell(self) -> None:
         """Tell the news on stderr; on stdout, if stderr is lost."""
@@ -103,9 +96,23 @@ class Write:
             return
         self._is_interrupted = True
         if not self._is_calling:
-            raise Interrupted
-        if self._task is not None:  # else its loop is only being made, or closed
+            self._end()
+        elif self._task is not None:  # else its loop is only being made, or closed
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def _end(self) -> NoReturn:
+        """Tell the news, and end the process where it stands.
+
+        An exception might not leave the place: what is raised while an object is let go
+        of is printed and forgotten.
+        """
+        self.is_told = True
+        # Streams of its own: those in use may be in the midst of a write.
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        with standard_streams():
+            self.tell()
+            print_note("Interrupted.")
+            os._exit(INTERRUPTED)
 
 
 def telling(command: Callable[[Write], int]) -> int:

@@ -127,16 +127,36 @@ async def test_a_write_that_is_interrupted_once_it_is_done_is_told(
         assert "Traceback" not in err
 
 
+IN_EXEC = """
+    import os, signal
+
+    exec("os.kill(os.getpid(), signal.NAME)")
+"""
+"""As data classes are made: Python takes a KeyboardInterrupt that leaves `exec` for one
+that nobody hears, and ends itself by it."""
+WHERE_NOTHING_CAN_BE_RAISED = """
+    import os, signal
+
+    class Left:
+        def __del__(self):
+            os.kill(os.getpid(), signal.NAME)
+
+    Left()
+"""
+"""As each module's lock is let go of: what is raised there is printed and forgotten."""
+
+
+@pytest.mark.parametrize(
+    "library", [IN_EXEC, WHERE_NOTHING_CAN_BE_RAISED], ids=["exec", "del"]
+)
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 async def test_an_interrupt_while_a_library_is_loaded_is_no_other(
-    name: str, sandbox: Sandbox, tmp_path: Path
+    name: str, library: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """An answer waits longest for what draws its card; the exit code is the same."""
     (tmp_path / "rich").mkdir()
-    kill = f"import os, signal; os.kill(os.getpid(), signal.{name})"
-    # As named tuples and data classes are made: Python takes a Ctrl-C that leaves
-    # `exec` for one that nobody hears, and ends itself by it.
-    (tmp_path / "rich" / "__init__.py").write_text(f"exec({kill!r})")
+    text = dedent(library).replace("NAME", name)
+    (tmp_path / "rich" / "__init__.py").write_text(text)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
     done = await run(sandbox, *NEW, environ={"PYTHONPATH": path})
