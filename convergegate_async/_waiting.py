@@ -58,8 +58,6 @@ class Slots:
             else:
                 with suppress(ValueError):
                     self._queue.remove(turn)
-                if self._opening < OPENED_AT_ONCE:
-                    self._serve(self._free)
             raise
 
     def connected(self) -> None:

@@ -218,6 +218,18 @@ def test_a_burst_opens_its_connections_a_few_at_a_time(
     assert comings(log) == pytest.approx(expected)
 
 
+def test_one_who_leaves_lets_no_crowd_in() -> None:
+    """A wait that is cancelled in a burst changes nothing for those behind it."""
+    quick, slow = Visit(0.0, 20.0, opens=0.004), Visit(0.0, 20.0, opens=10.0)
+    leaves = Visit(0.0, 20.0, leaves=0.005)
+
+    log = run_still(visit_all([quick, *[slow] * 15, leaves, *[slow] * 48], Slots(MANY)))
+
+    others = [n for n in range(65) if n != 16]
+    expected = {n: at // OPENED_AT_ONCE * PAUSE for at, n in enumerate(others)}
+    assert comings(log) == pytest.approx(expected)
+
+
 def test_a_connection_that_is_freed_is_taken_first() -> None:
     """Whoever waits to open one is in as soon as a place is given back."""
     visits = [Visit(0.0, 0.02, opens=0.01), *[Visit(0.0, 1.0, opens=0.5)] * 16]
