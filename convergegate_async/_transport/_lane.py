@@ -75,12 +75,12 @@ class Lane:
         Returns:
             The answer or what broke, as the long way tells it.
         """
+        marks.is_built = True  # from here on its marker can be believed
         try:
             end = request.url.find("/", len("https://"))
             end = len(request.url) if end < 0 else end
             address, shared = self._place(request, request.url[:end])
             message = _message(request, request.url[end:] or "/", shared)
-            marks.is_built = True
             connector = self._session.connector
             if connector is None:
                 return aiohttp.ClientConnectionError()

@@ -127,7 +127,7 @@ async def test_a_line_of_the_head_cannot_become_two(part: str, end: str) -> None
         await transport.aclose()
 
     assert isinstance(result, Failure)
-    assert not result.sent
+    assert result.sent is False
     assert server.requests == []
 
 
