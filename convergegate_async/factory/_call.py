@@ -36,6 +36,11 @@ class Call(Generic[A_co]):
     """One call under way: what was asked, until when, and what was found so far.
 
     It *started* once, and *began* anew with each attempt.
+
+    Attributes:
+        findings: What its attempts came to that brought no answer; not those of the
+            looks of a wait, which may take days.
+        unknown_attempts: How many attempts may have been done, looks included.
     """
 
     __slots__ = (
@@ -49,6 +54,7 @@ class Call(Generic[A_co]):
         "session",
         "started",
         "tries",
+        "unknown_attempts",
     )
 
     def __init__(
@@ -65,18 +71,22 @@ class Call(Generic[A_co]):
         self.deadline = deadline
         self.audience = audience
         self.findings: list[Finding] = []
+        self.unknown_attempts = 0
         self.tries = 0
         self.began = started
         self.pause = 0.0
         self.session: CheckoutSession | None = None
 
-    @property
-    def unknown_attempts(self) -> int:
-        """Count the attempts that may have been done."""
-        if not self.findings:
-            return 0
-        unknown = [one for one in self.findings if one.verdict is Verdict.UNKNOWN]
-        return len(unknown)
+    def note(self, finding: Finding) -> None:
+        """Note what an attempt came to."""
+        self.findings.append(finding)
+        if finding.verdict is Verdict.UNKNOWN:
+            self.unknown_attempts += 1
+
+    def take_back(self) -> None:
+        """Forget the last finding, of an attempt that was done after all."""
+        if self.findings.pop().verdict is Verdict.UNKNOWN:
+            self.unknown_attempts -= 1
 
     def account(
         self,

@@ -280,7 +280,7 @@ class Caller:
             outcome = await self._transport.send(call.request, patience, marks)
         except asyncio.CancelledError:
             finding = judge_cancelled(unsent=marks.is_unsent)
-            call.findings.append(finding)
+            call.note(finding)
             self._reporter.attempt_ended(
                 call, self.runtime.clock(), finding, None, marks
             )
@@ -301,7 +301,7 @@ class Caller:
                 stray = self._strays.judge(call.operation, result, connection)
                 result = stray or result
         if isinstance(result, Finding):
-            call.findings.append(result)
+            call.note(result)
             if isinstance(outcome, HttpResponse) and (
                 result.verdict is Verdict.UNKNOWN or outcome.may_be_late
             ):
@@ -426,7 +426,7 @@ class Caller:
                 TRUSTED_AFTER,
             )
         if why is None and isinstance(seen, call.operation.endpoint.answer):
-            call.findings.remove(finding)  # it was done: nothing is unknown of it
+            call.take_back()
             return self._as_answer_to(seen, call)
         finding = finding._replace(reason=f"{finding.reason}, and {why}")
         call.findings[-1] = finding
@@ -446,7 +446,7 @@ class Caller:
                 try:
                     result = await self._send(looking)
                 finally:  # also of a look that was cancelled
-                    call.findings += looking.findings
+                    call.unknown_attempts += looking.unknown_attempts
                     call.tries = looking.tries
                 if not isinstance(result, Finding):
                     call.session = result

@@ -38,9 +38,11 @@ from convergegate_async._core.messages import HttpResponse
 from convergegate_async._core.verdicts import Failure
 from convergegate_async._transport._kinds import KINDS
 from convergegate_async.errors import ConfigurationError
+from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 DONE = HttpResponse(status=200, body=b'{"id": "s1", "status": "completed"}')
+OPEN = HttpResponse(status=200, body=b'{"id": "s1", "status": "open"}')
 
 
 async def test_a_lost_answer_is_seen_attempt_by_attempt(
@@ -346,6 +348,30 @@ async def test_a_wait_cancelled_in_a_look_counts_that_look(sandbox: Sandbox) -> 
     (ended,) = watcher.calls
     assert (ended.outcome, ended.attempts) == (Outcome.UNKNOWN, 1)
     assert ended.unknown_attempts == 1
+
+
+@pytest.mark.parametrize("look", [REFUSED, answered(503), OPEN])
+async def test_a_wait_cancelled_between_looks_is_in_doubt(
+    look: HttpResponse | Failure,
+) -> None:
+    """Whatever its looks came to: what will become of the session is not known."""
+    pauses, watcher = asyncio.Event(), Watcher()
+
+    async def pause(_seconds: float, waker: asyncio.Event) -> None:
+        pauses.set()
+        await waker.wait()
+
+    runtime, script = Runtime(sleep=pause), ScriptedTransport(look)
+    async with scripted_factory(
+        script, runtime=runtime, observers=[watcher]
+    ) as checkout:
+        task = asyncio.create_task(checkout.wait("s1"))
+        await pauses.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    (ended,) = watcher.calls
+    assert (ended.outcome, ended.error) == (Outcome.UNKNOWN, "CancelledError")
 
 
 async def test_a_wait_that_runs_out_is_one_call() -> None:

@@ -1,6 +1,7 @@
 """Waiting until a session is final: patient, woken by news, and on time."""
 
 import asyncio
+import gc
 import json
 
 import attrs
@@ -35,7 +36,7 @@ from convergegate_async import (
     WebhookEvent,
 )
 from convergegate_async._core.messages import HttpRequest, HttpResponse
-from convergegate_async._core.verdicts import Failure
+from convergegate_async._core.verdicts import Failure, Finding
 from convergegate_async._transport import Marks
 from convergegate_async.errors import FailureKind
 from convergegate_async.factory import Runtime
@@ -680,6 +681,27 @@ async def test_many_waits_return_each_their_own_session(
     assert [session.id for session in sessions] == [one.id for one in created]
     assert [session.amount_total for session in sessions] == list(range(1, 201))
     assert {session.status for session in sessions} == {SessionStatus.COMPLETED}
+
+
+async def test_a_long_wait_keeps_nothing_of_its_looks() -> None:
+    """It may take days: findings of looks that failed are counted, and let go of."""
+    kept: list[int] = []
+
+    class Counting(LastingTransport):
+        async def send(
+            self, request: HttpRequest, patience: float, marks: Marks
+        ) -> HttpResponse | Failure:
+            if len(self.sent) % 500 == 0:
+                findings = [one for one in gc.get_objects() if type(one) is Finding]
+                kept.append(len(findings))
+            return await super().send(request, patience, marks)
+
+    async with scripted_factory(Counting(answered(503))) as checkout:
+        with pytest.raises(WaitTimeoutError):
+            await checkout.wait(ID, timeout=86_400)
+
+    assert len(kept) > 10
+    assert max(kept) < 100
 
 
 async def test_the_last_look_speaks_for_the_wait() -> None:
