@@ -128,8 +128,10 @@ class AiohttpTransport:
         self._ssl = ssl
         self._headers = headers
         # Our own queue in front of aiohttp's: it tells waiting from connecting.
-        limit = connector.limit if connector is not None else 0
-        self._slots = Slots(min(limit or pool.limit, pool.limit))
+        limits = [pool.limit]
+        if connector is not None:
+            limits += filter(None, [connector.limit, connector.limit_per_host])
+        self._slots = Slots(min(limits))
         self._generation: _Generation | None = None
         self._in_flight = 0
         self._connections: dict[object, _Connection] = {}

@@ -1,8 +1,10 @@
 """What the gateway sees; judged by the sandbox's own journal and book."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
+import aiohttp
 import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +26,7 @@ from convergegate_async import (
     Timeouts,
 )
 from convergegate_async.errors import ApiError
+from convergegate_async.factory import FactoryOptions
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -236,13 +239,23 @@ async def test_a_gateway_that_ignores_keys_holds_an_orphan(
     assert session.call.unknown_attempts == 1
 
 
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda: {"pool": PoolLimits(limit=1)},
+        lambda: {"connector": aiohttp.TCPConnector(limit=1)},
+        lambda: {"connector": aiohttp.TCPConnector(limit_per_host=1)},
+    ],
+    ids=["pool", "connector", "host"],
+)
 async def test_a_full_pool_is_waited_for_and_named(
-    sandbox: Sandbox, order: CheckoutSessionRequest
+    pool: Callable[[], FactoryOptions], sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:
     """A call whose time went into waiting for a slot was not sent, nor repeated."""
     sandbox.faults.add(Fault(FaultKind.STALL, times=1))
 
-    async with sandbox.factory(pool=PoolLimits(limit=1)) as checkout:
+    options = pool()
+    async with sandbox.factory(**options) as checkout:
         hog = asyncio.create_task(checkout.create(order))
         while not sandbox.count("create"):  # noqa: ASYNC110 -- the wire has no event
             await asyncio.sleep(0.005)
@@ -253,6 +266,9 @@ async def test_a_full_pool_is_waited_for_and_named(
 
     assert caught.value.attempts == 1
     assert sandbox.count("create") == 1
+    connector = options.get("connector")
+    if connector is not None:
+        await connector.close()
 
 
 @settings(
