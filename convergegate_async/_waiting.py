@@ -13,18 +13,19 @@ from contextlib import suppress
 from types import TracebackType
 
 OPENED_AT_ONCE = 16
-"""So many connections."""
+"""How many connections may be opening at once."""
 
 PAUSE = 0.05
 """Seconds after which as many more may be opened, whatever became of those before."""
 
 
 class Slots:
-    """So many places; whoever finds none waits, first come first served.
+    """A semaphore that also lets only a few callers open connections at a time.
 
-    Who has taken one finds a free connection, or opens one. There is no place either
-    while `OPENED_AT_ONCE` do so, but for as many after each `PAUSE`, and for one where
-    a place was given back: it has left its connection free.
+    First come, first served. Whoever has a place uses a free connection or opens one.
+    While `OPENED_AT_ONCE` are opening the others wait, even if places are free: as many
+    again are let in after each `PAUSE`, and one whenever a place is released, as that
+    leaves a connection free.
     """
 
     __slots__ = ("_free", "_opening", "_queue", "_timer")
@@ -35,7 +36,7 @@ class Slots:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def take(self) -> bool:
+    def try_acquire(self) -> bool:
         """Take a place, if one is free that nobody waits for."""
         if self._free == 0 or self._queue or self._opening >= OPENED_AT_ONCE:
             return False
@@ -43,7 +44,7 @@ class Slots:
         self._opening += 1
         return True
 
-    async def wait(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a place, and take it."""
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
@@ -53,24 +54,24 @@ class Slots:
         except BaseException:
             if turn.done() and not turn.cancelled():
                 # It was given in the moment of the cancellation.
-                self.connected()
-                self.give_back()
+                self.opened()
+                self.release()
             else:
                 with suppress(ValueError):
                     self._queue.remove(turn)
             raise
 
-    def connected(self) -> None:
-        """Know that who took a place opens no connection any more."""
+    def opened(self) -> None:
+        """Note that one that was let in has its connection, or needs none."""
         self._opening -= 1
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give a place back, to whoever waits the longest."""
         self._free += 1
         self._serve(1)
 
     def _serve(self, places: int) -> None:
-        """Give so many places to who waits."""
+        """Give up to *places* places to those who wait."""
         while self._queue and places:
             turn = self._queue.popleft()
             if not turn.done():
@@ -93,9 +94,9 @@ class Slots:
 class Deadlines:
     """The deadlines of all attempts under way, by one timer of the event loop.
 
-    It is set for the earliest, and when it rings for those that are left. A deadline
-    that is kept costs its place in a set; the timer that was set for it rings for
-    nothing, about once in the time that an attempt may take.
+    The timer is set for the earliest, and once it rings for the earliest of the rest. A
+    deadline that is met costs one entry in a set; its timer then rings for nothing,
+    about once in the time that an attempt may take.
     """
 
     __slots__ = ("_rings_at", "_timer", "_watched")
@@ -113,19 +114,19 @@ class Deadlines:
         return Deadline(self, asyncio.get_running_loop().time() + seconds)
 
     def watch(self, deadline: "Deadline") -> None:
-        """Interrupt the task of *deadline* when it is due, unless it is forgotten."""
+        """Interrupt the task of *deadline* at its time, unless it is forgotten."""
         self._watched.add(deadline)
-        if deadline.due < self._rings_at:
-            self._set(deadline.due)
+        if deadline.when < self._rings_at:
+            self._set(deadline.when)
 
     def forget(self, deadline: "Deadline") -> None:
         """Leave its task alone."""
         self._watched.discard(deadline)
 
-    def pass_all(self) -> None:
+    def expire_all(self) -> None:
         """Interrupt every task now."""
         for deadline in self._watched:
-            deadline.pass_by()
+            deadline.expire()
 
     def close(self) -> None:
         """Leave nothing behind in the loop."""
@@ -143,9 +144,9 @@ class Deadlines:
         self._timer, self._rings_at = None, float("inf")
         now = asyncio.get_running_loop().time()
         for deadline in self._watched:
-            if deadline.due <= now:
-                deadline.pass_by()
-        left = [deadline.due for deadline in self._watched if not deadline.is_past]
+            if deadline.when <= now:
+                deadline.expire()
+        left = [deadline.when for deadline in self._watched if not deadline.is_expired]
         if left:
             self._set(min(left))
 
@@ -157,12 +158,12 @@ class Deadline:
     unless the task was cancelled by somebody else, too.
     """
 
-    __slots__ = ("_cancelling", "_owner", "_task", "due", "is_past")
+    __slots__ = ("_cancelling", "_owner", "_task", "is_expired", "when")
 
-    def __init__(self, owner: Deadlines, due: float) -> None:
+    def __init__(self, owner: Deadlines, when: float) -> None:
         self._owner = owner
-        self.due = due
-        self.is_past = False
+        self.when = when
+        self.is_expired = False
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
@@ -180,14 +181,14 @@ class Deadline:
     ) -> None:
         self._owner.forget(self)
         if (
-            self.is_past
+            self.is_expired
             and self._task.uncancel() <= self._cancelling
             and kind is asyncio.CancelledError
         ):
             raise TimeoutError from error
 
-    def pass_by(self) -> None:
+    def expire(self) -> None:
         """Interrupt the task, once."""
-        if not self.is_past:
-            self.is_past = True
+        if not self.is_expired:
+            self.is_expired = True
             self._task.cancel()

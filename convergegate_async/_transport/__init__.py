@@ -30,7 +30,7 @@ from ._answers import close
 from ._guard import find_objection
 from ._kinds import StrayDataError, kind_of
 from ._lane import Lane
-from ._marks import Marks, now
+from ._marks import Marks, loop_time
 from ._session import exchange, open_session
 
 __all__ = ["AiohttpTransport", "Marks", "Transport"]
@@ -72,7 +72,7 @@ class _Connection(Connection):
 
     __slots__ = ("protocol",)
 
-    def __init__(self, protocol: object) -> None:
+    def __init__(self, protocol: ResponseHandler) -> None:
         super().__init__()
         self.protocol = protocol
 
@@ -134,7 +134,7 @@ class AiohttpTransport:
         self._slots = Slots(min(limits))
         self._generation: _Generation | None = None
         self._in_flight = 0
-        self._connections: dict[object, _Connection] = {}
+        self._connections: dict[ResponseHandler, _Connection] = {}
         self._deadlines = Deadlines()
         self._closing: dict[asyncio.Task[None], _Generation] = {}
         self._all_cut = asyncio.Event()
@@ -149,11 +149,13 @@ class AiohttpTransport:
         if self._connector is not None and self._connector.closed:
             message = "the connector is closed"
             raise ConfigurationError(message)
-        with suppress(RuntimeError):
+        try:
             self._generation = self._new_generation()
-        if self._generation is None:
+        except RuntimeError:
             message = "the connector belongs to another event loop"
-            raise ConfigurationError(message)
+        else:
+            return
+        raise ConfigurationError(message)
 
     async def send(
         self, request: HttpRequest, patience: float, marks: Marks
@@ -164,11 +166,11 @@ class AiohttpTransport:
             return Failure(kind=kind, sent=False)
         marks.is_queued = True
         if marks.is_timed:
-            marks.entered = now()
+            marks.queued_at = loop_time()
         try:
             with self._deadlines.within(patience):
-                if not self._slots.take():
-                    await self._slots.wait()
+                if not self._slots.try_acquire():
+                    await self._slots.acquire()
                 marks.is_queued = False
                 marks.opening = self._slots
                 self._in_flight += 1
@@ -183,7 +185,7 @@ class AiohttpTransport:
             if not marks.is_queued:
                 self._in_flight -= 1
                 marks.open_no_more()
-                self._slots.give_back()
+                self._slots.release()
             if self._closed and not self._deadlines:
                 with suppress(RuntimeError):  # collected: the loop was closed before
                     self._all_cut.set()
@@ -194,22 +196,23 @@ class AiohttpTransport:
     ) -> HttpResponse | Failure:
         """Send over one connection after the other, until one is clean."""
         if marks.is_timed:
-            marks.slot = now()
+            marks.placed_at = loop_time()
         if self._connector is not None and self._connector.closed:
             # By its owner: aiohttp refuses before it builds a request.
             return Failure(kind=FailureKind.CLOSED, sent=False)
         result: HttpResponse | Exception = StrayDataError()
+        # Every idle connection may hold what nobody asked for; one more is new.
         for _ in range(self._pool.limit + 1):
             generation = self._current_generation()
             generation.busy += 1
             try:
                 lane = generation.lane
                 if lane is not None and lane.is_clear():
-                    result = await lane.exchange(request, marks, self._note_answer)
+                    result = await lane.exchange(request, marks, self._count_answer)
                 else:
                     session, proxy = generation.session, self._proxy
                     result = await exchange(
-                        session, request, marks, proxy, self._note_answer
+                        session, request, marks, proxy, self._count_answer
                     )
             finally:
                 generation.busy -= 1
@@ -218,7 +221,7 @@ class AiohttpTransport:
             if not isinstance(result, StrayDataError):
                 break  # else nothing was sent, and the connection is gone
         if isinstance(result, Exception):
-            close(marks.connection)
+            close(marks.protocol)
             return self._read_failure(result, marks)
         return result
 
@@ -235,12 +238,12 @@ class AiohttpTransport:
         Another thread may ask, whose figures may be a moment apart.
         """
         waiting = max(0, len(self._deadlines) - self._in_flight)
-        is_open = map(_is_open, tuple(self._connections))
-        return self._in_flight, waiting, sum(is_open)
+        known = tuple(self._connections)
+        return self._in_flight, waiting, sum(one.is_connected() for one in known)
 
     def _forget_closed(self) -> None:
         known = self._connections
-        self._connections = {one: known[one] for one in known if _is_open(one)}
+        self._connections = {one: known[one] for one in known if one.is_connected()}
 
     def _retire(self) -> None:
         """Open a new generation of connections; the old one ends with its last call."""
@@ -252,7 +255,7 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Cut what is under way, and close the pool (never the caller's connector)."""
         self._closed = True
-        self._deadlines.pass_all()
+        self._deadlines.expire_all()
         if self._deadlines:
             await self._all_cut.wait()
         self._deadlines.close()
@@ -264,8 +267,8 @@ class AiohttpTransport:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _note_answer(self, protocol: object) -> Connection | None:
-        """Return what has brought an answer; `None` if that is not known."""
+    def _count_answer(self, protocol: ResponseHandler | None) -> Connection | None:
+        """Count it among those of the connection; `None` if that is not known."""
         if protocol is None:
             return None
         connection = self._connections.get(protocol)
@@ -277,26 +280,24 @@ class AiohttpTransport:
         return connection
 
     def _read_failure(self, error: Exception, marks: Marks) -> Failure:
-        kind = kind_of(error)
-        if kind is FailureKind.TIMEOUT and self._closed:
-            kind = FailureKind.CLOSED
         if marks.is_queued:
             kind = FailureKind.CLOSED if self._closed else FailureKind.POOL_TIMEOUT
             return Failure(kind=kind, sent=False)
+        kind = kind_of(error)
+        if kind is FailureKind.TIMEOUT and self._closed:
+            kind = FailureKind.CLOSED  # `aclose` cuts by the deadline
         return marks.failure(kind)
 
     def _current_generation(self) -> _Generation:
-        generation = self._generation
-        if generation is None:
+        if self._generation is None:
             raise AssertionError
-        if generation.retires_at <= asyncio.get_running_loop().time():
+        if self._generation.retires_at <= loop_time():
             self._retire()
-            generation = self._generation or generation
-        return generation
+        return self._generation
 
     def _new_generation(self) -> _Generation:
         connector = self._connector or aiohttp.TCPConnector(
-            limit=0,  # the semaphore is the limit
+            limit=0,  # none: `Slots` is the limit
             # Else aiodns, if anybody has installed it: c-ares fails in other words, and
             # where the system's resolver works.
             resolver=aiohttp.ThreadedResolver(),
@@ -319,10 +320,10 @@ class AiohttpTransport:
         )
         lane = None if reason else Lane(session, self._timeout, self._headers)
         self._note_objection(reason)
-        return _Generation(session, lane, asyncio.get_running_loop().time() + age)
+        return _Generation(session, lane, loop_time() + age)
 
     def _note_objection(self, reason: str | None) -> None:
-        if reason not in {None, self.objection}:
+        if reason and reason != self.objection:
             _logger.debug("calls go through aiohttp's session: %s", reason)
         self.objection = reason
 
@@ -334,7 +335,3 @@ class AiohttpTransport:
                 task = loop.create_task(generation.session.close())
                 self._closing[task] = generation
                 task.add_done_callback(self._closing.pop)
-
-
-def _is_open(connection: object) -> bool:
-    return isinstance(connection, ResponseHandler) and connection.is_connected()

@@ -1,10 +1,10 @@
-"""What follows the head of an answer, whichever way it was asked for."""
+"""Reads an answer: the headers that matter, and the body within bounds."""
 
-import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import StreamReader, hdrs
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDictProxy, istr
 
 from convergegate_async._core.answer_headers import Headers
@@ -18,7 +18,7 @@ from convergegate_async._core.messages import (
 from convergegate_async.errors import FailureKind
 
 from ._kinds import BodyError
-from ._marks import Marks, now
+from ._marks import Marks, loop_time
 
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
@@ -38,9 +38,9 @@ async def read_answer(
     headers: CIMultiDictProxy[str],
     content: StreamReader,
     marks: Marks,
-    note: Callable[[object], Connection | None],
+    count_answer: Callable[[ResponseHandler | None], Connection | None],
 ) -> HttpResponse:
-    """Read an answer to its end, and *note* what brought it.
+    """Read an answer to its end, and *count_answer* it by what brought it.
 
     Raises:
         BodyError: The body is not to be read.
@@ -48,20 +48,25 @@ async def read_answer(
     """
     marks.is_answered = True
     if marks.is_timed:
-        marks.head = now()
+        marks.head_at = loop_time()
     if status == HTTPStatus.SWITCHING_PROTOCOLS:
-        close(marks.connection)  # it speaks HTTP no longer
+        close(marks.protocol)  # it speaks HTTP no longer
     body = await _read_body(headers, content)
     if marks.is_timed:
-        marks.body = now()
-    read, every = _read_headers(status, headers), Headers(headers.items)
-    return HttpResponse(status, read, every, body, note(marks.connection))
+        marks.body_at = loop_time()
+    return HttpResponse(
+        status,
+        _read_headers(status, headers),
+        Headers(headers.items),
+        body,
+        count_answer(marks.protocol),
+    )
 
 
-def close(protocol: object) -> None:
+def close(protocol: ResponseHandler | None) -> None:
     """Close a connection by aiohttp's own name for it, if it has one."""
-    if isinstance(protocol, asyncio.BaseProtocol):
-        protocol.close()  # type: ignore[attr-defined]  # aiohttp's own has it
+    if protocol is not None:
+        protocol.close()
 
 
 async def _read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> bytes:

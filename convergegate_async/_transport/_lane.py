@@ -2,8 +2,8 @@
 
 A connection comes from aiohttp's connector, which looks up, connects, speaks TLS and
 keeps alive. Head and body leave together, and what aiohttp's parser makes of the answer
-is read as it is. By a session, its request and its response, which a form and a short
-document do not need, a `create` takes half as many instructions again.
+is read as it is. Through a session, with its request and its response, which a form and
+a short document do not need, a `create` takes half as many instructions again.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from convergegate_async._core.messages import (
 
 from ._answers import HEAD_LINE, HEAD_LINES, read_answer
 from ._kinds import StrayDataError
-from ._marks import Marks, now
+from ._marks import Marks
 
 
-class _Address(aiohttp.ClientRequest):
+class _ConnectRequest(aiohttp.ClientRequest):
     """What a connector connects to: built once for each place, and never sent."""
 
     @cached_property
@@ -56,33 +56,32 @@ class Lane:
         self._session = session
         self._timeout = timeout
         self._headers = headers
-        self._places: dict[tuple[str, str, bool], tuple[_Address, str]] = {}
-        self._doors = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001 -- only to see whether it is still there
+        self._places: dict[tuple[str, str, bool], tuple[_ConnectRequest, str]] = {}
+        self._methods = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001 -- to see whether it was replaced
 
     def is_clear(self) -> bool:
-        """Tell whether nobody, a mock say, has taken the session's place since."""
+        """Tell whether `ClientSession` is as it was: a mock may have replaced parts."""
         cls = aiohttp.ClientSession
-        return (cls.request, cls._request) == self._doors
+        return (cls.request, cls._request) == self._methods
 
     async def exchange(
         self,
         request: HttpRequest,
         marks: Marks,
-        note: Callable[[object], Connection | None],
+        count_answer: Callable[[ResponseHandler | None], Connection | None],
     ) -> HttpResponse | Exception:
-        """Send *request* once, read its answer to the end, and *note* what brought it.
+        """Send *request* once, read its answer to the end, and *count_answer* it.
 
         Returns:
             The answer or what broke, as the long way tells it.
         """
         marks.is_built = True  # from here on its marker can be believed
         try:
-            end = request.url.find("/", len("https://"))
-            end = len(request.url) if end < 0 else end
-            address, shared = self._place(request, request.url[:end])
-            message = _message(request, request.url[end:] or "/", shared)
+            origin, path = _split(request.url)
+            address, shared = self._place(request, origin)
+            message = _message(request, path, shared)
             connector = self._session.connector
-            if connector is None:
+            if connector is None:  # the session was closed
                 return aiohttp.ClientConnectionError()
             try:
                 connection = await connector.connect(address, [], self._timeout)
@@ -100,16 +99,13 @@ class Lane:
                     max_field_size=HEAD_LINE,
                     max_headers=HEAD_LINES,
                 )
-                marks.reach(protocol)
-                if marks.is_timed:
-                    marks.sent = now()
-                marks.is_sent = True
+                marks.about_to_send(protocol)
                 transport.write(message)
                 head, content = await protocol.read()
                 while _is_interim(head.code):
                     head, content = await protocol.read()
                 response = await read_answer(
-                    head.code, head.headers, content, marks, note
+                    head.code, head.headers, content, marks, count_answer
                 )
                 connection.release()
             finally:
@@ -118,16 +114,16 @@ class Lane:
             return error
         return response
 
-    def _place(self, request: HttpRequest, origin: str) -> tuple[_Address, str]:
+    def _place(self, request: HttpRequest, origin: str) -> tuple[_ConnectRequest, str]:
         """Return what is connected to, and the lines that requests there share.
 
         Raises:
             ValueError: A line of the head would be two.
         """
-        kind = origin, request.authorization, request.body is None
-        known = self._places.get(kind)
+        place = origin, request.authorization, request.body is None
+        known = self._places.get(place)
         if known is None:
-            address = _Address(
+            address = _ConnectRequest(
                 "GET",
                 URL(origin, encoded=True),
                 headers={**self._headers, **request.shared_headers},
@@ -137,8 +133,14 @@ class Lane:
             lines = [f"{name}: {text}" for name, text in address.headers.items()]
             _require_one_line("".join(lines))
             shared = "".join([f"{line}\r\n" for line in lines])
-            known = self._places[kind] = address, shared
+            known = self._places[place] = address, shared
         return known
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Return origin and path; no slash from the ninth character on is the scheme's."""
+    end = url.find("/", len("https://"))
+    return (url, "/") if end < 0 else (url[:end], url[end:])
 
 
 def _is_clean(protocol: ResponseHandler) -> bool:

@@ -2,12 +2,14 @@
 
 import asyncio
 
+from aiohttp.client_proto import ResponseHandler
+
 from convergegate_async._core.verdicts import Failure
 from convergegate_async._waiting import Slots
 from convergegate_async.errors import FailureKind
 
 
-def now() -> float:
+def loop_time() -> float:
     """Return the event loop's clock."""
     return asyncio.get_running_loop().time()
 
@@ -22,41 +24,45 @@ class Marks:
         is_sent: The marker: its head was about to be written.
         is_answered: The head of the answer was read.
         opening: Where its place counts as one that opens a connection.
-        connection: What it is sent over.
-        entered: When it began to wait for a place in the pool.
-        slot: When it had one.
-        sent: When its head was about to be written.
-        head: When the head of the answer was read.
-        body: When the body was read.
+        protocol: What it is sent over.
+        queued_at: When it began to wait for a place in the pool.
+        placed_at: When it had one.
+        sent_at: When its head was about to be written.
+        head_at: When the head of the answer was read.
+        body_at: When the body was read.
     """
 
+    # On the class: one is made for each attempt, and few of them are set.
     is_timed: bool = False
     is_queued: bool = False
     is_built: bool = False
     is_sent: bool = False
     is_answered: bool = False
     opening: Slots | None = None
-    connection: object = None
-    entered: float | None = None
-    slot: float | None = None
-    sent: float | None = None
-    head: float | None = None
-    body: float | None = None
+    protocol: ResponseHandler | None = None
+    queued_at: float | None = None
+    placed_at: float | None = None
+    sent_at: float | None = None
+    head_at: float | None = None
+    body_at: float | None = None
 
     @property
     def is_unsent(self) -> bool:
         """Provably nothing of it was sent."""
         return self.is_queued or (self.is_built and not self.is_sent)
 
-    def reach(self, connection: object) -> None:
-        """Note what it is sent over."""
-        self.connection = connection
+    def about_to_send(self, protocol: ResponseHandler) -> None:
+        """Note that its head is about to be written, and over what."""
+        self.protocol = protocol
         self.open_no_more()
+        if self.is_timed:
+            self.sent_at = loop_time()
+        self.is_sent = True
 
     def open_no_more(self) -> None:
-        """Let others open a connection: it has one, or needs none."""
+        """Let others open a connection: it has one, or needs none; once is enough."""
         if self.opening is not None:
-            self.opening.connected()
+            self.opening.opened()
             self.opening = None
 
     def failure(self, kind: FailureKind) -> Failure:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from convergegate_async._core.messages import (
@@ -18,7 +19,7 @@ from convergegate_async._core.secret import Secret
 
 from ._answers import HEAD_LINE, HEAD_LINES, read_answer
 from ._kinds import StrayDataError
-from ._marks import Marks, now
+from ._marks import Marks
 
 _marks: ContextVar[Marks] = ContextVar("convergegate_marks")
 """Those of the last attempt that the running task has begun."""
@@ -57,9 +58,9 @@ async def exchange(
     request: HttpRequest,
     marks: Marks,
     proxy: Secret[str] | None,
-    note: Callable[[object], Connection | None],
+    count_answer: Callable[[ResponseHandler | None], Connection | None],
 ) -> HttpResponse | Exception:
-    """Send *request* once, read its answer to the end, and *note* what brought it.
+    """Send *request* once, read its answer to the end, and *count_answer* it.
 
     Returns:
         The answer or what broke: a `StrayDataError` before anything was sent, a
@@ -69,18 +70,22 @@ async def exchange(
     try:
         async with session.request(
             request.method,
-            _address(request.url),
+            _url_of(request.url),
             data=request.body,
             headers=request.headers,
             allow_redirects=False,  # a redirect would take the body elsewhere
-            **_by_way_of(proxy),
+            **_proxy_arguments(proxy),
         ) as response:
             return await read_answer(
-                response.status, response.headers, response.content, marks, note
+                response.status,
+                response.headers,
+                response.content,
+                marks,
+                count_answer,
             )
     except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
-        # Returned, as a collector may end this frame by itself: aiohttp's hold the key
-        # and the body, and raise where the loop was closed.
+        # Returned, as a collector may end this frame once the loop is closed: those of
+        # aiohttp's hold the key and the body, and raise then.
         return error
 
 
@@ -101,15 +106,11 @@ class _Request(aiohttp.ClientRequest):
         # An unsolicited answer on an idle connection would be read as ours.
         if conn.protocol is None or conn.protocol.should_close:
             raise StrayDataError
-        marks = self._marks
-        marks.reach(conn.protocol)
-        if marks.is_timed:
-            marks.sent = now()
-        marks.is_sent = True
+        self._marks.about_to_send(conn.protocol)
         return await super().send(conn)
 
 
-def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
+def _proxy_arguments(proxy: Secret[str] | None) -> dict[str, Any]:
     """Name the proxy to aiohttp, its password apart from its address.
 
     aiohttp keeps addresses in its session and in the keys of its pool, whose `repr` it
@@ -123,12 +124,12 @@ def _by_way_of(proxy: Secret[str] | None) -> dict[str, Any]:
             return {"proxy": url}
         word = aiohttp.encode_basic_auth(url.user or "", url.password or "")
     except ValueError:
-        address = "the proxy's"
-        raise aiohttp.InvalidURL(address) from None
+        message = "the proxy's"
+        raise aiohttp.InvalidURL(message) from None
     headers = {"Proxy-Authorization": word}
     return {"proxy": url.with_user(None), "proxy_headers": headers}
 
 
 @lru_cache(maxsize=64)
-def _address(url: str) -> URL:
+def _url_of(url: str) -> URL:
     return URL(url, encoded=True)  # or yarl would undo our %3D

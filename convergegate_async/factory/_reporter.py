@@ -169,10 +169,10 @@ class Reporter:
 
 def _timings(marks: Marks) -> PhaseTimings:
     draft = new_draft(PhaseTimings)
-    draft.pool_wait = _between(marks.entered, marks.slot)
-    draft.connect = _between(marks.slot, marks.sent)
-    draft.first_byte = _between(marks.sent, marks.head)
-    draft.body = _between(marks.head, marks.body)
+    draft.pool_wait = _between(marks.queued_at, marks.placed_at)
+    draft.connect = _between(marks.placed_at, marks.sent_at)
+    draft.first_byte = _between(marks.sent_at, marks.head_at)
+    draft.body = _between(marks.head_at, marks.body_at)
     return sealed(draft, PhaseTimings)
 
 

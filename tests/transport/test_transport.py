@@ -339,8 +339,8 @@ async def test_few_connections_are_opened_at_once() -> None:
         await transport.aclose()
         failures = await asyncio.gather(*calls)
 
-    entered = min(each.entered or 0.0 for each in marks)
-    slots = sorted(each.slot or 0.0 for each in marks)
+    entered = min(each.queued_at or 0.0 for each in marks)
+    slots = sorted(each.placed_at or 0.0 for each in marks)
     assert 0.0 < entered <= slots[0]
     assert slots[OPENED_AT_ONCE] - entered > 0.9 * PAUSE
     assert {one.kind for one in failures if isinstance(one, Failure)} == {

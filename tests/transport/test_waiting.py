@@ -144,8 +144,8 @@ async def visit(each: Visit, number: int, places: object, log: list[Event]) -> N
     loop = asyncio.get_running_loop()
     await asyncio.sleep(each.comes)
     if isinstance(places, Slots):
-        if not places.take():
-            await places.wait()
+        if not places.try_acquire():
+            await places.acquire()
     else:
         assert isinstance(places, asyncio.Semaphore)
         await places.acquire()
@@ -155,15 +155,15 @@ async def visit(each: Visit, number: int, places: object, log: list[Event]) -> N
         if isinstance(places, Slots):
             if each.opens:
                 await asyncio.sleep(each.opens)
-            places.connected()
+            places.opened()
             is_opening = False
         await asyncio.sleep(each.stays - each.opens)
     finally:
         log.append(("out", number, loop.time()))
         if isinstance(places, Slots):
             if is_opening:
-                places.connected()
-            places.give_back()
+                places.opened()
+            places.release()
         else:
             places.release()
 
@@ -191,8 +191,8 @@ def test_places_are_given_as_by_a_semaphore(visits: list[Visit], places: int) ->
     log = run_still(visit_all(visits, slots))
 
     assert log == run_still(visit_all(visits, asyncio.Semaphore(places)))
-    assert all(slots.take() for _ in range(places))
-    assert not slots.take()
+    assert all(slots.try_acquire() for _ in range(places))
+    assert not slots.try_acquire()
 
 
 MANY = 100
@@ -264,8 +264,8 @@ def test_nobody_is_lost_at_the_gate(visits: list[Visit], places: int) -> None:
     for what, _, _ in log:
         inside += 1 if what == "in" else -1
         assert inside <= places
-    assert all(slots.take() for _ in range(min(places, OPENED_AT_ONCE)))
-    assert not slots.take()
+    assert all(slots.try_acquire() for _ in range(min(places, OPENED_AT_ONCE)))
+    assert not slots.try_acquire()
 
 
 @given(st.lists(OPENINGS, max_size=60))
