@@ -23,6 +23,7 @@ from ._marks import Marks, loop_time
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
 _SUCCESS = 2  # hundred
+_UNKNOWN = BODY_LIMIT + 1  # bytes
 # In the words of multidict, which folds a plain `str` for every look.
 _ID_HEADERS = tuple(map(istr, ID_HEADERS))
 _READ_HEADERS = tuple(map(istr, READ_HEADERS))
@@ -51,7 +52,12 @@ async def read_answer(
         marks.head_at = loop_time()
     if status == HTTPStatus.SWITCHING_PROTOCOLS:
         close(marks.protocol)  # it speaks HTTP no longer
-    body = await _read_body(headers, content)
+    if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
+        raise BodyError(FailureKind.ENCODED)
+    if int(headers.get(hdrs.CONTENT_LENGTH, _UNKNOWN)) <= BODY_LIMIT:
+        body = await content.read()  # never more than was announced
+    else:
+        body = await _read_within_limit(content)
     if marks.is_timed:
         marks.body_at = loop_time()
     return HttpResponse(
@@ -69,12 +75,7 @@ def close(protocol: ResponseHandler | None) -> None:
         protocol.close()
 
 
-async def _read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> bytes:
-    if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
-        raise BodyError(FailureKind.ENCODED)
-    length = headers.get(hdrs.CONTENT_LENGTH)
-    if length is not None and int(length) <= BODY_LIMIT:
-        return await content.read()  # never more than was announced
+async def _read_within_limit(content: StreamReader) -> bytes:
     body = bytearray()
     async for chunk in content.iter_any():
         body += chunk

@@ -1,7 +1,7 @@
 """The one way to make a call: send, understand, try again, until the deadline.
 
-tenacity is known here and nowhere else. It is longer than most modules, as a call is
-read from its top to its bottom.
+tenacity is known here and nowhere else. The module is long because a call is read from
+its top to its bottom.
 """
 
 import asyncio
@@ -63,9 +63,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 A = TypeVar("A", bound=Answer)
-A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
-FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.EXPIRED})
+_FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.EXPIRED})
 
 _logger = logging.getLogger("convergegate_async")
 _logger.addHandler(logging.NullHandler())
@@ -125,15 +124,15 @@ class Caller:
     async def warm_up(self) -> None:
         """Load what the first call or the first failure would have to wait for.
 
-        It is not loaded with the package: programs that only import it start sooner.
-        The event loop goes on between the steps. In a thread a fork could leave its
-        child an import that nobody ends.
+        These are not imported with the package, so that programs which only import it
+        start sooner. The event loop goes on between the steps. A thread would not do:
+        a fork meanwhile would leave its child an import lock that nobody releases.
         """
         import_module("tenacity")
         await asyncio.sleep(0)
-        decode_json(b"{}")
+        decode_json(b"{}")  # imports msgspec, if it is there
         await asyncio.sleep(0)
-        read_fields(CheckoutSession, {})
+        read_fields(CheckoutSession, {})  # plans how it is read
 
     async def run(
         self, operation: Operation[A] | InvalidFieldError, timeout: float | None
@@ -154,9 +153,11 @@ class Caller:
         call = self._enter(operation, timeout)
         operation = call.operation
         try:
-            result = await self._send(call)
+            result = await self._attempt(call)
             if isinstance(result, Finding):
-                result = await self._look_after(call, result)
+                result = await self._repeat(call, result)
+            if isinstance(result, Finding):
+                result = await self._look_after(call, result) or result
         except asyncio.CancelledError:
             cancelled = self._report_cancelled(call)
             if operation.endpoint.writes and isinstance(cancelled, OutcomeUnknownError):
@@ -262,11 +263,9 @@ class Caller:
     async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
         result = await self._attempt(call)
-        if isinstance(result, Finding) and self._goes_again(call, result):
-            result = await self._repeat(call, result)
-        if not isinstance(result, Finding):
-            self._budget.earn()
-        return result
+        return (
+            await self._repeat(call, result) if isinstance(result, Finding) else result
+        )
 
     async def _attempt(self, call: Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
@@ -285,33 +284,39 @@ class Caller:
                 call, self.runtime.clock(), finding, None, marks
             )
             raise
-        result: A | Finding
         if isinstance(outcome, Failure):
-            result = judge_failure(outcome)
+            result: A | Finding = judge_failure(outcome)
         else:
-            result = parse_response(
-                call.operation,
-                outcome,
-                settings=self.settings,
-                account=partial(call.account, self.runtime.clock()),
-                now=self.runtime.now(),
-            )
-            if not isinstance(result, Finding):
-                connection = outcome.connection
-                stray = self._strays.judge(call.operation, result, connection)
-                result = stray or result
+            result = self._understand(call, outcome)
         if isinstance(result, Finding):
             call.note(result)
-            if isinstance(outcome, HttpResponse) and (
-                result.verdict is Verdict.UNKNOWN or outcome.may_be_late
-            ):
-                # The answer that was due may still come: to whom it is next.
-                everything = result.mistrusted > 1
-                self._transport.distrust(outcome, everything=everything)
-        if call.audience:
+        else:
+            self._budget.earn()
+        if call.audience:  # no clock is read for nobody
             status = outcome.status if isinstance(outcome, HttpResponse) else None
             now = self.runtime.clock()
             self._reporter.attempt_ended(call, now, result, status, marks)
+        return result
+
+    def _understand(self, call: Call[A], response: HttpResponse) -> A | Finding:
+        """Read what came back, and check that it is ours."""
+        result = parse_response(
+            call.operation,
+            response,
+            settings=self.settings,
+            account=partial(call.account, self.runtime.clock()),
+            now=self.runtime.now(),
+        )
+        if not isinstance(result, Finding):
+            connection = response.connection
+            result = self._strays.judge(call.operation, result, connection) or result
+        if isinstance(result, Finding) and (
+            result.verdict is Verdict.UNKNOWN or response.may_be_late
+        ):
+            # The answer that was due may still come, and would be read by who is next.
+            # One field may be rewritten on its way; two are another's answer.
+            everything = result.mistrusted > 1
+            self._transport.distrust(response, everything=everything)
         return result
 
     async def _repeat(self, call: Call[A], first: Finding) -> A | Finding:
@@ -321,6 +326,8 @@ class Caller:
         with an instance of its own per call; it is handed that failure first, so that
         its counts are right.
         """
+        if not self._plan_repeat(call, first):
+            return first
         from tenacity import AsyncRetrying  # noqa: PLC0415 -- ready since `warm_up`
 
         known = [first]
@@ -336,7 +343,7 @@ class Caller:
             error = state.outcome.exception() if state.outcome is not None else None
             if not isinstance(error, _AttemptFailedError):
                 return False
-            return error.finding is first or self._goes_again(call, error.finding)
+            return error.finding is first or self._plan_repeat(call, error.finding)
 
         with self._waker() as waker, suppress(_AttemptFailedError):
             retrying = AsyncRetrying(
@@ -348,8 +355,8 @@ class Caller:
             return await retrying(attempt)
         return call.findings[-1]
 
-    def _goes_again(self, call: Call[Answer], finding: Finding) -> bool:
-        """Decide, take a repeat out of the budget, and leave word of the pause."""
+    def _plan_repeat(self, call: Call[Answer], finding: Finding) -> bool:
+        """Decide whether to repeat; if so, pay for it and set the pause."""
         operation = call.operation
         repeat = operation.endpoint.repeat
         if self.lifecycle.cut or not may_repeat(finding, repeat, self.policy):
@@ -374,20 +381,20 @@ class Caller:
             )
         return True
 
-    async def _look_after(self, call: Call[A], finding: Finding) -> A | Finding:
-        """Look whether a call of unknown outcome was done after all."""
+    async def _look_after(self, call: Call[A], finding: Finding) -> A | None:
+        """Return the answer to a call of unknown outcome, if a look shows it."""
         operation = call.operation
         call.session = finding.named
-        if self.policy.max_attempts == 1:
-            return finding
+        if self.policy.max_attempts == 1:  # one request was asked for
+            return None
         if finding.named is not None:
             return await self._look_into(call, finding, finding.named.id)
         aim = operation.endpoint.look
         if aim is Look.NONE or aim is Look.BARE:
-            return finding
+            return None
         error = call.error(self.runtime.clock())
         if operation.identifier is None or not isinstance(error, OutcomeUnknownError):
-            return finding
+            return None
         look = retrieve_checkout_session(operation.identifier)
         looking = self._new_call(look, call.deadline, call.audience)
         seen: CheckoutSession | Finding | None
@@ -400,16 +407,16 @@ class Caller:
                 call.session = looking.session
                 if isinstance(seen, operation.endpoint.answer):
                     return self._as_answer_to(seen, call)
-        return finding
+        return None
 
     async def _look_into(
         self, call: Call[A], finding: Finding, session_id: str
-    ) -> A | Finding:
+    ) -> A | None:
         """Look once whether the session that a bare answer named is the one opened."""
         try:
             look = retrieve_checkout_session(session_id)
         except InvalidFieldError:
-            return finding  # its name is none that can be asked for
+            return None  # its name is none that can be asked for
         looking = self._new_call(look, call.deadline, call.audience)
         looking.tries = call.tries  # the look is an attempt of the call
         try:
@@ -428,9 +435,8 @@ class Caller:
         if why is None and isinstance(seen, call.operation.endpoint.answer):
             call.take_back()
             return self._as_answer_to(seen, call)
-        finding = finding._replace(reason=f"{finding.reason}, and {why}")
-        call.findings[-1] = finding
-        return finding
+        call.findings[-1] = finding._replace(reason=f"{finding.reason}, and {why}")
+        return None
 
     async def _follow(
         self, call: Call[CheckoutSession]
@@ -450,7 +456,7 @@ class Caller:
                     call.tries = looking.tries
                 if not isinstance(result, Finding):
                     call.session = result
-                    if result.status in FINAL:
+                    if result.status in _FINAL:
                         return result
                 elif not (
                     self.lifecycle.cut
