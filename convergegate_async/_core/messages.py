@@ -61,14 +61,14 @@ class HttpRequest:
 
     Attributes:
         authorization: Whose call it is, in the words of the header.
-        key: Its idempotency key, if it has one.
+        idempotency_key: `None` on what has no need of one.
         body: Its form; empty where a POST has no fields.
     """
 
     method: str
     url: str = attrs.field(repr=False)
     authorization: str = attrs.field(repr=False)
-    key: str | None = attrs.field(default=None, repr=False)
+    idempotency_key: str | None = attrs.field(default=None, repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
 
     @property
@@ -83,8 +83,8 @@ class HttpRequest:
     def headers(self) -> dict[str, str]:
         """What it says beside `COMMON_HEADERS`."""
         headers = self.shared_headers
-        if self.key is not None:
-            headers[KEY_HEADER] = self.key
+        if self.idempotency_key is not None:
+            headers[KEY_HEADER] = self.idempotency_key
         return headers
 
 

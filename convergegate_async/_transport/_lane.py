@@ -158,7 +158,7 @@ def _message(request: HttpRequest, path: str, shared: str) -> bytes:
     Raises:
         ValueError: A line of the head would be two.
     """
-    key, body = request.key, request.body
+    key, body = request.idempotency_key, request.body
     start = f"{request.method} {path}"
     _require_one_line(start if key is None else start + key)
     head = f"{start} HTTP/1.1\r\n{shared}"

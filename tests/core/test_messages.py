@@ -138,7 +138,7 @@ def test_create_is_spelled_with_key_and_form() -> None:
         method="POST",
         url="https://gateway.example/pay/v1/checkout/sessions",
         authorization=HEADER,
-        key="cg1-7",
+        idempotency_key="cg1-7",
         body=create().body,
     )
     assert message.headers == {

@@ -30,13 +30,13 @@ REQUESTS = st.builds(
     method=st.just("GET"),
     url=URL,
     authorization=TEXT,
-    key=st.none() | TEXT,
+    idempotency_key=st.none() | TEXT,
 ) | st.builds(
     HttpRequest,
     method=st.just("POST"),
     url=URL,
     authorization=TEXT,
-    key=st.none() | TEXT,
+    idempotency_key=st.none() | TEXT,
     body=st.binary(max_size=300),
 )
 ANSWER = HttpResponse(status=200, headers={}, body=b"{}")
@@ -121,7 +121,7 @@ async def test_a_line_of_the_head_cannot_become_two(part: str, end: str) -> None
             method=parts["method"],
             url=server.base_url + parts["url"],
             authorization=parts["authorization"],
-            key=parts["key"],
+            idempotency_key=parts["key"],
         )
         result = await transport.send(request, 60, Marks())
         await transport.aclose()
