@@ -59,13 +59,22 @@ def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
     the wire; a list as one bare pair an item, a time as whole epoch seconds; what is
     unset is left out (DESIGN.md, *What is assumed of the gateway*).
     """
-    names, values = _spelling(type(request))
     return tuple(
         pair
-        for name, value in zip(names, values(request), strict=True)
-        if value is not None
-        for pair in _spell(name, value)
+        for name, wire_name in _wire_names(type(request)).items()
+        if (value := getattr(request, name)) is not None
+        for pair in _pairs(wire_name, value)
     )
+
+
+def _wire_names(noun: type[attrs.AttrsInstance]) -> dict[str, str]:
+    """Return the fields of *noun* that are on the wire, and their names there.
+
+    The name is empty where a value brings names of its own.
+    """
+    fields = attrs.fields(noun)
+    names = {field.name: field.metadata.get("wire", field.name) for field in fields}
+    return {name: wire for name, wire in names.items() if wire is not False}
 
 
 def encode_form(request: attrs.AttrsInstance) -> bytes:
@@ -75,50 +84,29 @@ def encode_form(request: attrs.AttrsInstance) -> bytes:
 
 @functools.cache
 def _encoder(noun: type[attrs.AttrsInstance]) -> Callable[[object], str]:
-    return write_encoder(
-        noun,
-        {
-            field.name: _spelling_of(field)
-            for field in attrs.fields(noun)
-            if field.metadata.get("wire") is not False
-        },
-    )
+    fields = attrs.fields_dict(noun)
+    names = _wire_names(noun)
+    spellings = {
+        name: _spelling_of(wire_name, fields[name].metadata.get("rule"))
+        for name, wire_name in names.items()
+    }
+    return write_encoder(noun, spellings)
 
 
-def _spelling_of(field: "attrs.Attribute[object]") -> Spelling:
-    name, rule = field.metadata.get("wire", field.name), field.metadata.get("rule")
-    if rule in _SPELLED:
-        return Spelling(quote_plus(name), _SPELLED[rule])
+def _spelling_of(name: str, rule: object) -> Spelling:
+    if rule in _QUOTE_BY_RULE:
+        return Spelling(quote_plus(name), _QUOTE_BY_RULE[rule])
 
     def spell(value: object) -> str:
         text = ""
-        for one, content in _spell(name, value):
+        for one, content in _pairs(name, value):
             text += f"&{_quote_name(one)}={_quote(content)}"
         return text
 
-    is_of_few = rule is rules.words
+    has_few_values = rule is rules.words
     return Spelling(
-        None, functools.lru_cache(maxsize=64)(spell) if is_of_few else spell
+        None, functools.lru_cache(maxsize=64)(spell) if has_few_values else spell
     )
-
-
-@functools.cache
-def _spelling(
-    noun: type[attrs.AttrsInstance],
-) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
-    """Return the names that *noun* puts on the wire, and what gets their values.
-
-    Further pairs bring their own names, and have none here.
-    """
-    spelled = {
-        field.name: field.metadata.get("wire", field.name)
-        for field in attrs.fields(noun)
-    }
-    names = {name: wire for name, wire in spelled.items() if wire is not False}
-    if len(names) > 1:
-        return tuple(names.values()), operator.attrgetter(*names)
-    (name,) = names
-    return (name,), lambda request: (getattr(request, name),)
 
 
 _QUOTED = {code: quote_plus(chr(code)) for code in range(128)}
@@ -147,7 +135,7 @@ def _quote_phone(text: str) -> str:
 _quote_name = functools.lru_cache(maxsize=512)(quote_plus)
 _quote_address = functools.lru_cache(maxsize=512)(quote_plus)
 
-_SPELLED: dict[object, Callable[[Any], str] | None] = {
+_QUOTE_BY_RULE: dict[object, Callable[[Any], str] | None] = {
     rules.amount: None,
     rules.currency: None,
     rules.country: None,
@@ -158,10 +146,10 @@ _SPELLED: dict[object, Callable[[Any], str] | None] = {
     rules.url: _quote_address,
     rules.ip_address: _quote,
 }
-"""How what a rule has let through is spelled; `None` needs no quoting."""
+"""What quotes a value that a rule has let through; `None`: it needs no quoting."""
 
 
-def _spell(name: str, value: object) -> Iterator[tuple[str, str]]:
+def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
     match value:
         case dict():
             for key, content in value.items():
@@ -202,9 +190,9 @@ def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A |
 def read_fields(
     noun: type[attrs.AttrsInstance], raw: Mapping[str, object]
 ) -> tuple[Any, list[str]]:
-    """Return a draft of *noun*, of what *raw* tells, and the names of the unreadable.
+    """Return a draft of *noun* with what *raw* tells, and the names of what it cannot.
 
-    Fields that are not on the wire are still to be set.
+    Those that are not on the wire are still to be set.
     """
     misread: list[str] = []
     return _reader(noun)(raw.get, misread), misread
@@ -218,9 +206,10 @@ def _is_id(value: object) -> bool:
 def _reader(noun: type[attrs.AttrsInstance]) -> Reader:
     plain: dict[str, type] = {}
     hooks: dict[str, tuple[Hook[object], object]] = {}
+    on_wire = _wire_names(noun)
     for field in attrs.fields(attrs.resolve_types(noun)):
         kind = _without_none(field.type)
-        if not field.metadata.get("wire", True):
+        if field.name not in on_wire:
             continue
         if kind in _PLAIN and field.name not in OTHER_SPELLINGS:
             plain[field.name] = kind

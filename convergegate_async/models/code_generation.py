@@ -67,7 +67,7 @@ def write_constructor(
     Args:
         noun: The class.
         checks: By field. What is optional may always be `None`.
-        refuse: Makes the error to raise of a value and its problems, if it is one.
+        refuse: Makes the error to raise, if there is one, of a value and its problems.
     """
     fields = attrs.fields(noun)
     names = ", ".join(field.name for field in fields)
