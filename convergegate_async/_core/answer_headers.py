@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MOST_HEADERS = 16_384
-"""So many characters of names and values are kept."""
+"""How many characters of names and values are kept."""
 
 
 def kept_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -28,10 +28,10 @@ from .verdicts import ERROR_WORDS, Finding, Ground, Verdict, judge_status
 A = TypeVar("A", bound=Answer)
 
 BODY_LIMIT = 1_048_576
-"""So many bytes of a body are read at most, in either direction."""
+"""How many bytes of a body are read at most, in either direction."""
 
 REMEMBERED = 16
-"""So many ids are remembered of each connection."""
+"""How many ids are remembered of each connection."""
 
 COMMON_HEADERS = {
     "Accept": "application/json",
@@ -55,7 +55,7 @@ _MOST_SHOWN = 200  # characters of the gateway's text
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-@attrs.define  # as `Operation`
+@attrs.define
 class HttpRequest:
     """What goes onto the wire; the same value for every attempt of a call.
 
@@ -123,7 +123,7 @@ class Connection:
             del self._ids[next(iter(self._ids))]
 
 
-@attrs.define  # as `Operation`
+@attrs.define
 class HttpResponse:
     """What came back.
 

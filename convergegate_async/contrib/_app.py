@@ -17,7 +17,7 @@ STATE = "convergegate"
 """Where frameworks that keep things by name keep the factory."""
 
 ENOUGH = BODY_LIMIT + 1
-"""So many bytes of a delivery are read at most: the receiver refuses them (413)."""
+"""How many bytes of a delivery are read at most: the receiver refuses them (413)."""
 
 
 @asynccontextmanager

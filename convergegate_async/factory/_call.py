@@ -16,7 +16,7 @@ from convergegate_async.models.code_generation import new_draft, sealed
 from ._observers import AttemptInfo, Observer
 
 LONGEST_HISTORY = 1_000
-"""So many attempts of a call are kept to its end: a wait can take days."""
+"""How many attempts of a call are kept to its end: a wait can take days."""
 
 NO_HEADERS = Headers(tuple)
 A_co = TypeVar("A_co", bound=Answer, covariant=True)

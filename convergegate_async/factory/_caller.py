@@ -97,7 +97,7 @@ class Caller:
         self.lifecycle = Lifecycle(transport)
         self.policy = policy
         self.limit = limit
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._transport = transport
         self._budget = RetryBudget(policy)
         self._strays = StrayCheck(settings.echo_fields)
@@ -113,7 +113,7 @@ class Caller:
         """Return a caller over the same pool, budget and lifecycle."""
         view = copy(self)
         view.policy = policy or self.policy
-        view._timeouts = timeouts or self._timeouts  # noqa: SLF001 -- its own class
+        view.timeouts = timeouts or self.timeouts
         view._reporter = self._reporter.joined_by(observers)  # noqa: SLF001 -- its own class
         return view
 
@@ -239,7 +239,7 @@ class Caller:
         if timeout is not None and not is_duration(timeout):
             field, reason = "timeout", "must be a finite number of seconds above 0"
             raise InvalidFieldError(field, reason)
-        total = self._timeouts.total if timeout is None else timeout
+        total = self.timeouts.total if timeout is None else timeout
         observers = self._reporter.observers
         if _logger.isEnabledFor(logging.DEBUG):
             observers = (LOGGING, *observers)
@@ -271,7 +271,7 @@ class Caller:
         """Send once, and understand what came back."""
         call.tries += 1
         call.began = self.runtime.clock()
-        patience = min(self._timeouts.attempt, call.deadline - call.began)
+        patience = min(self.timeouts.attempt, call.deadline - call.began)
         marks = Marks()
         if call.audience:
             marks.is_timed = True
@@ -489,13 +489,13 @@ class Caller:
     def _waker(self, session_id: str | None = None) -> Iterator[asyncio.Event]:
         """Yield an event that is set by closing, and by news of the session."""
         waker = asyncio.Event()
-        self.lifecycle.sleeps(waker)
+        self.lifecycle.add_waker(waker)
         if session_id is not None:
             self._watchers[session_id].add(waker)
         try:
             yield waker
         finally:
-            self.lifecycle.wakes(waker)
+            self.lifecycle.remove_waker(waker)
             if session_id is not None:
                 self._watchers[session_id].discard(waker)
                 if not self._watchers[session_id]:

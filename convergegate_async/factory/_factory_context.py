@@ -66,7 +66,7 @@ def context_of(factory: "CheckoutSessionFactory") -> FactoryContext:
         base_url=caller.settings.base_url,
         limit=caller.limit,
         policy=caller.policy,
-        timeouts=caller._timeouts,  # noqa: SLF001 -- of this room
+        timeouts=caller.timeouts,
         echo_fields=caller.settings.echo_fields,
         runtime=caller.runtime,
         proxy=factory._proxy,  # noqa: SLF001 -- of this room

@@ -22,7 +22,7 @@ class Lifecycle:
         self._running: set[object] = set()
         self._drained = asyncio.Event()
         self._gone = asyncio.Event()
-        self._sleepers: set[asyncio.Event] = set()
+        self._wakers: set[asyncio.Event] = set()
         self._left_unknown: list[str] = []
         self.cut = False
 
@@ -63,13 +63,13 @@ class Lifecycle:
             with suppress(RuntimeError):  # collected: the loop was closed before
                 self._drained.set()
 
-    def sleeps(self, waker: asyncio.Event) -> None:
+    def add_waker(self, waker: asyncio.Event) -> None:
         """Have *waker* set when calls are cut."""
-        self._sleepers.add(waker)
+        self._wakers.add(waker)
 
-    def wakes(self, waker: asyncio.Event) -> None:
+    def remove_waker(self, waker: asyncio.Event) -> None:
         """Forget *waker*."""
-        self._sleepers.discard(waker)
+        self._wakers.discard(waker)
 
     def note_unknown(self, key: str | None) -> None:
         """Remember the key of a call that closing left in doubt."""
@@ -106,7 +106,7 @@ class Lifecycle:
     async def _end(self) -> None:
         """Cut what is under way, and close the pool, however often it is cancelled."""
         self.cut = True
-        for waker in self._sleepers:
+        for waker in self._wakers:
             waker.set()
         cancelled = None
         try:

@@ -47,7 +47,7 @@ from .resume_rules import Decision, OnUnknown
 from .row_results import interrupted_result, outcome_result, row_outcome
 
 
-@attrs.define  # frozen, it takes twice as long to make
+@attrs.define
 class _Task:
     met: Met
     fingerprint: bytes

@@ -14,7 +14,7 @@ from .progress import Tally
 from .reports import in_chunks
 
 
-@attrs.define  # frozen, it takes twice as long to make
+@attrs.define
 class Met:
     """A row of the input, and what the journal knows of it.
 

@@ -26,7 +26,7 @@ from .records import refusal
 from .schema import UPGRADES, VERSION
 
 _CHECKPOINT_AFTER = 1_000
-"""So many changes of rows make a WAL of some MiB."""
+"""How many changes of rows make a WAL of some MiB."""
 
 
 class Reader:

@@ -81,7 +81,7 @@ WHERE row_id = ? AND state = 'sent'
 """
 
 _MOST_VALUES = 500
-"""So many at most go into one statement: every SQLite takes 999."""
+"""How many go into one statement at most: every SQLite takes 999."""
 
 _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""

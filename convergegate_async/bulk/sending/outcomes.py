@@ -15,7 +15,7 @@ from convergegate_async.errors import (
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
 
-@attrs.define  # frozen, it takes twice as long to make
+@attrs.define
 class Numbered:
     """A request with an identity of its own, wherever it is sent.
 

@@ -39,7 +39,7 @@ _LOGGED_FROM = 5.0
 _logger = logging.getLogger("convergegate_async")
 
 
-@attrs.define  # frozen, it takes twice as long to make
+@attrs.define
 class _Taken(Generic[T]):
     """An item, and what came of it before, if it is taken up again."""
 

@@ -46,7 +46,7 @@ class SourceError(ConfigurationError):
     """The input itself, not one of its rows, cannot be read."""
 
 
-@attrs.define(kw_only=True)  # frozen, it and `_CsvRow` take a tenth of the reading
+@attrs.define(kw_only=True)
 class TableRow:
     """One row of a table as it was read.
 
