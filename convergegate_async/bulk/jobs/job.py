@@ -33,6 +33,7 @@ from convergegate_async.errors import (
     ConvergeGateError,
 )
 from convergegate_async.factory import CheckoutSessionFactory, context_of
+from convergegate_async.models.code_generation import new_draft, sealed
 from convergegate_async.runners import Done, Runner
 
 from .chunked_run import ChunkedRun
@@ -511,15 +512,14 @@ class Job:
 
     async def _intend(self, task: _Task) -> None:
         met = task.met
-        intent = Intent(
-            row_id=met.row.row_id,
-            position=met.index + 1,
-            fingerprint=task.fingerprint,
-            sent_at=self._runtime.now(),
-        )
+        intent = new_draft(Intent)
+        intent.row_id = met.row.row_id
+        intent.position = met.index + 1
+        intent.fingerprint = task.fingerprint
+        intent.sent_at = self._runtime.now()
         # Before: an intent is written even if the wait for it is cancelled.
         self._failed_before.pop(met.index, None)
-        await self._journal.intend(intent)
+        await self._journal.intend(sealed(intent, Intent))
         self._under_way[met.index] = met
 
     def _write(

@@ -18,6 +18,7 @@ from convergegate_async.bulk.sending.outcomes import (
 )
 from convergegate_async.errors import CallError, OutcomeUnknownError
 from convergegate_async.models import CheckoutSession
+from convergegate_async.models.code_generation import new_draft, sealed
 
 _MOST_SHOWN = 200  # characters
 
@@ -94,9 +95,13 @@ def outcome_result(
 
 def session_result(row_id: str, session: CheckoutSession) -> RowResult:
     """Return what becomes of a row that has its session."""
-    return RowResult(
-        row_id=row_id, state=State.DONE, session_id=session.id, url=session.url
-    )
+    result = new_draft(RowResult)
+    result.row_id = row_id
+    result.state = State.DONE
+    result.session_id = session.id
+    result.url = session.url
+    result.http_status = result.code = result.message = None
+    return sealed(result, RowResult)
 
 
 def interrupted_result(row_id: str) -> RowResult:

@@ -13,6 +13,7 @@ from convergegate_async.errors import (
     RateLimitedError,
 )
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
+from convergegate_async.models.code_generation import new_draft, sealed
 
 
 @attrs.define
@@ -96,10 +97,12 @@ def outcome_of(
         key = item.idempotency_key
         return Rejected(index=index, request=request, idempotency_key=key, error=result)
     if isinstance(result, CheckoutSession):
-        key = result.call.idempotency_key
-        return Created(
-            index=index, request=request, idempotency_key=key, session=result
-        )
+        created = new_draft(Created)  # as most rows are
+        created.index = index
+        created.request = request
+        created.idempotency_key = result.call.idempotency_key
+        created.session = result
+        return sealed(created, Created)
     key = result.idempotency_key
     match result:
         case NotSentError():

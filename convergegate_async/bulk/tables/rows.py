@@ -14,6 +14,7 @@ import attrs
 
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
+from convergegate_async.models.code_generation import new_draft, sealed
 
 from .fields import (
     FIELDS,
@@ -205,13 +206,13 @@ class _RowReader:
             for column, reason in reading.wrongs.items():
                 yield self._problem(position, row, reading.row_id, column, reason)
         elif unnamed is None:
-            yield Row(
-                position=position,
-                line=row.line,
-                row_id=reading.row_id,
-                request=reading.request,
-                raw=row.cells,
-            )
+            good = new_draft(Row)
+            good.position = position
+            good.line = row.line
+            good.raw = row.cells
+            good.row_id = reading.row_id
+            good.request = reading.request
+            yield sealed(good, Row)
 
     @staticmethod
     def _problem(
