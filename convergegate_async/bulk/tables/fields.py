@@ -1,12 +1,13 @@
 """What a cell means: the values of a request's fields, as files spell them.
 
-Each function raises `InvalidFieldError` for what it cannot read, and leaves what needs
-no reading to the rules.
+Each reader is given the name of a field and the cells of its row, by field. It raises
+`InvalidFieldError` for what it cannot read, and leaves what needs no reading to the
+rules.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -19,24 +20,49 @@ from convergegate_async.models import CheckoutSessionRequest
 FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]
 
+Reader: TypeAlias = Callable[[str, Mapping[str, Any]], object]
+
 _MINOR = re.compile("[0-9]{1,16}")
+_NO_MINOR = "must be a whole number of minor units, unless the amount unit is major"
 _WORD = re.compile("[^ |]+")
 
 
-def read_minor(field: str, value: object, *, textual: bool) -> int:
-    """Return the minor units that a cell holds, in digits if all in it is text."""
-    if textual and isinstance(value, str) and _MINOR.fullmatch(value):
+def readers(*, textual: bool, in_major: bool) -> dict[str, Reader]:
+    """Return the readers of the fields whose cells are not taken as they are.
+
+    Args:
+        textual: All in the cells is text.
+        in_major: Amounts are in major units.
+    """
+    read_minor = read_digits if textual else read_number
+    return {
+        "amount": read_major if in_major else read_minor,
+        "payment_method": read_words,
+        "expires_at": read_time,
+        "extra": read_entries,
+    }
+
+
+def read_digits(field: str, row: Mapping[str, Any]) -> int:
+    """Return the minor units that a cell spells."""
+    value = row[field]
+    if isinstance(value, str) and _MINOR.fullmatch(value):
         return int(value)
-    if not textual and type(value) is int:
+    raise InvalidFieldError(field, _NO_MINOR)
+
+
+def read_number(field: str, row: Mapping[str, Any]) -> int:
+    """Return the minor units that a cell holds."""
+    value = row[field]
+    if type(value) is int:
         return value
-    reason = "must be a whole number of minor units, unless the amount unit is major"
-    raise InvalidFieldError(field, reason)
+    raise InvalidFieldError(field, _NO_MINOR)
 
 
-def read_major(field: str, value: object, currency: object) -> int:
-    """Return the minor units of *value*, exactly: no float comes near money."""
+def read_major(field: str, row: Mapping[str, Any]) -> int:
+    """Return the minor units of a cell, exactly: no float comes near money."""
     try:
-        return minor_units(cast("str", value), cast("str", currency))
+        return minor_units(row[field], row.get("currency", ""))
     except InvalidFieldError as error:
         needs_currency = error.field == "currency"
         reason = "needs a currency of ISO 4217 in the same row"
@@ -45,13 +71,15 @@ def read_major(field: str, value: object, currency: object) -> int:
         ) from None
 
 
-def read_words(value: object) -> object:
+def read_words(field: str, row: Mapping[str, Any]) -> object:
     """Return the words of a cell; they stand apart by spaces or bars."""
+    value = row[field]
     return tuple(_WORD.findall(value)) if isinstance(value, str) else value
 
 
-def read_time(field: str, value: object) -> object:
+def read_time(field: str, row: Mapping[str, Any]) -> object:
     """Return the time that epoch seconds or ISO 8601 with a zone tell."""
+    value = row[field]
     if type(value) is int:
         value = str(value)
     if not isinstance(value, str):
@@ -63,12 +91,12 @@ def read_time(field: str, value: object) -> object:
         raise InvalidFieldError(field, reason) from None
 
 
-def read_entries(field: str, value: object) -> dict[str, object]:
+def read_entries(field: str, row: Mapping[str, Any]) -> dict[str, object]:
     """Return the entries of an object, or of its JSON text in a cell."""
-    entries = value
-    if isinstance(value, str):
+    entries = row[field]
+    if isinstance(entries, str):
         try:
-            entries = decode_exactly(value.encode())
+            entries = decode_exactly(entries.encode())
         except (ValueError, ArithmeticError, RecursionError):
             entries = None
     if not isinstance(entries, Mapping):

@@ -7,7 +7,7 @@ a row is read from its header to its request.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 import attrs
@@ -16,16 +16,7 @@ from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
 from convergegate_async.models.code_generation import new_draft, sealed
 
-from .fields import (
-    FIELDS,
-    REQUIRED,
-    broken_rules,
-    read_entries,
-    read_major,
-    read_minor,
-    read_time,
-    read_words,
-)
+from .fields import FIELDS, REQUIRED, broken_rules, read_entries, readers
 from .formats import (
     OWN_PREFIX,
     SourceError,
@@ -34,11 +25,8 @@ from .formats import (
     read_table_rows,
 )
 
+_REQUIRED = frozenset(REQUIRED)
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
-_READ = frozenset({"amount", "payment_method", "expires_at", "extra"})
-"""The fields whose cells are not taken as they are."""
-
-_UNSET: dict[str, Any] = dict.fromkeys(REQUIRED)
 _MAX_ID = 128
 _MAX_SHOWN = 60
 _MAX_LISTED = 20
@@ -152,15 +140,38 @@ def read_table(
 # -- columns -----------------------------------------------------------------------
 
 
+@attrs.define
+class _Plan:
+    """How rows are read that have the same columns.
+
+    Attributes:
+        columns: Which they have.
+        fields: Those that hold a field, and which one.
+        metadata: Those that hold a text of the metadata, and which one.
+        objects: Those that hold metadata as an object.
+        wrongs: What is wrong with every such row: reasons by column.
+        is_unnamed: One has no name, and nobody has said what it is for.
+    """
+
+    columns: list[str]
+    fields: list[tuple[str, str]] = attrs.field(factory=list)
+    metadata: list[tuple[str, str]] = attrs.field(factory=list)
+    objects: list[str] = attrs.field(factory=list)
+    wrongs: dict[str, str] = attrs.field(factory=dict)
+    is_unnamed: bool = False
+
+
 class _RowReader:
     """Fills in a request for every row."""
 
     def __init__(self, options: TableOptions, *, textual: bool) -> None:
         self.options = options
-        self.textual = textual
+        self._textual = textual
         self._unnamed: list[int] = []
-        self._targets: Mapping[str, str | None] = {}  # of the columns met last
         self._column_of = {field: name for name, field in options.columns.items()}
+        in_major = options.amount_unit == "major"
+        self.readers = readers(textual=textual, in_major=in_major)
+        self._plan = _Plan([])  # for the columns met last; most rows have the same
 
     def check(self, columns: Sequence[str]) -> None:
         """Refuse a header that does not fit.
@@ -171,7 +182,7 @@ class _RowReader:
         options = self.options
         if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
-            hint = " (a header with commas)" if self.textual else ""
+            hint = " (a header with commas)" if self._textual else ""
             _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
         unknown = [name for name in columns if name and self.target(name) is None]
@@ -191,45 +202,47 @@ class _RowReader:
         if missing:
             _refuse(f"the input has no column for {_listed(missing)}")
 
-    def read(self, position: int, row: TableRow) -> Iterator[Row | Problem]:
-        """Yield the row, or else each of its problems."""
+    def read(self, position: int, row: TableRow) -> Sequence[Row | Problem]:
+        """Return the row, or else each of its problems."""
         if row.fault is not None:
-            yield self._problem(position, row, None, None, row.fault)
-            return
-        unnamed = self._unnamed_value(row.cells)
+            return [_problem(position, row, None, None, row.fault)]
+        columns = [*row.cells]
+        if columns != self._plan.columns:
+            self._plan = self._planned(columns)
+        unnamed = self._unnamed_value(row.cells) if self._plan.is_unnamed else None
         if unnamed is not None and self._unnamed and position == 1:
             _refuse(unnamed)  # as the index that pandas writes: all rows have one
-        reading = _RowReading(self, row)
-        if unnamed is not None:
-            yield self._problem(position, row, reading.row_id, None, unnamed)
-        if reading.row_id is None or reading.request is None:
-            for column, reason in reading.wrongs.items():
-                yield self._problem(position, row, reading.row_id, column, reason)
-        elif unnamed is None:
-            good = new_draft(Row)
-            good.position = position
-            good.line = row.line
-            good.raw = row.cells
-            good.row_id = reading.row_id
-            good.request = reading.request
-            yield sealed(good, Row)
+        reading = _RowReading(self, self._plan, row)
+        row_id, request = reading.row_id, reading.request
+        if row_id is None or request is None or unnamed is not None:
+            wrongs = {} if unnamed is None else {None: unnamed}
+            return [
+                _problem(position, row, row_id, column, reason)
+                for column, reason in (wrongs | reading.wrongs).items()
+            ]
+        good = new_draft(Row)
+        good.position = position
+        good.line = row.line
+        good.raw = row.cells
+        good.row_id = row_id
+        good.request = request
+        return [sealed(good, Row)]
 
-    @staticmethod
-    def _problem(
-        position: int,
-        row: TableRow,
-        row_id: str | None,
-        column: str | None,
-        reason: str,
-    ) -> Problem:
-        return Problem(
-            position=position,
-            line=row.line,
-            row_id=row_id,
-            column=column,
-            reason=reason,
-            raw=row.cells,
-        )
+    def _planned(self, columns: list[str]) -> _Plan:
+        plan = _Plan(columns)
+        for column in columns:
+            target = self.target(column)
+            if target is None and column:
+                plan.wrongs[column] = "is not a field of a request"
+            elif target is None:  # it is told with its place
+                plan.is_unnamed = True
+            elif target == "metadata":
+                plan.objects.append(column)
+            elif target in FIELDS:
+                plan.fields.append((column, target))
+            elif target:
+                plan.metadata.append((column, target))
+        return plan
 
     def target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
@@ -242,15 +255,9 @@ class _RowReader:
             return ""
         return None
 
-    def targets(self, columns: KeysView[str]) -> Mapping[str, str | None]:
-        """Return the `target` of each column of a row; most rows have the same ones."""
-        if columns != self._targets.keys():
-            self._targets = {column: self.target(column) for column in columns}
-        return self._targets
-
     def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
         """Return what is wrong with a value whose column has no name, if anything."""
-        if cells.get("") in (None, "") or self.target("") is not None:
+        if cells[""] in (None, ""):
             return None
         places = ", ".join(map(str, self._unnamed))
         which = f"column {places} has" if places else "a column has"
@@ -261,6 +268,19 @@ class _RowReader:
     def column(self, field: str) -> str:
         """Return the column that *field* is read from."""
         return self._column_of.get(field, field)
+
+
+def _problem(
+    position: int, row: TableRow, row_id: str | None, column: str | None, reason: str
+) -> Problem:
+    return Problem(
+        position=position,
+        line=row.line,
+        row_id=row_id,
+        column=column,
+        reason=reason,
+        raw=row.cells,
+    )
 
 
 # -- values ------------------------------------------------------------------------
@@ -275,20 +295,19 @@ class _RowReading:
         wrongs: What is wrong with it: reasons by column.
     """
 
-    def __init__(self, reader: _RowReader, row: TableRow) -> None:
+    def __init__(self, reader: _RowReader, plan: _Plan, row: TableRow) -> None:
         self._reader = reader
-        self._options = reader.options
+        self._plan = plan
         self._cells = row.cells
-        self.wrongs: dict[str, str] = dict.fromkeys(
-            filter(reader.target, row.unread), "holds a value that cannot be read"
-        )
-        self._fields: dict[str, Any] = {}
-        self._metadata: dict[str, object] = {}  # by ``metadata[key]``
+        self.wrongs: dict[str, str] = plan.wrongs.copy()
+        for column in filter(reader.target, row.unread):
+            self.wrongs[column] = "holds a value that cannot be read"
         self.row_id: str | None = self._read_id()
         self.request: CheckoutSessionRequest | None = self._fill_in()
 
     def _read_id(self) -> str | None:
-        row_id = self._cells.get(self._options.id_column)
+        column = self._reader.options.id_column
+        row_id = self._cells.get(column)
         if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
             row_id = str(row_id)
         if isinstance(row_id, str):
@@ -297,29 +316,29 @@ class _RowReading:
             fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
             if fits and row_id == row_id.strip():
                 return row_id
-        self.wrongs[self._options.id_column] = (
+        self.wrongs[column] = (
             f"must be 1 to {_MAX_ID} printable characters, with no space at either end"
         )
         return None
 
     def _fill_in(self) -> CheckoutSessionRequest | None:
-        self._collect()
-        fields, column_of = self._fields, self._reader.column
-        for name in [name for name in fields if name in _READ]:
-            value, fields[name] = fields[name], None
+        column_of = self._reader.column
+        fields: dict[str, Any] = {}
+        self._take(self._plan.fields, fields)
+        for name, read in self._reader.readers.items():
+            if name not in fields:
+                continue
             try:
-                fields[name] = self._read_value(name, value, fields.get("currency"))
+                fields[name] = read(name, fields)
             except InvalidFieldError as error:
+                fields[name] = None
                 self.wrongs[column_of(name)] = error.reason
-        if self._metadata:
-            fields["metadata"] = {
-                name.removeprefix("metadata[")[:-1]: text
-                for name, text in self._metadata.items()
-            }
+        if metadata := self._metadata():
+            fields["metadata"] = metadata
         first: dict[str, str] = {}
-        if not self.wrongs:
+        if not self.wrongs and fields.keys() >= _REQUIRED:
             try:
-                return CheckoutSessionRequest(**(_UNSET | fields))
+                return CheckoutSessionRequest(**fields)
             except InvalidFieldError as error:
                 first = {column_of(error.field): error.reason}
         for name, reason in broken_rules(fields):
@@ -328,53 +347,48 @@ class _RowReading:
             self.wrongs.update(first)
         return None
 
-    def _collect(self) -> None:
-        """Take what is set, by what it is for."""
-        targets = self._reader.targets(self._cells.keys())
-        for column, value in self._cells.items():
-            target = targets[column]
-            if not target:
-                if target is None and column:  # else it is told with its place
-                    self.wrongs[column] = "is not a field of a request"
-            elif value is None or value == "":
+    def _take(self, columns: Iterable[tuple[str, str]], found: dict[str, Any]) -> None:
+        """Put what is set in *columns* to what is *found*, by what it is for."""
+        for column, target in columns:
+            value = self._cells[column]
+            if value is None or value == "":
                 continue
-            elif target == "metadata":
-                self._take_entries(column, value)
-            else:
-                self._take(column, target, value)
-        if self._options.row_metadata is not None and self.row_id is not None:
-            name = f"metadata[{self._options.row_metadata}]"
-            self._take(self._options.id_column, name, self.row_id)
+            if target in found:
+                self._note_repeat(column, target)
+            found[target] = value
 
-    def _take_entries(self, column: str, value: object) -> None:
+    def _metadata(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for column in self._plan.objects:
+            self._take_entries(column, found)
+        self._take(self._plan.metadata, found)
+        options = self._reader.options
+        if options.row_metadata is not None and self.row_id is not None:
+            target = f"metadata[{options.row_metadata}]"
+            if target in found:
+                self._note_repeat(options.id_column, target)
+            found[target] = self.row_id
+        return {
+            target.removeprefix("metadata[")[:-1]: text
+            for target, text in found.items()
+        }
+
+    def _take_entries(self, column: str, found: dict[str, object]) -> None:
+        if self._cells[column] in (None, ""):
+            return
         try:
-            entries = read_entries("metadata", value)
+            entries = read_entries(column, self._cells)
         except InvalidFieldError as error:
             self.wrongs[column] = error.reason
             return
         for key, text in entries.items():
-            self._take(column, f"metadata[{key}]", text)
+            target = f"metadata[{key}]"
+            if target in found:
+                self._note_repeat(column, target)
+            found[target] = text
 
-    def _take(self, column: str, target: str, value: object) -> None:
-        values = self._fields if target in FIELDS else self._metadata
-        if target in values:
-            self.wrongs[column] = f"gives {_shown(target)} a second time"
-        values[target] = value
-
-    def _read_value(self, name: str, value: object, currency: object) -> object:
-        match name:
-            case "amount" if self._options.amount_unit == "major":
-                return read_major(name, value, currency)
-            case "amount":
-                return read_minor(name, value, textual=self._reader.textual)
-            case "payment_method":
-                return read_words(value)
-            case "expires_at":
-                return read_time(name, value)
-            case "extra":
-                return read_entries(name, value)
-            case _:
-                raise AssertionError(name)
+    def _note_repeat(self, column: str, target: str) -> None:
+        self.wrongs[column] = f"gives {_shown(target)} a second time"
 
 
 # -- words -------------------------------------------------------------------------
