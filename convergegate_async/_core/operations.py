@@ -75,7 +75,7 @@ class Operation(Generic[A_co]):
 
 
 def create_checkout_session(
-    request: object, *, key: str, own_key: bool, now: float
+    request: object, *, key: str, own_key: bool, now: float, body: bytes | None = None
 ) -> Operation[CheckoutSession]:
     """Open a checkout session.
 
@@ -84,6 +84,7 @@ def create_checkout_session(
         key: The idempotency key of the purchase.
         own_key: The caller chose *key*, so that it has to be checked.
         now: The time, in epoch seconds.
+        body: What `encode_form` returned for *request*, if it was asked before.
 
     Raises:
         InvalidFieldError: The session would expire too soon, or *key* is malformed.
@@ -99,7 +100,7 @@ def create_checkout_session(
     return Operation(
         endpoint=CREATE,
         path=CREATE.path,
-        body=encode_form(request),
+        body=encode_form(request) if body is None else body,
         noun=request,
         idempotency_key=key,
         own_key=own_key,

@@ -239,6 +239,11 @@ def test_the_body_is_the_same_whenever_it_is_built(
     assert first.body == second.body
 
 
+def test_a_body_that_is_given_is_sent(order: CheckoutSessionRequest) -> None:
+    """Who has had a request encoded hands the bytes on."""
+    assert create(order, body=b"amount=1").body == b"amount=1"
+
+
 def test_what_is_repeated_how_and_what_writes_are_two_facts() -> None:
     """A lost session is an orphan at worst, lost money moves twice, a code is spent."""
     facts = {one.name: (one.writes, one.repeat, one.look) for one in ENDPOINTS}

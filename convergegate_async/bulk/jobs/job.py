@@ -13,6 +13,7 @@ from typing import Self
 
 import attrs
 
+from convergegate_async._core.codec import encode_form
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import Intent, JournalError, State
@@ -40,7 +41,7 @@ from .chunked_run import ChunkedRun
 from .chunks import CallOptions, Chunk, ChunkResult, Home, check_key, first_of, work_on
 from .dead_letters import DeadLetters
 from .folder import JobFolder
-from .header import fingerprint, new_header, require_same_home
+from .header import fingerprint_of, new_header, require_same_home
 from .job_plan import JobPlan, plan_of
 from .passage import Met, Passage
 from .progress import Tally
@@ -51,6 +52,7 @@ from .row_results import interrupted_result, outcome_result, row_outcome
 @attrs.define
 class _Task:
     met: Met
+    body: bytes = attrs.field(repr=False)
     fingerprint: bytes
     times: int = 0  # that it came back
 
@@ -470,11 +472,12 @@ class Job:
     async def _judge(self, met: Met) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
         row = met.row
-        mark = fingerprint(row.request, self._journal.header.salt)
+        body = encode_form(row.request)
+        mark = fingerprint_of(body, self._journal.header.salt)
         match self._rules.decide(met.known, mark, self._runtime.now()):
             case Decision.SEND:
                 self._failed_before[met.index] = met  # until it is on its way
-                return _Task(met, mark)
+                return _Task(met, body, mark)
             case Decision.SKIP:
                 self.tally.skipped += 1
                 self._note_failed(met)
@@ -493,7 +496,7 @@ class Job:
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
         try:
-            outcome = await create_one(factory, self._numbered(task.met))
+            outcome = await create_one(factory, self._numbered(task.met, task.body))
         except ConfigurationError:  # the factory is closed: the row was not sent
             await self._withdraw(task.met, is_lost=False)
             raise
@@ -549,9 +552,9 @@ class Job:
             written = self._journal.complete(result)
         return row_outcome(met.known, outcome, is_lost=is_lost), written
 
-    def _numbered(self, met: Met) -> Numbered:
+    def _numbered(self, met: Met, body: bytes | None = None) -> Numbered:
         key = derive_key(self._journal.header.job, met.row.row_id)
-        return Numbered(met.index, met.row.request, key)
+        return Numbered(met.index, met.row.request, key, body)
 
 
 def _is_awaited(outcomes: AsyncGenerator[RowOutcome, None]) -> bool:

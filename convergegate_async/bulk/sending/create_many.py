@@ -11,6 +11,7 @@ from contextlib import aclosing
 
 from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.factory.prepared import create_as_spelled
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
 from .limits import MAX_OUTAGE, MAX_PAUSE, Limits
@@ -75,10 +76,12 @@ async def create_many(  # noqa: PLR0913 -- each is a separate choice of the call
 async def create_one(factory: CheckoutSessionFactory, item: Numbered) -> RowOutcome:
     """Return what `create` answered, or raised about this one request."""
     result: CheckoutSession | CallError | InvalidFieldError
+    key = item.idempotency_key
     try:
-        result = await factory.create(
-            item.request, idempotency_key=item.idempotency_key
-        )
+        if item.body is None or key is None:
+            result = await factory.create(item.request, idempotency_key=key)
+        else:
+            result = await create_as_spelled(factory, item.request, item.body, key)
     except (CallError, InvalidFieldError) as error:
         result = error
     return outcome_of(item, result)

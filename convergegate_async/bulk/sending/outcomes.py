@@ -23,11 +23,13 @@ class Numbered:
     Attributes:
         index: The place of the request among the requests, from 0.
         idempotency_key: A random one if `None`.
+        body: The request as it is sent, if it was spelled before; with a key only.
     """
 
     index: int
     request: CheckoutSessionRequest = attrs.field(repr=False)
     idempotency_key: str | None
+    body: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)

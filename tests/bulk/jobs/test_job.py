@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orders import ORDER_ROW
 
 from convergegate_async import (
     AuthenticationError,
@@ -40,6 +42,7 @@ from convergegate_async.bulk import (
     result_of,
     session_ids_in,
 )
+from convergegate_async.bulk.jobs.header import fingerprint, fingerprint_of
 from convergegate_async.bulk.jobs.resume_rules import KEY_WINDOW, Decision
 from convergegate_async.bulk.journal.records import Intent, JournalRow, RowResult
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -217,6 +220,34 @@ async def test_every_row_keeps_its_key(
     assert len(sandbox.seen) == 25
 
 
+async def test_what_is_fingerprinted_is_what_is_sent(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """A fingerprint is that of the very bytes, and of those a plain `create` sends."""
+    source = write_input(tmp_path / "orders.csv", 5)
+
+    await run(sandbox, journal, source)
+
+    salt = journal.header.salt
+    sent = {fingerprint_of(seen.body, salt) for seen in sandbox.seen}
+    rows = [row for row in read_table(source, TableOptions()) if isinstance(row, Row)]
+    assert sent == {row.fingerprint async for row in every_row(journal)}
+    assert sent == {fingerprint(row.request, salt) for row in rows}
+
+
+async def test_a_row_that_expires_too_soon_is_not_sent(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """The clock is looked at when a row is sent, whenever its body was made."""
+    source = tmp_path / "orders.jsonl"
+    soon = int(time.time()) + 3600
+    source.write_text(json.dumps(ORDER_ROW | {"amount": 1, "expires_at": soon}))
+
+    tally = await run(sandbox, journal, str(source))
+
+    assert (tally.rejected, len(sandbox.seen)) == (1, 0)
+
+
 async def test_an_unknown_row_is_listed_and_never_sent_again(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
@@ -253,8 +284,6 @@ async def test_a_row_on_its_way_when_the_job_died_is_given_up(
     """A row that was intended and never completed may be at the gateway: unknown."""
     source = write_input(tmp_path / "orders.csv", 3)
     (first, *_) = list(read_table(source, TableOptions()))
-    from convergegate_async.bulk.jobs.header import fingerprint  # noqa: PLC0415 -- one use
-
     mark = fingerprint(first.request, journal.header.salt)  # type: ignore[union-attr]  # a good row
     await journal.intend(
         Intent(row_id="order-1", position=1, fingerprint=mark, sent_at=NOW)
