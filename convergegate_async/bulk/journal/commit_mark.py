@@ -80,14 +80,14 @@ class MarkFile:
         A kill does not undo this, and a power cut may: the mark is then behind the
         database, which is no damage.
         """
-        self._write(attrs.evolve(self._mark, commit=number))
+        self._write(Mark(self._mark.salt, number, self._mark.checkpointed))
 
     def note_checkpoint(self, number: int) -> None:
         """Say that the file itself holds all up to a commit; durable on return.
 
         It has to be before the next commit, which begins the WAL anew.
         """
-        self._write(attrs.evolve(self._mark, commit=number, checkpointed=number))
+        self._write(Mark(self._mark.salt, number, number))
         os.fsync(self._descriptor)
 
     def close(self) -> None:

@@ -65,7 +65,8 @@ WHERE row_id = ?
 _COMPLETE = """
 UPDATE rows SET completed = ?,
   state = iif(? = 'failed' AND 'unknown' IN (state, before), 'unknown', ?),
-  session_id = ?, url = ?, http_status = ?, code = ?, message = ?
+  session_id = ?, url = ?,
+  http_status = nullif(?, 0), code = nullif(?, 0), message = nullif(?, 0)
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
 _PUT_IN_DOUBT = """
@@ -206,7 +207,7 @@ class Database:
         Raises:
             JournalError: The row is neither `SENT` nor `UNKNOWN`.
         """
-        state = result.state.value  # SQLite looks long for how to keep an enum
+        state = result.state.value  # sqlite3 looks long for how to keep an enum
         changed = self._changes(
             _COMPLETE,
             self._next(),
@@ -214,9 +215,9 @@ class Database:
             state,
             result.session_id,
             self._spelled(result.url, result.session_id),
-            result.http_status,
-            result.code,
-            result.message,
+            _or_zero(result.http_status),
+            _or_zero(result.code),
+            _or_zero(result.message),
             result.row_id,
         )
         if not changed:
@@ -281,8 +282,8 @@ class Database:
 
     def _known_or_new(self, row: Intent) -> JournalRow | None:
         """Return what is known of a row; if nothing is, make it `SENT`."""
-        values = row.row_id, row.position, row.fingerprint, row.sent_at
-        if self._changes(_INTEND_NEW, *values):
+        mark = bytearray(row.fingerprint)  # sqlite3 looks long for how to keep bytes
+        if self._changes(_INTEND_NEW, row.row_id, row.position, mark, row.sent_at):
             return None
         known = next(self._by_ids(row.row_id), None)
         if known is None:  # its place is taken
@@ -331,6 +332,11 @@ class Database:
         self._changes("INSERT INTO heads VALUES (?, ?)", number, head)
         self._heads[number], self._numbers[head] = head, number
         return number
+
+
+def _or_zero(value: str | int | None) -> str | int:
+    # sqlite3 looks long for how to keep `None`; `nullif` makes it of a number.
+    return 0 if value is None else value
 
 
 @cache
