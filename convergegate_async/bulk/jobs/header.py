@@ -1,6 +1,7 @@
 """What a journal says of its job: whose it is, and whether a row is still the same."""
 
 import secrets
+from functools import lru_cache
 from hashlib import blake2b
 
 from convergegate_async._core.codec import encode_form
@@ -68,4 +69,11 @@ def fingerprint(request: CheckoutSessionRequest, salt: bytes) -> bytes:
 
 def fingerprint_of(body: bytes, salt: bytes) -> bytes:
     """Return the `fingerprint` of the request whose *body* it is."""
-    return blake2b(body, digest_size=16, key=salt).digest()
+    keyed = _keyed(salt).copy()
+    keyed.update(body)
+    return keyed.digest()
+
+
+@lru_cache(maxsize=8)
+def _keyed(salt: bytes) -> blake2b:
+    return blake2b(digest_size=16, key=salt)

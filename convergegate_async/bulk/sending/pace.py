@@ -96,9 +96,13 @@ class CircuitBreaker:
 
     Args:
         max_outage: Seconds; see `Limits`.
+
+    Attributes:
+        is_open: Rows are held back.
     """
 
     def __init__(self, max_outage: float = Limits().max_outage) -> None:
+        self.is_open: bool = False
         self._max_outage = max_outage
         self._stuck = 0
         self._recent: deque[bool] = deque(maxlen=LOOKS_BACK)
@@ -106,11 +110,6 @@ class CircuitBreaker:
         self._probes_at = float("-inf")
         self._is_probing = False
         self._down_since: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether rows are held back."""
-        return self._interval > 0
 
     @property
     def _ends_at(self) -> float:
@@ -152,7 +151,7 @@ class CircuitBreaker:
             return  # it was under way when the breaker opened, and proves nothing new
         self._is_probing = False
         if self.is_open and not (is_stuck or is_unknown):
-            self._interval = 0.0
+            self.is_open = False
             self._recent.clear()
         elif self.is_open:
             self._probe_in(min(LAST_PROBE, 2 * self._interval), now)
@@ -162,6 +161,7 @@ class CircuitBreaker:
             self._probe_in(FIRST_PROBE, now)
 
     def _probe_in(self, seconds: float, now: float) -> None:
+        self.is_open = True
         self._interval = seconds
         # The last probe is not put off until after the end.
         self._probes_at = max(now, min(now + seconds, self._ends_at))
