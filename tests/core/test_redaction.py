@@ -70,11 +70,14 @@ PLAIN = "aAbB1_.~-"
 
 @given(
     parts=st.lists(st.text(PLAIN, max_size=3)),
-    values=st.lists(st.text(f"{PLAIN} +ż&=%", min_size=1, max_size=5), max_size=3),
+    values=st.lists(st.text(f"{PLAIN} +ż&=%", min_size=1, max_size=9), max_size=3),
     used=st.integers(0, 2),
 )
 @example(parts=["", ""], values=["+48"], used=0)
 @example(parts=["a1b2", "1"], values=["x", "1"], used=1)
+@example(parts=["a-", "-b"], values=["c-d"], used=0)
+@example(parts=["a-", "-b"], values=["-"], used=0)
+@example(parts=["x", "y"], values=["123456"], used=0)
 def test_a_look_at_the_form_misses_nothing(
     parts: list[str], values: list[str], used: int
 ) -> None:
