@@ -25,7 +25,7 @@ def decode_json(body: bytes) -> object:
             surrogates, too deep, a number of thousands of digits or a fraction beyond
             every float; or it has more than `MOST_COMMAS` (a `TooManyPartsError`).
     """
-    if body.count(b",") > MOST_COMMAS:
+    if len(body) > MOST_COMMAS and body.count(b",") > MOST_COMMAS:
         raise TooManyPartsError
     try:
         return _decoder()(body)

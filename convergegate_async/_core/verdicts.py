@@ -196,13 +196,16 @@ _INVITATIONS = {
 }
 
 
+_DONE = Verdict.DONE, Ground.NONE  # Python 3.11 takes long to find a member by its name
+
+
 def judge_status(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
     """Return what a status proves of a call that *writes*, or of one that only reads.
 
     A 2xx is DONE as far as the status can tell; its body has still to be read.
     """
     if status // 100 == 2:  # noqa: PLR2004 -- success
-        return Verdict.DONE, Ground.NONE
+        return _DONE
     match status // 100:
         case 3:
             # A POST answered by 303 may have been done; a 307 asks to send it again.

@@ -22,6 +22,7 @@ from ._marks import Marks, loop_time
 
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
+SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
 _SUCCESS = 2  # hundred
 _UNKNOWN = BODY_LIMIT + 1  # bytes
 # In the words of multidict, which folds a plain `str` for every look.
@@ -50,12 +51,13 @@ async def read_answer(
     marks.is_answered = True
     if marks.is_timed:
         marks.head_at = loop_time()
-    if status == HTTPStatus.SWITCHING_PROTOCOLS:
+    if status == SWITCHING_PROTOCOLS:
         close(marks.protocol)  # it speaks HTTP no longer
     if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
         raise BodyError(FailureKind.ENCODED)
     if int(headers.get(hdrs.CONTENT_LENGTH, _UNKNOWN)) <= BODY_LIMIT:
-        body = await content.read()  # never more than was announced
+        # Never more than was announced; mostly it has come with the head.
+        body = content.read_nowait() if content.is_eof() else await content.read()
     else:
         body = await _read_within_limit(content)
     if marks.is_timed:

@@ -9,7 +9,6 @@ a short document do not need, a `create` takes half as many instructions again.
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -23,7 +22,7 @@ from convergegate_async._core.messages import (
     HttpResponse,
 )
 
-from ._answers import HEAD_LINE, HEAD_LINES, read_answer
+from ._answers import HEAD_LINE, HEAD_LINES, SWITCHING_PROTOCOLS, read_answer
 from ._kinds import StrayDataError
 from ._marks import Marks
 
@@ -149,7 +148,7 @@ def _is_clean(protocol: ResponseHandler) -> bool:
 
 
 def _is_interim(status: int) -> bool:
-    return status // 100 == 1 and status != HTTPStatus.SWITCHING_PROTOCOLS
+    return status // 100 == 1 and status != SWITCHING_PROTOCOLS
 
 
 def _message(request: HttpRequest, path: str, shared: str) -> bytes:
