@@ -299,6 +299,11 @@ def words(field: str, value: object) -> tuple[str, ...]:
     return tuple([word if _is_word(word) else name(field, word) for word in value])
 
 
+def are_words(values: tuple[object, ...]) -> bool:
+    """Tell by one look that *values* are names."""
+    return all(map(_is_word, values))
+
+
 def _is_word(value: object) -> bool:
     return type(value) is str and is_of_letters(value)
 
@@ -320,14 +325,15 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
         content = given if type(given) is str else plain(given)
         if not isinstance(key, str) or not isinstance(content, str):
             raise InvalidFieldError(field, "must map str to str")
-        text(field, key)
+        if not (key and key.isprintable()):
+            text(field, key)  # tells why it cannot be sent, or that it can
         if len(key) > MAX_METADATA_KEY or "[" in key or "]" in key:
             reason = f"keys must hold at most {MAX_METADATA_KEY} characters, no [ or ]"
             raise InvalidFieldError(field, reason)
         if len(content) > MAX_METADATA_VALUE:
             reason = f"values must hold at most {MAX_METADATA_VALUE} characters"
             raise InvalidFieldError(field, reason)
-        if content:
+        if not content.isprintable():
             text(field, content)
         kept[key] = content
     if len(kept) < len(value):
