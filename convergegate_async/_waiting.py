@@ -99,9 +99,10 @@ class Deadlines:
     about once in the time that an attempt may take.
     """
 
-    __slots__ = ("_rings_at", "_timer", "_watched")
+    __slots__ = ("_loop", "_rings_at", "_timer", "_watched")
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._watched: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = float("inf")
@@ -111,7 +112,10 @@ class Deadlines:
 
     def within(self, seconds: float) -> "Deadline":
         """Return a deadline for the running task, to be entered at once."""
-        return Deadline(self, asyncio.get_running_loop().time() + seconds)
+        if self._loop is None:
+            # Kept: Python 3.11 asks the kernel for the process each time.
+            self._loop = asyncio.get_running_loop()
+        return Deadline(self, self._loop, self._loop.time() + seconds)
 
     def watch(self, deadline: "Deadline") -> None:
         """Interrupt the task of *deadline* at its time, unless it is forgotten."""
@@ -158,15 +162,18 @@ class Deadline:
     unless the task was cancelled by somebody else, too.
     """
 
-    __slots__ = ("_cancelling", "_owner", "_task", "is_expired", "when")
+    __slots__ = ("_cancelling", "_loop", "_owner", "_task", "is_expired", "when")
 
-    def __init__(self, owner: Deadlines, when: float) -> None:
+    def __init__(
+        self, owner: Deadlines, loop: asyncio.AbstractEventLoop, when: float
+    ) -> None:
         self._owner = owner
+        self._loop = loop
         self.when = when
         self.is_expired = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise AssertionError
         self._task = task

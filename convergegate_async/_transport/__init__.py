@@ -80,15 +80,20 @@ class _Connection(Connection):
 class _Generation:
     """The connections opened between two look-ups of the gateway's name."""
 
-    __slots__ = ("busy", "lane", "retires_at", "session")
+    __slots__ = ("_retires_at", "_time", "busy", "lane", "session")
 
     def __init__(
-        self, session: aiohttp.ClientSession, lane: Lane | None, retires_at: float
+        self, session: aiohttp.ClientSession, lane: Lane | None, age: float
     ) -> None:
         self.session = session
         self.lane = lane
-        self.retires_at = retires_at
         self.busy = 0
+        self._time = asyncio.get_running_loop().time
+        self._retires_at = self._time() + age
+
+    def is_past(self) -> bool:
+        """Tell whether the name is to be looked up again."""
+        return self._retires_at <= self._time()
 
 
 class AiohttpTransport:
@@ -291,7 +296,7 @@ class AiohttpTransport:
     def _current_generation(self) -> _Generation:
         if self._generation is None:
             raise AssertionError
-        if self._generation.retires_at <= loop_time():
+        if self._generation.is_past():
             self._retire()
         return self._generation
 
@@ -320,7 +325,7 @@ class AiohttpTransport:
         )
         lane = None if reason else Lane(session, self._timeout, self._headers)
         self._note_objection(reason)
-        return _Generation(session, lane, loop_time() + age)
+        return _Generation(session, lane, age)
 
     def _note_objection(self, reason: str | None) -> None:
         if reason and reason != self.objection:

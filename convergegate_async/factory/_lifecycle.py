@@ -133,9 +133,13 @@ class Lifecycle:
             )
 
     def _require_home(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None  # as after a fork in a coroutine, which goes on in the child
+        if loop is self._loop:
+            return
+        message = "the factory was opened on another event loop: open one on each"
         if os.getpid() != self._pid:
             message = "the factory was opened before a fork: open one in each process"
-            raise ConfigurationError(message)
-        if asyncio.get_running_loop() is not self._loop:
-            message = "the factory was opened on another event loop: open one on each"
-            raise ConfigurationError(message)
+        raise ConfigurationError(message)

@@ -157,6 +157,25 @@ with blocking_checkout() as (portal, checkout):
     print(portal.call(checkout.retrieve, sys.argv[1]).id)
 """
 
+IN_A_COROUTINE = """
+import asyncio, os, sys
+from convergegate_async import CheckoutSessionFactory, ConfigurationError
+
+async def main():
+    async with CheckoutSessionFactory.from_env() as checkout:
+        pid = os.fork()
+        if not pid:
+            try:
+                await checkout.retrieve(sys.argv[1])
+            except ConfigurationError as error:
+                print(error, flush=True)
+            os._exit(0)
+        print(os.waitpid(pid, 0)[1])
+        print((await checkout.retrieve(sys.argv[1])).id)
+
+asyncio.run(main())
+"""
+
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
 
@@ -202,6 +221,20 @@ async def test_a_factory_from_before_the_fork_is_refused(
     assert lines == [
         "the factory was opened before a fork: open one in each process",
         session,
+        "0",
+        session,
+    ]
+
+
+@forks
+async def test_a_factory_is_refused_in_the_child_that_goes_on_with_its_coroutine(
+    session: str, tmp_path: Path
+) -> None:
+    """The loop is the parent's, and so are the connections."""
+    lines = await lines_of(IN_A_COROUTINE, session, folder=tmp_path)
+
+    assert lines == [
+        "the factory was opened before a fork: open one in each process",
         "0",
         session,
     ]
