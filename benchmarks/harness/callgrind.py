@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 AT_ONCE = 2
-"""So many processes are counted at a time."""
+"""How many processes are counted at a time."""
 
 
 def is_there() -> bool:
@@ -29,7 +29,8 @@ def count(*arguments: str) -> int:
             *arguments,
         ]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        environment.pop("COVERAGE_PROCESS_START", None)
+        for name in ("COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE"):
+            environment.pop(name, None)
         subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 -- our own programs
         total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
     if total is None:

@@ -142,9 +142,13 @@ def checked_observers(observers: object) -> tuple[Observer, ...]:
         checked = tuple(filter(_is_observer, observers))
         if len(checked) == len(observers):
             return checked
+        others = [type(one).__name__ for one in observers if not _is_observer(one)]
+        which = f"; these have not: {', '.join(others)}"
+    else:
+        which = ""
     message = (
         "observers must be a collection of objects with the plain functions "
-        "attempt_ended and call_ended"
+        f"attempt_ended and call_ended{which}"
     )
     raise ConfigurationError(message)
 

@@ -198,6 +198,14 @@ class ObserverOfAwaited:
     attempt_ended = call_ended = AwaitedCall()
 
 
+async def test_which_observers_are_refused_is_said() -> None:
+    """By the names of their types, for somebody who gives several."""
+    both: Any = [Watcher(), HalfAnObserver()]
+
+    with pytest.raises(ConfigurationError, match=r"have not: HalfAnObserver$"):
+        scripted_factory(ScriptedTransport()).with_options(observers=both)
+
+
 @pytest.mark.parametrize(
     "observers",
     [

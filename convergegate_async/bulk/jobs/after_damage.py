@@ -56,7 +56,7 @@ def _intents(
     begun_at = header.begun_at or 0.0
     places = Places()
     for row in rows:
-        places.is_new(row)
+        places.take(row)
         if isinstance(row, Row):
             mark = fingerprint(row.request, header.salt)
             yield Intent(row.row_id, places.count, mark, begun_at)

@@ -163,7 +163,7 @@ class Job:
         Args:
             folder: Where the job's files are, and its name.
             factory: For the gateway and the key that the job was begun with.
-            on_unknown: Otherwise than it was begun with.
+            on_unknown: In the place of what it was begun with.
             retries_failed: Send the rows again that the gateway rejected.
 
         Raises:

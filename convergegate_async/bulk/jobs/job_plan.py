@@ -164,14 +164,14 @@ def plan_of(
 
     Args:
         header: What its journal says of it.
-        on_unknown: Otherwise than it was begun with.
+        on_unknown: In the place of what it was begun with; likewise the last two.
         retries_failed: Rejected rows are sent again in this run.
-        max_pause: Otherwise than it was begun with.
-        max_outage: Otherwise than it was begun with.
+        max_pause: Seconds; see `Limits`.
+        max_outage: Seconds; see `Limits`.
 
     Raises:
         JournalError: The journal holds no plan of this version.
-        ConfigurationError: What is otherwise cannot be.
+        ConfigurationError: One of these cannot be.
     """
     plan = JobPlan.from_header(header)
     rules = attrs.evolve(

@@ -88,7 +88,7 @@ class Passage:
         self._known = await self._journal.lookup(row_ids)
 
     def _meet(self, row: Row | Problem) -> Met | None:
-        is_new = self._places.is_new(row)
+        is_new = self._places.take(row)
         index = self.count - 1
         known = (self._known or {}).get(row.row_id or "")
         if isinstance(row, Problem):

@@ -57,7 +57,7 @@ def check(
                 # A mapping may have read it from a column of another name.
                 reason = "expires_at must be at least 2.5 hours ahead"
                 wrongs.append(_problem(row, reason))
-        is_new = places.is_new(row)
+        is_new = places.take(row)
         if is_new and row.row_id is not None and seen.before(row.row_id):
             wrongs.append(_problem(row, "has the id of an earlier row"))
         found += len(wrongs)
@@ -94,8 +94,8 @@ class Places:
         self.count: int = 0
         self._last: Problem | None = None
 
-    def is_new(self, row: Row | Problem) -> bool:
-        """Tell whether *row* is no further problem of the last one; now it is last."""
+    def take(self, row: Row | Problem) -> bool:
+        """Count *row*, and say so, unless it is a further problem of the last one."""
         last, self._last = self._last, row if isinstance(row, Problem) else None
         is_same = (
             last is not None
