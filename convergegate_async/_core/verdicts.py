@@ -52,7 +52,8 @@ _BROKEN = {
         "no connection was opened in time", before_head=True
     ),
     FailureKind.POOL_TIMEOUT: _Break(
-        "all connections stayed busy: raise PoolLimits.limit or call less",
+        "all connections stayed busy: raise PoolLimits.limit (and the limits of a "
+        "connector of your own) or call less",
         before_head=True,
         final=True,
     ),

@@ -33,7 +33,7 @@ from ._lane import Lane
 from ._marks import Marks, loop_time
 from ._session import exchange, open_session
 
-__all__ = ["AiohttpTransport", "Marks", "Transport"]
+__all__ = ["AiohttpTransport", "Marks", "Transport", "places_of"]
 
 _logger = logging.getLogger("convergegate_async")
 
@@ -96,6 +96,14 @@ class _Generation:
         return self._retires_at <= self._time()
 
 
+def places_of(pool: PoolLimits, connector: aiohttp.BaseConnector | None) -> int:
+    """Return how many attempts may be under way at once."""
+    limits = [pool.limit]
+    if connector is not None:
+        limits += filter(None, [connector.limit, connector.limit_per_host])
+    return min(limits)
+
+
 class AiohttpTransport:
     """One aiohttp connection pool.
 
@@ -133,10 +141,7 @@ class AiohttpTransport:
         self._ssl = ssl
         self._headers = headers
         # Our own queue in front of aiohttp's: it tells waiting from connecting.
-        limits = [pool.limit]
-        if connector is not None:
-            limits += filter(None, [connector.limit, connector.limit_per_host])
-        self._slots = Slots(min(limits))
+        self._slots = Slots(places_of(pool, connector))
         self._generation: _Generation | None = None
         self._in_flight = 0
         self._connections: dict[ResponseHandler, _Connection] = {}

@@ -23,6 +23,7 @@ TESTED = frozenset({"3.14"})
 SWITCH = "CONVERGEGATE_LANE"
 _OFF = frozenset({"off", "no", "false", "0"})
 _UNTESTED = "untested"  # a new aiohttp, too: for those who want to know whether it can
+_ON = frozenset({"", "on", "yes", "true", "1", _UNTESTED})
 
 _WATCHED = (aiohttp.ClientSession, aiohttp.ClientRequest, aiohttp.ClientResponse)
 
@@ -62,17 +63,23 @@ def find_objection(
     """
     switch = os.environ.get(SWITCH, "").lower()
     release = ".".join(aiohttp.__version__.split(".")[:2])
-    if not pool.lane:
-        return "PoolLimits(lane=False)"
-    if switch in _OFF:
-        return f"{SWITCH}={switch}"
+    if (closed := _closed_by(pool, switch)) is not None:
+        return closed
     if is_proxied:
         return "a proxy is used"
     if not is_ours:
         return "the connector is the caller's own"
     if release not in TESTED and switch != _UNTESTED:
-        return f"aiohttp {aiohttp.__version__} is newer than what was tested"
+        return f"aiohttp {aiohttp.__version__} was not tested"
     return next(_watchers(session), None) or next(_changes(), None)
+
+
+def _closed_by(pool: PoolLimits, switch: str) -> str | None:
+    if not pool.lane:
+        return "PoolLimits(lane=False)"
+    if switch in _OFF:
+        return f"{SWITCH}={switch}"
+    return None if switch in _ON else f"{SWITCH} is none of on, off and untested"
 
 
 def _watchers(session: aiohttp.ClientSession) -> Iterator[str]:

@@ -3,7 +3,7 @@
 A connection comes from aiohttp's connector, which looks up, connects, speaks TLS and
 keeps alive. Head and body leave together, and what aiohttp's parser makes of the answer
 is read as it is. Through a session, with its request and its response, which a form and
-a short document do not need, a `create` takes half as many instructions again.
+a short document do not need, a `create` takes two thirds more instructions.
 """
 
 import asyncio

@@ -280,7 +280,7 @@ def _skipped(name: str, why: str = "what comes before it failed") -> Check:
 
 def _lane(objection: str | None) -> Check:
     around = f"not taken, calls go through aiohttp's session: {objection}"
-    return Check(name="lane", text=around if objection else "calls take it")
+    return Check(name="lane", text=around if objection else "taken")
 
 
 def _proxy(to: Configuration, found: Milliseconds | Trouble | None) -> Check:

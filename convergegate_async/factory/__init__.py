@@ -31,7 +31,7 @@ from convergegate_async._core.settings import (
     read_settings,
     split_names,
 )
-from convergegate_async._transport import AiohttpTransport, Transport
+from convergegate_async._transport import AiohttpTransport, Transport, places_of
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import (
     CheckoutSession,
@@ -111,7 +111,8 @@ class CheckoutSessionFactory:
         timeouts: How long to wait.
         pool: How many connections to hold, and for how long.
         connector: An aiohttp connector of your own. It is used and never closed, and
-            the retirement of its connections is up to you. Give it to one factory: what
+            the retirement of its connections is up to you. Its *limit* and
+            *limit_per_host* bound the pool, too. Give it to one factory: what
             one has learnt of a connection (DESIGN.md, *Stray answers*) no other knows.
         proxy: The URL of a proxy. It wins over the environment's.
         trust_env: Whether to take the proxy that ``HTTPS_PROXY`` names, unless
@@ -199,7 +200,7 @@ class CheckoutSessionFactory:
             ),
             runtime=runtime or Runtime(),
             observers=checked_observers(observers),
-            limit=pool.limit,
+            limit=places_of(pool, connector),
         )
         self._proxy, self._ssl, self._app_info = hidden_proxy, ssl, app_info
         self._has_own_connector = connector is not None

@@ -97,7 +97,7 @@ async def test_without_a_configuration_nothing_is_called() -> None:
 @pytest.mark.parametrize(
     ("switch", "text"),
     [
-        ("", "calls take it"),
+        ("", "taken"),
         ("off", "through aiohttp's session: CONVERGEGATE_LANE=off"),
     ],
 )

@@ -167,7 +167,10 @@ def _changed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OBJECTIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "CONVERGEGATE_LANE=off": lambda patch: patch.setenv("CONVERGEGATE_LANE", "OFF"),
-    "aiohttp 3.99.0 is newer": lambda patch: patch.setattr(
+    "CONVERGEGATE_LANE is none of": lambda patch: patch.setenv(
+        "CONVERGEGATE_LANE", "aus"
+    ),
+    "aiohttp 3.99.0 was not tested": lambda patch: patch.setattr(
         aiohttp, "__version__", "3.99.0"
     ),
     "the session is traced": _watched,

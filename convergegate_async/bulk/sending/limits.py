@@ -43,8 +43,9 @@ class Limits:
         limit = context_of(factory).limit
         if self.concurrency > limit:
             message = (
-                f"concurrency {self.concurrency} is above PoolLimits.limit {limit}: "
-                "raise that, or the rest would only wait"
+                f"concurrency {self.concurrency} is above the {limit} that the pool "
+                "holds: raise PoolLimits.limit (and the limits of a connector of your "
+                "own), or the rest would only wait"
             )
             raise ConfigurationError(message)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
 from itertools import pairwise
 
+import aiohttp
 import attrs
 import pytest
 
@@ -301,7 +302,7 @@ async def test_an_end_does_not_wait_for_more_input(
     [
         ({"concurrency": 0}, "whole number above 0"),
         ({"concurrency": True}, "whole number above 0"),
-        ({"concurrency": 11}, "above PoolLimits.limit 10"),
+        ({"concurrency": 11}, "above the 10 that the pool holds"),
         ({"maximum_rps": 0}, "maximum_rps"),
         ({"maximum_rps": float("nan")}, "maximum_rps"),
     ],
@@ -317,6 +318,21 @@ async def test_limits_that_cannot_be_kept_are_refused(
     async with sandbox.factory(pool=PoolLimits(limit=10)) as checkout:
         with pytest.raises(ConfigurationError, match=words):
             async for _ in create_many(checkout, [order], **options):  # type: ignore[arg-type]  # wrong on purpose
+                pass
+
+    assert list(sandbox.seen) == []
+
+
+async def test_a_connector_of_one_s_own_limits_it_too(
+    sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """Rows beyond it would only wait for a place in the pool, and not be sent."""
+    async with (
+        aiohttp.TCPConnector(limit_per_host=2) as connector,
+        sandbox.factory(connector=connector) as checkout,
+    ):
+        with pytest.raises(ConfigurationError, match="above the 2 that the pool holds"):
+            async for _ in create_many(checkout, [order], concurrency=3):
                 pass
 
     assert list(sandbox.seen) == []
