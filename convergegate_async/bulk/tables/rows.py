@@ -147,8 +147,8 @@ class _Plan:
     Attributes:
         columns: Which they have.
         fields: Those that hold a field, and which one.
-        metadata: Those that hold a text of the metadata, and which one.
-        objects: Those that hold metadata as an object.
+        metadata: Those that hold metadata, as an object or one text, and which one; in
+            their order, which is that of the body and so of a row's fingerprint.
         wrongs: What is wrong with every such row: reasons by column.
         is_unnamed: One has no name, and nobody has said what it is for.
     """
@@ -156,7 +156,6 @@ class _Plan:
     columns: list[str]
     fields: list[tuple[str, str]] = attrs.field(factory=list)
     metadata: list[tuple[str, str]] = attrs.field(factory=list)
-    objects: list[str] = attrs.field(factory=list)
     wrongs: dict[str, str] = attrs.field(factory=dict)
     is_unnamed: bool = False
 
@@ -236,9 +235,7 @@ class _RowReader:
                 plan.wrongs[column] = "is not a field of a request"
             elif target is None:  # it is told with its place
                 plan.is_unnamed = True
-            elif target == "metadata":
-                plan.objects.append(column)
-            elif target in FIELDS:
+            elif target in FIELDS and target != "metadata":
                 plan.fields.append((column, target))
             elif target:
                 plan.metadata.append((column, target))
@@ -348,26 +345,23 @@ class _RowReading:
         return None
 
     def _take(self, columns: Iterable[tuple[str, str]], found: dict[str, Any]) -> None:
-        """Put what is set in *columns* to what is *found*, by what it is for."""
+        """Add to *found* what is set in *columns*, by what it is for."""
         for column, target in columns:
             value = self._cells[column]
-            if value is None or value == "":
-                continue
-            if target in found:
-                self._note_repeat(column, target)
-            found[target] = value
+            if value is not None and value != "":
+                self._put(found, column, target, value)
 
     def _metadata(self) -> dict[str, object]:
         found: dict[str, object] = {}
-        for column in self._plan.objects:
-            self._take_entries(column, found)
-        self._take(self._plan.metadata, found)
+        for column, target in self._plan.metadata:
+            if target == "metadata":
+                self._take_entries(column, found)
+            else:
+                self._take([(column, target)], found)
         options = self._reader.options
         if options.row_metadata is not None and self.row_id is not None:
             target = f"metadata[{options.row_metadata}]"
-            if target in found:
-                self._note_repeat(options.id_column, target)
-            found[target] = self.row_id
+            self._put(found, options.id_column, target, self.row_id)
         return {
             target.removeprefix("metadata[")[:-1]: text
             for target, text in found.items()
@@ -382,13 +376,15 @@ class _RowReading:
             self.wrongs[column] = error.reason
             return
         for key, text in entries.items():
-            target = f"metadata[{key}]"
-            if target in found:
-                self._note_repeat(column, target)
-            found[target] = text
+            self._put(found, column, f"metadata[{key}]", text)
 
-    def _note_repeat(self, column: str, target: str) -> None:
-        self.wrongs[column] = f"gives {_shown(target)} a second time"
+    def _put(
+        self, found: dict[str, Any], column: str, target: str, value: object
+    ) -> None:
+        """Add *value* to *found*, and note if its target was there."""
+        if target in found:
+            self.wrongs[column] = f"gives {_shown(target)} a second time"
+        found[target] = value
 
 
 # -- words -------------------------------------------------------------------------

@@ -446,6 +446,16 @@ class TestJsonl:
             metadata={"note": "", "order": "A"},
         )
 
+    def test_metadata_is_in_the_order_of_its_columns(self, inbox: Inbox) -> None:
+        """That of the body, and so of the fingerprint that a journal has of the row."""
+        row = ORDER_ROW | {"amount": 4999, "metadata[b]": "1"}
+        row |= {"metadata": {"c": "2"}, "metadata[a]": "3"}
+
+        read = only_row(inbox.jsonl(row))
+
+        assert read.request.metadata is not None
+        assert list(read.request.metadata) == ["b", "c", "a"]
+
     def test_each_row_is_read_by_its_own_columns(self, inbox: Inbox) -> None:
         """JSON has no header: the next row may have others, or one that is not set."""
         options = TableOptions(columns={"Total": "amount"}, amount_unit="major")
