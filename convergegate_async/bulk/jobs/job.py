@@ -474,10 +474,12 @@ class Job:
         row = met.row
         body = encode_form(row.request)
         mark = fingerprint_of(body, self._journal.header.salt)
+        task = _Task(met, body, mark)
+        del body  # tracebacks show locals
         match self._rules.decide(met.known, mark, self._runtime.now()):
             case Decision.SEND:
                 self._failed_before[met.index] = met  # until it is on its way
-                return _Task(met, body, mark)
+                return task
             case Decision.SKIP:
                 self.tally.skipped += 1
                 self._note_failed(met)
