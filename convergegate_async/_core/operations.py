@@ -84,7 +84,7 @@ def create_checkout_session(
         key: The idempotency key of the purchase.
         own_key: The caller chose *key*, so that it has to be checked.
         now: The time, in epoch seconds.
-        body: What `encode_form` returned for *request*, if it was asked before.
+        body: What `encode_form` returned for *request*; encoded here if `None`.
 
     Raises:
         InvalidFieldError: The session would expire too soon, or *key* is malformed.

@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.factory.prepared import create_as_spelled
+from convergegate_async.factory.prepared import create_from_body
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 
 from .limits import MAX_OUTAGE, MAX_PAUSE, Limits
@@ -81,7 +81,7 @@ async def create_one(factory: CheckoutSessionFactory, item: Numbered) -> RowOutc
         if item.body is None or key is None:
             result = await factory.create(item.request, idempotency_key=key)
         else:
-            result = await create_as_spelled(factory, item.request, item.body, key)
+            result = await create_from_body(factory, item.request, item.body, key)
     except (CallError, InvalidFieldError) as error:
         result = error
     return outcome_of(item, result)

@@ -23,7 +23,7 @@ class Numbered:
     Attributes:
         index: The place of the request among the requests, from 0.
         idempotency_key: A random one if `None`.
-        body: The request as it is sent, if it was spelled before; with a key only.
+        body: The request's form, if it was encoded before; used only with a key.
     """
 
     index: int

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,11 @@ from orders import ORDER_ROW
 
 from convergegate_async import (
     AuthenticationError,
+    CheckoutSession,
     CheckoutSessionFactory,
     CheckoutSessionRequest,
     ConfigurationError,
+    InvalidFieldError,
     NotSentError,
     RetryPolicy,
 )
@@ -223,7 +226,7 @@ async def test_every_row_keeps_its_key(
 async def test_what_is_fingerprinted_is_what_is_sent(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
-    """A fingerprint is that of the very bytes, and of those a plain `create` sends."""
+    """A fingerprint is that of the bytes that are sent, and of its request's, anew."""
     source = write_input(tmp_path / "orders.csv", 5)
 
     await run(sandbox, journal, source)
@@ -238,7 +241,7 @@ async def test_what_is_fingerprinted_is_what_is_sent(
 async def test_a_row_that_expires_too_soon_is_not_sent(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:
-    """The clock is looked at when a row is sent, whenever its body was made."""
+    """A row whose body was made before is judged by the clock like any other."""
     source = tmp_path / "orders.jsonl"
     soon = int(time.time()) + 3600
     source.write_text(json.dumps(ORDER_ROW | {"amount": 1, "expires_at": soon}))
@@ -246,6 +249,28 @@ async def test_a_row_that_expires_too_soon_is_not_sent(
     tally = await run(sandbox, journal, str(source))
 
     assert (tally.rejected, len(sandbox.seen)) == (1, 0)
+
+
+async def test_a_create_of_one_s_own_is_asked(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """A subclass that refuses an order is not gone past, though its body is made."""
+
+    class Careful(CheckoutSessionFactory):
+        async def create(self, request: Any, **options: Any) -> CheckoutSession:  # noqa: ANN401 -- handed through
+            if request.amount > 1:
+                field, reason = "amount", "is too much for this shop"
+                raise InvalidFieldError(field, reason)
+            return await super().create(request, **options)
+
+    plan = JobPlan(source=write_input(tmp_path / "orders.csv", 2))
+    async with Careful(sandbox.api_key, sandbox.base_url) as checkout:
+        job = Job(journal, checkout, plan)
+        async for _ in job.run():
+            pass
+
+    assert (job.tally.created, job.tally.rejected) == (1, 1)
+    assert len(sandbox.seen) == 1
 
 
 async def test_an_unknown_row_is_listed_and_never_sent_again(

@@ -10,6 +10,7 @@ from itertools import pairwise
 import aiohttp
 import attrs
 import pytest
+from scripted import ScriptedTransport, scripted_factory
 
 from convergegate_async import (
     AuthenticationError,
@@ -22,6 +23,7 @@ from convergegate_async import (
     RateLimitedError,
     RetryPolicy,
 )
+from convergegate_async._core.messages import HttpResponse
 from convergegate_async.bulk import (
     Created,
     NotSent,
@@ -29,6 +31,8 @@ from convergegate_async.bulk import (
     Unknown,
     create_many,
 )
+from convergegate_async.bulk.sending.create_many import create_one
+from convergegate_async.bulk.sending.outcomes import Numbered
 from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -321,6 +325,19 @@ async def test_limits_that_cannot_be_kept_are_refused(
                 pass
 
     assert list(sandbox.seen) == []
+
+
+async def test_a_body_that_was_made_before_is_sent(
+    order: CheckoutSessionRequest,
+) -> None:
+    """A row that a job has encoded for its fingerprint is not encoded again."""
+    item = Numbered(0, order, "key-1", b"made=before")
+    transport = ScriptedTransport(HttpResponse(status=200, body=b'{"id": "s1"}'))
+
+    async with scripted_factory(transport) as checkout:
+        await create_one(checkout, item)
+
+    assert transport.sent[0].body == b"made=before"
 
 
 async def test_a_connector_of_one_s_own_limits_it_too(
