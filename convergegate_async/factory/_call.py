@@ -77,6 +77,11 @@ class Call(Generic[A_co]):
         self.pause = 0.0
         self.session: CheckoutSession | None = None
 
+    @property
+    def is_unsent(self) -> bool:
+        """Provably nothing of its attempts was sent."""
+        return all(one.verdict is Verdict.NOT_SENT for one in self.findings)
+
     def note(self, finding: Finding) -> None:
         """Note what an attempt came to."""
         self.findings.append(finding)

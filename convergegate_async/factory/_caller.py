@@ -451,6 +451,10 @@ class Caller:
                 looking.tries = call.tries  # looks are numbered through
                 try:
                     result = await self._send(looking)
+                except asyncio.CancelledError:
+                    if looks == 0 and looking.is_unsent:
+                        call.findings = looking.findings  # they speak for it
+                    raise
                 finally:  # also of a look that was cancelled
                     call.unknown_attempts += looking.unknown_attempts
                     call.tries = looking.tries

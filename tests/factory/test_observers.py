@@ -358,11 +358,18 @@ async def test_a_wait_cancelled_in_a_look_counts_that_look(sandbox: Sandbox) -> 
     assert ended.unknown_attempts == 1
 
 
-@pytest.mark.parametrize("look", [REFUSED, answered(503), OPEN])
+@pytest.mark.parametrize(
+    ("look", "outcome"),
+    [
+        (REFUSED, Outcome.NOT_SENT),
+        (answered(503), Outcome.UNKNOWN),
+        (OPEN, Outcome.UNKNOWN),
+    ],
+)
 async def test_a_wait_cancelled_between_looks_is_in_doubt(
-    look: HttpResponse | Failure,
+    look: HttpResponse | Failure, outcome: Outcome
 ) -> None:
-    """Whatever its looks came to: what will become of the session is not known."""
+    """What becomes of the session is not known, unless nothing was even asked."""
     pauses, watcher = asyncio.Event(), Watcher()
 
     async def pause(_seconds: float, waker: asyncio.Event) -> None:
@@ -379,7 +386,7 @@ async def test_a_wait_cancelled_between_looks_is_in_doubt(
         await asyncio.gather(task, return_exceptions=True)
 
     (ended,) = watcher.calls
-    assert (ended.outcome, ended.error) == (Outcome.UNKNOWN, "CancelledError")
+    assert (ended.outcome, ended.error) == (outcome, "CancelledError")
 
 
 async def test_a_wait_that_runs_out_is_one_call() -> None:
