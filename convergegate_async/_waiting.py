@@ -70,6 +70,11 @@ class Slots:
         self._free += 1
         self._serve(1)
 
+    def close(self) -> None:
+        """Leave nothing behind in the loop."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _serve(self, places: int) -> None:
         """Give up to *places* places to those who wait."""
         while self._queue and places:

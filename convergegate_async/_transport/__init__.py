@@ -269,6 +269,7 @@ class AiohttpTransport:
         if self._deadlines:
             await self._all_cut.wait()
         self._deadlines.close()
+        self._slots.close()
         if self._generation is not None:
             await self._generation.session.close()
         # Not by their tasks, which may have been cancelled before they began.
