@@ -42,6 +42,7 @@ class Write:
         self._task: asyncio.Task[object] | None = None
         self._is_calling = False
         self._is_interrupted = False
+        self._hears = False
 
     def attempt_ended(self, attempt: "AttemptInfo") -> None:
         """Wait for the whole call."""
@@ -62,7 +63,7 @@ class Write:
         """
         import asyncio
 
-        self._is_calling = True
+        self._is_calling = self._hears = True
         for number in interrupts():
             signal.signal(number, self._interrupt)
 
@@ -90,6 +91,13 @@ class Write:
             print_note(self.news)
             if loss_of(sys.stderr):
                 print_data(self.news)
+
+    def ignore_interrupts(self) -> None:
+        """Pass over both, also while Python ends, where handlers are there no more."""
+        self.is_told = True
+        if self._hears:
+            for number in interrupts():
+                signal.signal(number, signal.SIG_IGN)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if self.is_told:
@@ -131,4 +139,4 @@ def telling(command: Callable[[Write], int]) -> int:
         print_note("Interrupted.")
         return INTERRUPTED
     finally:
-        write.is_told = True
+        write.ignore_interrupts()
