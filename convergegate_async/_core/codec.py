@@ -67,6 +67,7 @@ def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
     )
 
 
+@functools.cache
 def _wire_names(noun: type[attrs.AttrsInstance]) -> dict[str, str]:
     """Return the fields of *noun* that are on the wire, and their names there.
 
@@ -201,9 +202,9 @@ def structure(answer: type[A], raw: Mapping[str, object], call: CallInfo) -> A |
 def read_fields(
     noun: type[attrs.AttrsInstance], raw: Mapping[str, object]
 ) -> tuple[Any, list[str]]:
-    """Return a draft of *noun* with what *raw* tells, and the names of what it cannot.
+    """Return a draft of *noun* filled from *raw*, and the names of unreadable fields.
 
-    Those that are not on the wire are still to be set.
+    Fields that are not on the wire are still to be set.
     """
     misread: list[str] = []
     return _reader(noun)(raw.get, misread), misread
@@ -219,9 +220,9 @@ def _reader(noun: type[attrs.AttrsInstance]) -> Reader:
     hooks: dict[str, tuple[Hook[object], object]] = {}
     on_wire = _wire_names(noun)
     for field in attrs.fields(attrs.resolve_types(noun)):
-        kind = _without_none(field.type)
         if field.name not in on_wire:
             continue
+        kind = _without_none(field.type)
         if kind in _PLAIN and field.name not in OTHER_SPELLINGS:
             plain[field.name] = kind
         else:

@@ -279,7 +279,7 @@ class AiohttpTransport:
             await asyncio.wait(self._closing)
 
     def _count_answer(self, protocol: ResponseHandler | None) -> Connection | None:
-        """Count it among those of the connection; `None` if that is not known."""
+        """Return the connection of *protocol*, with one more answer; `None` of none."""
         if protocol is None:
             return None
         connection = self._connections.get(protocol)

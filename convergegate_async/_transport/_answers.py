@@ -22,9 +22,9 @@ from ._marks import Marks, loop_time
 
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
-SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
+SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value  # an `int`: found sooner
 _SUCCESS = 2  # hundred
-_UNKNOWN = BODY_LIMIT + 1  # bytes
+_UNANNOUNCED = BODY_LIMIT + 1  # stands for a length that no header tells
 # In the words of multidict, which folds a plain `str` for every look.
 _ID_HEADERS = tuple(map(istr, ID_HEADERS))
 _READ_HEADERS = tuple(map(istr, READ_HEADERS))
@@ -42,7 +42,7 @@ async def read_answer(
     marks: Marks,
     count_answer: Callable[[ResponseHandler | None], Connection | None],
 ) -> HttpResponse:
-    """Read an answer to its end, and *count_answer* it by what brought it.
+    """Read an answer to its end, and have it counted.
 
     Raises:
         BodyError: The body is not to be read.
@@ -55,7 +55,7 @@ async def read_answer(
         close(marks.protocol)  # it speaks HTTP no longer
     if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
         raise BodyError(FailureKind.ENCODED)
-    if int(headers.get(hdrs.CONTENT_LENGTH, _UNKNOWN)) <= BODY_LIMIT:
+    if int(headers.get(hdrs.CONTENT_LENGTH, _UNANNOUNCED)) <= BODY_LIMIT:
         # Never more than was announced; mostly it has come with the head.
         body = content.read_nowait() if content.is_eof() else await content.read()
     else:

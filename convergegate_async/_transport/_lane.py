@@ -69,12 +69,12 @@ class Lane:
         marks: Marks,
         count_answer: Callable[[ResponseHandler | None], Connection | None],
     ) -> HttpResponse | Exception:
-        """Send *request* once, read its answer to the end, and *count_answer* it.
+        """Send *request* once, read its answer to the end, and have it counted.
 
         Returns:
             The answer or what broke, as the long way tells it.
         """
-        marks.is_built = True  # from here on its marker can be believed
+        marks.is_marking = True
         try:
             origin, path = _split(request.url)
             address, shared = self._place(request, origin)

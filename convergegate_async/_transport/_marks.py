@@ -20,7 +20,8 @@ class Marks:
     Attributes:
         is_timed: Somebody asks for the times; otherwise they stay `None`.
         is_queued: It waits for a place in the pool.
-        is_built: The lane, or our `_Request`, has it: so its marker can be believed.
+        is_marking: The lane, or our `_Request`, makes it: only then does a missing mark
+            prove anything.
         is_sent: The marker: its head was about to be written.
         is_answered: The head of the answer was read.
         opening: Where its place counts as one that opens a connection.
@@ -35,7 +36,7 @@ class Marks:
     # On the class: one is made for each attempt, and few of them are set.
     is_timed: bool = False
     is_queued: bool = False
-    is_built: bool = False
+    is_marking: bool = False
     is_sent: bool = False
     is_answered: bool = False
     opening: Slots | None = None
@@ -49,7 +50,7 @@ class Marks:
     @property
     def is_unsent(self) -> bool:
         """Provably nothing of it was sent."""
-        return self.is_queued or (self.is_built and not self.is_sent)
+        return self.is_queued or (self.is_marking and not self.is_sent)
 
     def about_to_send(self, protocol: ResponseHandler) -> None:
         """Note that its head is about to be written, and over what."""
@@ -67,7 +68,7 @@ class Marks:
 
     def failure(self, kind: FailureKind) -> Failure:
         """Return what broke, and whether the head had been about to be written."""
-        sent = self.is_sent if self.is_built else None
+        sent = self.is_sent if self.is_marking else None
         phase = "sent"
         if kind in {FailureKind.HEAD, FailureKind.HEAD_TOO_LARGE}:
             phase = "head"

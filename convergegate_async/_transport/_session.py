@@ -60,7 +60,7 @@ async def exchange(
     proxy: Secret[str] | None,
     count_answer: Callable[[ResponseHandler | None], Connection | None],
 ) -> HttpResponse | Exception:
-    """Send *request* once, read its answer to the end, and *count_answer* it.
+    """Send *request* once, read its answer to the end, and have it counted.
 
     Returns:
         The answer or what broke: a `StrayDataError` before anything was sent, a
@@ -100,7 +100,7 @@ class _Request(aiohttp.ClientRequest):
         # twenty arguments again, which costs a fiftieth of a create.
         super().update_expect_continue(expect)
         self._marks = _marks.get()
-        self._marks.is_built = True
+        self._marks.is_marking = True
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         # An unsolicited answer on an idle connection would be read as ours.
@@ -124,8 +124,8 @@ def _proxy_arguments(proxy: Secret[str] | None) -> dict[str, Any]:
             return {"proxy": url}
         word = aiohttp.encode_basic_auth(url.user or "", url.password or "")
     except ValueError:
-        message = "the proxy's"
-        raise aiohttp.InvalidURL(message) from None
+        address = "the proxy's"
+        raise aiohttp.InvalidURL(address) from None
     headers = {"Proxy-Authorization": word}
     return {"proxy": url.with_user(None), "proxy_headers": headers}
 

@@ -111,11 +111,11 @@ class Write:
     def _end(self) -> NoReturn:
         """Tell the news, and end the process where it stands.
 
-        An exception might not leave the place: what is raised while an object is let go
-        of is printed and forgotten.
+        An exception might not get out: one that is raised while an object is finalized
+        is printed and ignored.
         """
         self.is_told = True
-        # Streams of its own: those in use may be in the midst of a write.
+        # Fresh streams: the ones in use may be in the middle of a write.
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         with standard_streams():
             self.tell()

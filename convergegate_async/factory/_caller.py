@@ -153,6 +153,7 @@ class Caller:
         call = self._enter(operation, timeout)
         operation = call.operation
         try:
+            # As `_send` does, without its coroutine: every call comes by here.
             result = await self._attempt(call)
             if isinstance(result, Finding):
                 result = await self._repeat(call, result)
@@ -263,9 +264,9 @@ class Caller:
     async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
         result = await self._attempt(call)
-        return (
-            await self._repeat(call, result) if isinstance(result, Finding) else result
-        )
+        if isinstance(result, Finding):
+            return await self._repeat(call, result)
+        return result
 
     async def _attempt(self, call: Call[A]) -> A | Finding:
         """Send once, and understand what came back."""
@@ -292,7 +293,7 @@ class Caller:
             call.note(result)
         else:
             self._budget.earn()
-        if call.audience:  # no clock is read for nobody
+        if call.audience:  # else the clock need not be read
             status = outcome.status if isinstance(outcome, HttpResponse) else None
             now = self.runtime.clock()
             self._reporter.attempt_ended(call, now, result, status, marks)
@@ -313,7 +314,7 @@ class Caller:
         if isinstance(result, Finding) and (
             result.verdict is Verdict.UNKNOWN or response.may_be_late
         ):
-            # The answer that was due may still come, and would be read by who is next.
+            # The answer that was due may still come, and the next caller would read it.
             # One field may be rewritten on its way; two are another's answer.
             everything = result.mistrusted > 1
             self._transport.distrust(response, everything=everything)

@@ -133,6 +133,7 @@ IN_EXEC = """
 """
 """As data classes are made: Python takes a KeyboardInterrupt that leaves `exec` for one
 that nobody hears, and ends itself by it."""
+
 WHERE_NOTHING_CAN_BE_RAISED = """
     import os, signal
 
@@ -149,10 +150,10 @@ WHERE_NOTHING_CAN_BE_RAISED = """
     "library", [IN_EXEC, WHERE_NOTHING_CAN_BE_RAISED], ids=["exec", "del"]
 )
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-async def test_an_interrupt_while_a_library_is_loaded_is_no_other(
+async def test_an_interrupt_while_a_library_is_imported_tells_the_news(
     name: str, library: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """An answer waits longest for what draws its card; the exit code is the same."""
+    """An answer waits longest for that; it ends even where no exception gets out."""
     (tmp_path / "rich").mkdir()
     text = dedent(library).replace("NAME", name)
     (tmp_path / "rich" / "__init__.py").write_text(text)

@@ -24,9 +24,9 @@ POINTS: dict[str, tuple[Handler, tuple[str, ...]]] = {
     "head": (says(stays=True), ("read",)),
     "body": (
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", stays=True),
-        ("_read_body",),
+        ("read_answer",),
     ),
-    "slot": (says(stays=True), ("read", "wait")),
+    "slot": (says(stays=True), ("read", "acquire")),
     "pause": (says(BUSY, stays=True), ("_sleep",)),
 }
 """Where calls wait: what the server does, and for each a function under way then."""

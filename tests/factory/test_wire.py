@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import aiohttp
 import attrs
@@ -255,7 +255,11 @@ async def test_a_full_pool_is_waited_for_and_named(
     sandbox.faults.add(Fault(FaultKind.STALL, times=1))
 
     options = pool()
-    async with sandbox.factory(**options) as checkout:
+    async with AsyncExitStack() as stack:
+        connector = options.get("connector")
+        if connector is not None:
+            await stack.enter_async_context(connector)
+        checkout = await stack.enter_async_context(sandbox.factory(**options))
         hog = asyncio.create_task(checkout.create(order))
         while not sandbox.count("create"):  # noqa: ASYNC110 -- the wire has no event
             await asyncio.sleep(0.005)
@@ -266,9 +270,6 @@ async def test_a_full_pool_is_waited_for_and_named(
 
     assert caught.value.attempts == 1
     assert sandbox.count("create") == 1
-    connector = options.get("connector")
-    if connector is not None:
-        await connector.close()
 
 
 @settings(

@@ -339,10 +339,10 @@ async def test_few_connections_are_opened_at_once() -> None:
         await transport.aclose()
         failures = await asyncio.gather(*calls)
 
-    entered = min(each.queued_at or 0.0 for each in marks)
-    slots = sorted(each.placed_at or 0.0 for each in marks)
-    assert 0.0 < entered <= slots[0]
-    assert slots[OPENED_AT_ONCE] - entered > 0.9 * PAUSE
+    queued = min(each.queued_at or 0.0 for each in marks)
+    placed = sorted(each.placed_at or 0.0 for each in marks)
+    assert 0.0 < queued <= placed[0]
+    assert placed[OPENED_AT_ONCE] - queued > 0.9 * PAUSE
     assert {one.kind for one in failures if isinstance(one, Failure)} == {
         FailureKind.CLOSED
     }

@@ -87,7 +87,7 @@ class MarkFile:
 
         It has to be before the next commit, which begins the WAL anew.
         """
-        self._write(Mark(self._mark.salt, number, number))
+        self._write(Mark(self._mark.salt, commit=number, checkpointed=number))
         os.fsync(self._descriptor)
 
     def close(self) -> None:

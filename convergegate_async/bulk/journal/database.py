@@ -207,7 +207,7 @@ class Database:
         Raises:
             JournalError: The row is neither `SENT` nor `UNKNOWN`.
         """
-        state = result.state.value  # sqlite3 looks long for how to keep an enum
+        state = result.state.value  # sqlite3 searches its adapters for an enum
         changed = self._changes(
             _COMPLETE,
             self._next(),
@@ -282,7 +282,7 @@ class Database:
 
     def _known_or_new(self, row: Intent) -> JournalRow | None:
         """Return what is known of a row; if nothing is, make it `SENT`."""
-        mark = bytearray(row.fingerprint)  # sqlite3 looks long for how to keep bytes
+        mark = bytearray(row.fingerprint)  # not bytes, which sqlite3 searches for
         if self._changes(_INTEND_NEW, row.row_id, row.position, mark, row.sent_at):
             return None
         known = next(self._by_ids(row.row_id), None)
@@ -335,7 +335,7 @@ class Database:
 
 
 def _or_zero(value: str | int | None) -> str | int:
-    # sqlite3 looks long for how to keep `None`; `nullif` makes it of a number.
+    # sqlite3 searches its adapters for `None`; `nullif` turns 0 back into NULL.
     return 0 if value is None else value
 
 
