@@ -1,0 +1,1 @@
+"""Load tests that tell the truth: planned, sent and measured on one clock."""

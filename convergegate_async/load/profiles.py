@@ -1,0 +1,189 @@
+"""When requests are due: a plan that is made before the first of them is sent.
+
+A profile is a rate over time. Sent is whenever one more request is owed: the rate is
+added up, and turned round. So one formula serves constant rates, ramps and steps, and
+arrivals that are even or by chance differ only in what is owed at a time.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, count, repeat
+from typing import Literal, Self, TypeAlias
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.policy import is_duration
+
+Arrivals: TypeAlias = Literal["even", "poisson"]
+
+NANOSECONDS = 1_000_000_000
+
+
+@attrs.frozen
+class Segment:
+    """A part of a profile, whose rate is steady or changes steadily.
+
+    Attributes:
+        duration: Seconds.
+        start: Requests a second at its beginning.
+        end: Requests a second at its end.
+    """
+
+    duration: float
+    start: float
+    end: float
+
+    def __attrs_post_init__(self) -> None:
+        if not is_duration(self.duration):
+            message = "a duration must be a finite number of seconds above 0"
+            raise ConfigurationError(message)
+        rates = self.start, self.end
+        if not all(rate == 0 or is_duration(rate) for rate in rates) or not any(rates):
+            message = "a rate must be a finite number of requests a second above 0"
+            raise ConfigurationError(message)
+
+    @property
+    def owed(self) -> float:
+        """How many requests are owed at its end, and were not at its beginning."""
+        return self.duration * (self.start + self.end) / 2
+
+    def when(self, owed: float) -> float:
+        """Return the seconds after which so many are owed."""
+        # Of the two forms of the root this one is exact where the rate is steady.
+        slope = (self.end - self.start) / self.duration
+        rate = math.sqrt(max(0.0, self.start**2 + 2 * slope * owed))
+        return 2 * owed / (self.start + rate) if owed else 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """When requests are due.
+
+    Attributes:
+        segments: One after the other.
+        arrivals: ``even``, or ``poisson``: by chance, as customers come who know
+            nothing of each other.
+        seed: Of the chance: the same seed is the same plan.
+    """
+
+    segments: tuple[Segment, ...]
+    arrivals: Arrivals = "even"
+    seed: int = 0
+
+    @classmethod
+    def constant(
+        cls, rate: float, duration: float, *, arrivals: Arrivals = "even", seed: int = 0
+    ) -> Self:
+        """Return one of so many requests a second, for so many seconds.
+
+        Raises:
+            ConfigurationError: One of them is not a finite number above 0.
+        """
+        return cls.ramp(rate, rate, duration, arrivals=arrivals, seed=seed)
+
+    @classmethod
+    def ramp(
+        cls,
+        start: float,
+        end: float,
+        duration: float,
+        *,
+        arrivals: Arrivals = "even",
+        seed: int = 0,
+    ) -> Self:
+        """Return one whose rate changes steadily; one of both ends may be 0.
+
+        Raises:
+            ConfigurationError: One of them is not a finite number above 0.
+        """
+        segments = (Segment(duration, start, end),)
+        return cls(segments=segments, arrivals=arrivals, seed=seed)
+
+    @classmethod
+    def steps(
+        cls,
+        rates: Iterable[float],
+        duration: float,
+        *,
+        arrivals: Arrivals = "even",
+        seed: int = 0,
+    ) -> Self:
+        """Return one rate after the other, each for so many seconds.
+
+        Raises:
+            ConfigurationError: There is none, or one is not a finite number above 0.
+        """
+        segments = tuple(Segment(duration, rate, rate) for rate in rates)
+        return cls(segments=segments, arrivals=arrivals, seed=seed)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.segments:
+            message = "a profile needs a rate"
+            raise ConfigurationError(message)
+        if self.arrivals not in {"even", "poisson"}:
+            message = "arrivals must be even or poisson"
+            raise ConfigurationError(message)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first segment's beginning to the last one's end."""
+        return math.fsum(segment.duration for segment in self.segments)
+
+    def due_times(self) -> Iterator[int]:
+        """Yield when each request is due, in nanoseconds from the beginning.
+
+        They are in their order, and no more of them is held in memory than the next.
+        """
+        owed = self._owed()
+        next_owed = next(owed)
+        start = before = 0.0
+        for segment in self.segments:
+            while next_owed - before < segment.owed:
+                moment = start + segment.when(next_owed - before)
+                yield round(moment * NANOSECONDS)
+                next_owed = next(owed)
+            start += segment.duration
+            before += segment.owed
+
+    def _owed(self) -> Iterator[float]:
+        """Yield how many are owed where one more is sent."""
+        if self.arrivals == "even":
+            return map(float, count())
+        chance = random.Random(self.seed)  # noqa: S311 -- when requests come is no secret
+        return accumulate(chance.expovariate(1.0) for _ in repeat(None))
+
+
+def _as_tuple(moments: Iterable[float]) -> tuple[float, ...]:
+    return tuple(moments)
+
+
+@attrs.frozen
+class Trace:
+    """Arrivals as they were recorded.
+
+    Attributes:
+        moments: Seconds, on whatever clock; the first of them is the beginning.
+    """
+
+    moments: tuple[float, ...] = attrs.field(converter=_as_tuple, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.moments:
+            message = "a trace needs an arrival"
+            raise ConfigurationError(message)
+        pairs = zip(self.moments, self.moments[1:], strict=False)
+        if not all(map(math.isfinite, self.moments)) or any(a > b for a, b in pairs):
+            message = "the arrivals of a trace must be finite, and in their order"
+            raise ConfigurationError(message)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first arrival to the last."""
+        return self.moments[-1] - self.moments[0]
+
+    def due_times(self) -> Iterator[int]:
+        """Yield when each request is due, in nanoseconds from the beginning."""
+        first = self.moments[0]
+        return (round((moment - first) * NANOSECONDS) for moment in self.moments)
