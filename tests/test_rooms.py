@@ -36,6 +36,7 @@ LIBRARIES = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "distributed": ("runners/_dask",),
+    "hdrh": ("load/times.py",),
     "django": ("contrib/django.py",),
     "fastapi": ("contrib/fastapi.py",),
     "litestar": ("contrib/litestar.py",),

@@ -1,0 +1,107 @@
+"""How long things took, in a histogram of fixed size.
+
+The only module that knows hdrhistogram (extra ``load``). That library refuses what is
+beyond its range without a word: here it is counted, as the longest there is.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from convergegate_async.errors import ConfigurationError
+
+LONGEST = 3_600
+"""Seconds; what took longer counts as this, and as beyond."""
+
+FINE, COARSE = 3, 2
+"""Digits of a duration that are kept: its percentiles are exact to 0.1 % or to 1 %, in
+some 180 KB or 30."""
+
+_NANOSECONDS = 1_000  # in the unit of the histogram, a microsecond
+_MICROSECONDS = 1_000_000  # in a second
+
+
+class Times:
+    """Durations, in no more memory than the first of them took.
+
+    Args:
+        digits: `FINE` or `COARSE`; only what has the same can be added.
+        encoded: What `encoded` returned of others.
+        beyond: How many of those were longer than `LONGEST`.
+
+    Attributes:
+        digits: `FINE` or `COARSE`.
+        beyond: How many were longer than `LONGEST`.
+    """
+
+    __slots__ = ("_histogram", "beyond", "digits")
+
+    def __init__(
+        self, digits: int = FINE, encoded: bytes | None = None, beyond: int = 0
+    ) -> None:
+        self._histogram: Any = _new_histogram(digits)
+        self.digits = digits
+        self.beyond = beyond
+        if encoded is not None:
+            self._histogram.decode_and_add(encoded)
+
+    def __len__(self) -> int:
+        return int(self._histogram.get_total_count())
+
+    def record(self, nanoseconds: int) -> None:
+        """Add a duration; below a microsecond it is one."""
+        microseconds = max(1, nanoseconds // _NANOSECONDS)
+        if not self._histogram.record_value(microseconds):
+            self.beyond += 1
+            self._histogram.record_value(LONGEST * _MICROSECONDS)
+
+    def add(self, other: "Times") -> None:
+        """Add all durations of *other*."""
+        self._histogram.add(other._histogram)  # noqa: SLF001 -- its own class
+        self.beyond += other.beyond
+
+    def percentiles(self, wanted: Collection[float]) -> dict[float, float]:
+        """Return by percentile the seconds that so many took at most; 0 of none.
+
+        They cost one pass over the histogram, however many are asked for.
+        """
+        if not len(self):
+            return dict.fromkeys(wanted, 0.0)
+        found: dict[float, int] = self._histogram.get_percentile_to_value_dict(
+            sorted(wanted)
+        )
+        return {one: found[one] / _MICROSECONDS for one in wanted}
+
+    def counts(self) -> Iterator[tuple[float, int]]:
+        """Yield durations in seconds, the shortest first, and how many there are."""
+        for one in self._histogram.get_recorded_iterator():
+            yield one.value_iterated_to / _MICROSECONDS, one.count_at_value_iterated_to
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest; 0 of none."""
+        return float(self._histogram.get_max_value()) / _MICROSECONDS
+
+    @property
+    def mean(self) -> float:
+        """Seconds on average; 0 of none."""
+        return float(self._histogram.get_mean_value()) / _MICROSECONDS if self else 0.0
+
+    def encoded(self) -> bytes:
+        """Return them in HdrHistogram's own compressed form, in base64."""
+        encoded: bytes = self._histogram.encode()
+        return encoded
+
+    def __reduce__(self) -> tuple[type["Times"], tuple[int, bytes, int]]:
+        # The histogram is C's memory; a worker sends what it has measured so.
+        return Times, (self.digits, self.encoded(), self.beyond)
+
+
+def _new_histogram(digits: int) -> Any:  # noqa: ANN401 -- the library has no types
+    try:
+        from hdrh.histogram import HdrHistogram  # noqa: PLC0415 -- of the extra `load`
+    except ImportError:
+        message = (
+            'load tests need the extra "load": pip install "convergegate-async[load]"'
+        )
+        raise ConfigurationError(message) from None
+    return HdrHistogram(1, LONGEST * _MICROSECONDS, digits)
