@@ -7,6 +7,7 @@ arrivals that are even or by chance differ only in what is owed at a time.
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, count, repeat
 from typing import Literal, Self, TypeAlias
@@ -43,6 +44,10 @@ class Segment:
         if not all(rate == 0 or is_duration(rate) for rate in rates) or not any(rates):
             message = "a rate must be a finite number of requests a second above 0"
             raise ConfigurationError(message)
+
+    def __str__(self) -> str:
+        rates = [f"{rate:g}/s" for rate in dict.fromkeys((self.start, self.end))]
+        return f"{' to '.join(rates)} for {self.duration:g} s"
 
     @property
     def owed(self) -> float:
@@ -118,6 +123,10 @@ class Profile:
         segments = tuple(Segment(duration, rate, rate) for rate in rates)
         return cls(segments=segments, arrivals=arrivals, seed=seed)
 
+    def __str__(self) -> str:
+        chance = "" if self.arrivals == "even" else f", {self.arrivals} {self.seed}"
+        return ", then ".join(map(str, self.segments)) + chance
+
     def __attrs_post_init__(self) -> None:
         if not self.segments:
             message = "a profile needs a rate"
@@ -130,6 +139,11 @@ class Profile:
     def duration(self) -> float:
         """Seconds from the first segment's beginning to the last one's end."""
         return math.fsum(segment.duration for segment in self.segments)
+
+    @property
+    def peak(self) -> float:
+        """The highest rate of it, in requests a second."""
+        return max(max(one.start, one.end) for one in self.segments)
 
     def due_times(self) -> Iterator[int]:
         """Yield when each request is due, in nanoseconds from the beginning.
@@ -169,6 +183,9 @@ class Trace:
 
     moments: tuple[float, ...] = attrs.field(converter=_as_tuple, repr=False)
 
+    def __str__(self) -> str:
+        return f"{len(self.moments):,} recorded arrivals in {self.duration:g} s"
+
     def __attrs_post_init__(self) -> None:
         if not self.moments:
             message = "a trace needs an arrival"
@@ -182,6 +199,12 @@ class Trace:
     def duration(self) -> float:
         """Seconds from the first arrival to the last."""
         return self.moments[-1] - self.moments[0]
+
+    @property
+    def peak(self) -> float:
+        """The most arrivals that came in one second."""
+        first = self.moments[0]
+        return max(Counter(int(one - first) for one in self.moments).values())
 
     def due_times(self) -> Iterator[int]:
         """Yield when each request is due, in nanoseconds from the beginning."""

@@ -150,7 +150,7 @@ class Recorder:
         self.so_far = Times(COARSE)
         self.steps: dict[str, Measured] = {}
         self.phases: dict[str, Times] = {}
-        self.lag = Times()
+        self.lag = Times(COARSE)
         self.ended = 0
         self._intervals: dict[int, Interval] = {}
         self._width = 1
@@ -172,6 +172,11 @@ class Recorder:
         self.so_far.record(response)
         interval.response.record(response)
         self.lag.record(iteration.sent - iteration.due)
+
+    def cut(self, count: int) -> None:
+        """Count iterations that were not due yet when the run was stopped."""
+        if count:
+            self.total.counts[Result.CUT] += count
 
     def step(self, name: str) -> Measured:
         """Return what was measured of a step."""
@@ -201,10 +206,14 @@ class Recorder:
             self.step(name).add(step)
         for name, times in other.phases.items():
             self.phase(name).add(times)
-        while self._width < other._width:  # noqa: SLF001 -- its own class
-            self._widen()
         for interval in other.intervals():
-            self._interval_of(interval.start * _NANOSECONDS).add(interval)
+            self.add_interval(interval)
+
+    def add_interval(self, interval: Interval) -> None:
+        """Take in what was measured in one part of the run."""
+        while self._width < interval.seconds:
+            self._widen()
+        self._interval_of(interval.start * _NANOSECONDS).add(interval)
 
     def _interval_of(self, due: int) -> Interval:
         start = due // _NANOSECONDS // self._width * self._width
