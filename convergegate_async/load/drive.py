@@ -1,0 +1,196 @@
+"""One process's part of a run: it warms up, begins on time, and is watched."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import attrs
+
+from convergegate_async.errors import (
+    AuthenticationError,
+    CallError,
+    NotSentError,
+    PermissionDeniedError,
+)
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.policy import PoolLimits
+
+from .generator import EffortMeter, Generator, Schedule
+from .health import Effort
+from .plan import LoadPlan
+from .recorder import Recorder
+from .steps import StepWatch
+from .targets import Target
+
+_LOOK_EVERY = 0.2  # seconds
+_TELL_EVERY = 5  # looks: a second
+_WARM_SHARE = 0.05
+"""Of a second's iterations, as many connections are opened beforehand."""
+_MOST_WARM = 100
+_NOBODY = "warm-up"  # a session that no gateway has
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a run, or a part of it, has come.
+
+    Attributes:
+        elapsed: Seconds since its beginning.
+        in_flight: Iterations that are under way.
+        recorder: What was measured so far; look at it, and do not keep it.
+    """
+
+    elapsed: float
+    in_flight: int
+    recorder: Recorder
+
+    def beside(self, other: "Progress") -> "Progress":
+        """Return that of both, as one."""
+        both = Recorder()
+        both.add(self.recorder)
+        both.add(other.recorder)
+        return Progress(
+            elapsed=max(self.elapsed, other.elapsed),
+            in_flight=self.in_flight + other.in_flight,
+            recorder=both,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Driven:
+    """A part of a run that is over.
+
+    Attributes:
+        stopped: Why it ended early, if it did.
+        seconds: How long it took.
+    """
+
+    recorder: Recorder
+    effort: Effort
+    stopped: str | None
+    seconds: float
+
+    def beside(self, other: "Driven") -> "Driven":
+        """Return both parts as one."""
+        both = Recorder()
+        both.add(self.recorder)
+        both.add(other.recorder)
+        return Driven(
+            recorder=both,
+            effort=self.effort.beside(other.effort),
+            stopped=self.stopped or other.stopped,
+            seconds=max(self.seconds, other.seconds),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Control:
+    """How whoever drives a part is bidden, and what it tells.
+
+    Attributes:
+        begin: Waits for the beginning, and returns it by `time.perf_counter_ns`.
+        why_stop: Why it shall end now; `None` if it shall not.
+        tell: Is called every second.
+    """
+
+    begin: Callable[[], Awaitable[int]]
+    why_stop: Callable[[], str | None]
+    tell: Callable[[Progress], None]
+
+
+async def drive(
+    plan: LoadPlan, target: Target, control: Control, *, part: int = 0, parts: int = 1
+) -> Driven:
+    """Drive a part of a run, from its common start to its last answer.
+
+    Raises:
+        ConfigurationError: The target, or the scenario, cannot be right.
+        CallError: Before the start: the target cannot be reached, or refuses the key.
+    """
+    recorder = Recorder()
+    most = max(1, plan.max_in_flight // parts)
+    async with AsyncExitStack() as stack:
+        checkout = await stack.enter_async_context(
+            target.factory(
+                retry=plan.retry,
+                timeouts=plan.timeouts,
+                pool=PoolLimits(limit=most),
+                observers=[StepWatch()],
+            )
+        )
+        scenario = plan.scenario_for(target.key)
+        if isinstance(scenario, AbstractAsyncContextManager):
+            await stack.enter_async_context(scenario)
+        if not plan.cold:
+            await _warm_up(checkout, min(most, _warm_of(plan, parts)))
+        generator = Generator(
+            scenario,
+            checkout,
+            Schedule(plan.share(part, parts)),
+            recorder,
+            most=most,
+            most_errors=plan.max_errors,
+        )
+        start = await control.begin()
+        with EffortMeter() as meter:
+            watcher = asyncio.create_task(_watch(generator, recorder, plan, control))
+            try:
+                await generator.run(start)
+            finally:
+                watcher.cancel()
+                await asyncio.gather(watcher, return_exceptions=True)
+        return Driven(
+            recorder=recorder,
+            effort=meter.effort,
+            stopped=generator.stopped,
+            seconds=generator.elapsed,
+        )
+
+
+def _warm_of(plan: LoadPlan, parts: int) -> int:
+    """Return how many connections are opened before the start."""
+    return max(1, min(_MOST_WARM, math.ceil(plan.profile.peak * _WARM_SHARE / parts)))
+
+
+async def _warm_up(checkout: CheckoutSessionFactory, connections: int) -> None:
+    """Open connections, by looking for a session that there is not.
+
+    Raises:
+        CallError: The target cannot be reached, or refuses the key: no run is begun.
+    """
+
+    async def look() -> None:
+        try:
+            await checkout.retrieve(_NOBODY)
+        except (AuthenticationError, PermissionDeniedError, NotSentError):
+            raise
+        except CallError:
+            pass  # it is not there, as it should be
+
+    await asyncio.gather(*[look() for _ in range(connections)])
+
+
+async def _watch(
+    generator: Generator, recorder: Recorder, plan: LoadPlan, control: Control
+) -> None:
+    """Look every now and then whether the run shall end, and tell how far it is."""
+    looks = 0
+    while True:
+        await asyncio.sleep(_LOOK_EVERY)
+        looks += 1
+        if (why := control.why_stop()) is not None:
+            generator.stop(why)
+        if looks % _TELL_EVERY:
+            continue
+        for threshold in plan.abort_on:
+            verdict = threshold.judge(recorder, generator.elapsed)
+            if verdict.observed is not None and not verdict.is_kept:
+                generator.stop(f"{threshold.text} was not kept")
+        control.tell(
+            Progress(
+                elapsed=generator.elapsed,
+                in_flight=generator.in_flight,
+                recorder=recorder,
+            )
+        )

@@ -1,0 +1,1 @@
+"""What a run came to: as a value, as a file, as a page, and beside another run."""

@@ -1,0 +1,181 @@
+"""A whole run over real sockets: what it sends, what ends it, what it leaves."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from convergegate_async import (
+    AuthenticationError,
+    CheckoutSessionFactory,
+    ConfigurationError,
+    NotSentError,
+)
+from convergegate_async.load.drive import Progress
+from convergegate_async.load.plan import LoadPlan
+from convergegate_async.load.profiles import Profile
+from convergegate_async.load.recorder import Result
+from convergegate_async.load.report.data import Status
+from convergegate_async.load.run import INTERRUPTED, run_load
+from convergegate_async.load.targets import OwnTarget, Target, own_target
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+
+SHORT = Profile.constant(50, 0.4)
+ENDLESS = Profile.constant(50, 100)
+NOWHERE = Target(base_url="http://127.0.0.1:1", api_key="sk_test_x")
+
+
+def at(sandbox: Sandbox, api_key: str | None = None) -> Target:
+    """Return a sandbox as a target."""
+    return Target(base_url=sandbox.base_url, api_key=api_key or sandbox.api_key)
+
+
+async def test_a_run_sends_what_was_planned(sandbox: Sandbox) -> None:
+    """As often, no more, and every one is in the report."""
+    report = await run_load(LoadPlan(profile=SHORT), at(sandbox))
+
+    assert sandbox.count("create") == report.planned == report.sent == 20
+    assert report.counts == {Result.OK: 20}
+    assert report.seconds >= 0.4
+    assert report.facts.target == sandbox.base_url
+    assert report.facts.profile == "50/s for 0.4 s"
+
+
+async def test_connections_are_opened_before_the_first_send(sandbox: Sandbox) -> None:
+    """By looking for what there is not; with *cold* nothing is asked beforehand."""
+    await run_load(LoadPlan(profile=SHORT), at(sandbox))
+    looked = sandbox.count("retrieve")
+    await run_load(LoadPlan(profile=SHORT, cold=True), at(sandbox))
+
+    assert looked == sandbox.count("retrieve") == 3  # a twentieth of a second's
+    assert [one.operation for one in sandbox.seen][:4] == ["retrieve"] * 3 + ["create"]
+
+
+@pytest.mark.parametrize("kind", ["sandbox", "stub"])
+async def test_a_target_of_its_own_lives_as_long_as_the_run(kind: OwnTarget) -> None:
+    """In another process, which is gone afterwards."""
+    async with own_target(kind) as target:
+        report = await run_load(
+            LoadPlan(profile=SHORT, scenario="create-retrieve"), target
+        )
+
+    assert report.counts == {Result.OK: 20}
+    assert report.facts.target == kind
+    with pytest.raises(NotSentError):
+        async with target.factory() as checkout:
+            await checkout.retrieve("any", timeout=2)
+
+
+async def test_by_default_a_sandbox_is_loaded() -> None:
+    """No account, no key, no address."""
+    report = await run_load(LoadPlan(profile=SHORT))
+
+    assert report.facts.target == "sandbox"
+    assert report.counts == {Result.OK: 20}
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [("sk_test_wrong", AuthenticationError), ("sk_live_1", ConfigurationError)],
+)
+async def test_a_wrong_key_begins_no_run(
+    sandbox: Sandbox, key: str, error: type[Exception]
+) -> None:
+    """A live one is not even tried, unless that is allowed."""
+    with pytest.raises(error):
+        await run_load(LoadPlan(profile=SHORT), at(sandbox, key))
+
+    assert sandbox.count("create") == 0
+    assert (sandbox.count("retrieve") == 0) is key.startswith("sk_live")
+
+
+async def test_a_target_that_is_not_there_begins_no_run() -> None:
+    """It is told before time 0."""
+    with pytest.raises(NotSentError):
+        await run_load(
+            LoadPlan(profile=SHORT),
+            Target(base_url="http://127.0.0.1:1", api_key="sk_test_x"),
+        )
+
+
+async def test_a_run_can_be_stopped(sandbox: Sandbox) -> None:
+    """It is marked as cut short, and tells what was measured until then."""
+    stop = asyncio.Event()
+
+    def watch(_progress: Progress) -> None:
+        stop.set()
+
+    report = await run_load(
+        LoadPlan(profile=ENDLESS), at(sandbox), on_progress=watch, stop=stop
+    )
+
+    assert (report.status, report.exit_code) == (Status.CUT_SHORT, 130)
+    assert report.stopped == INTERRUPTED
+    assert report.planned == 5_000
+    assert report.counts[Result.OK] == sandbox.count("create") > 0
+    assert report.counts[Result.CUT] == 5_000 - report.counts[Result.OK]
+
+
+async def test_a_threshold_can_end_a_run(sandbox: Sandbox) -> None:
+    """Before time and errors have been spent on it."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=429, operation="create"))
+
+    report = await run_load(
+        LoadPlan(profile=ENDLESS, abort_on=["error_rate<50%"]), at(sandbox)
+    )
+
+    assert (report.status, report.exit_code) == (Status.FAILED, 99)
+    assert report.reasons[0] == "stopped early: error_rate<50% was not kept"
+    assert sandbox.count("create") < 2_500
+
+
+async def test_so_many_errors_end_a_run(sandbox: Sandbox) -> None:
+    """Those on their way then are the only ones beyond."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=429, operation="create"))
+
+    report = await run_load(LoadPlan(profile=ENDLESS, max_errors=3), at(sandbox))
+
+    assert report.status is Status.FAILED
+    assert report.counts[Result.REJECTED] >= 3
+    assert sandbox.count("create") < 2_500
+
+
+async def test_a_scenario_may_be_a_function(sandbox: Sandbox) -> None:
+    """Its name is in the report."""
+
+    async def my_flow(checkout: CheckoutSessionFactory, number: int) -> None:
+        del checkout, number
+
+    report = await run_load(LoadPlan(profile=SHORT, scenario=my_flow), at(sandbox))
+
+    assert "my_flow" in report.facts.scenario
+    assert report.counts == {Result.OK: 20}
+
+
+async def test_a_cancelled_run_leaves_no_task() -> None:
+    """Whatever was under way."""
+    before = len(asyncio.all_tasks())
+    async with own_target("stub") as target:
+        running = asyncio.create_task(run_load(LoadPlan(profile=ENDLESS), target))
+        await asyncio.sleep(0.5)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    assert len(asyncio.all_tasks()) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_in_flight": 0},
+        {"max_in_flight": True},
+        {"max_errors": 0},
+        {"thresholds": ["p99"]},
+        {"abort_on": ["p99<"]},
+    ],
+)
+def test_a_plan_that_cannot_be_kept_is_refused(wrong: dict[str, object]) -> None:
+    """When it is made."""
+    with pytest.raises(ConfigurationError):
+        LoadPlan(profile=SHORT, **wrong)  # type: ignore[arg-type]  # wrong on purpose
