@@ -19,6 +19,7 @@ from convergegate_async.policy import PoolLimits
 from .generator import EffortMeter, Generator, Schedule
 from .health import Effort
 from .plan import LoadPlan
+from .progress import Progress, progress_of
 from .recorder import Recorder
 from .steps import StepWatch
 from .targets import Target
@@ -29,32 +30,6 @@ _WARM_SHARE = 0.05
 """Of a second's iterations, as many connections are opened beforehand."""
 _MOST_WARM = 100
 _NOBODY = "warm-up"  # a session that no gateway has
-
-
-@attrs.frozen(kw_only=True)
-class Progress:
-    """How far a run, or a part of it, has come.
-
-    Attributes:
-        elapsed: Seconds since its beginning.
-        in_flight: Iterations that are under way.
-        recorder: What was measured so far; look at it, and do not keep it.
-    """
-
-    elapsed: float
-    in_flight: int
-    recorder: Recorder
-
-    def beside(self, other: "Progress") -> "Progress":
-        """Return that of both, as one."""
-        both = Recorder()
-        both.add(self.recorder)
-        both.add(other.recorder)
-        return Progress(
-            elapsed=max(self.elapsed, other.elapsed),
-            in_flight=self.in_flight + other.in_flight,
-            recorder=both,
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +109,7 @@ async def drive(
         )
         start = await control.begin()
         with EffortMeter() as meter:
-            watcher = asyncio.create_task(_watch(generator, recorder, plan, control))
+            watcher = asyncio.create_task(_watch(generator, recorder, control))
             try:
                 await generator.run(start)
             finally:
@@ -171,9 +146,7 @@ async def _warm_up(checkout: CheckoutSessionFactory, connections: int) -> None:
     await asyncio.gather(*[look() for _ in range(connections)])
 
 
-async def _watch(
-    generator: Generator, recorder: Recorder, plan: LoadPlan, control: Control
-) -> None:
+async def _watch(generator: Generator, recorder: Recorder, control: Control) -> None:
     """Look every now and then whether the run shall end, and tell how far it is."""
     looks = 0
     while True:
@@ -183,14 +156,4 @@ async def _watch(
             generator.stop(why)
         if looks % _TELL_EVERY:
             continue
-        for threshold in plan.abort_on:
-            verdict = threshold.judge(recorder, generator.elapsed)
-            if verdict.observed is not None and not verdict.is_kept:
-                generator.stop(f"{threshold.text} was not kept")
-        control.tell(
-            Progress(
-                elapsed=generator.elapsed,
-                in_flight=generator.in_flight,
-                recorder=recorder,
-            )
-        )
+        control.tell(progress_of(recorder, generator.elapsed, generator.in_flight))

@@ -13,6 +13,7 @@ import attrs
 from convergegate_async.factory import CheckoutSessionFactory
 
 from .health import Effort
+from .progress import TOO_MANY_ERRORS
 from .recorder import Iteration, Recorder, Result
 from .scenarios import Scenario
 from .steps import UnderWay, current, judged
@@ -207,7 +208,7 @@ class Generator:
     def _note_error(self) -> None:
         self._errors_left -= 1
         if self._errors_left <= 0:
-            self.stop("as many errors as were allowed")
+            self.stop(TOO_MANY_ERRORS)
 
     async def _finish(self) -> None:
         """Wait for what is under way: to its end, or for a while once stopped."""

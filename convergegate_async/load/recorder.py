@@ -65,6 +65,27 @@ class Failure:
     example: str
 
 
+@attrs.define(kw_only=True)
+class Glimpse:
+    """What can be told of iterations, or of a step, while a run is on.
+
+    Attributes:
+        counts: By result.
+        errors: By kind.
+        response: In a form that is quickly looked at, and sent.
+    """
+
+    counts: Counter[Result] = attrs.field(factory=Counter)
+    errors: Counter[str] = attrs.field(factory=Counter)
+    response: Times = attrs.field(factory=lambda: Times(COARSE))
+
+    def add(self, other: "Glimpse") -> None:
+        """Take in what another worker tells."""
+        self.counts += other.counts
+        self.errors += other.errors
+        self.response.add(other.response)
+
+
 class Measured:
     """What became of all iterations, or of one step of theirs.
 
@@ -76,13 +97,14 @@ class Measured:
         service: From when they were sent.
     """
 
-    __slots__ = ("counts", "errors", "response", "service")
+    __slots__ = ("_so_far", "counts", "errors", "response", "service")
 
     def __init__(self) -> None:
         self.counts: Counter[Result] = Counter()
         self.errors: dict[str, Failure] = {}
         self.response = Times()
         self.service = Times()
+        self._so_far = Times(COARSE)
 
     def count(self, result: Result, error: str | None, example: str = "") -> None:
         """Count one."""
@@ -93,13 +115,22 @@ class Measured:
     def record(self, response: int, service: int) -> None:
         """Keep how long one took, in nanoseconds."""
         self.response.record(response)
+        self._so_far.record(response)
         self.service.record(service)
+
+    def glimpse(self) -> Glimpse:
+        """Return what can be told of it now; look at it, and do not keep it."""
+        errors = {kind: failure.count for kind, failure in self.errors.items()}
+        return Glimpse(
+            counts=self.counts, errors=Counter(errors), response=self._so_far
+        )
 
     def add(self, other: "Measured") -> None:
         """Take in what another worker has measured."""
         self.counts += other.counts
         self.response.add(other.response)
         self.service.add(other.service)
+        self._so_far.add(other._so_far)  # noqa: SLF001 -- its own class
         for error, failure in other.errors.items():
             self._add_failure(error, failure)
 
@@ -138,7 +169,6 @@ class Recorder:
 
     Attributes:
         total: Of all of them.
-        so_far: Their response times, in a form that is quickly looked at.
         steps: Of the scenario, by name, in the order in which they were met.
         phases: How long those of an attempt took, by name.
         lag: How much later than due iterations were sent.
@@ -147,7 +177,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.total = Measured()
-        self.so_far = Times(COARSE)
         self.steps: dict[str, Measured] = {}
         self.phases: dict[str, Times] = {}
         self.lag = Times(COARSE)
@@ -169,7 +198,6 @@ class Recorder:
         self.ended = max(self.ended, iteration.ended)
         response = iteration.ended - iteration.due
         self.total.record(response, iteration.ended - iteration.sent)
-        self.so_far.record(response)
         interval.response.record(response)
         self.lag.record(iteration.sent - iteration.due)
 
@@ -196,10 +224,14 @@ class Recorder:
         """Yield the parts of the run in their order."""
         return (self._intervals[start] for start in sorted(self._intervals))
 
+    def latest(self, now: int) -> Interval | None:
+        """Return the part of the run that was the last to be over."""
+        start = (now // _NANOSECONDS // self._width - 1) * self._width
+        return self._intervals.get(start)
+
     def add(self, other: "Recorder") -> None:
         """Take in what another worker has recorded of the same run."""
         self.total.add(other.total)
-        self.so_far.add(other.so_far)
         self.lag.add(other.lag)
         self.ended = max(self.ended, other.ended)
         for name, step in other.steps.items():

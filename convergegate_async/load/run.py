@@ -14,8 +14,9 @@ from convergegate_async._version import __version__
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import context_of
 
-from .drive import Control, Driven, Progress, drive
+from .drive import Control, Driven, drive
 from .plan import LoadPlan
+from .progress import Progress, why_end
 from .report.data import LoadReport, RunFacts
 from .targets import Target, own_target
 
@@ -52,18 +53,47 @@ async def run_load(
             target = await stack.enter_async_context(own_target("sandbox"))
         _refuse_live(target, allow_live=allow_live)
         started_at = datetime.now(UTC)
-        is_stopped = (stop or asyncio.Event()).is_set
+        referee = Referee(plan, on_progress, stop)
 
         async def begin() -> int:
             return time.perf_counter_ns() + _LEAD
 
-        control = Control(
-            begin=begin,
-            why_stop=lambda: INTERRUPTED if is_stopped() else None,
-            tell=on_progress or (lambda _progress: None),
-        )
+        control = Control(begin=begin, why_stop=referee.why_stop, tell=referee.see)
         driven = await drive(plan, target, control)
     return report_of(plan, target, [driven], started_at)
+
+
+class Referee:
+    """Sees how far a run is, and says when it shall end.
+
+    Args:
+        plan: What the run is to be.
+        on_progress: Is shown what it sees.
+        stop: Set from outside to interrupt the run.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        on_progress: Callable[[Progress], None] | None,
+        stop: asyncio.Event | None,
+    ) -> None:
+        self._plan = plan
+        self._on_progress = on_progress
+        self._stop = stop
+        self._why: str | None = None
+
+    def see(self, progress: Progress) -> None:
+        """Look at how far it is."""
+        self._why = self._why or why_end(self._plan, progress)
+        if self._on_progress is not None:
+            self._on_progress(progress)
+
+    def why_stop(self) -> str | None:
+        """Return why it shall end now; `None` if it shall go on."""
+        if self._why is None and self._stop is not None and self._stop.is_set():
+            self._why = INTERRUPTED
+        return self._why
 
 
 def report_of(

@@ -6,13 +6,14 @@ not kept: a run that sent nothing proves nothing.
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-from .recorder import Measured, Recorder, Result
+from .recorder import Glimpse, Measured, Result
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -32,6 +33,20 @@ _PERCENTILE = re.compile(r"p(?P<percentile>[0-9]{1,2}(?:\.[0-9]{1,4})?)")
 _TIMES = frozenset({"max", "mean"})
 _SHARE_METRICS = frozenset({"error_rate", "unknown_rate", "dropped_rate"})
 _COUNT_METRICS = frozenset({"rate", "dropped", "errors"})
+
+
+class Run(Protocol):
+    """A run that is over, or on."""
+
+    @property
+    def total(self) -> Measured | Glimpse:
+        """What became of all iterations."""
+        ...
+
+    @property
+    def steps(self) -> Mapping[str, Measured | Glimpse]:
+        """What became of the steps of the scenario, by name."""
+        ...
 
 
 @attrs.frozen
@@ -76,12 +91,12 @@ class Threshold:
         bound = float(found["bound"]) * units[unit]
         return cls(metric, found["comparison"], bound, text.strip(), found["step"])
 
-    def judge(self, recorder: Recorder, seconds: float) -> "Verdict":
-        """Return whether it is kept by what was recorded in so many *seconds*."""
-        measured = recorder.total
-        if self.step is not None:
-            measured = recorder.steps.get(self.step, Measured())
-        observed = figure_of(self.metric, measured, seconds)
+    def judge(self, run: Run, seconds: float) -> "Verdict":
+        """Return whether it is kept by what was measured in so many *seconds*."""
+        measured = run.total if self.step is None else run.steps.get(self.step)
+        observed = None
+        if measured is not None:
+            observed = figure_of(self.metric, measured, seconds)
         compare = _COMPARISONS[self.comparison]
         is_kept = observed is not None and compare(observed, self.bound)
         return Verdict(self, observed, is_kept)
@@ -100,7 +115,9 @@ class Verdict:
     is_kept: bool
 
 
-def figure_of(metric: str, measured: Measured, seconds: float) -> float | None:
+def figure_of(
+    metric: str, measured: Measured | Glimpse, seconds: float
+) -> float | None:
     """Return what was *measured* in so many *seconds*; `None` if nothing was.
 
     Times are in seconds of response time. A *rate* is what ended well in a second.

@@ -59,7 +59,7 @@ def facts(recorder: Recorder) -> object:
             for times in (
                 recorder.total.response,
                 recorder.total.service,
-                recorder.so_far,
+                recorder.total.glimpse().response,
                 recorder.lag,
             )
         ],
@@ -84,7 +84,7 @@ def test_every_iteration_is_counted_once(iterations: list[Iteration]) -> None:
     sent = sum(one.sent is not None for one in iterations)
     assert len(recorder.total.response) == len(recorder.total.service) == sent
     assert sum(len(part.response) for part in parts) == sent
-    assert len(recorder.lag) == len(recorder.so_far) == sent
+    assert len(recorder.lag) == len(recorder.total.glimpse().response) == sent
 
 
 @given(ITERATIONS, st.integers(1, 4))

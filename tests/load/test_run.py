@@ -11,9 +11,9 @@ from convergegate_async import (
     ConfigurationError,
     NotSentError,
 )
-from convergegate_async.load.drive import Progress
 from convergegate_async.load.plan import LoadPlan
 from convergegate_async.load.profiles import Profile
+from convergegate_async.load.progress import Progress
 from convergegate_async.load.recorder import Result
 from convergegate_async.load.report.data import Status
 from convergegate_async.load.run import INTERRUPTED, run_load

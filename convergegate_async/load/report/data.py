@@ -252,7 +252,6 @@ def _recorder_as_json(recorder: Recorder) -> dict[str, object]:
             name: _times_as_json(times) for name, times in recorder.phases.items()
         },
         "lag": _times_as_json(recorder.lag),
-        "so_far": _times_as_json(recorder.so_far),
         "ended": recorder.ended,
         "intervals": [
             {
@@ -274,7 +273,6 @@ def _recorder_of(document: Any) -> Recorder:  # noqa: ANN401 -- JSON
     for name, times in document["phases"].items():
         recorder.phases[name] = _times_of(times)
     recorder.lag = _times_of(document["lag"])
-    recorder.so_far = _times_of(document["so_far"])
     recorder.ended = document["ended"]
     for part in document["intervals"]:
         interval = Interval(part["start"], part["seconds"])
