@@ -107,8 +107,8 @@ async def drive(
             most=most,
             most_errors=plan.max_errors,
         )
-        start = await control.begin()
         with EffortMeter() as meter:
+            start = await control.begin()
             watcher = asyncio.create_task(_watch(generator, recorder, control))
             try:
                 await generator.run(start)

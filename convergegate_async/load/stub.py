@@ -66,10 +66,15 @@ class Stub(asyncio.Protocol):
             self._buffer = rest[size:]
             asked = head.partition(b" http/")[0].partition(_SESSIONS)[2]
             number = int(asked) if asked.isdigit() else next(self.numbers)
-            self._transport.write(_ANSWER % (next(self.numbers), number, number))
+            self.answer(_ANSWER % (next(self.numbers), number, number))
+
+    def answer(self, whole: bytes) -> None:
+        """Send an answer; a slower stub does so later."""
+        if not self._transport.is_closing():
+            self._transport.write(whole)
 
 
-async def serve_stub() -> asyncio.Server:
+async def serve_stub(protocol: type[Stub] = Stub) -> asyncio.Server:
     """Listen on a free port of this machine."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(Stub, "127.0.0.1", 0, backlog=4096)
+    return await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096)
