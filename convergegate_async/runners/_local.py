@@ -1,10 +1,6 @@
 """Chunks done by processes of this machine."""
 
 import asyncio
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +10,7 @@ from typing import Self, TypeVar
 from convergegate_async.errors import ConfigurationError
 
 from ._bounded import bounded_map
+from ._processes import SPAWNED, live_with_parent
 from ._protocol import MOST_LOSSES, Done, WorkersLostError
 
 C = TypeVar("C")
@@ -97,24 +94,8 @@ class LocalRunner:
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        workers,
-        # A fork would take the event loop and its connections along.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_live_with_parent,
+        workers, mp_context=SPAWNED, initializer=live_with_parent
     )
-
-
-def _live_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and die with it even where it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
