@@ -49,6 +49,7 @@ NEEDED = {
     "factory/test_blocking_portal.py": ("anyio",),
     "runners/test_dask_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
+    "runners/test_spread.py": ("distributed", "psutil"),
     "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi", "opentelemetry"),
     "test_signatures.py": (
         *("django", "fastapi", "litestar", "opentelemetry", "pdoc", "quart", "redis"),

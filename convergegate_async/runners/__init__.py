@@ -7,5 +7,14 @@ data about is theirs; what a chunk means is their caller's.
 from ._dask import DaskRunner
 from ._local import LocalRunner
 from ._protocol import Done, Runner, WorkersLostError
+from ._spread import Part, Spread
 
-__all__ = ["DaskRunner", "Done", "LocalRunner", "Runner", "WorkersLostError"]
+__all__ = [
+    "DaskRunner",
+    "Done",
+    "LocalRunner",
+    "Part",
+    "Runner",
+    "Spread",
+    "WorkersLostError",
+]

@@ -1,7 +1,7 @@
 """Chunks done by processes of this machine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -10,8 +10,10 @@ from typing import Self, TypeVar
 from convergegate_async.errors import ConfigurationError
 
 from ._bounded import bounded_map
+from ._local_spread import spread_locally
 from ._processes import SPAWNED, live_with_parent
 from ._protocol import MOST_LOSSES, Done, WorkersLostError
+from ._spread import Part, Spread, too_few
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -83,6 +85,23 @@ class LocalRunner:
             raise WorkersLostError(message)
 
         return bounded_map(do, chunks, lambda: 2 * self.slots)
+
+    async def spread(
+        self,
+        work: Callable[[C, Part], R],
+        slices: Sequence[C],
+        *,
+        lead: float,
+        stop: asyncio.Event,
+        on_news: Callable[[int, object], None],
+    ) -> list[Spread[R]]:
+        """Do each slice in a process of its own; see `Runner.spread`.
+
+        Leaving early, by an error or because it was cancelled, kills the processes.
+        """
+        if len(slices) > self.slots:
+            raise ConfigurationError(too_few(len(slices), self.slots))
+        return await spread_locally(work, slices, lead=lead, stop=stop, on_news=on_news)
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         # One lost process breaks the whole pool: the first chunk to hear of it comes

@@ -3,8 +3,11 @@
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
+
+from convergegate_async.runners import Part
 
 
 def sleep(seconds: float) -> float:
@@ -69,3 +72,119 @@ def what_was_given(_: object) -> str:
     environ = {**os.environ}
     environ.pop("CONVERGEGATE_API_KEY", None)
     return f"{sys.orig_argv} {sys.argv} {environ}"
+
+
+# -- slices --------------------------------------------------------------------------
+
+
+def wait_for_start(path: Path, part: Part) -> tuple[float, float, float]:
+    """Leave a note, and wait; return when it was asked for, the start, and the end."""
+    asked = time.time()
+    note(path)
+    while time.time() < part.start:
+        time.sleep(0.01)
+    return asked, part.start, time.time()
+
+
+def note_slice(path: Path, _: Part) -> int:
+    """Leave a note, at once; return the number of notes."""
+    return note(path)
+
+
+def work_until_stopped(path: Path, part: Part) -> str:
+    """Leave a note, and another at the end; a minute is too long."""
+    note(path)
+    for _ in range(6_000):
+        if part.is_stopped():
+            note(path)
+            return "what there is"
+        time.sleep(0.01)
+    raise TimeoutError
+
+
+def die_or_go_on(path: Path, part: Part) -> str:
+    """Kill this process where the file is to be named so; else work until stopped."""
+    if path.name == "dies":
+        die(path)
+    return work_until_stopped(path, part)
+
+
+def fail_or_go_on(path: Path, part: Part) -> str:
+    """Raise, once the other works, where the file is to be named so; else work."""
+    if path.name != "fails":
+        return work_until_stopped(path, part)
+    wait_for(path.with_name("goes on"))
+    fail(path)
+    raise AssertionError
+
+
+def tell(words: list[str], part: Part) -> int:
+    """Tell them one by one; return how many."""
+    for word in words:
+        part.tell(word)
+    return len(words)
+
+
+def tell_and_wait(path: Path, part: Part) -> None:
+    """Tell where the file is awaited, and wait for it."""
+    part.tell(path)
+    wait_for(path)
+
+
+def tell_until_stopped(news: object, part: Part) -> None:
+    """Tell it, and work until stopped; a minute is too long."""
+    part.tell(news)
+    for _ in range(6_000):
+        if part.is_stopped():
+            return
+        time.sleep(0.01)
+    raise TimeoutError
+
+
+def tell_much(news: int, part: Part) -> int:
+    """Tell more than a pipe holds; return how many."""
+    for _ in range(news):
+        part.tell("x" * 1_000)
+    return news
+
+
+def clock(_: object, part: Part) -> tuple[float, float]:
+    """Return what is known of this worker's clock."""
+    return part.offset, part.margin
+
+
+def make_lock(_: object, __: Part) -> object:
+    """Return what cannot be pickled."""
+    return threading.Lock()
+
+
+def meet_the_end(_: object, __: Part) -> None:
+    """Raise what a pipe raises, too."""
+    raise EOFError
+
+
+class RiddleError(Exception):
+    """Can be pickled, and not unpickled."""
+
+    def __init__(self, question: str, answer: str) -> None:
+        super().__init__(f"{question} {answer}")
+
+
+def ask_a_riddle(_: object, __: Part) -> None:
+    """Raise what cannot be unpickled."""
+    question, answer = "What is lost", "and never done again?"
+    raise RiddleError(question, answer)
+
+
+def leave_a_child(path: Path, _: Part) -> None:
+    """Kill this process, but leave a fork of it that holds all it had open."""
+    child = os.fork()
+    if child == 0:
+        wait_for(path)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def give_back(item: bytes, _: Part) -> bytes:
+    """Return the slice."""
+    return item
