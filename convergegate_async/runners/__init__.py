@@ -1,7 +1,8 @@
-"""Where chunks of work are done: in processes of this machine, or by Dask.
+"""Where work is done: in processes of this machine, or by Dask.
 
-One small protocol with two implementations. Losing a chunk, doing it again, and moving
-data about is theirs; what a chunk means is their caller's.
+One small protocol with two implementations: chunks are done at least once, one after
+the other, and slices at most once, all at the same time. Losing work and moving data
+about is theirs; what a chunk or slice means is their caller's.
 """
 
 from ._dask import DaskRunner

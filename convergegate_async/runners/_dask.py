@@ -1,14 +1,16 @@
 """Chunks done by Dask distributed, on this machine or on many.
 
 A lost worker's chunk is done again by another: work must bear being done twice, and
-`Done.again` tells of it. Nothing secret may be in a chunk, for chunks show up in Dask's
-graph and dashboard. Scheduler and workers need this package, in the same version.
+`Done.again` tells of it. A slice is done once or not at all. Nothing secret may be in
+either, for they show up in Dask's graph and dashboard. Scheduler and workers need this
+package, in the same version.
 """
 
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.util import find_spec
@@ -20,7 +22,9 @@ from convergegate_async.errors import ConfigurationError
 
 from ._bounded import bounded_map
 from ._dask_beginnings import begin_and_do, close_chunk, open_chunk
+from ._dask_spread import DaskSpread, places_for
 from ._protocol import MOST_LOSSES, Done, WorkersLostError
+from ._spread import Part, Spread, too_few
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -129,6 +133,32 @@ class DaskRunner:
             return await _done_by(client, work, chunk)
 
         return bounded_map(do, chunks, lambda: 2 * self.slots)
+
+    async def spread(
+        self,
+        work: Callable[[C, Part], R],
+        slices: Sequence[C],
+        *,
+        lead: float,
+        stop: asyncio.Event,
+        on_news: Callable[[int, object], None],
+    ) -> list[Spread[R]]:
+        """Do each slice on a worker of its own; see `Runner.spread`.
+
+        Workers that are too few are waited for as on entering. A worker cannot be
+        killed: leaving early has it told to end, and waits for that a few seconds.
+        """
+        client = self._client
+        if client is None:
+            raise ConfigurationError(_NOT_ENTERED)
+        number = len(slices)
+        if self._local and number > self._local:
+            raise ConfigurationError(too_few(number, self._local))
+        places = await places_for(
+            client, number, self._patience, is_local=self._local > 0
+        )
+        spread = DaskSpread(client, time.time() + lead, stop, on_news)
+        return await spread.over(places, work, slices)
 
 
 async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> Done[R]:

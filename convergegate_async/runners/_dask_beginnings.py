@@ -9,7 +9,7 @@ The notes are published datasets: names that hold nothing, and outlive their wor
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -47,7 +47,7 @@ def begin_and_do(work: Callable[[C], R], chunk: C, name: str) -> R:
         Exception: Whatever *work* raised.
     """
     try:
-        is_wanted = _begin(name)
+        is_wanted = note_beginning(name)
     except Exception as error:  # likewise
         message = "a worker cannot tell the Dask scheduler which chunk it begins"
         raise WorkersLostError(message) from error
@@ -57,7 +57,16 @@ def begin_and_do(work: Callable[[C], R], chunk: C, name: str) -> R:
     return work(chunk)
 
 
-def _begin(name: str) -> bool:
+def note_beginning(name: str, *, alone: bool = False) -> bool:
+    """Note on a worker that it begins a chunk; return whether it may.
+
+    Args:
+        name: The chunk's.
+        alone: It may not where another has begun. Of two at once, both may see that.
+
+    Raises:
+        Exception: Whatever kept it from being noted.
+    """
     from distributed import get_client  # noqa: PLC0415 -- an extra
 
     client = get_client()
@@ -66,10 +75,19 @@ def _begin(name: str) -> bool:
     published = client.list_datasets()
     if own not in published:  # what a scheduler cannot do it passes over
         raise LookupError(own)
-    if name not in published:
+    if name not in published or (alone and len(_beginnings(name, published)) > 1):
         client.unpublish_dataset(own)
         return False
     return True
+
+
+async def has_begun(client: "Client", name: str) -> bool:
+    """Return whether a worker has begun a chunk that is still open.
+
+    Raises:
+        Exception: Whatever kept the scheduler from telling.
+    """
+    return bool(_beginnings(name, await client.list_datasets()))
 
 
 async def close_chunk(client: "Client", name: str) -> bool:
@@ -82,9 +100,12 @@ async def close_chunk(client: "Client", name: str) -> bool:
     try:
         async with asyncio.timeout(_PATIENCE):
             await client.unpublish_dataset(name)
-            published = await client.list_datasets()
-            begun = [key for key in published if str(key).startswith(f"{name}-")]
-            await client.unpublish_dataset(begun)
+            begun = _beginnings(name, await client.list_datasets())
+            await client.unpublish_dataset([*begun])
     except Exception:  # noqa: BLE001 -- the result counts, if there is one
         return False
     return len(begun) == 1
+
+
+def _beginnings(name: str, published: Iterable[object]) -> list[str]:
+    return [str(key) for key in published if str(key).startswith(f"{name}-")]

@@ -1,12 +1,15 @@
 """What a runner is."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, Protocol, Self, TypeVar
 
 import attrs
 
 from convergegate_async.errors import ConvergeGateError
+
+from ._spread import Part, Spread
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -33,7 +36,7 @@ class Done(Generic[R]):
 
 
 class Runner(AbstractAsyncContextManager["Runner"], Protocol):
-    """Does chunks of work elsewhere, each at least once."""
+    """Does work elsewhere: chunks at least once, slices at most once."""
 
     async def __aenter__(self) -> Self:
         """Get ready."""
@@ -69,5 +72,34 @@ class Runner(AbstractAsyncContextManager["Runner"], Protocol):
         Raises:
             WorkersLostError: A chunk was lost with its worker once too often.
             Exception: Whatever *chunks* or *work* raised; nothing is done again then.
+        """
+        ...
+
+    async def spread(
+        self,
+        work: Callable[[C, Part], R],
+        slices: Sequence[C],
+        *,
+        lead: float,
+        stop: asyncio.Event,
+        on_news: Callable[[int, object], None],
+    ) -> list[Spread[R]]:
+        """Return what *work* makes of each slice, all at the same time and none twice.
+
+        Each slice has a worker to itself, and *work* is called there before the common
+        start, to get ready and wait for it. A slice whose worker is lost, or is not
+        asked in time, has no result, and the others go on.
+
+        Args:
+            work: A function of a module that workers have, too.
+            slices: What to work on; slices and results must be picklable.
+            lead: Seconds from when all workers are up to the common start.
+            stop: Set it to have all workers end early, with what they have.
+            on_news: Called with the slice's index and what its worker told.
+
+        Raises:
+            ConfigurationError: There are fewer workers than slices; nothing has begun.
+            WorkersLostError: What holds the workers together was lost.
+            Exception: Whatever *work* or *on_news* raised; the others are ended first.
         """
         ...

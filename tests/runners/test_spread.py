@@ -1,6 +1,7 @@
-"""Slices that begin together: processes of this machine."""
+"""Slices that begin together: the same facts for processes of this machine and Dask."""
 
 import asyncio
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,21 +13,29 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
+import dask
 import psutil
 import pytest
 import pytest_asyncio
 import worker_functions
+from distributed import Client, LocalCluster, Scheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import started
 
 from convergegate_async import ConfigurationError
 from convergegate_async.runners import (
+    DaskRunner,
     LocalRunner,
     Part,
+    Runner,
     Spread,
+    WorkersLostError,
 )
+from convergegate_async.runners._dask_beginnings import close_chunk, open_chunk
+from convergegate_async.runners._dask_spread import _do, _Terms
 from convergegate_async.runners._spread import (
+    SAME_CLOCK,
     Clock,
     RoundTrip,
     clock_from,
@@ -39,18 +48,47 @@ R = TypeVar("R")
 WORKERS = 2
 LONG = 60.0  # seconds to the start: nobody waits for it who is not asked to
 
+# A cluster takes seconds to start: one of each kind serves all tests.
 shared = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runner() -> AsyncIterator[LocalRunner]:
+@pytest_asyncio.fixture(params=["local", "dask"], scope="module", loop_scope="module")
+async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
     """A runner with two workers."""
-    async with LocalRunner(WORKERS) as runner:
+    runner: Runner = (
+        LocalRunner(WORKERS) if request.param == "local" else DaskRunner("local:2")
+    )
+    async with runner:
         yield runner
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def scheduler(tmp_path: Path) -> AsyncIterator[Scheduler]:
+    """The scheduler of two workers; those are processes, and it is in this one."""
+    async with LocalCluster(
+        n_workers=WORKERS,
+        threads_per_worker=1,
+        dashboard_address=None,
+        local_directory=str(tmp_path / "dask"),
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        asynchronous=True,
+    ) as cluster:
+        yield cluster.scheduler
+        with dask.config.set({"distributed.comm.timeouts.connect": "2s"}):
+            await cluster.close()  # one that a test closed is looked for no longer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(scheduler: Scheduler) -> AsyncIterator[Client]:
+    """A client of the scheduler's."""
+    async with Client(
+        scheduler.address, asynchronous=True, set_as_default=False
+    ) as client:
+        yield client
+
+
 async def spread(  # noqa: PLR0913 -- as many as the method has
-    runner: LocalRunner,
+    runner: Runner,
     work: Callable[[C, Part], R],
     slices: Sequence[C],
     *,
@@ -93,9 +131,7 @@ def held() -> tuple[set[psutil.Process], int, set[str]]:
 
 
 @shared
-async def test_all_begin_at_the_common_start(
-    runner: LocalRunner, tmp_path: Path
-) -> None:
+async def test_all_begin_at_the_common_start(runner: Runner, tmp_path: Path) -> None:
     """Each is called before it, and is told the same start, which has its lead."""
     paths = [tmp_path / str(number) for number in range(WORKERS)]
     before = time.time()
@@ -117,7 +153,7 @@ async def test_all_begin_at_the_common_start(
 
 @shared
 async def test_a_start_that_has_passed_is_refused(
-    runner: LocalRunner, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """A worker that is asked too late does not begin at all."""
     path = tmp_path / "notes"
@@ -133,7 +169,7 @@ async def test_a_start_that_has_passed_is_refused(
 
 @shared
 async def test_a_lost_worker_s_slice_is_lost_and_the_others_go_on(
-    runner: LocalRunner, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """SIGKILL in the middle of a slice: nothing is done twice, the rest is whole."""
     dies, goes_on = paths = [tmp_path / "dies", tmp_path / "goes on"]
@@ -156,7 +192,7 @@ async def test_a_lost_worker_s_slice_is_lost_and_the_others_go_on(
 
 @shared
 async def test_a_runner_serves_again_after_a_loss(
-    runner: LocalRunner, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """Who was lost before is replaced."""
     paths = [tmp_path / str(number) for number in range(WORKERS)]
@@ -170,7 +206,7 @@ async def test_a_runner_serves_again_after_a_loss(
 
 @shared
 async def test_workers_end_when_they_are_stopped(
-    runner: LocalRunner, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """Each returns what it has, and that counts; a stop before the start is heard."""
     paths = [tmp_path / str(number) for number in range(WORKERS)]
@@ -191,7 +227,7 @@ async def test_workers_end_when_they_are_stopped(
 
 
 @shared
-async def test_news_come_before_the_result(runner: LocalRunner, tmp_path: Path) -> None:
+async def test_news_come_before_the_result(runner: Runner, tmp_path: Path) -> None:
     """While the worker works, on the loop of who submitted."""
     paths = [tmp_path / str(number) for number in range(WORKERS)]
     loop = asyncio.get_running_loop()
@@ -210,7 +246,7 @@ async def test_news_come_before_the_result(runner: LocalRunner, tmp_path: Path) 
 
 
 @shared
-async def test_news_come_in_order_and_to_the_last(runner: LocalRunner) -> None:
+async def test_news_come_in_order_and_to_the_last(runner: Runner) -> None:
     """A worker that ends at once has told all, and each slice is told apart."""
     words = [["one", "two", "three"], ["uno", "due"]]
     heard: list[list[object]] = [[], []]
@@ -226,7 +262,7 @@ async def test_news_come_in_order_and_to_the_last(runner: LocalRunner) -> None:
 
 
 @shared
-async def test_much_news_hold_up_nobody(runner: LocalRunner) -> None:
+async def test_much_news_hold_up_nobody(runner: Runner) -> None:
     """However much is told: some may be lost, and the result is not."""
     heard: list[object] = []
 
@@ -242,7 +278,7 @@ async def test_much_news_hold_up_nobody(runner: LocalRunner) -> None:
 
 
 @shared
-async def test_an_error_of_who_hears_is_raised(runner: LocalRunner) -> None:
+async def test_an_error_of_who_hears_is_raised(runner: Runner) -> None:
     """It is not lost in a callback, and ends what is under way."""
 
     def hear(_: int, __: object) -> None:
@@ -255,7 +291,7 @@ async def test_an_error_of_who_hears_is_raised(runner: LocalRunner) -> None:
 
 @shared
 async def test_what_work_raises_is_raised_after_the_others_ended(
-    runner: LocalRunner, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """The first error is the caller's; nobody goes on, and nobody begins anew."""
     fails, goes_on = paths = [tmp_path / "fails", tmp_path / "goes on"]
@@ -263,8 +299,10 @@ async def test_what_work_raises_is_raised_after_the_others_ended(
     with pytest.raises(LookupError, match="no such luck") as caught:
         await spread(runner, worker_functions.fail_or_go_on, paths)
 
-    assert notes(fails, goes_on) == [1, 1]
-    assert "in fail\n" in caught.value.__notes__[0]
+    # One is killed, where Dask's is told to end: its second note says that it has.
+    assert notes(fails, goes_on) == [1, 1 if isinstance(runner, LocalRunner) else 2]
+    if isinstance(runner, LocalRunner):
+        assert "in fail\n" in caught.value.__notes__[0]
 
 
 @shared
@@ -277,7 +315,7 @@ async def test_what_work_raises_is_raised_after_the_others_ended(
     ],
 )
 async def test_whatever_goes_wrong_is_an_error(
-    runner: LocalRunner, work: Callable[[object, Part], object], error: type[Exception]
+    runner: Runner, work: Callable[[object, Part], object], error: type[Exception]
 ) -> None:
     """What cannot be pickled, or unpickled, or looks like a broken pipe."""
     with pytest.raises(error):
@@ -285,14 +323,14 @@ async def test_whatever_goes_wrong_is_an_error(
 
 
 @shared
-async def test_what_cannot_be_sent_is_an_error(runner: LocalRunner) -> None:
+async def test_what_cannot_be_sent_is_an_error(runner: Runner) -> None:
     """Before anything begins."""
     with pytest.raises(Exception, match=r"pickle|serialize"):
         await spread(runner, worker_functions.clock, [threading.Lock()])
 
 
 @shared
-async def test_too_few_workers_are_refused(runner: LocalRunner, tmp_path: Path) -> None:
+async def test_too_few_workers_are_refused(runner: Runner, tmp_path: Path) -> None:
     """Before anything begins, and at once."""
     path = tmp_path / "notes"
 
@@ -304,7 +342,7 @@ async def test_too_few_workers_are_refused(runner: LocalRunner, tmp_path: Path) 
 
 
 @shared
-async def test_this_machine_has_one_clock(runner: LocalRunner) -> None:
+async def test_this_machine_has_one_clock(runner: Runner) -> None:
     """No offset is measured where there is none."""
     spreads = await spread(runner, worker_functions.clock, [0, 1])
 
@@ -313,7 +351,7 @@ async def test_this_machine_has_one_clock(runner: LocalRunner) -> None:
 
 @shared
 async def test_a_cancelled_spread_ends_its_workers(
-    runner: LocalRunner, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """No process, pipe, thread or task of it is left, and nobody works on."""
     paths = [tmp_path / str(number) for number in range(WORKERS)]
@@ -329,8 +367,11 @@ async def test_a_cancelled_spread_ends_its_workers(
     with pytest.raises(asyncio.CancelledError):
         await caller
 
-    assert held() == before
-    assert notes(*paths) == [1, 1]  # they were killed
+    if isinstance(runner, LocalRunner):
+        assert held() == before
+        assert notes(*paths) == [1, 1]  # they were killed
+    else:
+        assert notes(*paths) == [2, 2]  # they were told to end
     assert not [task for task in asyncio.all_tasks() - tasks if "spread" in repr(task)]
 
 
@@ -409,6 +450,149 @@ def test_processes_leave_ctrl_c_to_their_parent_and_die_with_it() -> None:
 
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
+
+
+# -- Dask ----------------------------------------------------------------------------
+
+
+async def try_it(client: Client, path: Path, name: str, address: str) -> Spread[int]:
+    """Have a worker do the slice of that name, as Dask may have several."""
+    done: tuple[Spread[int], list[bytes]] = await client.submit(
+        *(_do, worker_functions.note_slice, path, name),
+        _Terms(time.time() + LONG, SAME_CLOCK),
+        workers=[address],
+        pure=False,
+    )
+    return done[0]
+
+
+@shared
+async def test_a_second_try_is_refused(
+    scheduler: Scheduler, client: Client, tmp_path: Path
+) -> None:
+    """Whoever comes after another, or when all is over, begins nothing."""
+    path = tmp_path / "notes"
+    name = await open_chunk(client)
+    first, second = scheduler.workers
+
+    tries = [await try_it(client, path, name, one) for one in (first, second, first)]
+    await close_chunk(client, name)
+    late = await try_it(client, path, name, second)
+
+    assert [one.result for one in tries] == [1, None, None]
+    assert "another worker had begun" in (tries[1].problem or "")
+    assert "given up" in (late.problem or "")
+    assert notes(path) == [1]
+
+
+@shared
+async def test_of_two_tries_at_once_one_begins_or_none(
+    scheduler: Scheduler, client: Client, tmp_path: Path
+) -> None:
+    """They may see each other; that neither does is not possible."""
+    paths = [tmp_path / str(number) for number in range(20)]
+
+    for path in paths:
+        name = await open_chunk(client)
+        await asyncio.gather(
+            *[try_it(client, path, name, one) for one in scheduler.workers]
+        )
+        await close_chunk(client, name)
+
+    assert set(notes(*paths)) <= {0, 1}
+    assert list(await client.list_datasets()) == []
+
+
+@shared
+async def test_a_worker_that_nobody_visits_ends_early(client: Client) -> None:
+    """Who submitted the slice was killed; or else it learns that it was cut short."""
+    name = await open_chunk(client)
+
+    spread, news = await client.submit(
+        *(_do, worker_functions.tell_until_stopped, "here", name),
+        _Terms(time.time() + LONG, SAME_CLOCK, lonely=0.5),
+    )
+
+    assert "not heard of for long" in spread.problem
+    assert [pickle.loads(packed) for packed in news] == ["here"]  # noqa: S301 -- ours
+
+
+@shared
+async def test_a_busy_worker_s_slice_is_given_up(
+    scheduler: Scheduler, client: Client, tmp_path: Path
+) -> None:
+    """It had not begun by the start; the others are not kept waiting for it."""
+    path = tmp_path / "busy"
+    slices = [tmp_path / "0", tmp_path / "1"]
+    busy = client.submit(worker_functions.wait_for_two, path)
+    await there(path)
+
+    async with DaskRunner(scheduler.address) as runner:
+        spreads = await spread(runner, worker_functions.note_slice, slices, lead=3.0)
+        [free] = await spread(runner, worker_functions.note_slice, [tmp_path / "2"])
+    worker_functions.note(path)
+    await busy
+    for address in scheduler.workers:  # each has had the time to do it, if it were to
+        await client.submit(worker_functions.sleep, 0.0, workers=[address], pure=False)
+
+    problems = sorted(one.problem or "" for one in spreads)
+    assert problems[0] == ""
+    assert "had not begun" in problems[1]
+    assert sorted(notes(*slices)) == [0, 1]
+    assert (
+        free.result == 1
+    )  # where there is a worker that has nothing to do, it is taken
+    assert list(await client.list_datasets()) == []
+
+
+@shared
+async def test_the_clock_of_a_worker_elsewhere_is_measured(
+    scheduler: Scheduler,
+) -> None:
+    """What is told is what the worker knows; the offset of one clock is within it."""
+    async with DaskRunner(scheduler.address) as runner:
+        spreads = await spread(runner, worker_functions.clock, [0, 1])
+
+    for one in spreads:
+        assert one.result == (one.offset, one.margin)
+        assert one.margin > 0
+        assert abs(one.offset) <= one.margin
+
+
+@shared
+async def test_a_lost_scheduler_is_an_error(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    """Nobody can tell any more what became of the slices."""
+    path = tmp_path / "all is over"
+    begun = asyncio.Event()
+
+    async def lose_it() -> None:
+        await begun.wait()
+        await scheduler.close()
+
+    async with DaskRunner(scheduler.address) as runner, asyncio.TaskGroup() as tasks:
+        tasks.create_task(lose_it())
+        with pytest.raises(WorkersLostError, match="scheduler was lost"):
+            await spread(
+                *(runner, worker_functions.tell_and_wait, [path]),
+                on_news=lambda _, __: begun.set(),
+            )
+        path.touch()
+
+
+@shared
+async def test_too_few_workers_elsewhere_are_waited_for(scheduler: Scheduler) -> None:
+    """They may be about to come, but not for ever."""
+    async with DaskRunner(scheduler.address, patience=0.5) as runner:
+        with pytest.raises(ConfigurationError, match="there are 2"):
+            await spread(runner, worker_functions.clock, [0, 1, 2])
+
+
+async def test_dask_wants_to_be_entered_to_spread() -> None:
+    """Outside of `async with` there is no cluster to go to."""
+    with pytest.raises(ConfigurationError, match="async with"):
+        await spread(DaskRunner("local:1"), worker_functions.clock, [0])
 
 
 # -- clocks --------------------------------------------------------------------------

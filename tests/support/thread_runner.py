@@ -1,11 +1,11 @@
 """A runner for tests of what is done with results, and not of workers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from convergegate_async.runners import Done
+from convergegate_async.runners import Done, Part, Spread
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -38,3 +38,15 @@ class ThreadRunner:
         async for chunk in chunks:
             result = await asyncio.to_thread(work, chunk)
             yield Done(result, again=False)
+
+    async def spread(
+        self,
+        work: Callable[[C, Part], R],
+        slices: Sequence[C],
+        *,
+        lead: float,
+        stop: asyncio.Event,
+        on_news: Callable[[int, object], None],
+    ) -> list[Spread[R]]:
+        """Refuse: a single thread does not do several slices at a time."""
+        raise NotImplementedError
