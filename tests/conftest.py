@@ -46,6 +46,7 @@ NEEDED = {
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
     "contrib/test_otel.py": ("opentelemetry", "opentelemetry.sdk"),
     "contrib/test_recipes.py": ("blacksheep", "falcon"),
+    "load": ("hdrh", "distributed"),
     "factory/test_blocking_portal.py": ("anyio",),
     "runners/test_dask_beginnings.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),

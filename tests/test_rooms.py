@@ -37,6 +37,7 @@ LIBRARIES = {
     "rich": ("cli/",),
     "distributed": ("runners/_dask",),
     "hdrh": ("load/times.py",),
+    "uvloop": ("load/slices.py",),
     "django": ("contrib/django.py",),
     "fastapi": ("contrib/fastapi.py",),
     "litestar": ("contrib/litestar.py",),

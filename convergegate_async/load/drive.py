@@ -2,11 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+import os
+import platform
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from importlib.metadata import version
 
 import attrs
 
+from convergegate_async._version import __version__
 from convergegate_async.errors import (
     AuthenticationError,
     CallError,
@@ -39,12 +43,14 @@ class Driven:
     Attributes:
         stopped: Why it ended early, if it did.
         seconds: How long it took.
+        environment: What its figures depend on: versions, and the machine.
     """
 
     recorder: Recorder
     effort: Effort
     stopped: str | None
     seconds: float
+    environment: Mapping[str, str]
 
     def beside(self, other: "Driven") -> "Driven":
         """Return both parts as one."""
@@ -56,6 +62,7 @@ class Driven:
             effort=self.effort.beside(other.effort),
             stopped=self.stopped or other.stopped,
             seconds=max(self.seconds, other.seconds),
+            environment=self.environment,
         )
 
 
@@ -120,7 +127,20 @@ async def drive(
             effort=meter.effort,
             stopped=generator.stopped,
             seconds=generator.elapsed,
+            environment=_environment(),
         )
+
+
+def _environment() -> Mapping[str, str]:
+    loop = type(asyncio.get_running_loop())
+    return {
+        "convergegate_async": __version__,
+        "aiohttp": version("aiohttp"),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "loop": f"{loop.__module__.partition('.')[0]}.{loop.__name__}",
+        "platform": platform.platform(),
+        "cores": str(os.cpu_count()),
+    }
 
 
 def _warm_of(plan: LoadPlan, parts: int) -> int:

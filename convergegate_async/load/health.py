@@ -32,10 +32,15 @@ class Health:
     dropped: int
 
     @property
+    def is_late(self) -> bool:
+        """Whether sends came later than they may: it was the generator, then."""
+        return self.lag_p99 > MOST_LAG
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Why the run proves nothing about the target; empty if it does."""
         found = []
-        if self.lag_p99 > MOST_LAG:
+        if self.is_late:
             found.append(
                 f"the generator could not keep up: of 100 sends one was "
                 f"{self.lag_p99 * 1_000:,.0f} ms late or more ({MOST_LAG * 1_000:.0f} "

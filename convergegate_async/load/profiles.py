@@ -7,6 +7,7 @@ arrivals that are even or by chance differ only in what is owed at a time.
 
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, count, repeat
@@ -20,6 +21,9 @@ from convergegate_async.policy import is_duration
 Arrivals: TypeAlias = Literal["even", "poisson"]
 
 NANOSECONDS = 1_000_000_000
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+_UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3_600.0}
 
 
 @attrs.frozen
@@ -123,6 +127,28 @@ class Profile:
         segments = tuple(Segment(duration, rate, rate) for rate in rates)
         return cls(segments=segments, arrivals=arrivals, seed=seed)
 
+    @classmethod
+    def parse(
+        cls, rate: str, duration: float, *, arrivals: Arrivals = "even", seed: int = 0
+    ) -> Self:
+        """Return a profile as it is written in a word.
+
+        Args:
+            rate: Requests a second: ``200``; ``10..200`` for a ramp; ``50,100,200`` for
+                steps.
+            duration: Seconds of all of it.
+            arrivals: Even, or by chance.
+            seed: Of the chance.
+
+        Raises:
+            ConfigurationError: It is none of these.
+        """
+        steps = [_rate_of(part) for part in rate.split(",")]
+        segments = tuple(
+            Segment(duration / len(steps), start, end) for start, end in steps
+        )
+        return cls(segments=segments, arrivals=arrivals, seed=seed)
+
     def __str__(self) -> str:
         chance = "" if self.arrivals == "even" else f", {self.arrivals} {self.seed}"
         return ", then ".join(map(str, self.segments)) + chance
@@ -169,6 +195,16 @@ class Profile:
         return accumulate(chance.expovariate(1.0) for _ in repeat(None))
 
 
+def _rate_of(text: str) -> tuple[float, float]:
+    """Return the rates at both ends of a step."""
+    start, is_ramp, end = text.partition("..")
+    try:
+        return float(start), float(end if is_ramp else start)
+    except ValueError:
+        message = "a rate is a number, as in 200, 10..200 or 50,100,200"
+        raise ConfigurationError(message) from None
+
+
 def _as_tuple(moments: Iterable[float]) -> tuple[float, ...]:
     return tuple(moments)
 
@@ -182,6 +218,21 @@ class Trace:
     """
 
     moments: tuple[float, ...] = attrs.field(converter=_as_tuple, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return a trace from a text of a moment in seconds a line.
+
+        Raises:
+            ConfigurationError: A line is no number, or they are not in their order.
+        """
+        lines = [line.strip() for line in text.splitlines()]
+        try:
+            moments = [float(line) for line in lines if line and line[0] != "#"]
+        except ValueError:
+            message = "a trace is a text with a moment in seconds on each line"
+            raise ConfigurationError(message) from None
+        return cls(moments)
 
     def __str__(self) -> str:
         return f"{len(self.moments):,} recorded arrivals in {self.duration:g} s"
@@ -210,3 +261,16 @@ class Trace:
         """Yield when each request is due, in nanoseconds from the beginning."""
         first = self.moments[0]
         return (round((moment - first) * NANOSECONDS) for moment in self.moments)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of ``60s``, ``500ms``, ``2m``, ``1h`` or ``60``.
+
+    Raises:
+        ConfigurationError: It is no duration.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        message = "a duration is a number and a unit, as in 60s, 500ms, 2m or 1h"
+        raise ConfigurationError(message)
+    return float(found[1]) * _UNITS[found[2]]

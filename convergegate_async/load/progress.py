@@ -9,6 +9,7 @@ from .plan import LoadPlan
 from .recorder import Glimpse, Interval, Recorder
 from .times import COARSE, Times
 
+INTERRUPTED = "it was interrupted"
 TOO_MANY_ERRORS = "as many errors as were allowed"
 
 _NANOSECONDS = 1_000_000_000

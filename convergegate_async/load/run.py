@@ -1,33 +1,38 @@
 """A run, from its plan to its report."""
 
 import asyncio
-import os
-import platform
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
+from functools import reduce
 
-from convergegate_async._version import __version__
-from convergegate_async.errors import ConfigurationError
+import attrs
+
+from convergegate_async.errors import ConfigurationError, ConvergeGateError
 from convergegate_async.factory import context_of
+from convergegate_async.runners import LocalRunner, Runner
 
 from .drive import Control, Driven, drive
 from .plan import LoadPlan
-from .progress import Progress, why_end
+from .progress import INTERRUPTED, Progress, together, why_end
 from .report.data import LoadReport, RunFacts
+from .slices import Loop, cut, drive_slice
 from .targets import Target, own_target
 
-_LEAD = 50_000_000  # nanoseconds, between all being ready and the first send
-INTERRUPTED = "it was interrupted"
+_READY = 50_000_000  # nanoseconds, between all being ready and the first send
+_LEAD = 1.0  # seconds, for workers that are up to open their connections
+_LOOK_EVERY = 0.2  # seconds
 
 
-async def run_load(
+async def run_load(  # noqa: PLR0913 -- each is a separate choice of the caller
     plan: LoadPlan,
     target: Target | None = None,
     *,
+    runner: Runner | None = None,
+    parts: int = 1,
+    loop: Loop = "auto",
+    lead: float = _LEAD,
     on_progress: Callable[[Progress], None] | None = None,
     stop: asyncio.Event | None = None,
     allow_live: bool = False,
@@ -37,39 +42,93 @@ async def run_load(
     Args:
         plan: What the run is to be.
         target: The gateway; a sandbox of its own, in another process, if `None`.
-        on_progress: Is called every second. What it takes, sends are late.
+        runner: Where it is driven, such as ``LocalRunner(2)``; it is entered here. On
+            the running loop if `None`. Dask's workers read the key from their
+            environment.
+        parts: By how many workers of *runner* side by side.
+        loop: The event loop of these workers.
+        lead: Seconds that they have to open their connections.
+        on_progress: Is called every second. On the running loop, what it takes, sends
+            are late.
         stop: Ends the run early when it is set: nothing more is sent, what is under way
             has a few seconds to end, and the report is marked as cut short.
         allow_live: A key that may move real money is used.
 
     Raises:
-        ConfigurationError: The plan or the target cannot be right, or the key is a live
-            one, and that is not allowed.
+        ConfigurationError: The plan or the target cannot be right, the key is a live
+            one and that is not allowed, or there are fewer workers than parts.
         CallError: Before the first send: the target cannot be reached, or refuses the
             key.
+        WorkersLostError: All workers were lost.
     """
     async with AsyncExitStack() as stack:
         if target is None:
             target = await stack.enter_async_context(own_target("sandbox"))
         _refuse_live(target, allow_live=allow_live)
         started_at = datetime.now(UTC)
-        referee = Referee(plan, on_progress, stop)
+        referee = _Referee(plan, on_progress, stop)
+        if runner is None:
+            parts = 1
+            made = _Made([await _drive_here(plan, target, referee)])
+        else:
+            await stack.enter_async_context(runner)
+            made = await _drive_there(plan, target, referee, runner, parts, loop, lead)
+    if not made.driven:
+        raise NothingDrivenError("; ".join(made.lost))
+    whole = reduce(Driven.beside, made.driven)
+    stopped = referee.why or whole.stopped
+    return LoadReport(
+        facts=RunFacts(
+            scenario=plan.scenario_name,
+            profile=str(plan.profile),
+            target=target.own or context_of(target.factory()).base_url,
+            seconds=plan.profile.duration,
+            processes=parts,
+            max_in_flight=plan.max_in_flight,
+            max_attempts=plan.retry.max_attempts,
+            seed=plan.seed,
+            started_at=started_at,
+            environment=whole.environment,
+            clock_offsets=made.clocks,
+        ),
+        recorder=whole.recorder,
+        effort=whole.effort,
+        seconds=whole.seconds if stopped else max(whole.seconds, plan.profile.duration),
+        thresholds=plan.thresholds,
+        stopped=stopped,
+        interrupted=stopped == INTERRUPTED,
+        lost=made.lost,
+    )
 
-        async def begin() -> int:
-            return time.perf_counter_ns() + _LEAD
 
-        control = Control(begin=begin, why_stop=referee.why_stop, tell=referee.see)
-        driven = await drive(plan, target, control)
-    return report_of(plan, target, [driven], started_at)
+class NothingDrivenError(ConvergeGateError):
+    """No worker has driven its part of a run; there is nothing to report."""
 
 
-class Referee:
+@attrs.frozen
+class _Made:
+    """What workers made of a run.
+
+    Attributes:
+        lost: Why parts of it are missing.
+        clocks: By how much each worker's clock was ahead, and how far off that may be.
+    """
+
+    driven: list[Driven]
+    lost: tuple[str, ...] = ()
+    clocks: tuple[tuple[float, float], ...] = ()
+
+
+class _Referee:
     """Sees how far a run is, and says when it shall end.
 
     Args:
         plan: What the run is to be.
         on_progress: Is shown what it sees.
         stop: Set from outside to interrupt the run.
+
+    Attributes:
+        why: Why it shall end; `None` if it shall go on.
     """
 
     def __init__(
@@ -81,65 +140,76 @@ class Referee:
         self._plan = plan
         self._on_progress = on_progress
         self._stop = stop
-        self._why: str | None = None
+        self.why: str | None = None
 
     def see(self, progress: Progress) -> None:
         """Look at how far it is."""
-        self._why = self._why or why_end(self._plan, progress)
+        self.why = self.why or why_end(self._plan, progress)
         if self._on_progress is not None:
             self._on_progress(progress)
 
-    def why_stop(self) -> str | None:
+    def look(self) -> str | None:
         """Return why it shall end now; `None` if it shall go on."""
-        if self._why is None and self._stop is not None and self._stop.is_set():
-            self._why = INTERRUPTED
-        return self._why
+        if self.why is None and self._stop is not None and self._stop.is_set():
+            self.why = INTERRUPTED
+        return self.why
 
 
-def report_of(
-    plan: LoadPlan, target: Target, driven: list[Driven], started_at: datetime
-) -> LoadReport:
-    """Return what the parts of a run come to together."""
-    whole = driven[0]
-    for part in driven[1:]:
-        whole = whole.beside(part)
-    planned = 0.0 if whole.stopped else plan.profile.duration
-    return LoadReport(
-        facts=RunFacts(
-            scenario=plan.scenario_name,
-            profile=str(plan.profile),
-            target=target.own or context_of(target.factory()).base_url,
-            seconds=plan.profile.duration,
-            processes=len(driven),
-            max_in_flight=plan.max_in_flight,
-            max_attempts=plan.retry.max_attempts,
-            seed=plan.seed,
-            started_at=started_at,
-            environment=environment(),
-        ),
-        recorder=whole.recorder,
-        effort=whole.effort,
-        seconds=max(planned, whole.seconds),
-        thresholds=plan.thresholds,
-        stopped=whole.stopped,
-        interrupted=whole.stopped == INTERRUPTED,
+async def _drive_here(plan: LoadPlan, target: Target, referee: _Referee) -> Driven:
+    async def begin() -> int:
+        return time.perf_counter_ns() + _READY
+
+    control = Control(begin=begin, why_stop=referee.look, tell=referee.see)
+    return await drive(plan, target, control)
+
+
+async def _drive_there(  # noqa: PLR0913, PLR0917 -- the caller's choices
+    plan: LoadPlan,
+    target: Target,
+    referee: _Referee,
+    runner: Runner,
+    parts: int,
+    loop: Loop,
+    lead: float,
+) -> _Made:
+    news: dict[int, Progress] = {}
+    end = asyncio.Event()
+
+    def hear(part: int, told: object) -> None:
+        if isinstance(told, Progress):
+            news[part] = told
+            if part == max(news):  # once a second, and not once for each worker
+                referee.see(together(news.values()))
+
+    async def look() -> None:
+        while referee.look() is None:  # noqa: ASYNC110 -- the caller's event is one cause of several
+            await asyncio.sleep(_LOOK_EVERY)
+        end.set()
+
+    if not isinstance(runner, LocalRunner) and target.own is None:
+        target = attrs.evolve(target, api_key=None)  # nothing secret is in a task
+    looking = asyncio.create_task(look())
+    try:
+        spread = await runner.spread(
+            drive_slice,
+            cut(plan, target, parts, loop),
+            lead=lead,
+            stop=end,
+            on_news=hear,
+        )
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+    lost = (
+        f"part {number} of {parts} is lost: {one.problem}"
+        for number, one in enumerate(spread, 1)
+        if one.problem is not None
     )
-
-
-def environment() -> Mapping[str, str]:
-    """Return what a figure depends on: versions, and the machine."""
-    loop = type(asyncio.get_running_loop())
-    return {
-        "convergegate_async": __version__,
-        "aiohttp": version("aiohttp"),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "loop": f"{loop.__module__}.{loop.__qualname__}",
-        "platform": platform.platform(),
-        "cores": str(len(os.sched_getaffinity(0)) if _CAN_PIN else os.cpu_count()),
-    }
-
-
-_CAN_PIN = sys.platform == "linux"
+    return _Made(
+        [one.result for one in spread if one.result is not None],
+        tuple(lost),
+        tuple((one.offset, one.margin) for one in spread),
+    )
 
 
 def _refuse_live(target: Target, *, allow_live: bool) -> None:

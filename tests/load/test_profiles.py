@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergegate_async import ConfigurationError
-from convergegate_async.load.profiles import NANOSECONDS, Profile, Segment, Trace
+from convergegate_async.load.profiles import (
+    NANOSECONDS,
+    Profile,
+    Segment,
+    Trace,
+    parse_duration,
+)
 
 RATES = st.floats(0.5, 500)
 DURATIONS = st.floats(0.1, 20)
@@ -136,3 +142,61 @@ def test_what_cannot_be_planned_is_refused(name: str) -> None:
     """With what is wrong, before anything is sent."""
     with pytest.raises(ConfigurationError):
         REFUSED[name]()
+
+
+@pytest.mark.parametrize(
+    ("rate", "profile", "words"),
+    [
+        ("200", Profile.constant(200, 60), "200/s for 60 s"),
+        ("10..200", Profile.ramp(10, 200, 60), "10/s to 200/s for 60 s"),
+        (
+            "50,100",
+            Profile.steps([50, 100], 30),
+            "50/s for 30 s, then 100/s for 30 s",
+        ),
+        ("0.5", Profile.constant(0.5, 60), "0.5/s for 60 s"),
+    ],
+)
+def test_a_profile_is_written_in_a_word(
+    rate: str, profile: Profile, words: str
+) -> None:
+    """And read back to people."""
+    assert Profile.parse(rate, 60) == profile
+    assert str(profile) == words
+
+
+@pytest.mark.parametrize(
+    "rate", ["", "fast", "200/s", "1..2..3", "..", "0", "-5", "10,", "nan"]
+)
+def test_a_word_that_is_no_profile_is_refused(rate: str) -> None:
+    """With what one looks like, or with what is wrong with its numbers."""
+    with pytest.raises(ConfigurationError):
+        Profile.parse(rate, 60)
+
+
+def test_a_trace_is_a_moment_a_line() -> None:
+    """Remarks and blank lines are passed over."""
+    trace = Trace.parse("# seconds\n10\n\n10.5\n 12 \n")
+
+    assert trace == Trace([10, 10.5, 12])
+    assert (trace.duration, trace.peak) == (2.0, 2)
+    assert str(trace) == "3 recorded arrivals in 2 s"
+    for text in ("", "10:00:01\n", "2\n1\n"):
+        with pytest.raises(ConfigurationError):
+            Trace.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("60s", 60), ("500ms", 0.5), ("2m", 120), ("1h", 3_600), ("1.5", 1.5), ("0s", 0)],
+)
+def test_durations_have_units(text: str, seconds: float) -> None:
+    """Seconds without one."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "60 seconds", "-1s", "1e3s", "nans", "1d"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """With what one looks like."""
+    with pytest.raises(ConfigurationError):
+        parse_duration(text)

@@ -13,10 +13,10 @@ from convergegate_async import (
 )
 from convergegate_async.load.plan import LoadPlan
 from convergegate_async.load.profiles import Profile
-from convergegate_async.load.progress import Progress
+from convergegate_async.load.progress import INTERRUPTED, Progress
 from convergegate_async.load.recorder import Result
 from convergegate_async.load.report.data import Status
-from convergegate_async.load.run import INTERRUPTED, run_load
+from convergegate_async.load.run import run_load
 from convergegate_async.load.targets import OwnTarget, Target, own_target
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
