@@ -1,6 +1,7 @@
 """How long things took: exact enough, never dropped, and the same after a journey."""
 
 import pickle
+import re
 
 import pytest
 from hypothesis import given
@@ -72,3 +73,28 @@ def test_of_none_there_is_nothing_to_tell() -> None:
 
     assert times.percentiles([50, 99]) == {50: 0.0, 99: 0.0}
     assert (times.mean, times.longest, list(times.counts())) == (0.0, 0.0, [])
+
+
+@given(st.lists(st.integers(1_000, 10 * SECOND), min_size=1, max_size=50))
+def test_the_mean_is_that_of_the_durations(durations: list[int]) -> None:
+    """As exact as the rest."""
+    mean = sum(durations) / len(durations)
+
+    assert times_of(durations).mean * SECOND == pytest.approx(mean, rel=2e-3, abs=1e3)
+
+
+@given(st.binary(max_size=80))
+def test_what_is_no_histogram_is_refused(garbage: bytes) -> None:
+    """Whatever the library raises of it, it is a `ValueError`."""
+    with pytest.raises(ValueError, match="no histogram"):
+        Times(FINE, garbage)
+
+
+def test_other_tools_read_percentiles_in_milliseconds() -> None:
+    """HdrHistogram's text, which its plotter takes."""
+    text = times_of([2_000_000, 4_000_000]).percentile_distribution()
+
+    lines = text.splitlines()
+    assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
+    assert lines[2].split()[:3] == ["2.000", "0.000000000000", "1"]
+    assert re.sub(" +", " ", lines[-3]) == "#[Mean = 3.001, StdDeviation = 1.000]"
