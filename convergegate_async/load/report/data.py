@@ -18,11 +18,14 @@ from convergegate_async.load.recorder import (
     Recorder,
     Result,
 )
+from convergegate_async.load.report.words import spell_verdict
 from convergegate_async.load.thresholds import Threshold, Verdict
-from convergegate_async.load.times import Times
+from convergegate_async.load.times import COARSE, FINE, Times
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 _FORMAT = 1
+_MOST = 2**53
+"""What is more than this is no count, and no time, of any run."""
 
 
 class Status(StrEnum):
@@ -49,6 +52,20 @@ EXIT_CODES: Mapping[Status, int] = {
     Status.INVALID: 98,
     Status.INCOMPLETE: 98,
     Status.CUT_SHORT: 130,
+}
+
+SYMBOLS: Mapping[Status, str] = {
+    Status.PASSED: "✓",
+    Status.MEASURED: "●",
+    Status.FAILED: "✗",
+    Status.INVALID: "⚠",
+    Status.INCOMPLETE: "⚠",
+    Status.CUT_SHORT: "⚠",
+}
+_CAVEATS: Mapping[Status, str] = {
+    Status.INVALID: "the generator could not keep up: they say nothing of the target",
+    Status.INCOMPLETE: "a part of the run was lost, and with it what was slow there",
+    Status.CUT_SHORT: "the run ended before its time: they are those of a part of it",
 }
 
 
@@ -154,18 +171,52 @@ class LoadReport:
         return EXIT_CODES[self.status]
 
     @property
+    def headline(self) -> str:
+        """Its status, and what the command line ends with."""
+        return f"{self.status.upper()}, exit code {self.exit_code}"
+
+    @property
+    def title(self) -> str:
+        """What was run, in a line."""
+        return f"{self.facts.scenario}, {self.facts.profile}"
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Why its status is what it is, a sentence or a threshold each."""
-        broken = (one.threshold.text for one in self.verdicts if not one.is_kept)
+        broken = (
+            f"{one.threshold.text} was not kept: {spell_verdict(one)}"
+            for one in self.verdicts
+            if not one.is_kept
+        )
         nothing = () if self.counts[Result.OK] else ("nothing ended well",)
         stopped = () if self.stopped is None else (f"stopped early: {self.stopped}",)
+        interrupted = ("it was interrupted",) if self.interrupted else ()
         return (
+            *interrupted,
             *stopped,
             *self.lost,
             *self.health.problems,
             *nothing,
-            *(f"{text} was not kept" for text in broken),
+            *broken,
         )
+
+    @property
+    def caveat(self) -> str | None:
+        """Why its figures are not to be quoted; `None` if they may be."""
+        if self.status in _CAVEATS:
+            return _CAVEATS[self.status]
+        return None if self.stopped is None else _CAVEATS[Status.CUT_SHORT]
+
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        """The parts of the run in their order; where nothing was due one is empty."""
+        found: list[Interval] = []
+        for part in self.recorder.intervals():
+            end = found[-1].start + found[-1].seconds if found else part.start
+            if end < part.start:
+                found.append(Interval(end, part.start - end))
+            found.append(part)
+        return tuple(found)
 
     def measured(self) -> Iterator[tuple[str | None, Measured]]:
         """Yield what was measured: of all (`None`), then of each step by its name."""
@@ -212,7 +263,10 @@ class LoadReport:
         """
         try:
             return cls._from_document(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            *(ValueError, TypeError, AttributeError, LookupError),
+            *(ArithmeticError, RecursionError),
+        ) as error:
             message = "this is no report of a load test, or one of another version"
             raise ConfigurationError(message) from error
 
@@ -220,25 +274,19 @@ class LoadReport:
     def _from_document(cls, document: Any) -> Self:  # noqa: ANN401 -- JSON
         if document["format"] != _FORMAT:
             raise ValueError(document["format"])
-        facts = document["facts"]
-        started_at = datetime.fromisoformat(facts["started_at"])
-        if started_at.tzinfo is None:
-            started_at = started_at.replace(tzinfo=UTC)
-        offsets = tuple((offset, margin) for offset, margin in facts["clock_offsets"])
+        stopped = document["stopped"]
         return cls(
-            facts=RunFacts(
-                **{**facts, "started_at": started_at, "clock_offsets": offsets}
-            ),
+            facts=_facts_of(document["facts"]),
             recorder=_recorder_of(document["recorder"]),
-            effort=Effort(**document["effort"]),
-            seconds=document["seconds"],
+            effort=_effort_of(document["effort"]),
+            seconds=_number(document["seconds"]),
             thresholds=tuple(
                 Threshold.parse(verdict["threshold"])
                 for verdict in document["verdicts"]
             ),
-            stopped=document["stopped"],
-            interrupted=document["interrupted"],
-            lost=tuple(document["lost"]),
+            stopped=None if stopped is None else _text(stopped),
+            interrupted=bool(document["interrupted"]),
+            lost=tuple(map(_text, document["lost"])),
         )
 
 
@@ -273,9 +321,9 @@ def _recorder_of(document: Any) -> Recorder:  # noqa: ANN401 -- JSON
     for name, times in document["phases"].items():
         recorder.phases[name] = _times_of(times)
     recorder.lag = _times_of(document["lag"])
-    recorder.ended = document["ended"]
+    recorder.ended = _count(document["ended"])
     for part in document["intervals"]:
-        interval = Interval(part["start"], part["seconds"])
+        interval = Interval(_count(part["start"]), _count(part["seconds"]))
         interval.counts = _counts_of(part["counts"])
         interval.response = _times_of(part["response"])
         recorder.add_interval(interval)
@@ -297,14 +345,16 @@ def _measured_of(document: Any) -> Measured:  # noqa: ANN401 -- JSON
     measured = Measured()
     measured.counts = _counts_of(document["counts"])
     for name, failure in document["errors"].items():
-        measured.errors[name] = Failure(**failure)
+        measured.errors[name] = Failure(
+            _count(failure["count"]), _text(failure["example"])
+        )
     measured.response = _times_of(document["response"])
     measured.service = _times_of(document["service"])
     return measured
 
 
 def _counts_of(document: Any) -> Counter[Result]:  # noqa: ANN401 -- JSON
-    return Counter({Result(name): count for name, count in document.items()})
+    return Counter({Result(name): _count(count) for name, count in document.items()})
 
 
 def _times_as_json(times: Times) -> dict[str, object]:
@@ -322,5 +372,57 @@ def _times_as_json(times: Times) -> dict[str, object]:
 
 
 def _times_of(document: Any) -> Times:  # noqa: ANN401 -- JSON
-    hdr = document["hdr"].encode()
-    return Times(document["digits"], hdr, document["beyond"])
+    digits, beyond = _count(document["digits"]), _count(document["beyond"])
+    if digits not in {COARSE, FINE}:
+        raise ValueError(digits)
+    return Times(digits, _text(document["hdr"]).encode(), beyond)
+
+
+def _facts_of(document: Any) -> RunFacts:  # noqa: ANN401 -- JSON
+    started_at = datetime.fromisoformat(document["started_at"])
+    if started_at.tzinfo is None:
+        started_at = started_at.replace(tzinfo=UTC)
+    return RunFacts(
+        scenario=_text(document["scenario"]),
+        profile=_text(document["profile"]),
+        target=_text(document["target"]),
+        seconds=_number(document["seconds"]),
+        processes=_count(document["processes"]),
+        max_in_flight=_count(document["max_in_flight"]),
+        max_attempts=_count(document["max_attempts"]),
+        seed=int(document["seed"]),
+        started_at=started_at,
+        environment={
+            name: _text(value) for name, value in document["environment"].items()
+        },
+        clock_offsets=tuple(
+            (_number(offset, -_MOST), _number(margin))
+            for offset, margin in document["clock_offsets"]
+        ),
+    )
+
+
+def _effort_of(document: Any) -> Effort:  # noqa: ANN401 -- JSON
+    return Effort(
+        cpu=_number(document["cpu"]),
+        collections=_count(document["collections"]),
+        longest_pause=_number(document["longest_pause"]),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise ValueError(value)
+    return value
+
+
+def _number(value: object, least: float = 0) -> float:
+    if not isinstance(value, int | float) or not least <= value <= _MOST:
+        raise ValueError(value)
+    return float(value)
