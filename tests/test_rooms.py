@@ -38,6 +38,8 @@ LIBRARIES = {
     "distributed": ("runners/_dask",),
     "hdrh": ("load/times.py",),
     "uvloop": ("load/slices.py",),
+    "altair": ("load/report/charts/drawing.py",),
+    "vl_convert": ("load/report/charts/drawing.py",),
     "django": ("contrib/django.py",),
     "fastapi": ("contrib/fastapi.py",),
     "litestar": ("contrib/litestar.py",),
