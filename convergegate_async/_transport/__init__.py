@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from ssl import SSLContext
+from time import perf_counter
 from typing import Protocol
 
 import aiohttp
@@ -30,7 +31,7 @@ from ._answers import close
 from ._guard import find_objection
 from ._kinds import StrayDataError, kind_of
 from ._lane import Lane
-from ._marks import Marks, loop_time
+from ._marks import Marks
 from ._session import exchange, open_session
 
 __all__ = ["AiohttpTransport", "Marks", "Transport", "places_of"]
@@ -176,7 +177,7 @@ class AiohttpTransport:
             return Failure(kind=kind, sent=False)
         marks.is_queued = True
         if marks.is_timed:
-            marks.queued_at = loop_time()
+            marks.queued_at = perf_counter()
         try:
             with self._deadlines.within(patience):
                 if not self._slots.try_acquire():
@@ -206,7 +207,7 @@ class AiohttpTransport:
     ) -> HttpResponse | Failure:
         """Send over one connection after the other, until one is clean."""
         if marks.is_timed:
-            marks.placed_at = loop_time()
+            marks.placed_at = perf_counter()
         if self._connector is not None and self._connector.closed:
             # By its owner: aiohttp refuses before it builds a request.
             return Failure(kind=FailureKind.CLOSED, sent=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from time import perf_counter
 
 from aiohttp import StreamReader, hdrs
 from aiohttp.client_proto import ResponseHandler
@@ -18,7 +19,7 @@ from convergegate_async._core.messages import (
 from convergegate_async.errors import FailureKind
 
 from ._kinds import BodyError
-from ._marks import Marks, loop_time
+from ._marks import Marks
 
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
@@ -50,7 +51,7 @@ async def read_answer(
     """
     marks.is_answered = True
     if marks.is_timed:
-        marks.head_at = loop_time()
+        marks.head_at = perf_counter()
     if status == SWITCHING_PROTOCOLS:
         close(marks.protocol)  # it speaks HTTP no longer
     if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
@@ -61,7 +62,7 @@ async def read_answer(
     else:
         body = await _read_within_limit(content)
     if marks.is_timed:
-        marks.body_at = loop_time()
+        marks.body_at = perf_counter()
     return HttpResponse(
         status,
         _read_headers(status, headers),

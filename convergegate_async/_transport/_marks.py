@@ -1,6 +1,6 @@
 """How far one attempt came, and what that proves."""
 
-import asyncio
+from time import perf_counter
 
 from aiohttp.client_proto import ResponseHandler
 
@@ -9,13 +9,8 @@ from convergegate_async._waiting import Slots
 from convergegate_async.errors import FailureKind
 
 
-def loop_time() -> float:
-    """Return the event loop's clock."""
-    return asyncio.get_running_loop().time()
-
-
 class Marks:
-    """How far an attempt came, and when, on the event loop's clock.
+    """How far an attempt came, and when, by `time.perf_counter`.
 
     Attributes:
         is_timed: Somebody asks for the times; otherwise they stay `None`.
@@ -57,7 +52,7 @@ class Marks:
         self.protocol = protocol
         self.open_no_more()
         if self.is_timed:
-            self.sent_at = loop_time()
+            self.sent_at = perf_counter()
         self.is_sent = True
 
     def open_no_more(self) -> None:

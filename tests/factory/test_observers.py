@@ -89,6 +89,34 @@ async def test_the_phases_of_an_attempt_are_those_it_came_through(
     assert all(seconds >= 0 for seconds in done.values())
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_phases_are_finer_than_the_clock_of_a_loop(loop: str) -> None:
+    """The one of uvloop counts milliseconds, in which most phases are over."""
+    factory = pytest.importorskip(loop).new_event_loop
+    watcher = Watcher()
+
+    async def look() -> None:
+        async with (
+            Sandbox() as sandbox,
+            sandbox.factory(observers=[watcher]) as checkout,
+        ):
+            for _ in range(5):
+                with pytest.raises(CallError):
+                    await checkout.retrieve("nobody")
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(look())
+
+    phases = [
+        seconds * 1_000
+        for attempt in watcher.attempts
+        for seconds in attrs.astuple(attempt.timings)
+    ]
+    assert len(phases) == 20
+    assert min(phases) > 0
+    assert not any(abs(one - round(one)) < 1e-6 for one in phases)
+
+
 async def test_what_is_seen_is_as_if_made_by_its_class() -> None:
     """Every field is set, of what was done and of what was not; all is frozen."""
     watcher, script = Watcher(), ScriptedTransport(DONE, answered(404))

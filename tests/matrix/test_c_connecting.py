@@ -298,7 +298,7 @@ async def test_an_observer_sees_where_the_time_went(fault: str, operation: str) 
         observed = await observe(dawdles, operation, at=by_name, connector=connector)
 
     (attempt,) = observed.attempts
-    # uvloop's clock is that of the loop's turn, and counts milliseconds.
+    # uvloop's timers are those of the loop's turn, and count milliseconds.
     assert (attempt.timings.connect or 0) >= 0.005
     assert (attempt.timings.first_byte or 0) >= 0.04
 
