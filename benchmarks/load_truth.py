@@ -79,13 +79,8 @@ def truth(case: Case) -> Told:
     start = time.monotonic()
     arrivals = [start + number / case.rate for number in range(case.planned)]
     waits = sorted(answered(arrived) - arrived for arrived in arrivals)
-    return Told(
-        sent=case.planned,
-        percentiles={
-            p: waits[math.ceil(p / 100 * len(waits)) - 1] for p in PERCENTILES
-        },
-        longest=waits[-1],
-    )
+    ranks = {p: math.ceil(p / 100 * len(waits)) for p in COLUMNS}
+    return Told(case.planned, {p: waits[rank - 1] for p, rank in ranks.items()})
 
 
 def by_convergegate(url: str, case: Case) -> Told:
