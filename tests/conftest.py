@@ -41,8 +41,10 @@ SHELL = ("factory", "matrix", "transport")
 # What a new Python has no wheel of yet is not tested there.
 NEEDED = {
     "browser": ("selenium",),
+    "browser/test_load_report.py": ("hdrh",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "bulk/jobs/test_worker_keys.py": ("distributed",),
+    "cli/test_load.py": ("hdrh",),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
     "contrib/test_otel.py": ("opentelemetry", "opentelemetry.sdk"),
     "contrib/test_recipes.py": ("blacksheep", "falcon"),

@@ -10,12 +10,18 @@
 Needs the extra ``load``.
 """
 
+from .drive import Loop
+from .effort import Effort
+from .health import Health
 from .plan import LoadPlan
-from .profiles import Profile, Segment, Trace
+from .profiles import Arrivals, Profile, Segment, Trace
 from .progress import Progress
-from .recorder import Glimpse, Measured, Recorder, Result
-from .report.data import LoadReport, RunFacts, Status
-from .run import run_load
+from .recorder import Failure, Interval, Iteration, Measured, Recorder, Result, Snapshot
+from .report.compare import Comparison, Difference, compare
+from .report.data import LoadReport, Status
+from .report.facts import RunFacts
+from .report.files import write_report
+from .run import NothingDrivenError, run_load
 from .scenarios import (
     CreatePayWebhook,
     Mix,
@@ -24,35 +30,51 @@ from .scenarios import (
     create_retrieve,
     sample_request,
 )
+from .search import Search, Trial
 from .steps import step
 from .targets import Target, own_target
-from .thresholds import Threshold, Verdict
+from .thresholds import Run, Threshold, Verdict
 from .times import Times
 
 __all__ = [
+    "Arrivals",
+    "Comparison",
     "CreatePayWebhook",
-    "Glimpse",
+    "Difference",
+    "Effort",
+    "Failure",
+    "Health",
+    "Interval",
+    "Iteration",
     "LoadPlan",
     "LoadReport",
+    "Loop",
     "Measured",
     "Mix",
+    "NothingDrivenError",
     "Profile",
     "Progress",
     "Recorder",
     "Result",
+    "Run",
     "RunFacts",
     "Scenario",
+    "Search",
     "Segment",
+    "Snapshot",
     "Status",
     "Target",
     "Threshold",
     "Times",
     "Trace",
+    "Trial",
     "Verdict",
+    "compare",
     "create",
     "create_retrieve",
     "own_target",
     "run_load",
     "sample_request",
     "step",
+    "write_report",
 ]

@@ -5,39 +5,66 @@ import math
 import os
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
 from importlib.metadata import version
+from typing import Literal, TypeAlias
 
 import attrs
 
+from convergegate_async._core.redaction import redacted
 from convergegate_async._version import __version__
 from convergegate_async.errors import (
     AuthenticationError,
     CallError,
+    ConfigurationError,
     NotSentError,
     PermissionDeniedError,
 )
-from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import PoolLimits
 
-from .generator import EffortMeter, Generator, Schedule
-from .health import Effort
+from .effort import Effort, EffortMeter
+from .generator import Generator, Schedule
 from .plan import LoadPlan
 from .progress import Progress, progress_of
 from .recorder import Recorder
 from .steps import StepWatch
 from .targets import Target
 
+Loop: TypeAlias = Literal["auto", "asyncio", "uvloop"]
+"""What drives a worker's part; ``auto`` is uvloop where it is installed."""
+
 _LOOK_EVERY = 0.2  # seconds
 _TELL_EVERY = 5  # looks: a second
 _WARM_SHARE = 0.05
 """Of a second's iterations, as many connections are opened beforehand."""
 _MOST_WARM = 100
+_UNWATCHED = "nobody watched it any more"
 _NOBODY = "warm-up"  # a session that no gateway has
 
 
 @attrs.frozen(kw_only=True)
-class Driven:
+class Slice:
+    """A part of a run, as it travels to its worker.
+
+    Attributes:
+        part: Which one it is, from 0.
+        parts: Of how many.
+        loop: The event loop that drives it.
+        allow_live: Its worker may use a key that moves real money.
+    """
+
+    plan: LoadPlan
+    target: Target
+    part: int = 0
+    parts: int = 1
+    loop: Loop = "auto"
+    allow_live: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class PartResult:
     """A part of a run that is over.
 
     Attributes:
@@ -52,12 +79,12 @@ class Driven:
     seconds: float
     environment: Mapping[str, str]
 
-    def beside(self, other: "Driven") -> "Driven":
+    def beside(self, other: "PartResult") -> "PartResult":
         """Return both parts as one."""
         both = Recorder()
         both.add(self.recorder)
         both.add(other.recorder)
-        return Driven(
+        return PartResult(
             recorder=both,
             effort=self.effort.beside(other.effort),
             stopped=self.stopped or other.stopped,
@@ -68,22 +95,22 @@ class Driven:
 
 @attrs.frozen(kw_only=True)
 class Control:
-    """How whoever drives a part is bidden, and what it tells.
+    """How a part is told to begin and to end, and how it reports its progress.
 
     Attributes:
+        warm_up: How many seconds there are to open connections; `None` for all.
         begin: Waits for the beginning, and returns it by `time.perf_counter_ns`.
         why_stop: Why it shall end now; `None` if it shall not.
         tell: Is called every second.
     """
 
+    warm_up: Callable[[], float | None]
     begin: Callable[[], Awaitable[int]]
     why_stop: Callable[[], str | None]
     tell: Callable[[Progress], None]
 
 
-async def drive(
-    plan: LoadPlan, target: Target, control: Control, *, part: int = 0, parts: int = 1
-) -> Driven:
+async def drive(slice_: Slice, control: Control) -> PartResult:
     """Drive a part of a run, from its common start to its last answer.
 
     Raises:
@@ -91,7 +118,8 @@ async def drive(
         CallError: Before the start: the target cannot be reached, or refuses the key.
     """
     recorder = Recorder()
-    most = max(1, plan.max_in_flight // parts)
+    plan, target, parts = slice_.plan, slice_.target, slice_.parts
+    most = plan.max_in_flight // parts
     async with AsyncExitStack() as stack:
         checkout = await stack.enter_async_context(
             target.factory(
@@ -101,31 +129,42 @@ async def drive(
                 observers=[StepWatch()],
             )
         )
+        refuse_live(checkout, allow_live=slice_.allow_live)
         scenario = plan.scenario_for(target.key)
         if isinstance(scenario, AbstractAsyncContextManager):
             await stack.enter_async_context(scenario)
         if not plan.cold:
-            await _warm_up(checkout, min(most, _warm_of(plan, parts)))
+            with suppress(TimeoutError):  # and begins with what is open by then
+                async with asyncio.timeout(control.warm_up()):
+                    await _warm_up(checkout, min(most, _warm_of(plan, parts)))
         generator = Generator(
             scenario,
             checkout,
-            Schedule(plan.share(part, parts)),
+            Schedule(
+                plan.share(slice_.part, parts), plan.share_size(slice_.part, parts)
+            ),
             recorder,
             most=most,
             most_errors=plan.max_errors,
+            hide=partial(_without_key, target.key),
         )
         with EffortMeter() as meter:
             start = await control.begin()
+            meter.begin()
             watcher = asyncio.create_task(_watch(generator, recorder, control))
+            watcher.add_done_callback(lambda _: generator.stop(_UNWATCHED))
             try:
                 await generator.run(start)
+                stopped = generator.stopped
             finally:
                 watcher.cancel()
-                await asyncio.gather(watcher, return_exceptions=True)
-        return Driven(
+                [end] = await asyncio.gather(watcher, return_exceptions=True)
+            if isinstance(end, Exception):
+                raise end  # of whoever was shown how far it is
+        return PartResult(
             recorder=recorder,
             effort=meter.effort,
-            stopped=generator.stopped,
+            stopped=stopped,
             seconds=generator.elapsed,
             environment=_environment(),
         )
@@ -141,6 +180,21 @@ def _environment() -> Mapping[str, str]:
         "platform": platform.platform(),
         "cores": str(os.cpu_count()),
     }
+
+
+def refuse_live(checkout: CheckoutSessionFactory, *, allow_live: bool) -> None:
+    """Refuse a key that may move real money, unless that is allowed.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    if context_of(checkout).is_live and not allow_live:
+        message = "the key may move real money: load tests are for test keys"
+        raise ConfigurationError(message)
+
+
+def _without_key(key: str, text: str) -> str:
+    return redacted(text, (("api_key", key),), len(text)) if key else text
 
 
 def _warm_of(plan: LoadPlan, parts: int) -> int:

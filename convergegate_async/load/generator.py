@@ -1,24 +1,20 @@
 """Sends what is due when it is due, and never waits for an answer before the next."""
 
 import asyncio
-import gc
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterable
 
 import attrs
 
 from convergegate_async.factory import CheckoutSessionFactory
 
-from .health import Effort
 from .progress import TOO_MANY_ERRORS
 from .recorder import Iteration, Recorder, Result
 from .scenarios import Scenario
-from .steps import UnderWay, current, judged
+from .steps import UnderWay, current, judged, said
+from .times import NANOSECONDS
 
-_NANOSECONDS = 1_000_000_000
 _LONGEST_NAP = 0.1  # seconds, in which a stop is heard of
 _MOST_AT_ONCE = 64  # sends, before answers are looked at again
 _GRACE = 5.0
@@ -47,14 +43,18 @@ class Schedule:
     Args:
         numbered: The numbers of iterations, and when they are due, in nanoseconds of
             the run and in their order.
+        size: How many these are, if that is known.
 
     Attributes:
         due: When the next one is; `None` if all were taken.
     """
 
-    def __init__(self, numbered: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self, numbered: Iterable[tuple[int, int]], size: int | None = None
+    ) -> None:
         self._rest = iter(numbered)
-        self._number = 0
+        self._size = size
+        self._taken = self._number = 0
         self.due: int | None = None
         self._advance()
 
@@ -67,12 +67,18 @@ class Schedule:
         number, due = self._number, self.due
         if due is None:
             raise IndexError
+        self._taken += 1
         self._advance()
         return number, due
 
     def cut(self) -> int:
         """Take all that is left, and return how many these are."""
-        left = 0 if self.due is None else 1 + sum(1 for _ in self._rest)
+        if self.due is None:
+            return 0
+        if self._size is None:
+            left = 1 + sum(1 for _ in self._rest)
+        else:
+            left = self._size - self._taken
         self.due = None
         return left
 
@@ -92,6 +98,7 @@ class Generator:
         most_errors: So many errors stop it.
         grace: Seconds that what is under way has to end once the run was stopped.
         clock: How the time is told.
+        hide: Takes out of what an error says what nobody is to see.
 
     Attributes:
         stopped: Why it was stopped; `None` if it was not.
@@ -108,6 +115,7 @@ class Generator:
         most_errors: int | None = None,
         grace: float = _GRACE,
         clock: Clock = _CLOCK,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._scenario = scenario
         self._checkout = checkout
@@ -117,8 +125,10 @@ class Generator:
         self._errors_left = math.inf if most_errors is None else most_errors
         self._grace = grace
         self._clock = clock
+        self._hide = hide
         self._start = self._ended = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_cutting = False
         self.stopped: str | None = None
 
     @property
@@ -130,7 +140,7 @@ class Generator:
     def elapsed(self) -> float:
         """Seconds since the beginning, until all was over."""
         now = self._ended or self._clock.read()
-        return max(0, now - self._start) / _NANOSECONDS
+        return max(0, now - self._start) / NANOSECONDS
 
     def stop(self, why: str) -> None:
         """Send no more; the first reason stays."""
@@ -149,9 +159,11 @@ class Generator:
             await self._send_all()
             await self._finish()
         finally:
+            self._is_cutting = True
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._tasks:  # a scenario that goes on nevertheless is not waited for
+                await asyncio.wait(self._tasks, timeout=self._grace)
             self._ended = self._clock.read()
             self._recorder.cut(self._schedule.cut())
 
@@ -161,7 +173,7 @@ class Generator:
             early = self._start + due - self._clock.read()
             if early > 0 or sent_at_once == _MOST_AT_ONCE:
                 sent_at_once = 0
-                await self._nap(early / _NANOSECONDS)
+                await self._nap(early / NANOSECONDS)
             else:
                 sent_at_once += 1
                 self._send(*self._schedule.take())
@@ -183,23 +195,30 @@ class Generator:
 
     async def _iterate(self, number: int, due: int) -> None:
         sent = self._clock.read() - self._start
-        current.set(UnderWay(self._recorder, self._start + due, self._clock.read))
+        current.set(
+            UnderWay(
+                recorder=self._recorder,
+                late=sent - due,
+                clock=self._clock.read,
+                is_cut=self._is_cut,
+            )
+        )
         raised: BaseException | None = None
         try:
             await self._scenario(self._checkout, number)
         except BaseException as error:
-            raised = error
-            if not isinstance(error, Exception):
+            raised = error  # whatever it is: the iteration is counted
+            if self._is_cutting or isinstance(error, KeyboardInterrupt):
                 raise
         finally:
-            result, kind = judged(raised)
+            result, kind = judged(raised, is_cut=self._is_cutting)
             iteration = Iteration(
                 due=due,
                 sent=sent,
                 ended=self._clock.read() - self._start,
                 result=result,
                 error=kind,
-                example="" if kind is None else str(raised),
+                example="" if kind is None else self._hide(said(raised)),
             )
             self._recorder.record(iteration)
             if kind is not None:
@@ -210,52 +229,12 @@ class Generator:
         if self._errors_left <= 0:
             self.stop(TOO_MANY_ERRORS)
 
+    def _is_cut(self) -> bool:
+        return self._is_cutting
+
     async def _finish(self) -> None:
         """Wait for what is under way: to its end, or for a while once stopped."""
         while self._tasks and self.stopped is None:
             await asyncio.wait(self._tasks, timeout=_LONGEST_NAP)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._grace)
-
-
-class EffortMeter:
-    """Measures what a run costs this process, between entering and leaving.
-
-    What was there before is not looked at by collections meanwhile, as each of these
-    would hold back sends by tens of milliseconds.
-    """
-
-    def __init__(self) -> None:
-        self.effort = Effort()
-        self._began = self._cpu = self._pause_began = 0.0
-        self._collections = 0
-        self._longest = 0.0
-
-    def __enter__(self) -> Self:
-        gc.collect()
-        gc.freeze()
-        gc.callbacks.append(self._see_collection)
-        self._began, self._cpu = time.perf_counter(), time.process_time()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        elapsed = time.perf_counter() - self._began
-        gc.callbacks.remove(self._see_collection)
-        gc.unfreeze()
-        self.effort = Effort(
-            cpu=(time.process_time() - self._cpu) / elapsed,
-            collections=self._collections,
-            longest_pause=self._longest,
-        )
-
-    def _see_collection(self, phase: str, _info: Mapping[str, int]) -> None:
-        if phase == "start":
-            self._pause_began = time.perf_counter()
-            return
-        self._collections += 1
-        self._longest = max(self._longest, time.perf_counter() - self._pause_began)

@@ -2,10 +2,11 @@
 
 import attrs
 
+from .effort import Effort
 from .recorder import Recorder, Result
 
-MOST_LAG = 0.010
-"""Seconds that a hundredth of all sends may be late, at most."""
+MAX_LAG = 0.010
+"""Seconds by which one send of a hundred may be late, if nothing else is said."""
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +22,7 @@ class Health:
         collections: Garbage collections.
         longest_pause: Seconds that the longest of them took.
         dropped: Planned iterations that were not sent, as too many were under way.
+        max_lag: Seconds by which one send of a hundred might be late.
     """
 
     lag_p50: float
@@ -30,11 +32,12 @@ class Health:
     collections: int
     longest_pause: float
     dropped: int
+    max_lag: float = MAX_LAG
 
     @property
     def is_late(self) -> bool:
         """Whether sends came later than they may: it was the generator, then."""
-        return self.lag_p99 > MOST_LAG
+        return self.lag_p99 > self.max_lag
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -43,8 +46,9 @@ class Health:
         if self.is_late:
             found.append(
                 f"the generator could not keep up: of 100 sends one was "
-                f"{self.lag_p99 * 1_000:,.0f} ms late or more ({MOST_LAG * 1_000:.0f} "
-                "are allowed); lower the rate, or add processes"
+                f"{self.lag_p99 * 1_000:,.0f} ms late or more "
+                f"({self.max_lag * 1_000:,.0f} are allowed); lower the rate, or add "
+                "processes"
             )
         if self.dropped:
             found.append(
@@ -54,30 +58,7 @@ class Health:
         return tuple(found)
 
 
-@attrs.frozen(kw_only=True)
-class Effort:
-    """What a run cost the process that drove it.
-
-    Attributes:
-        cpu: Seconds of processor time in a second.
-        collections: Garbage collections.
-        longest_pause: Seconds that the longest of them took.
-    """
-
-    cpu: float = 0.0
-    collections: int = 0
-    longest_pause: float = 0.0
-
-    def beside(self, other: "Effort") -> "Effort":
-        """Return the two of processes that ran side by side."""
-        return Effort(
-            cpu=max(self.cpu, other.cpu),
-            collections=self.collections + other.collections,
-            longest_pause=max(self.longest_pause, other.longest_pause),
-        )
-
-
-def health_of(recorder: Recorder, effort: Effort) -> Health:
+def health_of(recorder: Recorder, effort: Effort, max_lag: float = MAX_LAG) -> Health:
     """Return how the generator fared."""
     late = recorder.lag.percentiles([50, 99])
     return Health(
@@ -88,4 +69,5 @@ def health_of(recorder: Recorder, effort: Effort) -> Health:
         collections=effort.collections,
         longest_pause=effort.longest_pause,
         dropped=recorder.total.counts[Result.DROPPED],
+        max_lag=max_lag,
     )

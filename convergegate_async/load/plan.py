@@ -6,8 +6,9 @@ from itertools import islice
 import attrs
 
 from convergegate_async.errors import ConfigurationError
-from convergegate_async.policy import RetryPolicy, Timeouts
+from convergegate_async.policy import RetryPolicy, Timeouts, is_duration
 
+from .health import MAX_LAG
 from .profiles import Profile, Trace
 from .scenarios import Scenario, scenario_named
 from .thresholds import Threshold
@@ -40,6 +41,8 @@ class LoadPlan:
         max_in_flight: How many iterations may be under way at once, in all; what is due
             beyond that is dropped, and makes the run invalid.
         max_errors: So many errors end the run.
+        max_lag: Seconds by which one send of a hundred may be late; beyond that the run
+            is invalid.
         cold: Connections are not opened beforehand.
         retry: Whether calls try again: not, so that each is measured as it is.
         timeouts: How long calls wait.
@@ -55,6 +58,7 @@ class LoadPlan:
     abort_on: tuple[Threshold, ...] = attrs.field(default=(), converter=_parsed)
     max_in_flight: int = MAX_IN_FLIGHT
     max_errors: int | None = None
+    max_lag: float = MAX_LAG
     cold: bool = False
     retry: RetryPolicy = _ONCE
     timeouts: Timeouts = _PATIENCE
@@ -66,6 +70,9 @@ class LoadPlan:
             if count is not None and (type(count) is not int or count < 1):
                 message = f"{name} must be a whole number above 0"
                 raise ConfigurationError(message)
+        if not is_duration(self.max_lag):
+            message = "max_lag must be a number of seconds above 0"
+            raise ConfigurationError(message)
 
     @property
     def scenario_name(self) -> str:
@@ -86,6 +93,11 @@ class LoadPlan:
         if isinstance(self.scenario, str):
             return scenario_named(self.scenario, api_key=api_key, seed=self.seed)
         return self.scenario
+
+    def share_size(self, part: int, parts: int) -> int | None:
+        """Return how many iterations fall to a part; `None` if chance decides."""
+        count = self.profile.count()
+        return None if count is None else len(range(part, count, parts))
 
     def share(self, part: int, parts: int) -> Iterator[tuple[int, int]]:
         """Yield the numbers of a part's iterations, and when each of them is due.

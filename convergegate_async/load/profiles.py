@@ -18,10 +18,12 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.policy import is_duration
 
+from .times import NANOSECONDS
+
 Arrivals: TypeAlias = Literal["even", "poisson"]
 
-NANOSECONDS = 1_000_000_000
-
+_MOST = 1e9
+"""Requests, requests a second and seconds: what is more than this is a slip."""
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
 _UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3_600.0}
 
@@ -47,6 +49,9 @@ class Segment:
         rates = self.start, self.end
         if not all(rate == 0 or is_duration(rate) for rate in rates) or not any(rates):
             message = "a rate must be a finite number of requests a second above 0"
+            raise ConfigurationError(message)
+        if max(*rates, self.owed, self.duration) > _MOST:
+            message = "a plan of so many requests, or so long, cannot be kept"
             raise ConfigurationError(message)
 
     def __str__(self) -> str:
@@ -171,6 +176,19 @@ class Profile:
         """The highest rate of it, in requests a second."""
         return max(max(one.start, one.end) for one in self.segments)
 
+    def count(self) -> int | None:
+        """Return how many requests are due; `None` if chance decides."""
+        if self.arrivals != "even":
+            return None
+        number, before = 0, 0.0
+        for segment in self.segments:
+            # What `due_times` asks of each, asked of the last ones only.
+            number = max(number, math.floor(before + segment.owed) - 2)
+            while number - before < segment.owed:
+                number += 1
+            before += segment.owed
+        return number
+
     def due_times(self) -> Iterator[int]:
         """Yield when each request is due, in nanoseconds from the beginning.
 
@@ -245,6 +263,9 @@ class Trace:
         if not all(map(math.isfinite, self.moments)) or any(a > b for a, b in pairs):
             message = "the arrivals of a trace must be finite, and in their order"
             raise ConfigurationError(message)
+        if self.duration > _MOST:
+            message = "a trace of so long cannot be kept"
+            raise ConfigurationError(message)
 
     @property
     def duration(self) -> float:
@@ -256,6 +277,10 @@ class Trace:
         """The most arrivals that came in one second."""
         first = self.moments[0]
         return max(Counter(int(one - first) for one in self.moments).values())
+
+    def count(self) -> int:
+        """Return how many requests are due."""
+        return len(self.moments)
 
     def due_times(self) -> Iterator[int]:
         """Yield when each request is due, in nanoseconds from the beginning."""

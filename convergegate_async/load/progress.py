@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from .plan import LoadPlan
-from .recorder import Glimpse, Interval, Recorder
-from .times import COARSE, Times
+from .recorder import Interval, Recorder, Snapshot
+from .times import COARSE, NANOSECONDS, Times
 
 INTERRUPTED = "it was interrupted"
 TOO_MANY_ERRORS = "as many errors as were allowed"
-
-_NANOSECONDS = 1_000_000_000
 
 
 @attrs.frozen(kw_only=True)
@@ -30,8 +28,8 @@ class Progress:
 
     elapsed: float
     in_flight: int
-    total: Glimpse
-    steps: Mapping[str, Glimpse]
+    total: Snapshot
+    steps: Mapping[str, Snapshot]
     lag: Times
     latest: Interval | None
 
@@ -41,16 +39,16 @@ def progress_of(recorder: Recorder, elapsed: float, in_flight: int) -> Progress:
     return Progress(
         elapsed=elapsed,
         in_flight=in_flight,
-        total=recorder.total.glimpse(),
-        steps={name: step.glimpse() for name, step in recorder.steps.items()},
+        total=recorder.total.snapshot(),
+        steps={name: step.snapshot() for name, step in recorder.steps.items()},
         lag=recorder.lag,
-        latest=recorder.latest(int(elapsed * _NANOSECONDS)),
+        latest=recorder.latest(int(elapsed * NANOSECONDS)),
     )
 
 
-def together(parts: Iterable[Progress]) -> Progress:
+def merged(parts: Iterable[Progress]) -> Progress:
     """Return how far a run has come whose *parts* are driven side by side."""
-    total, steps, lag = Glimpse(), defaultdict[str, Glimpse](Glimpse), Times(COARSE)
+    total, steps, lag = Snapshot(), defaultdict[str, Snapshot](Snapshot), Times(COARSE)
     latest: Interval | None = None
     elapsed, in_flight = 0.0, 0
     for part in parts:

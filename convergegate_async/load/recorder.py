@@ -10,12 +10,13 @@ from enum import StrEnum
 
 import attrs
 
-from .times import COARSE, Times
+from .times import COARSE, NANOSECONDS, Times
 
 MOST_INTERVALS = 600
 """How many intervals are kept of a run; beyond it, two at a time become one."""
 
-_NANOSECONDS = 1_000_000_000
+MOST_STEPS, OTHERS = 100, "(others)"
+"""How many steps are kept apart, and what all further ones are called."""
 
 
 class Result(StrEnum):
@@ -66,7 +67,7 @@ class Failure:
 
 
 @attrs.define(kw_only=True)
-class Glimpse:
+class Snapshot:
     """What can be told of iterations, or of a step, while a run is on.
 
     Attributes:
@@ -79,7 +80,7 @@ class Glimpse:
     errors: Counter[str] = attrs.field(factory=Counter)
     response: Times = attrs.field(factory=lambda: Times(COARSE))
 
-    def add(self, other: "Glimpse") -> None:
+    def add(self, other: "Snapshot") -> None:
         """Take in what another worker tells."""
         self.counts += other.counts
         self.errors += other.errors
@@ -102,8 +103,8 @@ class Measured:
     def __init__(self) -> None:
         self.counts: Counter[Result] = Counter()
         self.errors: dict[str, Failure] = {}
-        self.response = Times()
-        self.service = Times()
+        self.response: Times = Times()
+        self.service: Times = Times()
         self._so_far = Times(COARSE)
 
     def count(self, result: Result, error: str | None, example: str = "") -> None:
@@ -118,10 +119,10 @@ class Measured:
         self._so_far.record(response)
         self.service.record(service)
 
-    def glimpse(self) -> Glimpse:
+    def snapshot(self) -> Snapshot:
         """Return what can be told of it now; look at it, and do not keep it."""
         errors = {kind: failure.count for kind, failure in self.errors.items()}
-        return Glimpse(
+        return Snapshot(
             counts=self.counts, errors=Counter(errors), response=self._so_far
         )
 
@@ -153,10 +154,10 @@ class Interval:
     __slots__ = ("counts", "response", "seconds", "start")
 
     def __init__(self, start: int, seconds: int) -> None:
-        self.start = start
-        self.seconds = seconds
+        self.start: int = start
+        self.seconds: int = seconds
         self.counts: Counter[Result] = Counter()
-        self.response = Times(COARSE)
+        self.response: Times = Times(COARSE)
 
     def add(self, other: "Interval") -> None:
         """Take in another part, or what another worker has measured of this one."""
@@ -176,11 +177,11 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self.total = Measured()
+        self.total: Measured = Measured()
         self.steps: dict[str, Measured] = {}
         self.phases: dict[str, Times] = {}
-        self.lag = Times(COARSE)
-        self.ended = 0
+        self.lag: Times = Times(COARSE)
+        self.ended: int = 0
         self._intervals: dict[int, Interval] = {}
         self._width = 1
 
@@ -207,9 +208,11 @@ class Recorder:
             self.total.counts[Result.CUT] += count
 
     def step(self, name: str) -> Measured:
-        """Return what was measured of a step."""
+        """Return what was measured of a step; of `OTHERS` beyond `MOST_STEPS` names."""
         step = self.steps.get(name)
         if step is None:
+            if len(self.steps) >= MOST_STEPS and name != OTHERS:
+                return self.step(OTHERS)
             step = self.steps[name] = Measured()
         return step
 
@@ -226,7 +229,7 @@ class Recorder:
 
     def latest(self, now: int) -> Interval | None:
         """Return the part of the run that was the last to be over."""
-        start = (now // _NANOSECONDS // self._width - 1) * self._width
+        start = (now // NANOSECONDS // self._width - 1) * self._width
         return self._intervals.get(start)
 
     def add(self, other: "Recorder") -> None:
@@ -245,10 +248,10 @@ class Recorder:
         """Take in what was measured in one part of the run."""
         while self._width < interval.seconds:
             self._widen()
-        self._interval_of(interval.start * _NANOSECONDS).add(interval)
+        self._interval_of(interval.start * NANOSECONDS).add(interval)
 
     def _interval_of(self, due: int) -> Interval:
-        start = due // _NANOSECONDS // self._width * self._width
+        start = due // NANOSECONDS // self._width * self._width
         interval = self._intervals.get(start)
         if interval is None:
             if len(self._intervals) >= MOST_INTERVALS:
@@ -262,4 +265,4 @@ class Recorder:
         self._width *= 2
         narrow, self._intervals = self._intervals, {}
         for interval in narrow.values():
-            self._interval_of(interval.start * _NANOSECONDS).add(interval)
+            self._interval_of(interval.start * NANOSECONDS).add(interval)

@@ -13,16 +13,22 @@ from convergegate_async.errors import ConfigurationError, ConvergeGateError
 from convergegate_async.factory import context_of
 from convergegate_async.runners import LocalRunner, Runner
 
-from .drive import Control, Driven, drive
+from .drive import Control, Loop, PartResult, Slice, drive, refuse_live
 from .plan import LoadPlan
-from .progress import INTERRUPTED, Progress, together, why_end
-from .report.data import LoadReport, RunFacts
-from .slices import Loop, cut, drive_slice
+from .progress import INTERRUPTED, Progress, merged, why_end
+from .report.data import LoadReport
+from .report.facts import RunFacts
+from .slices import drive_slice
 from .targets import Target, own_target
 
 _READY = 50_000_000  # nanoseconds, between all being ready and the first send
 _LEAD = 1.0  # seconds, for workers that are up to open their connections
 _LOOK_EVERY = 0.2  # seconds
+_SEE_EVERY = 0.9
+
+
+class NothingDrivenError(ConvergeGateError):
+    """No worker has driven its part of a run; there is nothing to report."""
 
 
 async def run_load(  # noqa: PLR0913 -- each is a separate choice of the caller
@@ -59,32 +65,80 @@ async def run_load(  # noqa: PLR0913 -- each is a separate choice of the caller
             one and that is not allowed, or there are fewer workers than parts.
         CallError: Before the first send: the target cannot be reached, or refuses the
             key.
-        WorkersLostError: All workers were lost.
+        NothingDrivenError: All workers were lost.
+        WorkersLostError: What holds Dask's workers together was lost.
     """
+    if parts > 1 and runner is None:
+        message = "several parts need a runner, such as LocalRunner(2)"
+        raise ConfigurationError(message)
+    if parts > plan.max_in_flight:
+        message = "there are more parts than iterations that may be in flight"
+        raise ConfigurationError(message)
     async with AsyncExitStack() as stack:
         if target is None:
             target = await stack.enter_async_context(own_target("sandbox"))
-        _refuse_live(target, allow_live=allow_live)
+        refuse_live(target.factory(), allow_live=allow_live)
         started_at = datetime.now(UTC)
         referee = _Referee(plan, on_progress, stop)
         if runner is None:
-            parts = 1
-            made = _Made([await _drive_here(plan, target, referee)])
+            slice_ = Slice(plan=plan, target=target, allow_live=allow_live)
+            made = await _drive_here(slice_, referee)
         else:
             await stack.enter_async_context(runner)
-            made = await _drive_there(plan, target, referee, runner, parts, loop, lead)
+            slices = [
+                Slice(
+                    plan=plan,
+                    target=target,
+                    part=part,
+                    parts=parts,
+                    loop=loop,
+                    allow_live=allow_live,
+                )
+                for part in range(parts)
+            ]
+            made = await _drive_there(slices, referee, runner, lead)
+    return _report_of(plan, target, made, referee.why, started_at)
+
+
+@attrs.frozen
+class _Made:
+    """What workers made of a run.
+
+    Attributes:
+        lost: Why parts of it are missing.
+        clocks: By how much each worker's clock was ahead, and how far off that may be.
+    """
+
+    driven: list[PartResult]
+    lost: tuple[str, ...] = ()
+    clocks: tuple[tuple[float, float], ...] = ()
+
+
+def _report_of(
+    plan: LoadPlan,
+    target: Target,
+    made: _Made,
+    why: str | None,
+    started_at: datetime,
+) -> LoadReport:
+    """Return what all parts come to; *why* is what ended them early, if known here.
+
+    Raises:
+        NothingDrivenError: There is none.
+    """
     if not made.driven:
         raise NothingDrivenError("; ".join(made.lost))
-    whole = reduce(Driven.beside, made.driven)
-    stopped = referee.why or whole.stopped
+    whole = reduce(PartResult.beside, made.driven)
+    stopped = why or whole.stopped
     return LoadReport(
         facts=RunFacts(
             scenario=plan.scenario_name,
             profile=str(plan.profile),
             target=target.own or context_of(target.factory()).base_url,
             seconds=plan.profile.duration,
-            processes=parts,
+            processes=len(made.clocks) or 1,
             max_in_flight=plan.max_in_flight,
+            max_lag=plan.max_lag,
             max_attempts=plan.retry.max_attempts,
             seed=plan.seed,
             started_at=started_at,
@@ -99,24 +153,6 @@ async def run_load(  # noqa: PLR0913 -- each is a separate choice of the caller
         interrupted=stopped == INTERRUPTED,
         lost=made.lost,
     )
-
-
-class NothingDrivenError(ConvergeGateError):
-    """No worker has driven its part of a run; there is nothing to report."""
-
-
-@attrs.frozen
-class _Made:
-    """What workers made of a run.
-
-    Attributes:
-        lost: Why parts of it are missing.
-        clocks: By how much each worker's clock was ahead, and how far off that may be.
-    """
-
-    driven: list[Driven]
-    lost: tuple[str, ...] = ()
-    clocks: tuple[tuple[float, float], ...] = ()
 
 
 class _Referee:
@@ -155,53 +191,52 @@ class _Referee:
         return self.why
 
 
-async def _drive_here(plan: LoadPlan, target: Target, referee: _Referee) -> Driven:
+async def _drive_here(slice_: Slice, referee: _Referee) -> _Made:
     async def begin() -> int:
         return time.perf_counter_ns() + _READY
 
-    control = Control(begin=begin, why_stop=referee.look, tell=referee.see)
-    return await drive(plan, target, control)
+    control = Control(
+        warm_up=lambda: None, begin=begin, why_stop=referee.look, tell=referee.see
+    )
+    return _Made([await drive(slice_, control)])
 
 
-async def _drive_there(  # noqa: PLR0913, PLR0917 -- the caller's choices
-    plan: LoadPlan,
-    target: Target,
-    referee: _Referee,
-    runner: Runner,
-    parts: int,
-    loop: Loop,
-    lead: float,
+async def _drive_there(
+    slices: list[Slice], referee: _Referee, runner: Runner, lead: float
 ) -> _Made:
     news: dict[int, Progress] = {}
     end = asyncio.Event()
 
-    def hear(part: int, told: object) -> None:
-        if isinstance(told, Progress):
-            news[part] = told
-            if part == max(news):  # once a second, and not once for each worker
-                referee.see(together(news.values()))
+    def hear(part: int, heard: object) -> None:
+        if isinstance(heard, Progress):
+            news[part] = heard
 
     async def look() -> None:
-        while referee.look() is None:  # noqa: ASYNC110 -- the caller's event is one cause of several
-            await asyncio.sleep(_LOOK_EVERY)
-        end.set()
+        seen = 0.0
+        try:
+            while referee.look() is None:
+                await asyncio.sleep(_LOOK_EVERY)
+                latest = max((one.elapsed for one in news.values()), default=0.0)
+                if latest >= seen + _SEE_EVERY:
+                    seen = latest
+                    referee.see(merged(news.values()))
+        finally:
+            end.set()
 
-    if not isinstance(runner, LocalRunner) and target.own is None:
-        target = attrs.evolve(target, api_key=None)  # nothing secret is in a task
+    if not isinstance(runner, LocalRunner):
+        slices = [_without_secrets(slice_) for slice_ in slices]
     looking = asyncio.create_task(look())
     try:
         spread = await runner.spread(
-            drive_slice,
-            cut(plan, target, parts, loop),
-            lead=lead,
-            stop=end,
-            on_news=hear,
+            drive_slice, slices, lead=lead, stop=end, on_news=hear
         )
     finally:
         looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        [raised] = await asyncio.gather(looking, return_exceptions=True)
+    if isinstance(raised, Exception):
+        raise raised  # of whoever was shown how far it is
     lost = (
-        f"part {number} of {parts} is lost: {one.problem}"
+        f"part {number} of {len(slices)} is lost: {one.problem}"
         for number, one in enumerate(spread, 1)
         if one.problem is not None
     )
@@ -212,7 +247,8 @@ async def _drive_there(  # noqa: PLR0913, PLR0917 -- the caller's choices
     )
 
 
-def _refuse_live(target: Target, *, allow_live: bool) -> None:
-    if context_of(target.factory()).is_live and not allow_live:
-        message = "the key may move real money: load tests are for test keys"
-        raise ConfigurationError(message)
+def _without_secrets(slice_: Slice) -> Slice:
+    """Return it as it may travel by Dask, whose workers read the key themselves."""
+    if slice_.target.own is not None:
+        return slice_
+    return attrs.evolve(slice_, target=attrs.evolve(slice_.target, api_key=None))

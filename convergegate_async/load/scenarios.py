@@ -6,7 +6,9 @@ managers, too.
 
 import asyncio
 import importlib
+import inspect
 import random
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -27,6 +29,7 @@ Scenario: TypeAlias = Callable[[CheckoutSessionFactory, int], Awaitable[object]]
 """Is called with an open factory, and with the number of the iteration, from 0."""
 
 _WEBHOOK_PATIENCE = 30.0  # seconds
+_WEIGHT = re.compile(r"[0-9]+(\.[0-9]+)?")
 _PAID_AT_ONCE = "123456"  # what the sandbox does with this code
 
 
@@ -179,14 +182,18 @@ def scenario_named(text: str, *, api_key: str, seed: int = 0) -> Scenario:
     """
     if "=" not in text and "," not in text:
         return _one_named(text, api_key)
-    weights: dict[Scenario, float] = {}
+    weights: dict[str, float] = {}
     for part in text.split(","):
-        name, _, weight = part.partition("=")
-        if not weight.strip().isdecimal():
-            message = "each scenario of a mix needs a whole weight, as in create=8"
+        name, _, weight = map(str.strip, part.partition("="))
+        if name in weights or not _WEIGHT.fullmatch(weight):
+            message = (
+                "a mix names each scenario once, with a weight, as in "
+                "create=8,create-retrieve=2"
+            )
             raise ConfigurationError(message)
-        weights[_one_named(name.strip(), api_key)] = int(weight)
-    return Mix(weights, seed)
+        weights[name] = float(weight)
+    named = {_one_named(name, api_key): weight for name, weight in weights.items()}
+    return Mix(named, seed)
 
 
 def _one_named(name: str, api_key: str) -> Scenario:
@@ -201,6 +208,14 @@ def _one_named(name: str, api_key: str) -> Scenario:
     return _imported(module, attribute)
 
 
+def _takes_two(scenario: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(scenario).bind(None, 0)
+    except TypeError:
+        return False
+    return True
+
+
 def _imported(module: str, attribute: str) -> Scenario:
     here = str(Path.cwd())
     if here not in sys.path:
@@ -211,9 +226,8 @@ def _imported(module: str, attribute: str) -> Scenario:
         message = f"the scenario {module}:{attribute} cannot be imported: {error}"
         raise ConfigurationError(message) from error
     called = getattr(scenario, "__call__", None)  # noqa: B004 -- an object's method may await
-    if not callable(scenario) or not (
-        iscoroutinefunction(scenario) or iscoroutinefunction(called)
-    ):
+    is_awaited = iscoroutinefunction(scenario) or iscoroutinefunction(called)
+    if not callable(scenario) or not is_awaited or not _takes_two(scenario):
         message = (
             f"the scenario {module}:{attribute} must be an "
             "async def scenario(checkout, number)"

@@ -18,7 +18,7 @@ _CONFIDENCE = 0.95
 
 
 @attrs.define
-class Tried:
+class Trial:
     """The runs at one rate.
 
     Attributes:
@@ -55,7 +55,7 @@ class Search:
 
     Args:
         start: The rate to begin with.
-        ceiling: No rate beyond is tried.
+        floor, ceiling: No rate below or beyond is tried.
         precision: How close, as a share, the highest rate that holds and the lowest
             that does not have to be.
         repeats: How often the rate that is told has to hold; half as many may fail.
@@ -68,6 +68,7 @@ class Search:
         self,
         start: float,
         *,
+        floor: float = 0.0,
         ceiling: float = 1e6,
         precision: float = 0.02,
         repeats: int = 5,
@@ -79,24 +80,25 @@ class Search:
             message = "a search needs a precision above 0, and a repeat or more"
             raise ConfigurationError(message)
         self._start = start
+        self._floor = max(floor, start / 1_000)
         self._ceiling = ceiling
         self._precision = precision
         self._repeats = repeats
-        self._tried: dict[float, Tried] = {}
+        self._tried: dict[float, Trial] = {}
 
     @property
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[Trial]:
         """All rates that were tried, the lowest first."""
         return [self._tried[rate] for rate in sorted(self._tried)]
 
     @property
-    def best(self) -> Tried | None:
+    def best(self) -> Trial | None:
         """The highest rate that held; `None` if there is none."""
         held = [one for one in self.tried if self._holds(one)]
         return held[-1] if held else None
 
     @property
-    def worst(self) -> Tried | None:
+    def worst(self) -> Trial | None:
         """The lowest rate above it that did not hold; `None` if none was tried."""
         floor = self.best.rate if self.best else 0.0
         failed = [one for one in self.tried if one.rate > floor and one.is_decided]
@@ -112,30 +114,36 @@ class Search:
         best, worst = self.best, self.worst
         if best is None:
             lower = self.tried[0].rate / 2
-            return lower if lower > self._start / 1_000 else None
+            return lower if lower >= self._floor else None
         return self._beside(best, worst) or self._again(best, worst)
 
-    def _beside(self, best: Tried, worst: Tried | None) -> float | None:
+    def _beside(self, best: Trial, worst: Trial | None) -> float | None:
         """Return a rate between both, or beyond, unless they are near."""
         if worst is None:
             higher = min(2 * best.rate, self._ceiling)
             return higher if higher > best.rate else None
+        between = _rounded(math.sqrt(best.rate * worst.rate))
         is_near = worst.rate / best.rate <= 1 + self._precision
-        return None if is_near else _rounded(math.sqrt(best.rate * worst.rate))
+        return None if is_near or between in self._tried else between
 
-    def _again(self, best: Tried, worst: Tried | None) -> float | None:
+    def _again(self, best: Trial, worst: Trial | None) -> float | None:
         """Return which of both may have had luck, for better or worse."""
         if worst is not None and worst.runs < self._repeats:
             return worst.rate
         return best.rate if best.held < self._repeats else None
 
+    def rates(self) -> Iterator[float]:
+        """Yield the rates to run, for as long as something is to be learnt."""
+        while (rate := self.next_rate()) is not None:
+            yield rate
+
     def note(self, rate: float, *, held: bool) -> None:
         """Keep whether a run at that rate held."""
-        one = self._tried.setdefault(rate, Tried(rate))
+        one = self._tried.setdefault(rate, Trial(rate))
         one.runs += 1
         one.held += held
 
-    def _holds(self, one: Tried) -> bool:
+    def _holds(self, one: Trial) -> bool:
         may_fail = max(1, self._repeats // 2)
         return one.is_decided and one.has_held and one.runs - one.held <= may_fail
 
@@ -169,9 +177,3 @@ def _chance_of(held: int, runs: int, share: float) -> float:
 def _rounded(rate: float) -> float:
     """Return four digits of it: a rate that people can say."""
     return float(f"{rate:.4g}")
-
-
-def rates(search: Search) -> Iterator[float]:
-    """Yield the rates to run, for as long as something is to be learnt."""
-    while (rate := search.next_rate()) is not None:
-        yield rate

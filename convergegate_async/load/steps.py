@@ -1,5 +1,6 @@
 """The steps of an iteration: calls are seen by themselves, others are named by hand."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,43 +11,46 @@ from convergegate_async.errors import CallError, Outcome
 from convergegate_async.factory import AttemptInfo, CallEnded, PhaseTimings
 
 from .recorder import Recorder, Result
+from .times import NANOSECONDS
 
 PHASES = tuple(field.name for field in attrs.fields(PhaseTimings))
 """Of an attempt, in their order."""
 
-_NANOSECONDS = 1_000_000_000
 _RESULTS = {
     None: Result.OK,
     Outcome.REJECTED: Result.REJECTED,
     Outcome.NOT_SENT: Result.NOT_SENT,
     Outcome.UNKNOWN: Result.UNKNOWN,
 }
+_DOUBTS = (
+    *(Result.UNKNOWN, Result.CUT, Result.FAILED, Result.REJECTED, Result.NOT_SENT),
+)
 _CANCELLED = "CancelledError"
+_LONGEST = 300  # letters
 
 
+@attrs.define(kw_only=True)
 class UnderWay:
     """An iteration under way.
 
-    Args:
+    Attributes:
         recorder: Where its steps are counted.
-        due: When it was to be sent, by *clock*.
+        late: Nanoseconds that it was sent after it was due; its first step bears them.
         clock: Nanoseconds that only go forward.
+        is_cut: Tells whether the run is being ended, and the iteration with it.
     """
 
-    def __init__(self, recorder: Recorder, due: int, clock: Callable[[], int]) -> None:
-        self.recorder = recorder
-        self.clock = clock
-        self._due: int | None = due
+    recorder: Recorder
+    late: int
+    clock: Callable[[], int]
+    is_cut: Callable[[], bool]
 
     def end_step(self, name: str, took: int, result: Result, error: str | None) -> None:
         """Count a step, which took so many nanoseconds."""
-        response = took
-        if self._due is not None:  # the first of them had to wait for its turn, too
-            response = self.clock() - self._due
-            self._due = None
         step = self.recorder.step(name)
         step.count(result, error)
-        step.record(response, took)
+        step.record(took + self.late, took)
+        self.late = 0
 
 
 current: ContextVar[UnderWay | None] = ContextVar("current", default=None)
@@ -64,17 +68,20 @@ class StepWatch:
         for name in PHASES:
             seconds = getattr(attempt.timings, name)
             if seconds is not None:
-                under_way.recorder.phase(name).record(int(seconds * _NANOSECONDS))
+                under_way.recorder.phase(name).record(int(seconds * NANOSECONDS))
 
     def call_ended(self, call: CallEnded, /) -> None:
         """Count a call as a step."""
         under_way = current.get()
         if under_way is None:
             return
-        is_cut = call.error == _CANCELLED
-        result = Result.CUT if is_cut else _RESULTS[call.outcome]
-        error = None if is_cut else error_of(call.error, call.http_status)
-        took = int(call.elapsed * _NANOSECONDS)
+        result, error = _RESULTS[call.outcome], error_of(call.error, call.http_status)
+        if call.error == _CANCELLED:  # by the end of the run, or by the scenario itself
+            if under_way.is_cut():
+                result, error = Result.CUT, None
+            elif call.outcome is None:
+                result = Result.UNKNOWN
+        took = int(call.elapsed * NANOSECONDS)
         under_way.end_step(call.operation, took, result, error)
 
 
@@ -96,21 +103,40 @@ def step(name: str) -> Iterator[None]:
         error = raised
         raise
     finally:
-        under_way.end_step(name, under_way.clock() - started, *judged(error))
+        result, kind = judged(error, is_cut=under_way.is_cut())
+        under_way.end_step(name, under_way.clock() - started, result, kind)
 
 
-def judged(error: BaseException | None) -> tuple[Result, str | None]:
-    """Return what it came to that something raised *error*, and the kind of that."""
+def judged(error: BaseException | None, *, is_cut: bool) -> tuple[Result, str | None]:
+    """Return what it came to that something raised *error*, and the kind of that.
+
+    Of several errors at once the one counts that leaves most in doubt.
+
+    Args:
+        error: What was raised, if anything was.
+        is_cut: The run is being ended: what is cancelled is cut short by that.
+    """
     match error:
         case None:
             return Result.OK, None
         case CallError():
             kind = error_of(type(error).__name__, error.http_status)
             return _RESULTS[error.outcome], kind
-        case Exception():
-            return Result.FAILED, type(error).__name__
-        case _:
+        case asyncio.CancelledError() if is_cut:
             return Result.CUT, None
+        case BaseExceptionGroup():
+            found = [judged(one, is_cut=is_cut) for one in error.exceptions]
+            return min(found, key=lambda one: _DOUBTS.index(one[0]))
+        case _:
+            return Result.FAILED, type(error).__name__
+
+
+def said(error: BaseException | None) -> str:
+    """Return what an error says, in so many letters as a report has room for."""
+    try:
+        return "" if error is None else str(error)[:_LONGEST]
+    except Exception:  # noqa: BLE001 -- it is of somebody else's class
+        return ""
 
 
 def error_of(name: str | None, http_status: int | None) -> str | None:

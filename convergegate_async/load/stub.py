@@ -7,8 +7,10 @@ no two answers are alike.
 import asyncio
 import itertools
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import ClassVar
 
 _SESSION = {
     "id": "ID",
@@ -45,7 +47,7 @@ _SESSIONS = b"/v1/checkout/sessions/"
 class Stub(asyncio.Protocol):
     """Answers every request, without reading more of it than its end."""
 
-    numbers = itertools.count()
+    numbers: ClassVar[Iterator[int]] = itertools.count()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""

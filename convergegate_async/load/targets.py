@@ -24,7 +24,7 @@ from .stub import serve_stub
 OwnTarget = Literal["sandbox", "stub"]
 
 _API_KEY = "sk_test_sandbox"
-_PATIENCE = 30.0  # seconds, for a process to start
+_PATIENCE, _PARTING = 30.0, 5.0  # seconds, for a process to start, and to end
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +82,8 @@ async def own_target(kind: OwnTarget) -> AsyncGenerator[Target, None]:
     finally:
         process.stdin.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 5.0)
+            async with asyncio.timeout(_PARTING):
+                await process.wait()
         if process.returncode is None:
             process.kill()
             await process.wait()

@@ -13,7 +13,7 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-from .recorder import Glimpse, Measured, Result
+from .recorder import Measured, Result, Snapshot
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -21,13 +21,14 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 _SHARES = {"%": 0.01, "": 1.0}
 _COUNTS = {"": 1.0, "/s": 1.0}
+_NUMBERS = {"": 1.0}
 
 _FORM = re.compile(
     r"(?:(?P<step>[A-Za-z_][A-Za-z0-9_-]*):)?(?P<metric>[a-z][a-z_0-9.]*)"
-    r"\s*(?P<comparison><=|>=|<|>)\s*(?P<bound>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[a-z/%]*)"
+    r"\s*(?P<comparison><=|>=|<|>)\s*(?P<bound>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[a-zµ/%]*)"
 )
 _PERCENTILE = re.compile(r"p(?P<percentile>[0-9]{1,2}(?:\.[0-9]{1,4})?)")
 _TIMES = frozenset({"max", "mean"})
@@ -39,12 +40,12 @@ class Run(Protocol):
     """A run that is over, or on."""
 
     @property
-    def total(self) -> Measured | Glimpse:
+    def total(self) -> Measured | Snapshot:
         """What became of all iterations."""
         ...
 
     @property
-    def steps(self) -> Mapping[str, Measured | Glimpse]:
+    def steps(self) -> Mapping[str, Measured | Snapshot]:
         """What became of the steps of the scenario, by name."""
         ...
 
@@ -89,6 +90,9 @@ class Threshold:
             message = f"the unit of the threshold's {metric} must be {expected}"
             raise ConfigurationError(message)
         bound = float(found["bound"]) * units[unit]
+        if metric in _SHARE_METRICS and bound >= 1:
+            message = f"the threshold's {metric} must be below 100%, as in 0.1%"
+            raise ConfigurationError(message)
         return cls(metric, found["comparison"], bound, text.strip(), found["step"])
 
     def judge(self, run: Run, seconds: float) -> "Verdict":
@@ -116,7 +120,7 @@ class Verdict:
 
 
 def figure_of(
-    metric: str, measured: Measured | Glimpse, seconds: float
+    metric: str, measured: Measured | Snapshot, seconds: float
 ) -> float | None:
     """Return what was *measured* in so many *seconds*; `None` if nothing was.
 
@@ -162,7 +166,7 @@ def _units_of(metric: str) -> dict[str, float]:
     if metric in _SHARE_METRICS:
         return _SHARES
     if metric in _COUNT_METRICS:
-        return _COUNTS
+        return _COUNTS if metric == "rate" else _NUMBERS
     message = (
         "a threshold's metric must be one of p50, p99 and the like, "
         f"{', '.join(sorted(_TIMES | _SHARE_METRICS | _COUNT_METRICS))}"

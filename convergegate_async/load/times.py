@@ -4,6 +4,7 @@ The only module that knows hdrhistogram (extra ``load``). That library refuses w
 beyond its range without a word: here it is counted, as the longest there is.
 """
 
+import math
 from collections.abc import Collection, Iterator
 from io import BytesIO
 from typing import Any
@@ -17,7 +18,13 @@ FINE, COARSE = 3, 2
 """Digits of a duration that are kept: its percentiles are exact to 0.1 % or to 1 %, in
 some 180 KB or 30."""
 
-_NANOSECONDS = 1_000  # in the unit of the histogram, a microsecond
+NANOSECONDS = 1_000_000_000
+"""In a second."""
+
+_MOST_ENCODED = 200_000
+"""Bytes: what is more is no histogram of ours, and may unpack to a gigabyte."""
+
+_PER_MICROSECOND = 1_000  # nanoseconds; the histogram's unit is a microsecond
 _MICROSECONDS = 1_000_000  # in a second
 _MILLISECOND = 1_000  # in microseconds
 
@@ -44,8 +51,8 @@ class Times:
         self, digits: int = FINE, encoded: bytes | None = None, beyond: int = 0
     ) -> None:
         self._histogram: Any = _new_histogram(digits)
-        self.digits = digits
-        self.beyond = beyond
+        self.digits: int = digits
+        self.beyond: int = beyond
         if encoded is not None:
             self._decode(encoded)
 
@@ -54,7 +61,7 @@ class Times:
 
     def record(self, nanoseconds: int) -> None:
         """Add a duration; below a microsecond it is one."""
-        microseconds = max(1, nanoseconds // _NANOSECONDS)
+        microseconds = max(1, nanoseconds // _PER_MICROSECOND)
         if not self._histogram.record_value(microseconds):
             self.beyond += 1
             self._histogram.record_value(LONGEST * _MICROSECONDS)
@@ -71,10 +78,15 @@ class Times:
         """
         if not len(self):
             return dict.fromkeys(wanted, 0.0)
-        found: dict[float, int] = self._histogram.get_percentile_to_value_dict(
-            sorted(wanted)
-        )
-        return {one: found[one] / _MICROSECONDS for one in wanted}
+        # The library rounds ranks to the nearest, and so leaves out the slowest of few.
+        found, passed, longest = dict[float, float](), 0, 0
+        recorded = self._recorded()
+        for rank, percentile in sorted((rank_of(p, len(self)), p) for p in wanted):
+            while passed < rank:
+                longest, count = next(recorded)
+                passed += count
+            found[percentile] = longest / _MICROSECONDS
+        return found
 
     def counts(self) -> Iterator[tuple[float, int]]:
         """Yield durations in seconds, the shortest first, and how many there are."""
@@ -120,6 +132,8 @@ class Times:
                 yield longest_of(value_of(index)), count
 
     def _decode(self, encoded: bytes) -> None:
+        if len(encoded) > _MOST_ENCODED:
+            raise ValueError(len(encoded))
         try:
             self._histogram.decode_and_add(encoded)
             len(self)  # a number beyond every list's is refused here, too
@@ -130,6 +144,14 @@ class Times:
     def __reduce__(self) -> tuple[type["Times"], tuple[int, bytes, int]]:
         # The histogram is C's memory; a worker sends what it has measured so.
         return Times, (self.digits, self.encoded(), self.beyond)
+
+
+def rank_of(percentile: float, count: int) -> int:
+    """Return which of so many, from the shortest on, has at least that share up to it.
+
+    The nearest-rank definition: the slowest of sixty is their ``p99``.
+    """
+    return max(1, math.ceil(round(percentile * count / 100, 9)))
 
 
 def _new_histogram(digits: int) -> Any:  # noqa: ANN401 -- the library has no types

@@ -8,6 +8,7 @@ from load_reports import HOSTILE, report_of
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from convergegate_async.load.report.charts import has_charts
 from convergegate_async.load.report.files import write_report
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -19,6 +20,7 @@ pytestmark = [
         None in (CHROMIUM, DRIVER),
         reason="needs Debian's packages chromium and chromium-driver",
     ),
+    pytest.mark.skipif(not has_charts(), reason="needs the extra charts"),
 ]
 
 SWITCHES = (

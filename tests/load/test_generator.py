@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -174,6 +175,57 @@ def test_what_a_scenario_raises_is_counted_by_kind() -> None:
         "LookupError": "there is no such thing",
         "ConfigurationError": "the plan was wrong",
     }
+
+
+class Mute(Exception):  # noqa: N818 -- somebody else's
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise LookupError
+
+
+@pytest.mark.parametrize("error", [Mute(), SystemExit(3), LookupError("x" * 9_999)])
+def test_whatever_a_scenario_raises_its_iteration_is_counted(
+    error: BaseException,
+) -> None:
+    """The run goes on, and the example has an end."""
+
+    async def scenario(_checkout: CheckoutSessionFactory, number: int) -> None:
+        if number == 0:
+            raise error
+
+    recorder, _ = run(scenario, [0, 1])
+
+    assert recorder.total.counts == {Result.OK: 1, Result.FAILED: 1}
+    [failure] = recorder.total.errors.values()
+    assert len(failure.example) <= 300
+
+
+def test_a_scenario_that_will_not_end_is_left() -> None:
+    """It swallows its cancellation; the run ends nevertheless."""
+    ended = asyncio.Event()
+
+    async def scenario(_checkout: CheckoutSessionFactory, _number: int) -> None:
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1_000)
+
+    async def main() -> float:
+        generator = Generator(
+            scenario,
+            NOBODY,
+            Schedule(enumerate([0])),
+            Recorder(),
+            most=10,
+            clock=still_clock(),
+        )
+        asyncio.get_running_loop().call_later(1.0, generator.stop, "enough")
+        await generator.run(start=0)
+        ended.set()  # the loop waits for it
+        return generator.elapsed
+
+    assert run_still(main()) < 20
 
 
 @given(st.integers(1, 5), st.integers(6, 40))

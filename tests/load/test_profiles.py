@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from convergegate_async import ConfigurationError
 from convergegate_async.load.profiles import (
-    NANOSECONDS,
     Profile,
     Segment,
     Trace,
     parse_duration,
 )
+from convergegate_async.load.times import NANOSECONDS
 
 RATES = st.floats(0.5, 500)
 DURATIONS = st.floats(0.1, 20)
@@ -42,6 +42,18 @@ def test_even_arrivals_are_as_many_as_the_rate_adds_up_to(
 
     owed = math.fsum(segment.owed for segment in segments)
     assert len(moments) == pytest.approx(owed, abs=1.001)
+
+
+@given(st.lists(SEGMENTS, min_size=1, max_size=4))
+def test_even_arrivals_can_be_counted_without_going_through_them(
+    segments: list[Segment],
+) -> None:
+    """As many as there are, to the last; what chance decides cannot."""
+    profile = Profile(segments=tuple(segments))
+
+    assert profile.count() == len(list(profile.due_times()))
+    assert Profile.constant(1, 1, arrivals="poisson").count() is None
+    assert Trace([0, 1, 5]).count() == 3
 
 
 @given(RATES, st.integers(1, 20))
@@ -112,7 +124,7 @@ def test_ten_hours_are_planned_one_request_at_a_time() -> None:
     assert last == 359_999 * NANOSECONDS // 10
 
 
-@given(st.lists(st.floats(-1e6, 1e9), min_size=1, max_size=20).map(sorted))
+@given(st.lists(st.floats(-1e6, 1e8), min_size=1, max_size=20).map(sorted))
 def test_a_trace_begins_with_its_first_arrival(moments: list[float]) -> None:
     """Whatever clock recorded it: its distances are kept."""
     due = list(Trace(moments).due_times())
@@ -127,12 +139,16 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a negative rate": lambda: Profile.constant(-1, 1),
     "no number": lambda: Profile.constant(math.nan, 1),
     "an endless rate": lambda: Profile.constant(math.inf, 1),
+    "a rate beyond all": lambda: Profile.constant(1e308, 1),
+    "more than can be": lambda: Profile.constant(1e6, 1e6),
+    "a time beyond all": lambda: Profile.constant(1e-9, 1e300),
     "no time": lambda: Profile.constant(1, 0),
     "a ramp of nothing": lambda: Profile.ramp(0, 0, 1),
     "no steps": lambda: Profile.steps([], 1),
     "other arrivals": lambda: Profile.constant(1, 1, arrivals="bursts"),  # type: ignore[arg-type]  # wrong on purpose
     "an empty trace": lambda: Trace([]),
     "a trace in disorder": lambda: Trace([2.0, 1.0]),
+    "a trace beyond all": lambda: Trace([0.0, 1e300]),
     "a trace without end": lambda: Trace([0.0, math.inf]),
 }
 

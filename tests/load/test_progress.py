@@ -10,8 +10,8 @@ from convergegate_async.load.profiles import Profile
 from convergegate_async.load.progress import (
     TOO_MANY_ERRORS,
     Progress,
+    merged,
     progress_of,
-    together,
     why_end,
 )
 from convergegate_async.load.recorder import Iteration, Recorder, Result
@@ -60,13 +60,13 @@ def test_parts_are_seen_as_one(shares: list[int]) -> None:
     sent = pickle.dumps(parts)
     before = [facts(part) for part in parts]
 
-    merged = together(pickle.loads(sent))  # noqa: S301 -- our own
-    together(parts)
+    seen = merged(pickle.loads(sent))  # noqa: S301 -- our own
+    merged(parts)
 
     whole = Recorder()
     for share in shares:
         whole.add(recorded(share))
-    assert facts(merged) == facts(progress_of(whole, 3.0, sum(shares)))
+    assert facts(seen) == facts(progress_of(whole, 3.0, sum(shares)))
     assert [facts(part) for part in parts] == before
 
 
@@ -99,4 +99,4 @@ def test_errors_of_all_parts_end_a_run() -> None:
     plan = LoadPlan(profile=PLAN.profile, max_errors=4)
 
     assert why_end(plan, parts[0]) is None
-    assert why_end(plan, together(parts)) == TOO_MANY_ERRORS
+    assert why_end(plan, merged(parts)) == TOO_MANY_ERRORS

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from convergegate_async.load.recorder import (
     MOST_INTERVALS,
+    MOST_STEPS,
+    OTHERS,
     Iteration,
     Recorder,
     Result,
@@ -59,7 +61,7 @@ def facts(recorder: Recorder) -> object:
             for times in (
                 recorder.total.response,
                 recorder.total.service,
-                recorder.total.glimpse().response,
+                recorder.total.snapshot().response,
                 recorder.lag,
             )
         ],
@@ -84,7 +86,7 @@ def test_every_iteration_is_counted_once(iterations: list[Iteration]) -> None:
     sent = sum(one.sent is not None for one in iterations)
     assert len(recorder.total.response) == len(recorder.total.service) == sent
     assert sum(len(part.response) for part in parts) == sent
-    assert len(recorder.lag) == len(recorder.total.glimpse().response) == sent
+    assert len(recorder.lag) == len(recorder.total.snapshot().response) == sent
 
 
 @given(ITERATIONS, st.integers(1, 4))
@@ -151,6 +153,36 @@ def test_an_error_keeps_its_first_example() -> None:
     [failure] = first.total.errors.values()
     assert (failure.count, failure.example) == (3, "one")
     assert second.total.errors["RateLimitError 429"].count == 1
+
+
+@given(st.integers(0, SECOND), st.integers(1_000, SECOND))
+def test_response_counts_from_when_it_was_due(late: int, takes: int) -> None:
+    """And service from when it was sent; the difference is the lag."""
+    recorder = recorded([iteration(5 * SECOND, late, takes, Result.OK)])
+
+    total = recorder.total
+    [part] = recorder.intervals()
+    for times, expected, tolerance in (
+        (total.response, late + takes, 2e-3),
+        (total.service, takes, 2e-3),
+        (total.snapshot().response, late + takes, 2e-2),
+        (part.response, late + takes, 2e-2),
+        (recorder.lag, late, 2e-2),
+    ):
+        assert times.longest * SECOND == pytest.approx(
+            expected, rel=tolerance, abs=1_001
+        )
+
+
+def test_steps_of_endless_names_are_kept_together() -> None:
+    """Each of them takes memory, and so there are a hundred, and all others."""
+    recorder = Recorder()
+
+    for number in range(500):
+        recorder.step(f"order-{number}").count(Result.OK, None)
+
+    assert len(recorder.steps) == MOST_STEPS + 1
+    assert recorder.steps[OTHERS].counts[Result.OK] == 500 - MOST_STEPS
 
 
 @pytest.mark.parametrize("result", [Result.CUT, Result.UNKNOWN])

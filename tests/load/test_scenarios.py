@@ -132,6 +132,37 @@ async def test_a_step_of_ones_own_is_measured(sandbox: Sandbox) -> None:
     assert recorder.step("think").response.longest >= 0.009
 
 
+async def test_a_call_that_the_scenario_gives_up_is_unknown(sandbox: Sandbox) -> None:
+    """It may have been done: it is no cut, and counts in the rates of its step."""
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=5.0, operation="create"))
+
+    async def scenario(checkout: CheckoutSessionFactory, number: int) -> None:
+        async with asyncio.timeout(0.2):
+            await create(checkout, number)
+
+    recorder = await run(sandbox, scenario, 2)
+
+    assert recorder.step("create").counts == {Result.UNKNOWN: 2}
+    assert recorder.total.counts == {Result.FAILED: 2}
+
+
+async def test_a_call_that_the_end_of_the_run_cancels_is_cut(sandbox: Sandbox) -> None:
+    """It says nothing about the target."""
+    sandbox.faults.add(Fault(FaultKind.LATENCY, seconds=60.0, operation="create"))
+    recorder = Recorder()
+    async with sandbox.factory(observers=[StepWatch()]) as checkout:
+        schedule = Schedule([(0, 0)])
+        generator = Generator(create, checkout, schedule, recorder, most=1, grace=0.1)
+        running = asyncio.create_task(generator.run(time.perf_counter_ns()))
+        while not sandbox.count("create"):  # noqa: ASYNC110 -- of a server
+            await asyncio.sleep(0.01)
+        generator.stop("enough")
+        await running
+
+    assert recorder.step("create").counts == {Result.CUT: 1}
+    assert recorder.total.counts == {Result.CUT: 1}
+
+
 async def test_outside_of_a_load_test_a_step_does_nothing(sandbox: Sandbox) -> None:
     """A scenario can be tried by calling it; its factory may be watched, too."""
     with step("anything"):
@@ -189,19 +220,21 @@ def test_a_scenario_of_ones_own_is_imported(
         "    async def __call__(self, checkout, number): pass\n"
         "flows = Flow()\n"
         "def plain(checkout, number): pass\n"
+        "async def alone(): pass\n"
     )
 
     for name in ("flow", "flows"):
         assert callable(scenario_named(f"own_scenario:{name}", api_key=KEY))
-    with pytest.raises(ConfigurationError, match="async def"):
-        scenario_named("own_scenario:plain", api_key=KEY)
+    for name in ("plain", "alone"):
+        with pytest.raises(ConfigurationError, match="async def"):
+            scenario_named(f"own_scenario:{name}", api_key=KEY)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         *("", "pay", "no_such_module:flow", "json:no_such_name", ":flow", "json:"),
-        *("create=0", "create=x", "create,pay=2", "create=1,"),
+        *("create=0", "create=x", "create,pay=2", "create=1,", "create=1,create=2"),
     ],
 )
 def test_what_is_no_scenario_is_refused(text: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergegate_async import ConfigurationError
-from convergegate_async.load.search import Search, Tried, least_share
+from convergegate_async.load.search import Search, Trial, least_share
 
 
 def searched(
@@ -81,6 +81,25 @@ def test_luck_is_not_believed() -> None:
     assert len(near) >= 90
 
 
+def test_one_run_decides_nothing() -> None:
+    """Of each rate there are two that agree, at least, or three."""
+    search = Search(1.0, ceiling=64.0)
+
+    run = searched(search, lambda rate: rate <= 20)
+
+    assert all(run.count(rate) >= 2 for rate in set(run))
+
+
+def test_a_search_ends_however_close_it_is_to_come() -> None:
+    """Rates of four digits are as close as it gets."""
+    search = Search(100.0, precision=1e-9)
+
+    searched(search, lambda rate: rate <= 123.456)
+
+    assert search.best is not None
+    assert search.best.rate == pytest.approx(123.4, abs=0.11)
+
+
 def test_a_rate_that_fails_when_repeated_is_not_told() -> None:
     """It held twice, and then no more: a lower one is looked for."""
     search = Search(100.0, ceiling=100.0, repeats=4)
@@ -101,7 +120,7 @@ def test_confidence_is_that_of_clopper_and_pearson(
 ) -> None:
     """By their own table."""
     assert least_share(held, runs) == pytest.approx(share, abs=1e-3)
-    assert Tried(1.0, runs, held).least_share == least_share(held, runs)
+    assert Trial(1.0, runs, held).least_share == least_share(held, runs)
 
 
 @given(st.integers(1, 30), st.integers(0, 30))

@@ -4,8 +4,11 @@ import asyncio
 import itertools
 import os
 import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from importlib.util import find_spec
+from typing import Any, Self, TypeVar
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from convergegate_async import (
     AuthenticationError,
     CheckoutSessionFactory,
+    ConfigurationError,
 )
 from convergegate_async.load import (
     LoadPlan,
@@ -21,15 +25,26 @@ from convergegate_async.load import (
     Result,
     Status,
     Target,
+    Trace,
     create,
     run_load,
 )
+from convergegate_async.load.drive import Control, Slice, drive
 from convergegate_async.load.run import NothingDrivenError
-from convergegate_async.runners import DaskRunner, LocalRunner
+from convergegate_async.runners import DaskRunner, Done, LocalRunner, Part, Spread
 from convergegate_async.sandbox import Sandbox
 
-SHORT = LoadPlan(profile=Profile.constant(40, 0.5))
-ENDLESS = LoadPlan(profile=Profile.constant(40, 100))
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+def planned(profile: Profile | Trace, **options: Any) -> LoadPlan:  # noqa: ANN401 -- a plan's
+    """Return a plan whose run is valid however busy the machine is."""
+    return LoadPlan(profile=profile, max_lag=600.0, **options)
+
+
+SHORT = planned(profile=Profile.constant(40, 0.5))
+ENDLESS = planned(profile=Profile.constant(40, 100))
 
 
 def at(sandbox: Sandbox) -> Target:
@@ -44,6 +59,13 @@ async def dies_once(checkout: CheckoutSessionFactory, number: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def odd_ones_die(checkout: CheckoutSessionFactory, number: int) -> None:
+    """Kill the worker that has the odd iterations, once it has told something."""
+    await create(checkout, number)
+    if number > 81 and number % 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def dies(checkout: CheckoutSessionFactory, number: int) -> None:
     """Kill every worker."""
     del checkout, number
@@ -53,7 +75,9 @@ async def dies(checkout: CheckoutSessionFactory, number: int) -> None:
 @given(st.integers(1, 9), st.floats(0.5, 50))
 def test_parts_are_the_whole(parts: int, rate: float) -> None:
     """Every iteration falls to one of them, under its own number, when it is due."""
-    plan = LoadPlan(profile=Profile.constant(rate, 5, arrivals="poisson"))
+    plan = LoadPlan(
+        max_lag=600.0, profile=Profile.constant(rate, 5, arrivals="poisson")
+    )
 
     shares = [list(plan.share(part, parts)) for part in range(parts)]
 
@@ -68,7 +92,7 @@ async def test_processes_drive_a_run_together(sandbox: Sandbox, parts: int) -> N
     seen: list[Progress] = []
 
     report = await run_load(
-        LoadPlan(profile=Profile.constant(20, 2.5)),
+        planned(profile=Profile.constant(20, 2.5)),
         at(sandbox),
         runner=LocalRunner(parts),
         parts=parts,
@@ -89,7 +113,9 @@ async def test_processes_drive_a_run_together(sandbox: Sandbox, parts: int) -> N
 
 async def test_a_lost_worker_makes_a_run_incomplete(sandbox: Sandbox) -> None:
     """Its part is not driven again, and what the other has measured is told."""
-    plan = LoadPlan(profile=SHORT.profile, scenario=dies_once, thresholds=["p99<60s"])
+    plan = LoadPlan(
+        max_lag=600.0, profile=SHORT.profile, scenario=dies_once, thresholds=["p99<60s"]
+    )
 
     report = await run_load(plan, at(sandbox), runner=LocalRunner(2), parts=2)
 
@@ -99,9 +125,30 @@ async def test_a_lost_worker_makes_a_run_incomplete(sandbox: Sandbox) -> None:
     assert sandbox.count("create") <= 10 + 7
 
 
+async def test_a_run_is_watched_without_its_last_part(sandbox: Sandbox) -> None:
+    """Its worker has died; what the other tells is still looked at."""
+    stop = asyncio.Event()
+
+    def watch(progress: Progress) -> None:
+        if progress.elapsed > 5:
+            stop.set()
+
+    report = await run_load(
+        planned(profile=ENDLESS.profile, scenario=odd_ones_die),
+        at(sandbox),
+        runner=LocalRunner(2),
+        parts=2,
+        on_progress=watch,
+        stop=stop,
+    )
+
+    assert report.interrupted
+    assert len(report.lost) == 1
+
+
 async def test_without_any_worker_there_is_no_report(sandbox: Sandbox) -> None:
     """All of them died: it is an error, not an empty run."""
-    plan = LoadPlan(profile=SHORT.profile, scenario=dies)
+    plan = planned(profile=SHORT.profile, scenario=dies)
 
     with pytest.raises(NothingDrivenError, match="part 1 of 1 is lost"):
         await run_load(plan, at(sandbox), runner=LocalRunner(1))
@@ -128,7 +175,7 @@ async def test_a_run_in_parts_can_be_stopped(sandbox: Sandbox) -> None:
 async def test_what_all_parts_measure_ends_a_run(sandbox: Sandbox) -> None:
     """A threshold is judged over all of them."""
     report = await run_load(
-        LoadPlan(profile=ENDLESS.profile, abort_on=["p50<1us"]),
+        planned(profile=ENDLESS.profile, abort_on=["p50<1us"]),
         at(sandbox),
         runner=LocalRunner(2),
         parts=2,
@@ -152,6 +199,77 @@ async def test_workers_have_the_loop_that_was_asked_for(sandbox: Sandbox) -> Non
         assert report.counts == {Result.OK: 20}
         is_uvloop = "uvloop" in report.facts.environment["loop"]
         assert is_uvloop is (loop == "auto" and find_spec("uvloop") is not None)
+
+
+class Watchful:
+    """A runner that keeps what it was to send, and has lost it."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self.slices: list[Slice] = []
+
+    async def __aenter__(self) -> Self:
+        """Get ready."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Leave."""
+
+    async def everywhere(self, work: Callable[[C], R], item: C) -> list[R]:
+        """Do it here."""
+        return [work(item)]
+
+    def map(
+        self, work: Callable[[C], R], chunks: AsyncIterator[C]
+    ) -> AsyncGenerator[Done[R], None]:
+        """Do nothing."""
+        raise NotImplementedError
+
+    async def spread(
+        self,
+        work: Callable[[C, Part], R],
+        slices: Sequence[C],
+        **_options: object,
+    ) -> list[Spread[R]]:
+        """Keep what was to be sent."""
+        del work
+        self.slices += [one for one in slices if isinstance(one, Slice)]
+        return [Spread(None, "it was lost", 0.0, 0.0) for _ in slices]
+
+
+async def test_no_key_travels_to_workers_elsewhere(sandbox: Sandbox) -> None:
+    """They read it from their environment; a sandbox's own is no secret."""
+    for target, key in (
+        (at(sandbox), None),
+        (attrs.evolve(at(sandbox), own="sandbox"), sandbox.api_key),
+    ):
+        runner = Watchful()
+        with pytest.raises(NothingDrivenError):
+            await run_load(SHORT, target, runner=runner, parts=2)
+
+        assert [one.target.api_key for one in runner.slices] == [key, key]
+
+
+async def test_a_worker_refuses_a_live_key_of_its_own() -> None:
+    """Whoever submits it may have had a test key."""
+    async with Sandbox(api_key="sk_live_1") as sandbox:
+        slice_ = Slice(plan=SHORT, target=at(sandbox))
+        control = Control(
+            warm_up=lambda: None,
+            begin=never_begins,
+            why_stop=lambda: None,
+            tell=lambda _: None,
+        )
+        with pytest.raises(ConfigurationError, match="real money"):
+            await drive(slice_, control)
+
+        assert not sandbox.seen
+
+
+async def never_begins() -> int:
+    """Fail."""
+    raise AssertionError
 
 
 async def test_dask_drives_a_run(

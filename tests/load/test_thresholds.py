@@ -29,6 +29,7 @@ def recorded(*results: Result, takes: int = 1) -> Recorder:
         ("p99<300ms", "p99", None, 0.3),
         ("p99.9 <= 1.5s", "p99.9", None, 1.5),
         ("p50<900us", "p50", None, 0.0009),
+        ("p50<900µs", "p50", None, 0.0009),
         ("max<2s", "max", None, 2.0),
         ("mean<5ms", "mean", None, 0.005),
         ("error_rate<0.1%", "error_rate", None, 0.001),
@@ -59,6 +60,7 @@ def test_every_form_is_read(
         *("", "p99", "p99<", "<300ms", "p99=300ms", "p99<-1ms", "p99<300ms and more"),
         *("p99<300", "p99<300%", "error_rate<5ms", "rate>=10ms", "p100<1s", "px<1s"),
         *("p99<1e3ms", "p99<nanms", "latency<1s", "p99<1_000ms", "1a:p99<1s"),
+        *("error_rate<1", "error_rate<100%", "dropped_rate<=5"),
     ],
 )
 def test_what_is_none_is_refused(text: str) -> None:

@@ -38,6 +38,22 @@ def test_percentiles_are_as_exact_as_they_say(
     assert times.longest * SECOND == pytest.approx(in_order[-1], rel=tolerance, abs=1e3)
 
 
+@given(
+    st.lists(st.integers(1_000, 10 * SECOND), min_size=1, max_size=300),
+    st.sampled_from([50.0, 90.0, 95.0, 99.0, 99.9]),
+)
+def test_a_percentile_leaves_out_no_more_than_it_says(
+    durations: list[int], percentile: float
+) -> None:
+    """At least that share took at most so long: one slow one of sixty is their p99."""
+    found = times_of(durations).percentiles([percentile])[percentile]
+
+    rank = -(-round(percentile * 10) * len(durations) // 1_000)
+    assert found * SECOND == pytest.approx(
+        sorted(durations)[rank - 1], rel=2e-3, abs=1e3
+    )
+
+
 @given(st.lists(st.integers(1_000, 10 * SECOND), max_size=50))
 def test_all_of_them_can_be_looked_at(durations: list[int]) -> None:
     """The shortest first, each as often as it was recorded."""
@@ -53,7 +69,9 @@ def test_what_took_too_long_is_counted_as_such() -> None:
     """Never dropped: it is the longest there is, and told."""
     times = times_of([2 * LONGEST * SECOND])
 
-    assert (len(times), times.beyond) == (1, 1)
+    times.add(pickle.loads(pickle.dumps(times)))  # noqa: S301 -- our own
+
+    assert (len(times), times.beyond) == (2, 2)
     assert times.longest == pytest.approx(LONGEST, rel=2e-3)
 
 

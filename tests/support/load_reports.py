@@ -4,9 +4,10 @@ import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from convergegate_async.load.health import Effort
+from convergegate_async.load.effort import Effort
 from convergegate_async.load.recorder import Iteration, Recorder, Result
-from convergegate_async.load.report.data import LoadReport, RunFacts
+from convergegate_async.load.report.data import LoadReport
+from convergegate_async.load.report.facts import RunFacts
 from convergegate_async.load.thresholds import Threshold
 
 SECOND = 1_000_000_000
@@ -98,6 +99,7 @@ def facts_of(**changes: object) -> RunFacts:
         "seconds": 60.0,
         "processes": 2,
         "max_in_flight": 2_000,
+        "max_lag": 0.01,
         "max_attempts": 1,
         "seed": 7,
         "started_at": datetime(2026, 11, 28, 12, 30, tzinfo=UTC),

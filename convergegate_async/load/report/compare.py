@@ -18,12 +18,13 @@ import attrs
 from convergegate_async.load.recorder import Interval, Result
 from convergegate_async.load.report.data import LoadReport
 from convergegate_async.load.thresholds import figure_of, percentile_of
+from convergegate_async.load.times import rank_of
 
 METRICS = ("p50", "p90", "p95", "p99", "p99.9", "max", "mean", "error_rate", "rate")
 """What is compared: response times of all iterations, and how they ended."""
 
-FEWEST_INTERVALS = 10
-"""With fewer the spread between them cannot be told from chance."""
+FEWEST_INTERVALS = 13
+"""Seven blocks of two: with fewer the spread cannot be told from chance."""
 
 FEWEST_BLOCKS = 7
 """A figure that fewer blocks of intervals have a part in rests on single events."""
@@ -272,6 +273,6 @@ class _Lots:
         for metric in METRICS:
             percentile = percentile_of(metric)
             if percentile is not None:
-                rank = max(1, int(percentile * count / 100 + 0.5))
+                rank = rank_of(percentile, count)
                 figures[metric] = self._durations[bisect_left(at_most, rank)]
         return figures | {"mean": total / count / _MICROSECONDS, "max": None}

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Iterator
 
 from convergegate_async.load.recorder import Measured, Result
 from convergegate_async.load.report.charts import Chart
-from convergegate_async.load.report.data import PERCENTILES, SYMBOLS, LoadReport
+from convergegate_async.load.report.data import SYMBOLS, LoadReport
 from convergegate_async.load.report.markup import Content, Markup, element, rendered
 from convergegate_async.load.report.palette import tone_of
 from convergegate_async.load.report.series import WRONG, phases_of, rate_of
+from convergegate_async.load.report.stored import PERCENTILES
 from convergegate_async.load.report.style import STYLE
 from convergegate_async.load.report.words import (
     NOTHING,
@@ -179,6 +180,8 @@ def _health(report: LoadReport) -> Iterator[Markup]:
         ("dropped sends", f"{health.dropped:,}"),
     ]
     words = "It kept up: nothing of what follows was its own doing."
+    if not lag:
+        words = "It sent nothing."
     if health.problems:
         words = "It did not keep up: what follows tells of this machine, too."
     yield element("p", words, class_="bad" if health.problems else "soft")

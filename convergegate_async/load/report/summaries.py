@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 from convergegate_async.load.recorder import Result
 from convergegate_async.load.report.data import (
-    PERCENTILES,
     SYMBOLS,
     LoadReport,
 )
+from convergegate_async.load.report.stored import PERCENTILES
 from convergegate_async.load.report.words import (
     NOTHING,
     RESULTS,
@@ -129,5 +129,5 @@ def _case(suite: ET.Element, name: str) -> ET.Element:
 
 
 def _tell(case: ET.Element, kind: str, message: str, lines: Iterable[str]) -> None:
-    told = ET.SubElement(case, kind, message=printable(message), type=kind)
-    told.text = "\n".join(map(printable, lines))
+    element = ET.SubElement(case, kind, message=printable(message), type=kind)
+    element.text = "\n".join(map(printable, lines))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from load_reports import SECOND, facts_of, latencies, report_of
 
-from convergegate_async.load.health import Effort
+from convergegate_async.load.effort import Effort
 from convergegate_async.load.recorder import Iteration, Recorder, Result
 from convergegate_async.load.report.compare import (
     FEWEST_INTERVALS,
@@ -146,10 +146,10 @@ def test_what_rests_on_single_events_is_said_to() -> None:
     """The longest always does; the last percentiles of a run with one standstill do."""
     comparison = compare(run_of(1, freezes=0.02), run_of(2, freezes=0.02))
 
-    told = {one.metric: one.why_not for one in comparison.differences}
-    assert told["max"] == "the longest of a run is a single event"
-    assert "too few events" in str(told["p99.9"])
-    assert told["p50"] is None
+    reasons = {one.metric: one.why_not for one in comparison.differences}
+    assert reasons["max"] == "the longest of a run is a single event"
+    assert "too few events" in str(reasons["p99.9"])
+    assert reasons["p50"] is None
 
 
 def test_runs_that_are_no_match_are_said_to_be_none() -> None:

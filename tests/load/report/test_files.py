@@ -14,7 +14,7 @@ from convergegate_async.load.report.files import KINDS, kind_of, write_report
 REPORT = report_of(3, 20, errors=0.1)
 
 
-@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("suffix", [kind for kind in KINDS if kind != ".png"])
 def test_a_name_says_what_is_written(tmp_path: Path, suffix: str) -> None:
     """Nothing else is left in the folder, and a page has its raw figures beside it."""
     path = tmp_path / f"run{suffix.upper() if suffix == '.md' else suffix}"
@@ -44,9 +44,16 @@ def test_a_picture_is_a_png(tmp_path: Path) -> None:
     """Of a run, and of one that sent nothing."""
     for name, report in (("run", REPORT), ("empty", report_of(0))):
         path = tmp_path / f"{name}.png"
-        write_report(report, path)
 
+        assert write_report(report, path) == (path,)
         assert path.read_bytes().startswith(b"\x89PNG\r\n")
+
+
+@pytest.mark.skipif(has_charts(), reason="needs to be without the extra charts")
+def test_a_picture_that_nothing_draws_is_refused(tmp_path: Path) -> None:
+    """With what has to be installed for it."""
+    with pytest.raises(ConfigurationError, match=r"convergegate-async\[charts\]"):
+        write_report(REPORT, tmp_path / "run.png")
 
 
 @pytest.mark.parametrize("name", ["run", "run.pdf", "run.html.gz", ".html"])

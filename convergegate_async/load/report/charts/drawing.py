@@ -72,7 +72,7 @@ def chart_of(rows: Iterable[Row], sheet: Sheet) -> Drawing:
     """Return a chart of *rows*, whose times are told in the sheet's unit."""
     altair, _ = libraries()
     _, size = sheet.unit
-    told = [
+    scaled = [
         {
             key: value / size
             if key in _MOMENTS and isinstance(value, int | float)
@@ -81,7 +81,7 @@ def chart_of(rows: Iterable[Row], sheet: Sheet) -> Drawing:
         }
         for row in rows
     ]
-    return altair.Chart(altair.Data(values=told)).properties(
+    return altair.Chart(altair.Data(values=scaled)).properties(
         width=sheet.width, height=HEIGHT
     )
 

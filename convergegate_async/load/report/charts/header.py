@@ -8,7 +8,7 @@ from convergegate_async.load.report.series import WRONG
 from convergegate_async.load.report.words import NOTHING, printable, spell_duration
 
 _MOST_REASONS = 4
-_LIMIT = 860  # pixels, beyond which words are cut
+_BESIDE = 0.6  # of the width, for words beside the verdict
 
 
 def header_of(report: LoadReport, sheet: Sheet) -> Drawing:
@@ -29,7 +29,13 @@ def header_of(report: LoadReport, sheet: Sheet) -> Drawing:
         _written(
             [(16, 27, f"{SYMBOLS[status]}  {report.headline}")], paper, 20, bold=True
         ),
-        _written([(sheet.width - 16, 27, report.title)], paper, 14, align="right"),
+        _written(
+            [(sheet.width - 16, 27, report.title)],
+            paper,
+            14,
+            align="right",
+            limit=sheet.width * _BESIDE,
+        ),
         _written(
             [(x, 80, name) for x, (name, _) in zip(places, figures, strict=True)],
             colours["soft"],
@@ -45,6 +51,7 @@ def header_of(report: LoadReport, sheet: Sheet) -> Drawing:
             [(0, 136 + 20 * number, note) for number, note in enumerate(notes)],
             colours[tone_of(status)],
             13,
+            limit=sheet.width,
         ),
     ).properties(width=sheet.width, height=116 + 20 * len(notes))
 
@@ -68,13 +75,14 @@ def _figures(report: LoadReport) -> list[tuple[str, str]]:
     ]
 
 
-def _written(
+def _written(  # noqa: PLR0913 -- how words look
     places: list[tuple[float, float, str]],
     colour: str,
     size: int,
     *,
     bold: bool = False,
     align: str = "left",
+    limit: float = 0,
 ) -> Drawing:
     altair, _ = libraries()
     rows = [{"x": x, "y": y, "text": printable(text)} for x, y, text in places]
@@ -86,7 +94,7 @@ def _written(
             color=colour,
             fontSize=size,
             fontWeight="bold" if bold else "normal",
-            limit=_LIMIT,
+            limit=limit,
         )
         .encode(
             x=altair.X("x:Q", scale=None, axis=None),
