@@ -7,7 +7,16 @@ import click
 from convergegate_async import errors
 from convergegate_async._version import __version__
 
-from . import _bulk, _demo, _doctor, _payments, _sandbox, _sessions, _webhooks
+from . import (
+    _bulk,
+    _demo,
+    _doctor,
+    _load,
+    _payments,
+    _sandbox,
+    _sessions,
+    _webhooks,
+)
 from ._changes import Write, telling
 from ._errors import report
 from ._invocation import Invocation, output_among
@@ -43,6 +52,7 @@ program.add_command(_payments.refund)
 program.add_command(_payments.refund_status)
 program.add_command(_webhooks.webhooks)
 program.add_command(_bulk.bulk)
+program.add_command(_load.load)
 
 
 def run() -> int:

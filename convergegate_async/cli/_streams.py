@@ -31,6 +31,10 @@ _IN_ASCII = {
     "\N{HORIZONTAL ELLIPSIS}": "...",
     "\N{RIGHTWARDS ARROW}": "->",
     "\N{CHECK MARK}": "*",
+    "\N{BALLOT X}": "x",
+    "\N{MICRO SIGN}": "u",
+    "\N{EN DASH}": "-",
+    **dict(zip("▁▂▃▄▅▆▇", "__..::|", strict=True)),  # a line of bars
 }
 
 
