@@ -11,7 +11,6 @@ wrk and hey are Debian's; Locust is installed into an environment of its own.
 import argparse
 import asyncio
 import csv
-import math
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ from harness.figures import table, versions
 from harness.slow_gateway import MODELS, running_gateway
 
 from convergegate_async.load import LoadPlan, Profile, Target, run_load
+from convergegate_async.load.times import rank_of
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 LONGEST = 100.0
@@ -62,28 +62,28 @@ CASES = (
 
 
 @attrs.frozen
-class Told:
+class Findings:
     """What a tool tells: seconds by percentile, `None` where it does not."""
 
     sent: int
     percentiles: Mapping[float, float | None]
 
 
-Tool = Callable[[str, Case], Told]
+Tool = Callable[[str, Case], Findings]
 
 
-def truth(case: Case) -> Told:
+def truth(case: Case) -> Findings:
     """Return what an endless number of clients would have met."""
     # The phase of a freeze does not matter: a run is as long as several of them.
     answered = MODELS[case.gateway]()
     start = time.monotonic()
     arrivals = [start + number / case.rate for number in range(case.planned)]
     waits = sorted(answered(arrived) - arrived for arrived in arrivals)
-    ranks = {p: math.ceil(p / 100 * len(waits)) for p in COLUMNS}
-    return Told(case.planned, {p: waits[rank - 1] for p, rank in ranks.items()})
+    ranks = {p: rank_of(p, len(waits)) for p in COLUMNS}
+    return Findings(case.planned, {p: waits[rank - 1] for p, rank in ranks.items()})
 
 
-def by_convergegate(url: str, case: Case) -> Told:
+def by_convergegate(url: str, case: Case) -> Findings:
     """Load by ours."""
     plan = LoadPlan(profile=Profile.constant(case.rate, case.seconds))
     report = asyncio.run(run_load(plan, Target(base_url=url, api_key="sk_test_stub")))
@@ -91,10 +91,10 @@ def by_convergegate(url: str, case: Case) -> Told:
         print("  invalid:", *report.health.problems)
     response = report.recorder.total.response
     found = response.percentiles(PERCENTILES)
-    return Told(report.sent, {**found, LONGEST: response.longest})
+    return Findings(report.sent, {**found, LONGEST: response.longest})
 
 
-def by_wrk(url: str, case: Case) -> Told:
+def by_wrk(url: str, case: Case) -> Findings:
     """Load by wrk, which knows no rate: it asks as soon as it was answered."""
     shown = _run(
         *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{case.seconds}s", "--latency"),
@@ -102,13 +102,13 @@ def by_wrk(url: str, case: Case) -> Told:
     )
     found = dict(re.findall(r"^ +(\d+)% +(\S+)$", shown, re.MULTILINE))
     sent = re.search(r"(\d+) requests in", shown)
-    return Told(
+    return Findings(
         sent=int(sent[1]) if sent else 0,
         percentiles={p: _seconds(found.get(f"{p:g}")) for p in COLUMNS},
     )
 
 
-def by_hey(url: str, case: Case) -> Told:
+def by_hey(url: str, case: Case) -> Findings:
     """Load by hey, with its own limit of the rate."""
     shown = _run(
         *("hey", "-z", f"{case.seconds}s", "-c", str(CONNECTIONS)),
@@ -117,7 +117,7 @@ def by_hey(url: str, case: Case) -> Told:
     found = dict(re.findall(r"(\d+)% in (\S+) secs", shown))
     sent = re.search(r"\[200\]\s+(\d+) responses", shown)
     slowest = re.search(r"Slowest:\s+(\S+) secs", shown)
-    return Told(
+    return Findings(
         sent=int(sent[1]) if sent else 0,
         percentiles={
             **{p: _seconds(found.get(f"{p:g}")) for p in PERCENTILES},
@@ -146,7 +146,7 @@ def locust() -> Iterator[Tool]:
         python = str(Path(folder, "bin", "python"))
         subprocess.run([python, "-m", "pip", "install", "-q", "locust"], check=True)  # noqa: S603 -- as above
 
-        def by_locust(url: str, case: Case) -> Told:
+        def by_locust(url: str, case: Case) -> Findings:
             each = case.rate / CONNECTIONS
             script = Path(folder, "locustfile.py")
             script.write_text(_LOCUSTFILE.format(each=each, path=_PATH))
@@ -158,7 +158,7 @@ def locust() -> Iterator[Tool]:
             )
             with Path(folder, "out_stats.csv").open(newline="") as file:
                 [*_, whole] = csv.DictReader(file)
-            return Told(
+            return Findings(
                 sent=int(whole["Request Count"]),
                 percentiles={p: int(whole[f"{p:g}%"]) / 1_000 for p in COLUMNS},
             )
@@ -182,29 +182,29 @@ def _seconds(text: str | None) -> float | None:
     return float(found[1]) * unit
 
 
-def shown(name: str, told: Told, real: Told) -> list[str]:
+def shown(name: str, found: Findings, real: Findings) -> list[str]:
     """Return a line of the table; figures that are far off are marked."""
-    cells = [name, f"{told.sent:,}"]
+    cells = [name, f"{found.sent:,}"]
     for p in COLUMNS:
-        value = told.percentiles[p]
+        value = found.percentiles[p]
         mark = "" if value is None or is_near(value, real.percentiles[p], p) else " !"
         cells.append("-" if value is None else f"{value * 1_000:,.1f}{mark}")
     return cells
 
 
-def is_near(told: float | None, real: float | None, percentile: float) -> bool:
+def is_near(found: float | None, real: float | None, percentile: float) -> bool:
     """Tell whether a figure is true: the median closely, the others within 10 %."""
-    if told is None or real is None:
+    if found is None or real is None:
         return False
-    off = abs(told - real)
+    off = abs(found - real)
     if percentile <= 50:  # noqa: PLR2004 -- the median
         return off <= max(0.001, 0.02 * real)
     return off <= max(0.001, 0.10 * real)
 
 
-def medians(runs: list[Told]) -> Told:
+def medians(runs: list[Findings]) -> Findings:
     """Return the median of each figure over several runs."""
-    return Told(
+    return Findings(
         sent=int(statistics.median(run.sent for run in runs)),
         percentiles={p: _median(run.percentiles[p] for run in runs) for p in COLUMNS},
     )
