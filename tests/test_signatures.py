@@ -29,6 +29,7 @@ MODULES = (
     "convergegate_async.contrib.starlette",
     "convergegate_async.errors",
     "convergegate_async.factory",
+    "convergegate_async.load",
     "convergegate_async.models",
     "convergegate_async.policy",
     "convergegate_async.runners",
