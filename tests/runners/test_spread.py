@@ -102,9 +102,9 @@ async def spread(  # noqa: PLR0913 -- as many as the method has
 
 
 async def there(*paths: Path) -> None:
-    """Return once there is a file at each."""
-    for path in paths:
-        await asyncio.to_thread(worker_functions.wait_for, path)
+    """Return once there is a note at each."""
+    while not all(notes(*paths)):  # noqa: ASYNC110 -- of other processes
+        await asyncio.sleep(0.01)
 
 
 def whole(result: R) -> Spread[R]:
