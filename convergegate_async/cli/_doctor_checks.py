@@ -28,6 +28,8 @@ TESTED = {
     "rich": (15, 0),
     "pyarrow": (26, 0),
     "hdrhistogram": (0, 10),
+    "altair": (6, 3),
+    "vl-convert-python": (1, 9),
     "dask": (2026, 8),
     "distributed": (2026, 8),
     "msgspec": NEWEST,
