@@ -11,6 +11,7 @@ wrk and hey are Debian's; Locust is installed into an environment of its own.
 import argparse
 import asyncio
 import csv
+import math
 import os
 import re
 import shutil
@@ -46,6 +47,11 @@ class Case:
     rate: int
     seconds: float
     judged: tuple[float, ...] = (50.0, 95.0, 99.0)
+
+    @property
+    def whole(self) -> str:
+        """Whole seconds, as all tools read them."""
+        return f"{math.ceil(self.seconds)}s"
 
     @property
     def planned(self) -> int:
@@ -97,7 +103,7 @@ def by_convergegate(url: str, case: Case) -> Findings:
 def by_wrk(url: str, case: Case) -> Findings:
     """Load by wrk, which knows no rate: it asks as soon as it was answered."""
     shown = _run(
-        *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{case.seconds}s", "--latency"),
+        *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{case.whole}", "--latency"),
         *("--timeout", "30s", f"{url}{_PATH}"),
     )
     found = dict(re.findall(r"^ +(\d+)% +(\S+)$", shown, re.MULTILINE))
@@ -111,7 +117,7 @@ def by_wrk(url: str, case: Case) -> Findings:
 def by_hey(url: str, case: Case) -> Findings:
     """Load by hey, with its own limit of the rate."""
     shown = _run(
-        *("hey", "-z", f"{case.seconds}s", "-c", str(CONNECTIONS)),
+        *("hey", "-z", case.whole, "-c", str(CONNECTIONS)),
         *("-q", str(case.rate // CONNECTIONS), "-t", "30", f"{url}{_PATH}"),
     )
     found = dict(re.findall(r"(\d+)% in (\S+) secs", shown))
@@ -153,7 +159,7 @@ def locust() -> Iterator[Tool]:
             _run(
                 *(python, "-m", "locust", "-f", str(script), "--headless"),
                 *("-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "-H", url),
-                *("-t", f"{case.seconds}s", "--csv", f"{folder}/out", "--stop-timeout"),
+                *("-t", case.whole, "--csv", f"{folder}/out", "--stop-timeout"),
                 "30",
             )
             with Path(folder, "out_stats.csv").open(newline="") as file:
