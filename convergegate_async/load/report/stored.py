@@ -25,6 +25,8 @@ PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 
 _MOST = 2**53
 """What is more than this is no count, and no time, of any run."""
+_MOST_TIMES = 10**9
+"""Of one histogram: no plan has more iterations, and `compare` adds them up."""
 
 
 def recorder_as_json(recorder: Recorder) -> dict[str, object]:
@@ -114,7 +116,10 @@ def _times_of(document: Any) -> Times:  # noqa: ANN401 -- JSON
     digits, beyond = _count(document["digits"]), _count(document["beyond"])
     if digits not in {COARSE, FINE}:
         raise ValueError(digits)
-    return Times(digits, text(document["hdr"]).encode(), beyond)
+    times = Times(digits, text(document["hdr"]).encode(), beyond)
+    if len(times) > _MOST_TIMES:
+        raise ValueError(len(times))
+    return times
 
 
 def facts_of(document: Any) -> RunFacts:  # noqa: ANN401 -- JSON

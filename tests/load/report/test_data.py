@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 from load_reports import HOSTILE, facts_of, report_of
@@ -11,7 +12,7 @@ from load_reports import HOSTILE, facts_of, report_of
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.load.recorder import Interval, Recorder, Result
 from convergegate_async.load.report.data import LoadReport, Status
-from convergegate_async.load.times import Times
+from convergegate_async.load.times import COARSE, LONGEST, Times
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -178,6 +179,17 @@ def test_figures_of_no_whole_run_are_not_to_be_quoted(
 
     assert (caveat is None) == (said is None)
     assert (said or "") in (caveat or "")
+
+
+def test_a_histogram_of_more_than_any_run_is_refused() -> None:
+    """What adds it up would run over."""
+    endless = HdrHistogram(1, LONGEST * 1_000_000, COARSE)
+    endless.record_value(1_000, 2**61)
+    document = json.loads(report_of(2).to_json())
+    document["recorder"]["lag"]["hdr"] = endless.encode().decode()
+
+    with pytest.raises(ConfigurationError):
+        LoadReport.from_json(json.dumps(document))
 
 
 def test_a_broken_threshold_is_told_with_what_was_observed() -> None:
