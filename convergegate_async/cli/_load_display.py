@@ -1,8 +1,6 @@
 """How a load test is watched: a picture on a terminal, lines elsewhere."""
 
-import sys
 from collections import deque
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +12,7 @@ from convergegate_async.load.report.words import (
     spell_verdict,
 )
 
+from ._live_view import live_view
 from ._streams import print_note, printable
 from ._wording import counted
 
@@ -44,10 +43,7 @@ class LoadDisplay:
 
     def __enter__(self) -> Self:
         print_note(self._title)
-        if sys.stderr.isatty():
-            # Without rich the lines do for a terminal, too.
-            with suppress(ImportError):
-                self._live = self._started_live()
+        self._live = live_view(_opening, transient=True)
         return self
 
     def __exit__(
@@ -70,20 +66,6 @@ class LoadDisplay:
         self._lines += 1
         if self._lines % LINE_EVERY == 0:
             print_note(self._line(progress))
-
-    def _started_live(self) -> "Live":
-        from rich.console import Console
-        from rich.live import Live
-        from rich.text import Text
-
-        live = Live(
-            Text("opening connections", "dim"),
-            console=Console(stderr=True),
-            auto_refresh=False,
-            transient=True,
-        )
-        live.start()
-        return live
 
     def _line(self, progress: Progress) -> str:
         found = progress.total.response.percentiles(_SHOWN)
@@ -189,6 +171,12 @@ class LoadDisplay:
             f"{spell_duration(late[99])} (p99)",
             "dim",
         )
+
+
+def _opening() -> "RenderableType":
+    from rich.text import Text
+
+    return Text("opening connections", "dim")
 
 
 def _percentiles(times: Times) -> list[str]:

@@ -1,12 +1,11 @@
 """How a job is watched: a bar on a terminal, a line every five seconds elsewhere."""
 
 import asyncio
-import sys
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ._live_view import live_view
 from ._streams import print_note
 
 if TYPE_CHECKING:
@@ -37,10 +36,7 @@ class Display:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            # Without rich the lines do for a terminal, too.
-            with suppress(ImportError):
-                self._live = self._started_live()
+        self._live = live_view(self._draw)
         return self
 
     def __exit__(
@@ -61,14 +57,6 @@ class Display:
                 print_note(self._line())
             else:
                 self._live.update(self._draw(), refresh=True)
-
-    def _started_live(self) -> "Live":
-        from rich.console import Console
-        from rich.live import Live
-
-        live = Live(self._draw(), console=Console(stderr=True), auto_refresh=False)
-        live.start()
-        return live
 
     def _counts(self) -> str:
         tally = self._tally
