@@ -124,7 +124,8 @@ from block import blocking_checkout
 
 def work():
     with blocking_checkout() as (portal, checkout):
-        print(portal.call(checkout.retrieve, sys.argv[1]).id, flush=True)
+        line = portal.call(checkout.retrieve, sys.argv[1]).id + os.linesep
+    os.write(1, line.encode())  # Whole: two write at once, and print may write twice.
 
 children = []
 for _ in range(2):
@@ -133,7 +134,7 @@ for _ in range(2):
         work()
         sys.exit()
     children.append(pid)
-print([os.waitpid(pid, 0)[1] for pid in children])
+print([os.waitpid(pid, 0)[1] for pid in children], flush=True)
 work()
 """
 
