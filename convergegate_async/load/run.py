@@ -19,7 +19,7 @@ from .progress import INTERRUPTED, Progress, merged, why_end
 from .report.data import LoadReport
 from .report.facts import RunFacts
 from .slices import drive_slice
-from .targets import Target, own_target
+from .targets import Target, has_ended, own_target
 
 _READY = 50_000_000  # nanoseconds, between all being ready and the first send
 _LEAD = 1.0  # seconds, for workers that are up to open their connections
@@ -97,6 +97,9 @@ async def run_load(  # noqa: PLR0913 -- each is a separate choice of the caller
                 for part in range(parts)
             ]
             made = await _drive_there(slices, referee, runner, lead)
+        if target.own is not None and await has_ended(target):
+            gone = f"the {target.own} of its own ended before the run did"
+            made = attrs.evolve(made, lost=(*made.lost, gone))
     return _report_of(plan, target, made, referee.why, started_at)
 
 

@@ -11,6 +11,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal, Unpack
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -55,6 +56,17 @@ class Target:
         return CheckoutSessionFactory.from_env(
             api_key=self.api_key, base_url=self.base_url, **options
         )
+
+
+async def has_ended(target: Target) -> bool:
+    """Tell whether nothing listens any longer at a *target* of this machine."""
+    url = urlsplit(target.base_url or "")
+    try:
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+    except OSError:
+        return True
+    writer.close()
+    return False
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 """A whole run over real sockets: what it sends, what ends it, what it leaves."""
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import suppress
 from typing import Any
 
@@ -71,6 +73,29 @@ async def test_a_target_of_its_own_lives_as_long_as_the_run(kind: OwnTarget) -> 
     with pytest.raises(NotSentError):
         async with target.factory() as checkout:
             await checkout.retrieve("any", timeout=2)
+
+
+async def test_a_target_of_its_own_that_ends_in_mid_run_is_told() -> None:
+    """What was not sent then says nothing of a gateway: the run proves nothing."""
+    program = "from convergegate_async.load.targets import serve; serve()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "stub"), stdin=PIPE, stdout=PIPE
+    )
+    assert process.stdout is not None
+    base_url = (await process.stdout.readline()).decode().strip()
+    target = Target(base_url=base_url, api_key="sk_test_stub", own="stub")
+
+    def kill(_: Progress) -> None:
+        if process.returncode is None:
+            process.kill()
+
+    profile = Profile.constant(50, 1.5)
+    report = await run_load(planned(profile=profile), target, on_progress=kill)
+    await process.communicate()
+
+    assert report.status is Status.INCOMPLETE
+    assert report.reasons == ("the stub of its own ended before the run did",)
+    assert report.counts[Result.OK] > 0 < report.counts[Result.NOT_SENT]
 
 
 async def test_by_default_a_sandbox_is_loaded() -> None:
