@@ -23,6 +23,7 @@ from ._invocation import Invocation, output_among
 from ._streams import (
     OutputLost,
     exit_code_after,
+    hold_standard_descriptors,
     loss_of,
     print_note,
     standard_streams,
@@ -57,6 +58,7 @@ program.add_command(_load.load)
 
 def run() -> int:
     """Run the command that the arguments name; return the exit code of the process."""
+    hold_standard_descriptors()
     with standard_streams():
         code = telling(_run)
         loss = loss_of(sys.stdout)

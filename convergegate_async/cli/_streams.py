@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import RenderableType
 
+_LAST_STANDARD = 2
 _SPELLING = "convergegate.ascii"  # the name of our error handler among the codecs'
 _IN_ASCII = {
     "\N{NO-BREAK SPACE}": " ",
@@ -144,6 +145,17 @@ class StandardStream(io.TextIOWrapper):
     def loss(self) -> OSError | None:
         """Why what was written has not arrived, if it has not."""
         return self._guarded.loss
+
+
+def hold_standard_descriptors() -> None:
+    """Open the null device where the process was started without one of 0, 1 and 2.
+
+    A journal or a socket would get the number of what is missing, and a worker's event
+    loop aborts where it does.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
+        os.set_inheritable(number, True)  # noqa: FBT003 -- its only argument
+    os.close(number)
 
 
 @contextmanager

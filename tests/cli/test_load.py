@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import programs
 import pytest
 from load_reports import report_of
 from programs import PROGRAM, variables_of
@@ -20,7 +21,7 @@ from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 # However busy the machine is, runs are valid: these tests are about other things.
 SHORT = ("--rate", "40", "--duration", "500ms", "--max-lag", "10m")
 OWN_SCENARIO = """
-import asyncio, os, signal
+import asyncio, os, signal, time
 
 async def slow(checkout, number):
     await asyncio.sleep(3)
@@ -31,6 +32,9 @@ async def wrong(checkout, number):
 async def some_wrong(checkout, number):
     if number % 2:
         raise LookupError
+
+async def blocks(checkout, number):
+    time.sleep(0.1)
 
 async def dies_once(checkout, number):
     if number == 1:
@@ -278,6 +282,34 @@ async def test_a_limit_of_the_generator_is_not_called_the_targets(
     assert "the limit may be its own" in out
 
 
+async def test_a_generator_that_is_kept_from_sending_is_not_called_fast(
+    folder: Path,
+) -> None:
+    """A scenario that holds its loop for 0.1 s lets no more than ten go out a second.
+
+    On a busy machine it may be that none is driven honestly, which is said, too.
+    """
+    code, out, _ = await run(
+        *(
+            "calibrate",
+            "--scenario",
+            "own:blocks",
+            "--start",
+            "6",
+            "--duration",
+            "600ms",
+        ),
+        cwd=folder,
+    )
+
+    if code == 98:
+        assert out == "No rate that was tried is driven honestly here.\n"
+    else:
+        found = re.match(r"(\d+)/s is driven honestly here, by one process: ", out)
+        assert found is not None
+        assert (int(found[1]) <= 10, code) == (True, 0)
+
+
 async def test_a_highest_rate_is_found_or_said_to_lie_beyond(folder: Path) -> None:
     """With how often it has held."""
     code, out, err = await run(
@@ -361,6 +393,20 @@ async def test_a_run_outlives_a_report_that_cannot_be_written(folder: Path) -> N
     assert out.startswith("MEASURED")
     assert f"Error: {endless} cannot be written" in err
     assert "written: a.json" in err
+
+
+async def test_workers_need_no_streams(folder: Path, sandbox: Sandbox) -> None:
+    """A service may start it without: what is lost is the report, and no worker."""
+    done = await programs.run(
+        *(sandbox, "load", "run", *SHORT, "--processes", "2"),
+        *("--base-url", sandbox.base_url),
+        streams="<&- >&-",
+        cwd=folder,
+    )
+
+    assert sandbox.count("create") == 20
+    assert "Error: stdout cannot be written" in done.err
+    assert done.code == 1
 
 
 async def test_all_workers_may_be_lost(folder: Path) -> None:
