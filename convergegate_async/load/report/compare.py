@@ -99,11 +99,11 @@ def compare(before: LoadReport, after: LoadReport) -> Comparison:
     its intervals wider than they have to be.
     """
     chance = random.Random(_SEED)  # noqa: S311 -- it draws samples, and no secrets
-    lots = [_Lots(report) for report in (before, after)]
-    drawn = [list(one.draw(chance)) for one in lots]
+    runs = [_Resampled(report) for report in (before, after)]
+    drawn = [list(one.draw(chance)) for one in runs]
     return Comparison(
         differences=tuple(
-            _difference(metric, (before, after), lots, drawn) for metric in METRICS
+            _difference(metric, (before, after), runs, drawn) for metric in METRICS
         ),
         caveats=tuple(_caveats(before, after)),
     )
@@ -112,14 +112,14 @@ def compare(before: LoadReport, after: LoadReport) -> Comparison:
 def _difference(
     metric: str,
     reports: Sequence[LoadReport],
-    lots: Sequence["_Lots"],
+    runs: Sequence["_Resampled"],
     drawn: Sequence[list[dict[str, float | None]]],
 ) -> Difference:
     before, after = (
         figure_of(metric, report.recorder.total, report.seconds) for report in reports
     )
     change = _change(metric, before, after)
-    why_not = next(filter(None, (one.why_not(metric) for one in lots)), None)
+    why_not = next(filter(None, (one.why_not(metric) for one in runs)), None)
     changes = (
         []
         if change is None or why_not
@@ -134,7 +134,7 @@ def _difference(
         before=before,
         after=after,
         change=change,
-        interval=_interval(changes, metric, lots) if changes else None,
+        interval=_interval(changes, metric, runs) if changes else None,
         why_not=why_not,
     )
 
@@ -148,15 +148,15 @@ def _change(metric: str, before: float | None, after: float | None) -> float | N
 
 
 def _interval(
-    ordered: Sequence[float], metric: str, lots: Sequence["_Lots"]
+    ordered: Sequence[float], metric: str, runs: Sequence["_Resampled"]
 ) -> tuple[float, float]:
     """Return what lies in the middle, wider by what few blocks cannot tell."""
     last = len(ordered) - 1
     low, high = ordered[round(last * _LOW)], ordered[round(last * _HIGH)]
-    fewest = min(one.blocks for one in lots)
+    fewest = min(one.blocks for one in runs)
     wider = (high - low) / 2 * _STUDENT / (fewest - 1)
     if metric == "rate":  # of when the last answer came, intervals know nothing
-        wider += max(one.overrun for one in lots)
+        wider += max(one.overrun for one in runs)
     return low - wider, high + wider
 
 
@@ -170,7 +170,7 @@ def _caveats(before: LoadReport, after: LoadReport) -> Iterator[str]:
             yield f"they differ in their {name.replace('_', ' ')}: {one}, {other}"
 
 
-class _Lots:
+class _Resampled:
     """The intervals of a run, from which are drawn.
 
     All counters of an interval lie in one long number, 64 bits each: how many took at

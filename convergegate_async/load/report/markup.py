@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
 
-from convergegate_async.load.report.words import printable
+from convergegate_async.load.report.words import without_controls
 
 VOID = frozenset({"meta", "link", "br"})
 
@@ -28,7 +28,7 @@ def element(name: str, /, *content: Content, **attributes: str | None) -> Markup
             are `None` are left out.
     """
     spelled = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(printable(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(without_controls(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -42,5 +42,5 @@ def rendered(content: Content) -> Markup:
     if isinstance(content, Markup):
         return content
     if isinstance(content, str):
-        return Markup(escape(printable(content)))
+        return Markup(escape(without_controls(content)))
     return Markup("".join(map(rendered, content)))

@@ -8,7 +8,8 @@ from typing import TypeAlias
 from convergegate_async.load.recorder import Interval, Result
 from convergegate_async.load.report.data import LoadReport
 from convergegate_async.load.report.palette import HEAT
-from convergegate_async.load.report.words import PHASES, RESULTS, TO
+from convergegate_async.load.report.words import RESULTS, TO
+from convergegate_async.load.steps import PHASES
 from convergegate_async.load.times import Times
 
 Row: TypeAlias = dict[str, str | float | None]
@@ -131,7 +132,7 @@ def phase_rows(report: LoadReport) -> Iterator[Row]:
 
 def phases_of(report: LoadReport) -> Iterator[tuple[str, Times]]:
     """Yield the phases that there were in their order, by what they are called."""
-    for name, words in PHASES.items():
+    for name in PHASES:
         times = report.recorder.phases.get(name)
         if times:
-            yield words, times
+            yield name.replace("_", " "), times

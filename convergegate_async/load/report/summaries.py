@@ -14,9 +14,9 @@ from convergegate_async.load.report.stored import PERCENTILES
 from convergegate_async.load.report.words import (
     NOTHING,
     RESULTS,
-    printable,
     spell_duration,
     spell_verdict,
+    without_controls,
 )
 
 _SUITE = "convergegate load"
@@ -86,7 +86,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _plain(text: str) -> str:
     """Return *text* in one line, without what Markdown takes for its own."""
-    line = escape(_LINES.sub(" ", printable(text)), quote=False)
+    line = escape(_LINES.sub(" ", without_controls(text)), quote=False)
     return _MARKED.sub(r"\\\1", line)
 
 
@@ -124,10 +124,13 @@ def junit_of(report: LoadReport) -> str:
 
 def _case(suite: ET.Element, name: str) -> ET.Element:
     return ET.SubElement(
-        suite, "testcase", classname=_SUITE.replace(" ", "."), name=printable(name)
+        suite,
+        "testcase",
+        classname=_SUITE.replace(" ", "."),
+        name=without_controls(name),
     )
 
 
 def _tell(case: ET.Element, kind: str, message: str, lines: Iterable[str]) -> None:
-    element = ET.SubElement(case, kind, message=printable(message), type=kind)
-    element.text = "\n".join(map(printable, lines))
+    element = ET.SubElement(case, kind, message=without_controls(message), type=kind)
+    element.text = "\n".join(map(without_controls, lines))

@@ -20,19 +20,12 @@ RESULTS: Mapping[Result, tuple[str, str]] = {
 }
 """What each is called, and what it means."""
 
-PHASES: Mapping[str, str] = {
-    "pool_wait": "pool wait",
-    "connect": "connect",
-    "first_byte": "first byte",
-    "body": "body",
-}
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def printable(text: str) -> str:
+def without_controls(text: str) -> str:
     """Return *text* without what no file of text may hold, whoever wrote it."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return _CONTROLS.sub("\ufffd", text)
 
 
 def spell_duration(seconds: float) -> str:

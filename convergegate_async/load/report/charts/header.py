@@ -5,7 +5,11 @@ from convergegate_async.load.report.charts.drawing import Drawing, Sheet, librar
 from convergegate_async.load.report.data import SYMBOLS, LoadReport
 from convergegate_async.load.report.palette import tone_of
 from convergegate_async.load.report.series import WRONG
-from convergegate_async.load.report.words import NOTHING, printable, spell_duration
+from convergegate_async.load.report.words import (
+    NOTHING,
+    spell_duration,
+    without_controls,
+)
 
 _MOST_REASONS = 4
 _BESIDE = 0.6  # of the width, for words beside the verdict
@@ -85,7 +89,7 @@ def _written(  # noqa: PLR0913 -- how words look
     limit: float = 0,
 ) -> Drawing:
     altair, _ = libraries()
-    rows = [{"x": x, "y": y, "text": printable(text)} for x, y, text in places]
+    rows = [{"x": x, "y": y, "text": without_controls(text)} for x, y, text in places]
     return (
         altair.Chart(altair.Data(values=rows))
         .mark_text(
