@@ -171,7 +171,7 @@ def _caveats(before: LoadReport, after: LoadReport) -> Iterator[str]:
 
 
 class _Resampled:
-    """The intervals of a run, from which are drawn.
+    """A run as it might have been: its intervals, drawn with replacement.
 
     All counters of an interval lie in one long number, 64 bits each: how many took at
     most so long, for each duration that there was, then sums. So intervals are added by

@@ -26,6 +26,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _LONGEST = 500
 """Characters of an example that are shown."""
 
+_IN_SHORT = ("p50", "p95", "p99", "max")
 _COLUMNS = (*(f"p{one:g}" for one in PERCENTILES), "max", "mean")
 
 
@@ -76,9 +77,9 @@ def _sections(report: LoadReport, charts: tuple[Chart, ...]) -> Iterator[Markup]
         yield _section("Thresholds", _caveat(report), _thresholds(report))
     yield _section("What became of what was planned", _counts(report), class_="half")
     yield _section("How the generator fared", *_health(report), class_="half")
-    yield _section("How long it took", *_times(report))
     if charts:
         yield _section("In pictures", *map(_figure, charts), class_="charts")
+    yield _section("How long it took", *_times(report))
     if report.recorder.phases:
         yield _section("Where the time of an attempt went", _phases(report))
     if report.intervals:
@@ -102,9 +103,19 @@ def _verdict(report: LoadReport) -> Markup:
         else element("p", "Every threshold was kept.")
         if report.thresholds
         else element("p", "There was no threshold to keep."),
+        _in_short(report.recorder.total.response),
         _caveat(report),
         class_=f"verdict {tone_of(report.status)}",
     )
+
+
+def _in_short(response: Times) -> Content:
+    """Say what most come for, before all that it rests on."""
+    if not response:
+        return ""
+    words = zip(_COLUMNS, _percentiles(response), strict=True)
+    shown = [f"{name} {time}" for name, time in words if name in _IN_SHORT]
+    return element("p", " · ".join(shown), class_="in-short")
 
 
 def _caveat(report: LoadReport) -> Content:
@@ -215,8 +226,15 @@ def _times(report: LoadReport) -> Iterator[Markup]:
 
 
 def _lines(name: str | None, measured: Measured) -> Iterator[tuple[Content, ...]]:
-    for kind, times in (("response", measured.response), ("service", measured.service)):
-        yield name or "all", kind, f"{len(times):,}", *_percentiles(times)
+    response, service = (
+        (f"{len(times):,}", *_percentiles(times))
+        for times in (measured.response, measured.service)
+    )
+    if response == service:  # there was no queue
+        yield name or "all", "response, service", *response
+        return
+    yield name or "all", "response", *response
+    yield name or "all", "service", *service
 
 
 def _percentiles(times: Times) -> Iterator[str]:

@@ -29,6 +29,8 @@ li, td:last-child, small {{ overflow-wrap: anywhere; }}
 .warn {{ --tone: var(--warn); }} .plain {{ --tone: var(--plain); }}
 .verdict {{ border-left: 8px solid var(--tone); color: var(--ink); }}
 .verdict h1 {{ color: var(--tone); }}
+.in-short {{ font-size: 1.1rem; font-weight: 600; font-variant-numeric: tabular-nums; }}
+.void .in-short {{ color: var(--soft); font-style: italic; }}
 .sign {{ display: inline-grid; place-items: center; width: 1.35em; height: 1.35em;
   border-radius: 50%; background: var(--tone); color: var(--paper); font-size: .8em; }}
 .chip {{ font-size: .9rem; font-weight: 600; letter-spacing: 0; padding: .1rem .7rem;
