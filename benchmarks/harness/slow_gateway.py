@@ -106,7 +106,7 @@ async def serve(name: str) -> None:
 def running_gateway(name: str) -> Iterator[str]:
     """Run a slow gateway, and yield its address."""
     with subprocess.Popen(  # noqa: S603 -- our own
-        [sys.executable, "-m", "harness.slow_gateway", name],
+        [sys.executable, __file__, name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
