@@ -10,8 +10,8 @@ from convergegate_async.bulk.journal.records import (
     JournalError,
     State,
 )
+from convergegate_async.bulk.tables.places import Places
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.validation import Places
 
 from .folder import JobFolder
 from .header import fingerprint

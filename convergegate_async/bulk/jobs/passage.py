@@ -6,8 +6,8 @@ import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow, State
+from convergegate_async.bulk.tables.places import Places, Seen
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.validation import Places, Seen
 
 from .dead_letters import DeadLetters
 from .progress import Tally
