@@ -25,11 +25,12 @@ from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
 from .tables.formats import SourceError, guess_format
 from .tables.rows import Problem, Row, TableOptions, read_table
-from .tables.validation import Validation, check
+from .tables.validation import AmountSummary, Mistake, Validation, check
 from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
     "CANNOT_CONNECT",
+    "AmountSummary",
     "Created",
     "DamagedJournalError",
     "DeadLetter",
@@ -43,6 +44,7 @@ __all__ = [
     "JournalError",
     "JournalRow",
     "Limits",
+    "Mistake",
     "NotSent",
     "OnUnknown",
     "PaceInfo",

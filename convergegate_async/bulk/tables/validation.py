@@ -1,7 +1,10 @@
-"""All that is wrong with an input, found before the first row is sent."""
+"""All that is wrong with an input, and what it comes to, before a row is sent."""
 
 import time
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
 
 import attrs
 
@@ -11,10 +14,52 @@ from convergegate_async._core.operations import lives_long_enough
 from .places import Places, Seen
 from .rows import Problem, Row
 
+_FIRST = 5  # lines of a mistake that are named
+_SAMPLES = 3
+_MOST_KINDS = 1_000  # of mistakes: each row of JSON may have columns of its own
+_OTHERS = (None, "other mistakes, of too many kinds to be told apart")
+_Kind: TypeAlias = tuple[str | None, str]
+_REPEATED = "has the id of an earlier row"
+_TOO_SOON = "expires_at must be at least 2.5 hours ahead"
+
+
+@attrs.frozen(kw_only=True)
+class AmountSummary:
+    """What the good rows of one currency come to, in its minor units.
+
+    Attributes:
+        rows: How many they are.
+        total: Their sum.
+        smallest: The smallest amount.
+        largest: The largest.
+    """
+
+    rows: int
+    total: int
+    smallest: int
+    largest: int
+
+
+@attrs.frozen(kw_only=True)
+class Mistake:
+    """A problem that several rows may have.
+
+    Attributes:
+        column: The column that holds or lacks the values; `None` for whole rows.
+        reason: What is wrong, without a value.
+        count: In how many rows.
+        lines: Where the first of them begin.
+    """
+
+    column: str | None
+    reason: str
+    count: int
+    lines: tuple[int, ...]
+
 
 @attrs.frozen(kw_only=True)
 class Validation:
-    """What is wrong with an input.
+    """What is wrong with an input, and what it comes to.
 
     Attributes:
         total: How many rows it has, good and bad.
@@ -22,16 +67,30 @@ class Validation:
         more: How many there are besides.
         unknown_currencies: What is sent and is in no list of ISO 4217 that we know:
             a currency of tomorrow, or a typing error.
+        mistakes: All problems, grouped by column and reason, the most frequent first.
+        repeated: How many rows have the id of an earlier one.
+        amounts: What the good rows come to, by currency.
+        samples: The first good rows.
     """
 
     total: int
     problems: tuple[Problem, ...]
     more: int
     unknown_currencies: tuple[str, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    repeated: int = 0
+    amounts: Mapping[str, AmountSummary] = attrs.field(
+        default=MappingProxyType({}), hash=False
+    )
+    samples: tuple[Row, ...] = ()
 
 
 def check(
-    rows: Iterable[Row | Problem], *, most: int = 1_000, now: float | None = None
+    rows: Iterable[Row | Problem],
+    *,
+    most: int = 1_000,
+    now: float | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
 ) -> Validation:
     """Read all *rows*, and tell what is wrong with them.
 
@@ -42,31 +101,106 @@ def check(
         rows: What `read_table` gives.
         most: How many problems to keep; the others are only counted.
         now: The time, in epoch seconds; the clock's if `None`.
+        on_problem: Is called with each problem as it is found, also with those that
+            are not kept.
     """
     moment = time.time() if now is None else now
-    problems: list[Problem] = []
-    currencies: set[str] = set()
     seen, places = Seen(), Places()
-    found = 0
+    problems: list[Problem] = []
+    mistakes = _Mistakes()
+    sums: dict[str, _Sum] = {}
+    currencies: set[str] = set()
+    samples: list[Row] = []
+    repeated = 0
     for row in rows:
-        wrongs = [row] if isinstance(row, Problem) else []
-        if isinstance(row, Row):
-            currencies.add(row.request.currency.upper())
-            if not lives_long_enough(row.request.expires_at, moment):
-                # A mapping may have read it from a column of another name.
-                reason = "expires_at must be at least 2.5 hours ahead"
-                wrongs.append(_problem(row, reason))
+        wrongs = _wrongs_of(row, moment)
         is_new = places.take(row)
         if is_new and row.row_id is not None and seen.before(row.row_id):
-            wrongs.append(_problem(row, "has the id of an earlier row"))
-        found += len(wrongs)
+            repeated += 1
+            wrongs.append(_problem(row, _REPEATED))
+        if isinstance(row, Row):
+            currency = row.request.currency.upper()
+            currencies.add(currency)
+            if not wrongs:
+                sums.setdefault(currency, _Sum()).add(row.request.amount)
+                samples += [row] if len(samples) < _SAMPLES else []
+        for problem in wrongs:
+            mistakes.add(problem)
+            if on_problem is not None:
+                on_problem(problem)
         problems += wrongs[: most - len(problems)]
     return Validation(
         total=places.count,
         problems=tuple(problems),
-        more=found - len(problems),
+        more=mistakes.count - len(problems),
         unknown_currencies=tuple(sorted(currencies - EXPONENTS.keys())),
+        mistakes=mistakes.listed(),
+        repeated=repeated,
+        amounts={code: sums[code].summary() for code in sorted(sums)},
+        samples=tuple(samples),
     )
+
+
+def _wrongs_of(row: Row | Problem, moment: float) -> list[Problem]:
+    """Return what is wrong with a row by itself."""
+    if isinstance(row, Problem):
+        return [row]
+    if lives_long_enough(row.request.expires_at, moment):
+        return []
+    # A mapping may have read it from a column of another name.
+    return [_problem(row, _TOO_SOON)]
+
+
+@attrs.define
+class _Sum:
+    rows: int = 0
+    total: int = 0
+    smallest: int = 0
+    largest: int = 0
+
+    def add(self, amount: int) -> None:
+        self.smallest = min(self.smallest, amount) if self.rows else amount
+        self.largest = max(self.largest, amount)
+        self.total += amount
+        self.rows += 1
+
+    def summary(self) -> AmountSummary:
+        return AmountSummary(**attrs.asdict(self))
+
+
+class _Mistakes:
+    """Counts problems by column and reason.
+
+    Attributes:
+        count: How many there are in all.
+    """
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        self._counts = Counter[_Kind]()
+        self._lines = defaultdict[_Kind, list[int]](list)
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem."""
+        kind: _Kind = (problem.column, problem.reason)
+        if kind not in self._counts and len(self._counts) >= _MOST_KINDS:
+            kind = _OTHERS
+        self.count += 1
+        self._counts[kind] += 1
+        if len(self._lines[kind]) < _FIRST:
+            self._lines[kind].append(problem.line)
+
+    def listed(self) -> tuple[Mistake, ...]:
+        """Return them all, the most frequent first."""
+        return tuple(
+            Mistake(
+                column=kind[0],
+                reason=kind[1],
+                count=count,
+                lines=tuple(self._lines[kind]),
+            )
+            for kind, count in self._counts.most_common()
+        )
 
 
 def _problem(row: Row | Problem, reason: str) -> Problem:
