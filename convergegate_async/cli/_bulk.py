@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convergegate_async.errors import ConfigurationError
-
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._streams import print_data, print_note, stdin_bytes
+from ._tables import format_option, table_of, table_options
 from ._wording import counted
 
 if TYPE_CHECKING:
@@ -43,11 +42,6 @@ _max_outage = click.option(
     type=click.FloatRange(0, min_open=True),
     help="Most seconds that nothing gets through before the job ends. [default: 900]",
 )
-_format = click.option(
-    "--format",
-    type=click.Choice(["csv", "jsonl", "parquet"]),
-    help="Format of the file. [default: by its suffix]",
-)
 
 
 @click.group()
@@ -60,36 +54,7 @@ def bulk() -> None:
 @click.option(
     "--job", required=True, help="The job's name; idempotency keys derive from it."
 )
-@click.option(
-    "--id-column",
-    default="id",
-    show_default=True,
-    help="Column that holds each row's id.",
-)
-@click.option(
-    "--map",
-    "maps",
-    multiple=True,
-    metavar="COLUMN=FIELD",
-    help="Read COLUMN as FIELD; may be repeated. An empty FIELD ignores the column; "
-    "an empty COLUMN means those without a name.",
-)
-@click.option(
-    "--map-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The same mappings, as a JSON object in a file.",
-)
-@click.option(
-    "--amount-unit",
-    type=click.Choice(["minor", "major"]),
-    default="minor",
-    show_default=True,
-    help="minor is 4999, major is 49.99.",
-)
-@click.option(
-    "--row-metadata", metavar="NAME", help="Put the row's id into the metadata, too."
-)
-@_format
+@table_options
 @click.option(
     "--concurrency",
     type=click.IntRange(1),
@@ -137,17 +102,11 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         Limits,
         OnUnknown,
         ResumeRules,
-        TableOptions,
     )
 
     from . import _jobs
 
-    table = TableOptions(
-        id_column=options["id_column"],
-        columns=_columns(options["maps"], options["map_file"]),
-        amount_unit=options["amount_unit"],
-        row_metadata=options["row_metadata"],
-    )
+    table = table_of(options)
     if options["dask"] and not options["keys_honoured"]:
         message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
         raise click.UsageError(message)
@@ -273,7 +232,7 @@ def verify(job: str, directory: Path) -> int:
 @click.option(
     "--output", default="-", help="A file, or - for stdout.", show_default=True
 )
-@_format
+@format_option
 @click.option(
     "--order",
     type=click.Choice(["input", "completion"]),
@@ -317,33 +276,6 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
     reconciled = counted(done.reconciled, "row")
     print_note(f"{reconciled} reconciled, {done.unknown:,} still unknown.")
     return UNKNOWN if done.unknown else 0
-
-
-def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
-    columns = {} if path is None else _columns_of_file(path)
-    for text in maps:
-        column, separator, field = text.partition("=")
-        if not separator:
-            message = "must be COLUMN=FIELD"
-            raise click.BadParameter(message, param_hint="--map")
-        columns[column] = field
-    return columns
-
-
-def _columns_of_file(path: Path) -> dict[str, str]:
-    from convergegate_async._core.strict_json import DuplicateKeyError, decode_exactly
-
-    message = f"{path} must hold a JSON object of column: field"
-    try:
-        read = decode_exactly(path.read_bytes())
-    except DuplicateKeyError:
-        message = f"{path} names a column twice"
-    except (OSError, ValueError, ArithmeticError, RecursionError):
-        pass  # it holds no such object
-    else:
-        if isinstance(read, dict) and all(type(to) is str for to in read.values()):
-            return read
-    raise ConfigurationError(message)
 
 
 def _checked(plan: "JobPlan") -> int:

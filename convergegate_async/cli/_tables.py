@@ -1,0 +1,104 @@
+"""How a file is read, as options of the commands that read one."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from convergegate_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from convergegate_async.bulk import TableOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+format_option = click.option(
+    "--format",
+    type=click.Choice(["csv", "jsonl", "parquet"]),
+    help="Format of the file. [default: by its suffix]",
+)
+_OPTIONS = (
+    click.option(
+        "--id-column",
+        default="id",
+        show_default=True,
+        help="Column that holds each row's id.",
+    ),
+    click.option(
+        "--map",
+        "maps",
+        multiple=True,
+        metavar="COLUMN=FIELD",
+        help="Read COLUMN as FIELD; may be repeated. An empty FIELD ignores the "
+        "column; an empty COLUMN means those without a name.",
+    ),
+    click.option(
+        "--map-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The same mappings, as a JSON object in a file.",
+    ),
+    click.option(
+        "--amount-unit",
+        type=click.Choice(["minor", "major"]),
+        default="minor",
+        show_default=True,
+        help="minor is 4999, major is 49.99.",
+    ),
+    click.option(
+        "--row-metadata",
+        metavar="NAME",
+        help="Put the row's id into the metadata, too.",
+    ),
+    format_option,
+)
+
+
+def table_options(command: F) -> F:
+    """Give *command* the options that `table_of` reads, and ``--format``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def table_of(options: Mapping[str, Any]) -> "TableOptions":
+    """Return how a file is read, as *options* say.
+
+    Raises:
+        ConfigurationError: They contradict each other, or name what there is not.
+    """
+    from convergegate_async.bulk import TableOptions
+
+    return TableOptions(
+        id_column=options["id_column"],
+        columns=_columns(options["maps"], options["map_file"]),
+        amount_unit=options["amount_unit"],
+        row_metadata=options["row_metadata"],
+    )
+
+
+def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
+    columns = {} if path is None else _columns_of_file(path)
+    for text in maps:
+        column, separator, field = text.partition("=")
+        if not separator:
+            message = "must be COLUMN=FIELD"
+            raise click.BadParameter(message, param_hint="--map")
+        columns[column] = field
+    return columns
+
+
+def _columns_of_file(path: Path) -> dict[str, str]:
+    from convergegate_async._core.strict_json import DuplicateKeyError, decode_exactly
+
+    message = f"{path} must hold a JSON object of column: field"
+    try:
+        read = decode_exactly(path.read_bytes())
+    except DuplicateKeyError:
+        message = f"{path} names a column twice"
+    except (OSError, ValueError, ArithmeticError, RecursionError):
+        pass  # it holds no such object
+    else:
+        if isinstance(read, dict) and all(type(to) is str for to in read.values()):
+            return read
+    raise ConfigurationError(message)
