@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
+
+from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
@@ -13,10 +16,10 @@ from ._tables import format_option, table_of, table_options
 from ._wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from convergegate_async.bulk import JobPlan
 
-MOST_CURRENCIES = 20  # that are named
-MOST_PROBLEMS = 100
 UNKNOWN = 5  # exit code: there are rows that may or may not have a session
 
 
@@ -47,6 +50,31 @@ _max_outage = click.option(
 @click.group()
 def bulk() -> None:
     """Open a session for every row of a file; survive being killed on the way."""
+
+
+@bulk.command()
+@click.argument("source")
+@table_options
+@click.option(
+    "--problems",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file for all problems, in CSV: line, column, reason.",
+)
+@output_option("table", "json")
+def check(source: str, problems: Path | None, output: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
+    """Read SOURCE (CSV, JSONL, Parquet; - is stdin), and send nothing.
+
+    It shows what the rows come to, three of them as they would be sent, and what is
+    wrong. The exit code is 1 if anything is.
+    """
+    from convergegate_async.bulk import JobPlan
+
+    if source == "-":
+        stdin_bytes("the rows")
+    plan = JobPlan(
+        source=source, format=_format_of(source, options), table=table_of(options)
+    )
+    return _shown(plan, problems, output)
 
 
 @bulk.command()
@@ -85,6 +113,9 @@ def bulk() -> None:
     is_flag=True,
     help="Do not check all rows before sending; check each when its turn comes.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="As `bulk check`: read all rows, and send nothing."
+)
 @_max_pause
 @_max_outage
 @_dask
@@ -113,9 +144,10 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
     folder = JobFolder(job, options["directory"])
     folder.require_new()
     is_piped = source == "-"
+    rows = stdin_bytes("the rows") if is_piped else None
     plan = JobPlan(
-        source=folder.spool(stdin_bytes("the rows")) if is_piped else source,
-        format=options["format"] or ("csv" if is_piped else None),
+        source=source,
+        format=_format_of(source, options),
         table=table,
         rules=ResumeRules(
             on_unknown=OnUnknown(options["on_unknown"]),
@@ -126,6 +158,10 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         max_pause=options["max_pause"] or Limits().max_pause,
         max_outage=options["max_outage"] or Limits().max_outage,
     )
+    if options["dry_run"]:
+        return _shown(plan)
+    if rows is not None:
+        plan = attrs.evolve(plan, source=folder.spool(rows))
     try:
         total = None if options["skip_validation"] else _checked(plan)
         return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
@@ -278,21 +314,32 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
     return UNKNOWN if done.unknown else 0
 
 
+def _format_of(source: str, options: "Mapping[str, Any]") -> str | None:
+    # Spooled, stdin has a name that promises nothing.
+    return options["format"] or ("csv" if source == "-" else None)
+
+
+def _shown(plan: "JobPlan", problems: Path | None = None, output: str = "table") -> int:
+    """Show what the input comes to; return the exit code."""
+    from . import _check
+
+    try:
+        found = _check.checked(plan, problems)
+    except OSError as error:
+        message = f"cannot write {problems}: {error.strerror}"
+        raise ConfigurationError(message) from None
+    _check.show_check(found, output)
+    return int(bool(found.mistakes))
+
+
 def _checked(plan: "JobPlan") -> int:
     """Count the rows of the input; if it has problems print them, and leave."""
-    from convergegate_async._core.money import PUBLISHED
-    from convergegate_async.bulk import check
+    from . import _check
 
-    found = check(plan.rows(), most=MOST_PROBLEMS)
-    if found.unknown_currencies:
-        codes = ", ".join(found.unknown_currencies[:MOST_CURRENCIES])
-        print_note(f"Note: ISO 4217 of {PUBLISHED} does not know {codes}.")
-    for problem in found.problems:
-        print_note(str(problem))
-    if found.more:
-        print_note(f"… and {found.more:,} more")
-    if found.problems:
-        wrong = counted(len(found.problems) + found.more, "problem")
-        print_note(f"Nothing was sent: {wrong} in {plan.source}.")
+    found = _check.checked(plan)
+    for line in (*_check.sums_in(found), *_check.mistakes_in(found)):
+        print_note(line)
+    if found.mistakes:
+        print_note(f"Nothing was sent: {plan.source} has mistakes.")
         raise click.exceptions.Exit(1)
     return found.total

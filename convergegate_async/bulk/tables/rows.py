@@ -110,8 +110,7 @@ class Problem(_InputRow):
     reason: str
 
     def __str__(self) -> str:
-        column = "" if self.column is None else f", column {_shown(self.column)}"
-        return f"line {self.line}{column}: {self.reason}"
+        return f"line {self.line}{in_column(self.column)}: {self.reason}"
 
 
 def read_table(
@@ -415,6 +414,11 @@ def _refuse_repeats(names: Iterable[str], complaint: str) -> None:
 
 def _refuse(message: str) -> NoReturn:
     raise SourceError(message)
+
+
+def in_column(column: str | None) -> str:
+    """Return how a problem names its column, safe to print."""
+    return "" if column is None else f", column {_shown(column)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from convergegate_async._core.money import EXPONENTS
 from convergegate_async._core.operations import lives_long_enough
 
 from .places import Places, Seen
-from .rows import Problem, Row
+from .rows import Problem, Row, in_column
 
 _FIRST = 5  # lines of a mistake that are named
 _SAMPLES = 3
@@ -55,6 +55,14 @@ class Mistake:
     reason: str
     count: int
     lines: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return it as the problem of one row reads."""
+        lines = ", ".join(map(str, self.lines))
+        if more := self.count - len(self.lines):
+            lines += f" and {more:,} more"
+        word = "line" if self.count == 1 else "lines"
+        return f"{word} {lines}{in_column(self.column)}: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)

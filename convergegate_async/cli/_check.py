@@ -1,0 +1,134 @@
+"""What a file comes to, and what is wrong with it: shown before anything is sent."""
+
+import csv
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+
+from convergegate_async._core.money import PUBLISHED, spell_major
+from convergegate_async.bulk import JobPlan, Problem, Row, Validation, check
+
+from ._progress import LINE_EVERY
+from ._streams import print_data, print_json, print_note, printable
+from ._wording import counted
+
+_MOST_CURRENCIES = 20  # that are named
+_MOST_MISTAKES = 100
+_LOOK_EVERY = 1_000  # rows
+
+
+def checked(plan: JobPlan, problems: Path | None = None) -> Validation:
+    """Read all rows of a plan, and say on stderr how far that is.
+
+    Args:
+        plan: Says which file, and how it is read.
+        problems: A new file for all problems, in CSV.
+
+    Raises:
+        OSError: *problems* cannot be written, or is there.
+        SourceError: The input as a whole cannot be read.
+    """
+    with _written_to(problems) as on_problem:
+        return check(_watched(plan.rows()), most=0, on_problem=on_problem)
+
+
+@contextmanager
+def _written_to(path: Path | None) -> Iterator[Callable[[Problem], None] | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("x", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["line", "column", "reason"])
+        yield lambda problem: writer.writerow(
+            [problem.line, problem.column or "", problem.reason]
+        )
+
+
+def _watched(rows: Iterable[Row | Problem]) -> Iterator[Row | Problem]:
+    """Yield *rows*, and say every few seconds how many they were."""
+    due = time.monotonic() + LINE_EVERY
+    for count, row in enumerate(rows, 1):
+        yield row
+        if count % _LOOK_EVERY == 0 and time.monotonic() >= due:
+            print_note(f"{count:,} rows read")
+            due += LINE_EVERY
+
+
+def show_check(found: Validation, output: str) -> None:
+    """Print what a file comes to, and what is wrong with it, to stdout."""
+    if output == "json":
+        print_json(_as_object(found))
+        return
+    for line in sums_in(found):
+        print_data(line)
+    if found.samples:
+        print_data("\nThe first of them, as they would be sent:")
+    for row in found.samples:
+        print_data(f"\n  line {row.line}, {printable(row.row_id)}")
+        for name, text in _fields_of(row):
+            print_data(f"    {name:<20} {printable(text)}")
+    if lines := [*mistakes_in(found)]:
+        print_data("")
+    for line in lines:
+        print_data(line)
+
+
+def sums_in(found: Validation) -> Iterator[str]:
+    """Yield how many rows there are, and what they come to by currency."""
+    good = sum(amounts.rows for amounts in found.amounts.values())
+    parts = [counted(found.total, "row")]
+    if bad := found.total - good:
+        parts.append(f"{bad:,} of them cannot be sent")
+    if found.repeated:
+        parts.append(f"{found.repeated:,} with the id of an earlier one")
+    yield ", ".join(parts)
+    for currency, amounts in found.amounts.items():
+        total, smallest, largest = (
+            spell_major(amount, currency)
+            for amount in (amounts.total, amounts.smallest, amounts.largest)
+        )
+        rows = counted(amounts.rows, "row")
+        yield f"{currency} {total} in {rows}, from {smallest} to {largest}"
+
+
+def mistakes_in(found: Validation) -> Iterator[str]:
+    """Yield what is wrong, a line for each kind of mistake."""
+    if found.unknown_currencies:
+        codes = ", ".join(found.unknown_currencies[:_MOST_CURRENCIES])
+        yield f"Note: ISO 4217 of {PUBLISHED} does not know {codes}."
+    yield from map(str, found.mistakes[:_MOST_MISTAKES])
+    if (more := len(found.mistakes) - _MOST_MISTAKES) > 0:
+        yield f"… and {counted(more, 'further kind')} of mistake"
+
+
+def _fields_of(row: Row) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a request that are set, as people read them."""
+    for name, value in attrs.asdict(row.request, recurse=False).items():
+        if value is None or name == "currency":  # it stands behind the amount
+            continue
+        if isinstance(value, Mapping):
+            yield from ((f"{name}[{key}]", text) for key, text in value.items())
+        elif name == "amount":
+            currency = row.request.currency
+            yield name, f"{spell_major(value, currency)} {currency.upper()}"
+        elif isinstance(value, tuple | list):
+            yield name, ", ".join(value)
+        elif isinstance(value, datetime):
+            yield name, f"{value:%Y-%m-%d %H:%M:%S %Z}"
+        else:
+            yield name, str(value)
+
+
+def _as_object(found: Validation) -> dict[str, object]:
+    return {
+        "rows": found.total,
+        "repeated": found.repeated,
+        "unknown_currencies": found.unknown_currencies,
+        "amounts": {code: attrs.asdict(sums) for code, sums in found.amounts.items()},
+        "mistakes": [attrs.asdict(mistake) for mistake in found.mistakes],
+    }

@@ -1,0 +1,116 @@
+"""``convergegate bulk check``: what a file comes to, without a gateway."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from programs import call
+
+HEADER = (
+    "id,amount,currency,customer_email,customer_firstname,customer_lastname,"
+    "customer_phone,success_url,metadata[note],expires_at"
+)
+GOOD = (
+    "A-1,4999,pln,zaneta@example.com,Żaneta,Doe,+48123456789,"
+    "https://shop.example/thanks,gift,2096-12-31T23:59+01:00"
+)
+BAD = GOOD.replace("A-1", "A-2").replace("4999", "secret").replace("+48123456789", "1")
+SUMS = "1 row\nPLN 49.99 in 1 row, from 49.99 to 49.99\n"
+SAMPLE = """
+The first of them, as they would be sent:
+
+  line 2, A-1
+    amount               49.99 PLN
+    customer_email       zaneta@example.com
+    customer_firstname   Żaneta
+    customer_lastname    Doe
+    customer_phone       +48123456789
+    success_url          https://shop.example/thanks
+    expires_at           2096-12-31 23:59:00 UTC+01:00
+    metadata[note]       gift
+"""
+
+
+def check(folder: Path, *lines: str, options: tuple[str, ...] = ()) -> tuple[int, str]:
+    """Check a file of such *lines*; return the exit code and what stdout got."""
+    (folder / "orders.csv").write_text("\n".join((HEADER, *lines)), encoding="utf-8")
+    done = call("bulk", "check", "orders.csv", *options, cwd=str(folder))
+    return done.returncode, done.stdout
+
+
+def test_a_file_is_shown_as_it_would_be_sent(tmp_path: Path) -> None:
+    """No key, no gateway, no journal: sums, and rows as they were read."""
+    assert check(tmp_path, GOOD) == (0, SUMS + SAMPLE)
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
+
+
+def test_mistakes_are_grouped_and_repeat_no_value(tmp_path: Path) -> None:
+    """A mistake of many rows is one line with the first of them; exit code 1."""
+    code, out = check(tmp_path, GOOD, *[BAD] * 7)
+
+    assert code == 1
+    assert out.startswith(
+        "8 rows, 7 of them cannot be sent, 6 with the id of an earlier"
+    )
+    assert (
+        "\nlines 3, 4, 5, 6, 7 and 2 more, column customer_phone: "
+        "must be a phone number in E.164 (+48123456789)\n"
+    ) in out
+    assert "secret" not in out
+
+
+def test_all_problems_go_to_a_new_file(tmp_path: Path) -> None:
+    """By line, column and reason; what is there is not written over."""
+    options = ("--problems", "problems.csv")
+    code, _ = check(tmp_path, GOOD, *[BAD] * 7, options=options)
+    written = (tmp_path / "problems.csv").read_text(encoding="utf-8")
+    again, _ = check(tmp_path, GOOD, options=options)
+
+    problems = [*csv.DictReader(written.splitlines())]
+    assert (code, again) == (1, 3)
+    assert len(problems) == 7 + 7 + 6  # amounts, telephones, ids
+    assert problems[0] == {
+        "line": "3",
+        "column": "amount",
+        "reason": "must be a whole number of minor units, unless the amount unit is "
+        "major",
+    }
+    assert (tmp_path / "problems.csv").read_text(encoding="utf-8") == written
+
+
+def test_programs_read_it_as_json(tmp_path: Path) -> None:
+    """Amounts are in minor units, and there is nothing personal in it."""
+    code, out = check(tmp_path, GOOD, BAD, options=("--output", "json"))
+
+    found = json.loads(out)
+    assert code == 1
+    assert found["rows"] == 2
+    assert found["amounts"]["PLN"] == {
+        "rows": 1,
+        "total": 4999,
+        "smallest": 4999,
+        "largest": 4999,
+    }
+    assert [mistake["column"] for mistake in found["mistakes"]] == [
+        "amount",
+        "customer_phone",
+    ]
+    assert "example.com" not in out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "has no header"), ("id\n", "has no column for"), (None, "No such file")],
+)
+def test_what_is_no_table_is_told_in_a_sentence(
+    tmp_path: Path, content: str | None, words: str
+) -> None:
+    """The file as a whole: nothing of it was read."""
+    if content is not None:
+        (tmp_path / "orders.csv").write_text(content)
+
+    done = call("bulk", "check", "orders.csv", cwd=str(tmp_path))
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert words in done.stderr
