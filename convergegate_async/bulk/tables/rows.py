@@ -16,20 +16,19 @@ from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, rules
 from convergegate_async.models.code_generation import new_draft, sealed
 
+from .csv_file import read_csv
 from .fields import FIELDS, REQUIRED, broken_rules, read_entries, readers
-from .formats import (
-    OWN_PREFIX,
-    SourceError,
-    TableRow,
-    choose_format,
-    read_table_rows,
-)
+from .formats import OWN_PREFIX, SourceError, TableRow, choose_format, opened
+from .jsonl_file import read_jsonl
+from .parquet_file import read_parquet
 
 _REQUIRED = frozenset(REQUIRED)
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
 _MAX_ID = 128
 _MAX_SHOWN = 60
 _MAX_LISTED = 20
+
+_READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
 
 
 @attrs.frozen(kw_only=True)
@@ -131,9 +130,9 @@ def read_table(
     """
     kind = choose_format(path, format)
     reader = _RowReader(options, textual=kind == "csv")
-    rows = read_table_rows(path, kind, reader.check)
-    for position, row in enumerate(rows, 1):
-        yield from reader.read(position, row)
+    with opened(path) as file:
+        for position, row in enumerate(_READERS[kind](file, reader.check), 1):
+            yield from reader.read(position, row)
 
 
 # -- columns -----------------------------------------------------------------------

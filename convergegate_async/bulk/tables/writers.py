@@ -21,7 +21,9 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-from .formats import Format, choose_format, escape_cell, import_parquet
+from .csv_file import escape_cell
+from .formats import Format, choose_format
+from .parquet_file import import_parquet
 
 Table: TypeAlias = Iterable[Mapping[str, object]]
 Batch: TypeAlias = list[Mapping[str, object]]

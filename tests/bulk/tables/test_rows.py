@@ -19,13 +19,9 @@ from hypothesis import strategies as st
 from orders import ORDER_ROW, an_order
 
 from convergegate_async._core.money import exponent_of, spell_major
+from convergegate_async.bulk.tables.csv_file import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
-from convergegate_async.bulk.tables.formats import (
-    SourceError,
-    escape_cell,
-    guess_format,
-    unescape_cell,
-)
+from convergegate_async.bulk.tables.formats import SourceError, guess_format
 from convergegate_async.bulk.tables.rows import Problem, Row, TableOptions, read_table
 from convergegate_async.bulk.tables.validation import check
 from convergegate_async.errors import InvalidFieldError
