@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import attrs
@@ -44,13 +45,14 @@ class TableRow:
             row in Parquet, which has no lines.
         cells: Its values by column; the line's text under `UNREAD` after a fault.
         fault: Why it is no row, without a part of it.
-        unread: The columns whose values cannot be read; their cells are `None`.
+        unread: The columns whose values cannot be read, and why; their cells are
+            `None`.
     """
 
     line: int
     cells: Mapping[str, object] = attrs.field(repr=False)
     fault: str | None = None
-    unread: tuple[str, ...] = ()
+    unread: Mapping[str, str] = MappingProxyType({})
 
 
 def guess_format(path: str) -> Format:

@@ -81,8 +81,9 @@ def read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
             for values in zip(*columns, strict=True):
                 number += 1
                 cells = dict(zip(names, values, strict=True))
-                unread = tuple(name for name in names if cells[name] is _NO_VALUE)
-                cells.update(dict.fromkeys(unread))
+                lost = [name for name in names if cells[name] is _NO_VALUE]
+                cells.update(dict.fromkeys(lost))
+                unread = dict.fromkeys(lost, "holds a value that cannot be read")
                 yield TableRow(line=number, cells=cells, unread=unread)
     except (arrow.ArrowException, OSError, ValueError):
         message = f"the input cannot be read as Parquet after row {number}"

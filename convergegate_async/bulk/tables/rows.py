@@ -295,8 +295,10 @@ class _RowReading:
         self._plan = plan
         self._cells = row.cells
         self.wrongs: dict[str, str] = plan.wrongs.copy()
-        for column in filter(reader.target, row.unread):
-            self.wrongs[column] = "holds a value that cannot be read"
+        id_column = reader.options.id_column
+        for column, reason in row.unread.items():
+            if column == id_column or reader.target(column):
+                self.wrongs[column] = reason
         self.row_id: str | None = self._read_id()
         self.request: CheckoutSessionRequest | None = self._fill_in()
 
@@ -311,8 +313,9 @@ class _RowReading:
             fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
             if fits and row_id == row_id.strip():
                 return row_id
-        self.wrongs[column] = (
-            f"must be 1 to {_MAX_ID} printable characters, with no space at either end"
+        self.wrongs.setdefault(
+            column,
+            f"must be 1 to {_MAX_ID} printable characters, with no space at either end",
         )
         return None
 

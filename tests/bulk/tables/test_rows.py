@@ -646,6 +646,18 @@ class TestParquet:
             ),
         ]
 
+    def test_an_id_that_cannot_be_read_is_told_as_such(self, tmp_path: Path) -> None:
+        """The reason is that of the file, and not that the id is missing."""
+        arrow = pytest.importorskip("pyarrow")
+        broken = arrow.array([b"zl\xff", b"x"], arrow.binary()).view(arrow.string())
+
+        found = read_table(parquet_file(tmp_path, {"id": broken}), PLAIN)
+
+        assert summary(list(found)) == [
+            "line 1, column id: holds a value that cannot be read",
+            "x",
+        ]
+
     def test_columns_are_checked(self, path: str) -> None:
         """Its columns are a header."""
         with pytest.raises(SourceError, match="the input has no column order"):
