@@ -27,6 +27,7 @@ TESTED = {
     "click": (8, 5),
     "rich": (15, 0),
     "pyarrow": (26, 0),
+    "phonenumbers": (9, 0),
     "hdrhistogram": (0, 10),
     "altair": (6, 3),
     "vl-convert-python": (1, 9),
