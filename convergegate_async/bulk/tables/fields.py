@@ -7,7 +7,11 @@ rules.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+from functools import partial
+from math import isfinite
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -22,25 +26,42 @@ REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOT
 
 Reader: TypeAlias = Callable[[str, Mapping[str, Any]], object]
 
+CellKind: TypeAlias = Literal["text", "json", "typed"]
+"""What is in cells: all texts (CSV), JSON as one writes it, or what a program has made
+of numbers and times (XLSX, Parquet)."""
+
 _MINOR = re.compile("[0-9]{1,16}")
 _NO_MINOR = "must be a whole number of minor units, unless the amount unit is major"
+_MOST_EXACT = 10**15
+_TOO_LONG = "is a number of more than 15 digits, which are not exact: make it a text"
 _WORD = re.compile("[^ |]+")
 
 
-def readers(*, textual: bool, in_major: bool) -> dict[str, Reader]:
+def readers(
+    kind: CellKind, *, in_major: bool, timezone: tzinfo | None = None
+) -> dict[str, Reader]:
     """Return the readers of the fields whose cells are not taken as they are.
 
     Args:
-        textual: All in the cells is text.
+        kind: What is in the cells.
         in_major: Amounts are in major units.
+        timezone: That of times which name none; they are refused if it is `None`.
     """
-    read_minor = read_digits if textual else read_number
-    return {
-        "amount": read_major if in_major else read_minor,
+    found: dict[str, Reader] = {
+        "amount": read_digits if kind == "text" else read_number,
         "payment_method": read_words,
         "expires_at": read_time,
         "extra": read_entries,
     }
+    if kind == "typed":
+        found |= {
+            "amount": read_typed_number,
+            "customer_phone": read_typed_text,
+            "expires_at": partial(read_typed_time, timezone=timezone),
+        }
+    if in_major:
+        found["amount"] = read_typed_major if kind == "typed" else read_major
+    return found
 
 
 def read_digits(field: str, row: Mapping[str, Any]) -> int:
@@ -102,6 +123,83 @@ def read_entries(field: str, row: Mapping[str, Any]) -> dict[str, object]:
     if not isinstance(entries, Mapping):
         raise InvalidFieldError(field, "must be a JSON object whose values are text")
     return {key: text for key, text in entries.items() if text is not None}
+
+
+# -- typed cells -------------------------------------------------------------------
+
+
+def digits_of(field: str, value: object) -> object:
+    """Return the digits of a whole number, and anything else as it is.
+
+    Programs make floats of whole columns, such as ids and phone numbers.
+
+    Raises:
+        InvalidFieldError: The number has more digits than a float holds.
+    """
+    if type(value) is int:
+        return str(value)
+    if not isinstance(value, float | Decimal) or not isfinite(value):
+        return value
+    if value != int(value):
+        return value
+    if not -_MOST_EXACT < value < _MOST_EXACT:
+        raise InvalidFieldError(field, _TOO_LONG)
+    return str(int(value))
+
+
+def read_typed_text(field: str, row: Mapping[str, Any]) -> object:
+    """Return the text of a cell, or the digits of its number."""
+    return digits_of(field, row[field])
+
+
+def read_typed_number(field: str, row: Mapping[str, Any]) -> int:
+    """Return the minor units that a cell holds or spells."""
+    if type(row[field]) is int:
+        return read_number(field, row)
+    return read_digits(field, {field: digits_of(field, row[field])})
+
+
+def read_typed_major(field: str, row: Mapping[str, Any]) -> int:
+    """Return the minor units of a cell; a float is what it is written as.
+
+    One that was computed, such as 0.30000000000000004, has too many decimals.
+    """
+    value = row[field]
+    if isinstance(value, float):
+        row = {**row, field: Decimal(repr(value))}
+    return read_major(field, row)
+
+
+def read_typed_time(
+    field: str, row: Mapping[str, Any], *, timezone: tzinfo | None
+) -> object:
+    """Return the time of a cell, in *timezone* if it names none."""
+    value = row[field]
+    if isinstance(value, float | Decimal):
+        value = digits_of(field, value)
+    if not isinstance(value, date):
+        return read_time(field, {field: value})
+    if not isinstance(value, datetime):
+        reason = "has no time of day, and so does not say which end of the day is meant"
+        raise InvalidFieldError(field, reason)
+    if value.utcoffset() is None:
+        return _placed(field, value, timezone)
+    return value
+
+
+def _placed(field: str, moment: datetime, timezone: tzinfo | None) -> datetime:
+    """Return *moment*, which has no time zone, in *timezone*."""
+    if timezone is None:
+        raise InvalidFieldError(field, "has no time zone: say which with --timezone")
+    first, second = (moment.replace(tzinfo=timezone, fold=fold) for fold in (0, 1))
+    if first.utcoffset() == second.utcoffset():
+        return first
+    is_real = first.astimezone(UTC).astimezone(timezone) == first
+    reason = (
+        f"is a time that clocks in {timezone} {'show twice' if is_real else 'skip'}: "
+        f"it may be at UTC{first:%z} or UTC{second:%z}"
+    )
+    raise InvalidFieldError(field, reason)
 
 
 def broken_rules(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -17,8 +17,16 @@ from convergegate_async.models import CheckoutSessionRequest, rules
 from convergegate_async.models.code_generation import new_draft, sealed
 
 from .csv_file import read_csv
-from .fields import FIELDS, REQUIRED, broken_rules, read_entries, readers
-from .formats import OWN_PREFIX, SourceError, TableRow, choose_format, opened
+from .fields import (
+    FIELDS,
+    REQUIRED,
+    CellKind,
+    broken_rules,
+    digits_of,
+    read_entries,
+    readers,
+)
+from .formats import OWN_PREFIX, Format, SourceError, TableRow, choose_format, opened
 from .jsonl_file import read_jsonl
 from .parquet_file import read_parquet
 
@@ -28,6 +36,7 @@ _MAX_ID = 128
 _MAX_SHOWN = 60
 _MAX_LISTED = 20
 
+_CELLS: dict[Format, CellKind] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
 _READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
 
 
@@ -129,7 +138,7 @@ def read_table(
         SourceError: The file as a whole cannot be read, or its columns do not fit.
     """
     kind = choose_format(path, format)
-    reader = _RowReader(options, textual=kind == "csv")
+    reader = _RowReader(options, _CELLS[kind])
     with opened(path) as file:
         for position, row in enumerate(_READERS[kind](file, reader.check), 1):
             yield from reader.read(position, row)
@@ -161,13 +170,13 @@ class _Plan:
 class _RowReader:
     """Fills in a request for every row."""
 
-    def __init__(self, options: TableOptions, *, textual: bool) -> None:
+    def __init__(self, options: TableOptions, kind: CellKind) -> None:
         self.options = options
-        self._textual = textual
+        self.kind = kind
         self._unnamed: list[int] = []
         self._column_of = {field: name for name, field in options.columns.items()}
         in_major = options.amount_unit == "major"
-        self.readers = readers(textual=textual, in_major=in_major)
+        self.readers = readers(kind, in_major=in_major)
         self._plan = _Plan([])  # for the columns met last; most rows have the same
 
     def check(self, columns: Sequence[str]) -> None:
@@ -179,7 +188,7 @@ class _RowReader:
         options = self.options
         if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
-            hint = " (a header with commas)" if self._textual else ""
+            hint = " (a header with commas)" if self.kind == "text" else ""
             _refuse(f"the input has no column {_shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
         unknown = [name for name in columns if name and self.target(name) is None]
@@ -304,7 +313,7 @@ class _RowReading:
 
     def _read_id(self) -> str | None:
         column = self._reader.options.id_column
-        row_id = self._cells.get(column)
+        row_id = self._digits(column, self._cells.get(column))
         if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
             row_id = str(row_id)
         if isinstance(row_id, str):
@@ -359,6 +368,8 @@ class _RowReading:
                 self._take_entries(column, found)
             else:
                 self._take([(column, target)], found)
+                if target in found:
+                    found[target] = self._digits(column, found[target])
         options = self._reader.options
         if options.row_metadata is not None and self.row_id is not None:
             target = f"metadata[{options.row_metadata}]"
@@ -367,6 +378,16 @@ class _RowReading:
             target.removeprefix("metadata[")[:-1]: text
             for target, text in found.items()
         }
+
+    def _digits(self, column: str, value: object) -> object:
+        """Return the digits of a number that a program has made of a text."""
+        if self._reader.kind != "typed":
+            return value
+        try:
+            return digits_of(column, value)
+        except InvalidFieldError as error:
+            self.wrongs[column] = error.reason
+            return None
 
     def _take_entries(self, column: str, found: dict[str, object]) -> None:
         if self._cells[column] in (None, ""):

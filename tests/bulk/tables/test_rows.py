@@ -32,6 +32,7 @@ ORDER = an_order()
 PLAIN = TableOptions()
 
 MINOR = "must be a whole number of minor units, unless the amount unit is major"
+TOO_LONG = "is a number of more than 15 digits, which are not exact: make it a text"
 
 
 class Inbox:
@@ -657,6 +658,26 @@ class TestParquet:
             "line 1, column id: holds a value that cannot be read",
             "x",
         ]
+
+    def test_numbers_that_were_texts_are_their_digits(self, tmp_path: Path) -> None:
+        """Programs make floats of whole columns: ids, phone numbers, minor units."""
+        columns = {
+            "id": [1001.0, 1002.0],
+            "amount": [4999.0, 49.99],
+            "customer_phone": [48601234567.0, 601234567.0],
+            "metadata[order]": [17.0, 1e20],
+        }
+
+        found = list(read_table(parquet_file(tmp_path, columns), PLAIN))
+
+        phone = "must be a phone number in E.164 (+48123456789)"
+        assert summary(found) == [
+            f"line 1, column customer_phone: {phone}",
+            f"line 2, column amount: {MINOR}",
+            f"line 2, column metadata[order]: {TOO_LONG}",
+            f"line 2, column customer_phone: {phone}",
+        ]
+        assert [item.row_id for item in found] == ["1001", *["1002"] * 3]
 
     def test_columns_are_checked(self, path: str) -> None:
         """Its columns are a header."""
