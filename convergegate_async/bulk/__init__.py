@@ -24,7 +24,9 @@ from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
 from .tables.formats import SourceError, guess_format
-from .tables.rows import Problem, Row, TableOptions, read_table
+from .tables.options import TableOptions
+from .tables.reading import read_table
+from .tables.rows import Problem, Row
 from .tables.validation import AmountSummary, Mistake, Validation, check
 from .tables.writers import DeadLetter, write_dead_letters, write_results
 

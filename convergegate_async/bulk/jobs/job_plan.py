@@ -10,12 +10,9 @@ import attrs
 from convergegate_async.bulk.journal.records import JobHeader, JournalError
 from convergegate_async.bulk.sending.limits import MAX_OUTAGE, MAX_PAUSE, Limits
 from convergegate_async.bulk.tables.formats import Format, choose_format
-from convergegate_async.bulk.tables.rows import (
-    Problem,
-    Row,
-    TableOptions,
-    read_table,
-)
+from convergegate_async.bulk.tables.options import TableOptions
+from convergegate_async.bulk.tables.reading import read_table
+from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import ConfigurationError
 
 from .folder import JobFolder

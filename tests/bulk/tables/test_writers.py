@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from orders import ORDER_ROW
 
 from convergegate_async import ConfigurationError
-from convergegate_async.bulk.tables.rows import Row, TableOptions, read_table
+from convergegate_async.bulk.tables.options import TableOptions
+from convergegate_async.bulk.tables.reading import read_table
+from convergegate_async.bulk.tables.rows import Row
 from convergegate_async.bulk.tables.writers import (
     DeadLetter,
     write_dead_letters,

@@ -22,7 +22,9 @@ from convergegate_async._core.money import exponent_of, spell_major
 from convergegate_async.bulk.tables.csv_file import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
 from convergegate_async.bulk.tables.formats import SourceError, guess_format
-from convergegate_async.bulk.tables.rows import Problem, Row, TableOptions, read_table
+from convergegate_async.bulk.tables.options import TableOptions
+from convergegate_async.bulk.tables.reading import read_table
+from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.validation import check
 from convergegate_async.errors import InvalidFieldError
 
@@ -695,7 +697,7 @@ class TestParquet:
         """Where pyarrow is not installed, the refusal says what to install."""
         program = (
             "import sys; sys.modules['pyarrow'] = None\n"
-            "from convergegate_async.bulk.tables.rows import *\n"
+            "from convergegate_async.bulk import *\n"
             "try: next(read_table(sys.argv[1], TableOptions()))\n"
             "except SourceError as error: print(error)"
         )
@@ -897,7 +899,7 @@ class TestTheFile:
         """Rows come through a pipe, except in Parquet, which is read from its end."""
         program = (
             "import sys\n"
-            "from convergegate_async.bulk.tables.rows import *\n"
+            "from convergegate_async.bulk import *\n"
             "try: print(*[r.row_id for r in read_table('-', TableOptions(), "
             "format=sys.argv[1])])\n"
             "except SourceError as error: print(error)\n"

@@ -1,0 +1,321 @@
+"""How a row is read: from the header of its table to its request, or its problems."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import CheckoutSessionRequest
+from convergegate_async.models.code_generation import new_draft, sealed
+
+from .csv_file import read_csv
+from .fields import (
+    FIELDS,
+    REQUIRED,
+    CellKind,
+    broken_rules,
+    digits_of,
+    read_entries,
+    readers,
+)
+from .formats import OWN_PREFIX, Format, TableRow, choose_format, opened
+from .jsonl_file import read_jsonl
+from .options import TableOptions, is_field, refuse, refuse_repeats
+from .parquet_file import read_parquet
+from .rows import Problem, Row, listed, shown
+
+_REQUIRED = frozenset(REQUIRED)
+_MAX_ID = 128
+
+_CELLS: dict[Format, CellKind] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
+_READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
+
+
+def read_table(
+    path: str,
+    options: TableOptions,
+    *,
+    format: str | None = None,  # noqa: A002 -- as the option is called
+) -> Iterator[Row | Problem]:
+    """Read the rows of *path* one by one; a row is held in memory no longer than used.
+
+    Args:
+        path: A file, or ``-`` for stdin.
+        options: How to read it.
+        format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
+
+    Raises:
+        SourceError: The file as a whole cannot be read, or its columns do not fit.
+    """
+    kind = choose_format(path, format)
+    reader = _RowReader(options, _CELLS[kind])
+    with opened(path) as file:
+        for position, row in enumerate(_READERS[kind](file, reader.check), 1):
+            yield from reader.read(position, row)
+
+
+# -- columns -----------------------------------------------------------------------
+
+
+@attrs.define
+class _Plan:
+    """How rows are read that have the same columns.
+
+    Attributes:
+        columns: Which they have.
+        fields: Those that hold a field, and which one.
+        metadata: Those that hold metadata, as an object or one text, and which one; in
+            their order, which is that of the body and so of a row's fingerprint.
+        wrongs: What is wrong with every such row: reasons by column.
+        is_unnamed: One has no name, and nobody has said what it is for.
+    """
+
+    columns: list[str]
+    fields: list[tuple[str, str]] = attrs.field(factory=list)
+    metadata: list[tuple[str, str]] = attrs.field(factory=list)
+    wrongs: dict[str, str] = attrs.field(factory=dict)
+    is_unnamed: bool = False
+
+
+class _RowReader:
+    """Fills in a request for every row."""
+
+    def __init__(self, options: TableOptions, kind: CellKind) -> None:
+        self.options = options
+        self.kind = kind
+        self._unnamed: list[int] = []
+        self._column_of = {field: name for name, field in options.columns.items()}
+        in_major = options.amount_unit == "major"
+        self.readers = readers(kind, in_major=in_major)
+        self._plan = _Plan([])  # for the columns met last; most rows have the same
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Refuse a header that does not fit.
+
+        Raises:
+            SourceError: Names the columns that are unknown, missing or doubled.
+        """
+        options = self.options
+        if options.id_column not in columns:
+            # A first row of data is no header; its cells are not for a message.
+            hint = " (a header with commas)" if self.kind == "text" else ""
+            refuse(f"the input has no column {shown(options.id_column)}{hint}")
+        self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
+        unknown = [name for name in columns if name and self.target(name) is None]
+        if unknown:
+            hint = "map each to a request field, or to nothing"
+            refuse(f"unknown columns: {listed(unknown)} ({hint})")
+        wanted = [name for name, target in options.columns.items() if target]
+        absent = [name for name in wanted if name not in columns]
+        if absent:
+            refuse(f"the mapping names columns that are not there: {listed(absent)}")
+        refuse_repeats(filter(None, columns), "the header repeats")
+        targets = [target for name in columns if (target := self.target(name))]
+        if options.row_metadata is not None:
+            targets.append(f"metadata[{options.row_metadata}]")
+        refuse_repeats(targets, "two columns are for")
+        missing = [name for name in REQUIRED if name not in targets]
+        if missing:
+            refuse(f"the input has no column for {listed(missing)}")
+
+    def read(self, position: int, row: TableRow) -> Sequence[Row | Problem]:
+        """Return the row, or else each of its problems."""
+        if row.fault is not None:
+            return [_problem(position, row, None, None, row.fault)]
+        columns = [*row.cells]
+        if columns != self._plan.columns:
+            self._plan = self._planned(columns)
+        unnamed = self._unnamed_value(row.cells) if self._plan.is_unnamed else None
+        if unnamed is not None and self._unnamed and position == 1:
+            refuse(unnamed)  # as the index that pandas writes: all rows have one
+        reading = _RowReading(self, self._plan, row)
+        row_id, request = reading.row_id, reading.request
+        if row_id is None or request is None or unnamed is not None:
+            wrongs = {} if unnamed is None else {None: unnamed}
+            return [
+                _problem(position, row, row_id, column, reason)
+                for column, reason in (wrongs | reading.wrongs).items()
+            ]
+        good = new_draft(Row)
+        good.position = position
+        good.line = row.line
+        good.raw = row.cells
+        good.row_id = row_id
+        good.request = request
+        return [sealed(good, Row)]
+
+    def _planned(self, columns: list[str]) -> _Plan:
+        plan = _Plan(columns)
+        for column in columns:
+            target = self.target(column)
+            if target is None and column:
+                plan.wrongs[column] = "is not a field of a request"
+            elif target is None:  # it is told with its place
+                plan.is_unnamed = True
+            elif target in FIELDS and target != "metadata":
+                plan.fields.append((column, target))
+            elif target:
+                plan.metadata.append((column, target))
+        return plan
+
+    def target(self, column: str) -> str | None:
+        """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
+        target = self.options.columns.get(column)
+        if target is not None:
+            return target
+        if is_field(column):
+            return column
+        if column == self.options.id_column or column.startswith(OWN_PREFIX):
+            return ""
+        return None
+
+    def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
+        """Return what is wrong with a value whose column has no name, if anything."""
+        if cells[""] in (None, ""):
+            return None
+        places = ", ".join(map(str, self._unnamed))
+        which = f"column {places} has" if places else "a column has"
+        if len(self._unnamed) > 1:
+            which = f"columns {places} have"
+        return f"{which} no name: give it one, or leave it out (`--map =`)"
+
+    def column(self, field: str) -> str:
+        """Return the column that *field* is read from."""
+        return self._column_of.get(field, field)
+
+
+def _problem(
+    position: int, row: TableRow, row_id: str | None, column: str | None, reason: str
+) -> Problem:
+    return Problem(
+        position=position,
+        line=row.line,
+        row_id=row_id,
+        column=column,
+        reason=reason,
+        raw=row.cells,
+    )
+
+
+# -- values ------------------------------------------------------------------------
+
+
+class _RowReading:
+    """One row while it is read.
+
+    Attributes:
+        row_id: Its id, if it has one.
+        request: What it asks for; `None` if anything is wrong with that.
+        wrongs: What is wrong with it: reasons by column.
+    """
+
+    def __init__(self, reader: _RowReader, plan: _Plan, row: TableRow) -> None:
+        self._reader = reader
+        self._plan = plan
+        self._cells = row.cells
+        self.wrongs: dict[str, str] = plan.wrongs.copy()
+        id_column = reader.options.id_column
+        for column, reason in row.unread.items():
+            if column == id_column or reader.target(column):
+                self.wrongs[column] = reason
+        self.row_id: str | None = self._read_id()
+        self.request: CheckoutSessionRequest | None = self._fill_in()
+
+    def _read_id(self) -> str | None:
+        column = self._reader.options.id_column
+        row_id = self._digits(column, self._cells.get(column))
+        if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
+            row_id = str(row_id)
+        if isinstance(row_id, str):
+            # Not the same bytes on every system, and yet the same id.
+            row_id = unicodedata.normalize("NFC", row_id)
+            fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
+            if fits and row_id == row_id.strip():
+                return row_id
+        self.wrongs.setdefault(
+            column,
+            f"must be 1 to {_MAX_ID} printable characters, with no space at either end",
+        )
+        return None
+
+    def _fill_in(self) -> CheckoutSessionRequest | None:
+        column_of = self._reader.column
+        fields: dict[str, Any] = {}
+        self._take(self._plan.fields, fields)
+        for name, read in self._reader.readers.items():
+            if name not in fields:
+                continue
+            try:
+                fields[name] = read(name, fields)
+            except InvalidFieldError as error:
+                fields[name] = None
+                self.wrongs[column_of(name)] = error.reason
+        if metadata := self._metadata():
+            fields["metadata"] = metadata
+        first: dict[str, str] = {}
+        if not self.wrongs and fields.keys() >= _REQUIRED:
+            try:
+                return CheckoutSessionRequest(**fields)
+            except InvalidFieldError as error:
+                first = {column_of(error.field): error.reason}
+        for name, reason in broken_rules(fields):
+            self.wrongs.setdefault(column_of(name), reason)
+        if not self.wrongs:  # no row may vanish
+            self.wrongs.update(first)
+        return None
+
+    def _take(self, columns: Iterable[tuple[str, str]], found: dict[str, Any]) -> None:
+        """Add to *found* what is set in *columns*, by what it is for."""
+        for column, target in columns:
+            value = self._cells[column]
+            if value is not None and value != "":
+                self._put(found, column, target, value)
+
+    def _metadata(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for column, target in self._plan.metadata:
+            if target == "metadata":
+                self._take_entries(column, found)
+            else:
+                self._take([(column, target)], found)
+                if target in found:
+                    found[target] = self._digits(column, found[target])
+        options = self._reader.options
+        if options.row_metadata is not None and self.row_id is not None:
+            target = f"metadata[{options.row_metadata}]"
+            self._put(found, options.id_column, target, self.row_id)
+        return {
+            target.removeprefix("metadata[")[:-1]: text
+            for target, text in found.items()
+        }
+
+    def _digits(self, column: str, value: object) -> object:
+        """Return the digits of a number that a program has made of a text."""
+        if self._reader.kind != "typed":
+            return value
+        try:
+            return digits_of(column, value)
+        except InvalidFieldError as error:
+            self.wrongs[column] = error.reason
+            return None
+
+    def _take_entries(self, column: str, found: dict[str, object]) -> None:
+        if self._cells[column] in (None, ""):
+            return
+        try:
+            entries = read_entries(column, self._cells)
+        except InvalidFieldError as error:
+            self.wrongs[column] = error.reason
+            return
+        for key, text in entries.items():
+            self._put(found, column, f"metadata[{key}]", text)
+
+    def _put(
+        self, found: dict[str, Any], column: str, target: str, value: object
+    ) -> None:
+        """Add *value* to *found*, and note if its target was there."""
+        if target in found:
+            self.wrongs[column] = f"gives {shown(target)} a second time"
+        found[target] = value
