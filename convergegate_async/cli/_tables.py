@@ -30,13 +30,24 @@ _OPTIONS = (
         "maps",
         multiple=True,
         metavar="COLUMN=FIELD",
-        help="Read COLUMN as FIELD; may be repeated. An empty FIELD ignores the "
-        "column; an empty COLUMN means those without a name.",
+        help="Read COLUMN, in any case, as FIELD; may be repeated. An empty FIELD "
+        "ignores the column; an empty COLUMN means those without a name.",
     ),
     click.option(
         "--map-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="The same mappings, as a JSON object in a file.",
+    ),
+    click.option(
+        "--set",
+        "constants",
+        multiple=True,
+        metavar="FIELD=TEXT",
+        help="Every row has TEXT in FIELD, for which there is no column; may be "
+        "repeated.",
+    ),
+    click.option(
+        "--ignore-extra", is_flag=True, help="Leave out columns that are for no field."
     ),
     click.option(
         "--amount-unit",
@@ -72,6 +83,8 @@ def table_of(options: Mapping[str, Any]) -> "TableOptions":
     return TableOptions(
         id_column=options["id_column"],
         columns=_columns(options["maps"], options["map_file"]),
+        constants=_pairs(options["constants"], "--set", "FIELD=TEXT"),
+        ignore_extra=options["ignore_extra"],
         amount_unit=options["amount_unit"],
         row_metadata=options["row_metadata"],
     )
@@ -79,13 +92,18 @@ def table_of(options: Mapping[str, Any]) -> "TableOptions":
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
     columns = {} if path is None else _columns_of_file(path)
-    for text in maps:
-        column, separator, field = text.partition("=")
+    return columns | _pairs(maps, "--map", "COLUMN=FIELD")
+
+
+def _pairs(texts: tuple[str, ...], option: str, shape: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
         if not separator:
-            message = "must be COLUMN=FIELD"
-            raise click.BadParameter(message, param_hint="--map")
-        columns[column] = field
-    return columns
+            message = f"must be {shape}"
+            raise click.BadParameter(message, param_hint=option)
+        pairs[name] = value
+    return pairs
 
 
 def _columns_of_file(path: Path) -> dict[str, str]:

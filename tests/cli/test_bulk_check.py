@@ -99,6 +99,29 @@ def test_programs_read_it_as_json(tmp_path: Path) -> None:
     assert "example.com" not in out
 
 
+def test_what_is_the_same_in_every_row_needs_no_column(tmp_path: Path) -> None:
+    """It is set once; columns that nobody asks for are left out all at once."""
+    header = HEADER.partition(",success_url")[0].upper()
+    row = GOOD.partition(",https")[0]
+    (tmp_path / "orders.csv").write_text(f"{header},NOTES\n{row},x\n")
+
+    done = call(
+        *(
+            "bulk",
+            "check",
+            "orders.csv",
+            "--set",
+            "success_url=https://shop.example/ok",
+        ),
+        *("--set", "metadata[campaign]=a=b", "--ignore-extra"),
+        cwd=str(tmp_path),
+    )
+
+    assert done.returncode == 0
+    assert "    success_url          https://shop.example/ok\n" in done.stdout
+    assert "    metadata[campaign]   a=b\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [("", "has no header"), ("id\n", "has no column for"), (None, "No such file")],

@@ -29,6 +29,9 @@ class TableOptions:
             that have no name are called ``""``.
         amount_unit: ``minor`` (4999) or ``major`` (49.99, exactly).
         row_metadata: Where in the metadata the row id is put, if anywhere.
+        constants: Texts by request field, such as ``success_url``, that are the same in
+            every row, and in no column.
+        ignore_extra: Columns for which there is no field are left out, and not refused.
 
     Raises:
         SourceError: There is no such field or unit, or two columns are for one field.
@@ -38,10 +41,13 @@ class TableOptions:
     columns: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     amount_unit: Literal["minor", "major"] = "minor"
     row_metadata: str | None = None
+    constants: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    ignore_extra: bool = False
 
     def __attrs_post_init__(self) -> None:
         _refuse_other_kinds(self)
         targets = [target for target in self.columns.values() if target]
+        targets += self.constants
         if self.row_metadata is not None:
             targets.append(f"metadata[{self.row_metadata}]")
         unknown = [target for target in targets if not is_field(target)]
@@ -57,12 +63,15 @@ def _refuse_other_kinds(options: TableOptions) -> None:
         refuse("id_column must be a str")
     if not isinstance(options.row_metadata, str | None):
         refuse("row_metadata must be a str, or None")
-    columns: object = options.columns
-    if not (
-        isinstance(columns, Mapping)
-        and all(isinstance(text, str) for pair in columns.items() for text in pair)
-    ):
-        refuse("columns must map texts to texts")
+    if not isinstance(options.ignore_extra, bool):
+        refuse("ignore_extra must be a bool")
+    for name in ("columns", "constants"):
+        mapping: object = getattr(options, name)
+        if not (
+            isinstance(mapping, Mapping)
+            and all(isinstance(text, str) for pair in mapping.items() for text in pair)
+        ):
+            refuse(f"{name} must map texts to texts")
 
 
 def is_field(name: str) -> bool:

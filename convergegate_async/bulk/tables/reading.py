@@ -1,6 +1,7 @@
 """How a row is read: from the header of its table to its request, or its problems."""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,9 @@ from .rows import Problem, Row, listed, shown
 
 _REQUIRED = frozenset(REQUIRED)
 _MAX_ID = 128
+_CONSTANT = "constant "
+"""Begins the name of a column that all rows have in the place of one in the file."""
+
 
 _CELLS: dict[Format, CellKind] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
 _READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
@@ -86,9 +90,11 @@ class _RowReader:
         self.options = options
         self.kind = kind
         self._unnamed: list[int] = []
-        self._column_of = {field: name for name, field in options.columns.items()}
         in_major = options.amount_unit == "major"
         self.readers = readers(kind, in_major=in_major)
+        self.constants: dict[str, object] = {
+            f"{_CONSTANT}{field}": text for field, text in options.constants.items()
+        }
         self._plan = _Plan([])  # for the columns met last; most rows have the same
 
     def check(self, columns: Sequence[str]) -> None:
@@ -97,12 +103,13 @@ class _RowReader:
         Raises:
             SourceError: Names the columns that are unknown, missing or doubled.
         """
-        options = self.options
+        options = self.options = _as_spelled(self.options, columns)
         if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
             hint = " (a header with commas)" if self.kind == "text" else ""
             refuse(f"the input has no column {shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
+        columns = [*columns, *self.constants]
         unknown = [name for name in columns if name and self.target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
@@ -124,13 +131,14 @@ class _RowReader:
         """Return the row, or else each of its problems."""
         if row.fault is not None:
             return [_problem(position, row, None, None, row.fault)]
-        columns = [*row.cells]
+        cells = {**row.cells, **self.constants} if self.constants else row.cells
+        columns = [*cells]
         if columns != self._plan.columns:
             self._plan = self._planned(columns)
-        unnamed = self._unnamed_value(row.cells) if self._plan.is_unnamed else None
+        unnamed = self._unnamed_value(cells) if self._plan.is_unnamed else None
         if unnamed is not None and self._unnamed and position == 1:
             refuse(unnamed)  # as the index that pandas writes: all rows have one
-        reading = _RowReading(self, self._plan, row)
+        reading = _RowReading(self, self._plan, row, cells)
         row_id, request = reading.row_id, reading.request
         if row_id is None or request is None or unnamed is not None:
             wrongs = {} if unnamed is None else {None: unnamed}
@@ -167,9 +175,10 @@ class _RowReader:
             return target
         if is_field(column):
             return column
-        if column == self.options.id_column or column.startswith(OWN_PREFIX):
-            return ""
-        return None
+        if column in self.constants:
+            return column.removeprefix(_CONSTANT)
+        is_known = column == self.options.id_column or column.startswith(OWN_PREFIX)
+        return "" if is_known or self.options.ignore_extra else None
 
     def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
         """Return what is wrong with a value whose column has no name, if anything."""
@@ -183,7 +192,27 @@ class _RowReader:
 
     def column(self, field: str) -> str:
         """Return the column that *field* is read from."""
-        return self._column_of.get(field, field)
+        if field in self.options.constants:
+            return f"{_CONSTANT}{field}"
+        targets = self.options.columns.items()
+        return next((name for name, target in targets if target == field), field)
+
+
+def _as_spelled(options: TableOptions, columns: Sequence[str]) -> TableOptions:
+    """Return *options* with the names of columns in the case that a header has them."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for column in columns:
+        spellings[column.casefold()].append(column)
+
+    def spelled(name: str) -> str:
+        found = spellings[name.casefold()]
+        return found[0] if name not in found and len(found) == 1 else name
+
+    mapping = {spelled(name): target for name, target in options.columns.items()}
+    own = {spelled(field): field for field in FIELDS if spelled(field) != field}
+    return attrs.evolve(
+        options, id_column=spelled(options.id_column), columns=own | mapping
+    )
 
 
 def _problem(
@@ -211,10 +240,16 @@ class _RowReading:
         wrongs: What is wrong with it: reasons by column.
     """
 
-    def __init__(self, reader: _RowReader, plan: _Plan, row: TableRow) -> None:
+    def __init__(
+        self,
+        reader: _RowReader,
+        plan: _Plan,
+        row: TableRow,
+        cells: Mapping[str, object],
+    ) -> None:
         self._reader = reader
         self._plan = plan
-        self._cells = row.cells
+        self._cells = cells
         self.wrongs: dict[str, str] = plan.wrongs.copy()
         id_column = reader.options.id_column
         for column, reason in row.unread.items():

@@ -755,6 +755,81 @@ class TestColumnsWithoutAName:
         ]
 
 
+class TestConstants:
+    def test_they_are_columns_that_the_file_lacks(self, inbox: Inbox) -> None:
+        """Whatever the format, and for metadata, too."""
+        row = {name: text for name, text in ORDER_ROW.items() if name != "currency"}
+        options = TableOptions(constants={"currency": "eur", "metadata[shop]": "7"})
+
+        for found in (
+            inbox.csv(row, options=options),
+            inbox.jsonl(row | {"amount": 4999}, options=options),
+        ):
+            request = only_row(found).request
+            assert (request.currency, request.metadata) == ("eur", {"shop": "7"})
+
+    def test_one_that_cannot_be_is_a_problem_of_each_row(self, inbox: Inbox) -> None:
+        """It is named as what it is: there is no such column to be mended."""
+        options = TableOptions(constants={"locale": "?"})
+
+        (problem,) = inbox.csv(ORDER_ROW, options=options)
+
+        assert str(problem) == (
+            "line 2, column constant locale: must be an IETF language tag (pl, en-GB)"
+        )
+
+    def test_one_beside_a_column_is_refused(self, inbox: Inbox) -> None:
+        """Which one is meant? A row of JSON that gives it, too, is a problem."""
+        options = TableOptions(constants={"currency": "eur"})
+
+        with pytest.raises(SourceError, match="two columns are for currency"):
+            inbox.csv(ORDER_ROW, options=options)
+        (problem,) = inbox.jsonl(ORDER_ROW | {"amount": 4999}, options=options)
+        assert "gives currency a second time" in str(problem)
+
+    def test_one_that_is_also_mapped_is_refused(self) -> None:
+        """Before any file is read."""
+        with pytest.raises(SourceError, match="two columns are for locale"):
+            TableOptions(columns={"x": "locale"}, constants={"locale": "pl"})
+
+
+class TestNamesOfColumns:
+    @given(st.lists(st.booleans(), min_size=12, max_size=12))
+    def test_they_are_found_in_any_case(
+        self, inbox: Inbox, capitals: list[bool]
+    ) -> None:
+        """Those of fields, of mappings and of the id: a spreadsheet makes capitals."""
+        row = {**ORDER_ROW, "Suma": ORDER_ROW["amount"], "sklep": "7"}
+        del row["amount"]
+        options = TableOptions(
+            columns={"suma": "amount", "SKLEP": "metadata[shop]"}, id_column="Id"
+        )
+        pairs = zip(row.items(), capitals, strict=False)
+        odd = {name.upper() if capital else name: x for (name, x), capital in pairs}
+
+        request = only_row(inbox.csv(odd, options=options)).request
+
+        assert request.amount == int(str(ORDER_ROW["amount"]))
+        assert request.metadata == {"shop": "7"}
+
+    def test_two_that_differ_in_case_alone_are_not_mixed_up(self, inbox: Inbox) -> None:
+        """Each is what it is spelled as; the other one has to be mapped."""
+        row = ORDER_ROW | {"LOCALE": "en", "locale": "pl"}
+
+        with pytest.raises(SourceError, match="unknown columns: LOCALE"):
+            inbox.csv(row)
+        options = TableOptions(columns={"LOCALE": ""})
+        assert only_row(inbox.csv(row, options=options)).request.locale == "pl"
+
+    def test_extra_ones_can_be_left_out_all_at_once(self, inbox: Inbox) -> None:
+        """With a name or without, in a header or in a row of JSON."""
+        options = TableOptions(ignore_extra=True)
+
+        row = ORDER_ROW | {"amount": 4999, "x": "1", "": "2"}
+        assert only_row(inbox.csv(row, options=options)).request == ORDER
+        assert only_row(inbox.jsonl(row, options=options)).request == ORDER
+
+
 class TestIds:
     @pytest.mark.parametrize(
         "row_id",
