@@ -1,18 +1,62 @@
-"""CSV as rows, one at a time.
+"""CSV of any dialect as rows, one at a time.
 
 A cell that a spreadsheet would run as a formula is written behind an apostrophe, and
 read without it. Apostrophes that were there before count, so every text survives.
 """
 
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, TextIO
 
 import attrs
 
+from .delimiters import said_delimiter
+from .encodings import ENCODINGS
 from .formats import MAX_LINE, TOO_LONG, UNREAD, Check, SourceError, TableRow
+
+_HEAD = 2**18
+
+
+@attrs.frozen(kw_only=True)
+class Dialect:
+    """How a table is spelled in CSV.
+
+    Attributes:
+        delimiter: What stands between cells.
+        encoding: One of `ENCODINGS`; a byte order mark is passed over in each.
+        strip: Space around cells is none of theirs, and rows of empty cells are none.
+    """
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    strip: bool = False
+
+
+PLAIN = Dialect()
+
+
+def read_head(file: BinaryIO, encoding: str) -> str:
+    """Return the first lines of *file*, which can seek, and go back to where it was.
+
+    Raises:
+        SourceError: It is to be UTF-16 of either order, and does not say which.
+    """
+    start = file.tell()
+    head = file.read(_HEAD)
+    file.seek(start)
+    is_whole = len(head) < _HEAD
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    with _begun():
+        text = decoder.decode(head, is_whole).removeprefix(_MARK)
+    end = len(text) if is_whole else max(text.rfind("\n"), text.rfind("\r")) + 1
+    return text[:end] or text
+
+
+# -- formula cells -----------------------------------------------------------------
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r]")
@@ -30,20 +74,33 @@ def unescape_cell(cell: str) -> str:
 
 # -- reading -----------------------------------------------------------------------
 
-# What the codec left of bytes that are not UTF-8 are lone surrogates.
+_MARK = "\ufeff"
+
+# What the codec leaves of bytes that are no text: in UTF-16, the sign for just that,
+# and else lone surrogates, which become the same bytes again.
+_LOST = re.compile("\ufffd")
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_NOT_TEXT = "is not UTF-8 text, or holds a NUL"
 
 
-def _is_text(line: str) -> bool:
-    return "\0" not in line and (line.isascii() or not _UNDECODED.search(line))
+@contextmanager
+def _begun() -> Iterator[None]:
+    """Refuse the one text that cannot be decoded at all."""
+    try:
+        yield
+    except UnicodeError:
+        message = "the input has no byte order mark: say utf-16-le or utf-16-be"
+        raise SourceError(message) from None
 
 
 class _Lines:
-    """Hands lines to the parser, and remembers those of the row it is in."""
+    """Hands lines to the parser, and remembers those of the row it is in.
+
+    A byte order mark, and a first line that says the delimiter, are passed over.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self._readline: Callable[[int], str] = self._read_first
         self._number = 0
         self._row: list[str] = []
         self.begin()
@@ -68,7 +125,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_LINE)
+        line = self._readline(MAX_LINE)
         if not line:
             raise StopIteration
         self._number += 1
@@ -77,9 +134,19 @@ class _Lines:
             self._row.append(line)
             return line
         while line and not line.endswith(("\r", "\n")):
-            line = self._file.readline(MAX_LINE)
+            line = self._readline(MAX_LINE)
             self._quotes += line.count('"')
         raise csv.Error(TOO_LONG)
+
+    def _read_first(self, size: int) -> str:
+        self._readline = self._file.readline
+        with _begun():
+            line = self._readline(size + 1).removeprefix(_MARK)
+        if said_delimiter(line) is None:
+            return line
+        self._number = 1
+        self.first = 2
+        return self._readline(size)
 
 
 @attrs.define
@@ -90,8 +157,12 @@ class _CsvRow:
     fault: str | None
 
 
-def _csv_rows(lines: _Lines) -> Iterator[_CsvRow]:
-    rows = csv.reader(lines, strict=True)
+def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
+    strip = dialect.strip
+    broken = _LOST if dialect.encoding.startswith("utf-16") else _UNDECODED
+    rows = csv.reader(
+        lines, delimiter=dialect.delimiter, skipinitialspace=strip, strict=True
+    )
     torn = False
     while not torn:
         lines.begin()
@@ -106,38 +177,51 @@ def _csv_rows(lines: _Lines) -> Iterator[_CsvRow]:
             fault = f"is not a row of CSV ({error})"
             if torn:
                 fault += " and leaves a quote open: nothing after it was read"
-        else:
-            fault = None if _is_text(lines.text) else _NOT_TEXT
-        if cells or fault:  # a blank line is neither
-            yield _CsvRow(lines.first, lines.text, cells, fault)
+        text = lines.text
+        if "\0" in text or (not text.isascii() and broken.search(text)):
+            fault = (
+                fault or f"is not {ENCODINGS[dialect.encoding]} text, or holds a NUL"
+            )
+        if strip:
+            cells = [cell.strip() for cell in cells]
+        if fault or (any(cells) if strip else cells):  # a blank line is neither
+            yield _CsvRow(lines.first, text, cells, fault)
 
 
-def read_csv(file: BinaryIO, check: Check) -> Iterator[TableRow]:
+def read_csv(
+    file: BinaryIO, check: Check, dialect: Dialect = PLAIN
+) -> Iterator[TableRow]:
     """Read the table in *file*.
 
     Args:
         file: Its bytes; left open.
         check: Gets the columns before the first row is read, and may refuse them.
+        dialect: How it is spelled.
 
     Raises:
-        SourceError: There is no header.
+        SourceError: There is no header, or UTF-16 does not say its order.
     """
-    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    errors = "replace" if dialect.encoding.startswith("utf-16") else "surrogateescape"
+    text = io.TextIOWrapper(file, dialect.encoding, errors, newline="")
     try:
-        rows = _csv_rows(_Lines(text))
-        header = next(rows, None)
-        if header is None:
-            message = "the input has no header"
-            raise SourceError(message)
-        if header.fault:
-            message = f"the header {header.fault}"
-            raise SourceError(message)
-        columns = [unescape_cell(cell) for cell in header.cells]
+        rows = _csv_rows(_Lines(text), dialect)
+        columns = _read_header(next(rows, None))
         check(columns)
         for row in rows:
             yield _read_row(columns, row)
     finally:
         text.detach()  # stdin stays open
+
+
+def _read_header(row: _CsvRow | None) -> list[str]:
+    message = ""
+    if row is None:
+        message = "the input has no header"
+    elif row.fault:
+        message = f"the header {row.fault}"
+    if row is None or message:
+        raise SourceError(message)
+    return [unescape_cell(cell) for cell in row.cells]
 
 
 def _read_row(columns: list[str], row: _CsvRow) -> TableRow:

@@ -2,8 +2,8 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -21,7 +21,7 @@ from .fields import (
     read_entries,
     readers,
 )
-from .formats import OWN_PREFIX, Format, TableRow, choose_format, opened
+from .formats import OWN_PREFIX, Check, Format, TableRow, choose_format, opened
 from .jsonl_file import read_jsonl
 from .options import TableOptions, is_field, refuse, refuse_repeats
 from .parquet_file import read_parquet
@@ -34,7 +34,11 @@ _CONSTANT = "constant "
 
 
 _CELLS: dict[Format, CellKind] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
-_READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
+_READERS: dict[Format, Callable[[BinaryIO, Check], Iterator[TableRow]]] = {
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+}
 
 
 def read_table(
