@@ -18,6 +18,9 @@ from .delimiters import said_delimiter
 from .encodings import ENCODINGS
 from .formats import MAX_LINE, TOO_LONG, UNREAD, Check, SourceError, TableRow
 
+_MAX_COLUMNS = 2**14
+"""As many as a spreadsheet has."""
+
 _HEAD = 2**18
 
 
@@ -75,6 +78,7 @@ def unescape_cell(cell: str) -> str:
 # -- reading -----------------------------------------------------------------------
 
 _MARK = "\ufeff"
+_TOO_LONG_ROW = f"is longer than {MAX_LINE:,} characters"
 
 # What the codec leaves of bytes that are no text: in UTF-16, the sign for just that,
 # and else lone surrogates, which become the same bytes again.
@@ -109,6 +113,7 @@ class _Lines:
         """Start a row."""
         self._row.clear()
         self._quotes = 0
+        self._left = MAX_LINE + 1
         self.first = self._number + 1
 
     @property
@@ -125,18 +130,19 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._readline(MAX_LINE)
+        line = self._readline(self._left)
         if not line:
             raise StopIteration
         self._number += 1
         self._quotes += line.count('"')
-        if len(line) < MAX_LINE or line.endswith(("\r", "\n")):
+        self._left -= len(line)
+        if self._left > 0:
             self._row.append(line)
             return line
         while line and not line.endswith(("\r", "\n")):
             line = self._readline(MAX_LINE)
             self._quotes += line.count('"')
-        raise csv.Error(TOO_LONG)
+        raise csv.Error(_TOO_LONG_ROW if self._row else TOO_LONG)
 
     def _read_first(self, size: int) -> str:
         self._readline = self._file.readline
@@ -199,7 +205,8 @@ def read_csv(
         dialect: How it is spelled.
 
     Raises:
-        SourceError: There is no header, or UTF-16 does not say its order.
+        SourceError: There is no header, or one of too many columns, or UTF-16 does
+            not say its order.
     """
     errors = "replace" if dialect.encoding.startswith("utf-16") else "surrogateescape"
     text = io.TextIOWrapper(file, dialect.encoding, errors, newline="")
@@ -219,6 +226,10 @@ def _read_header(row: _CsvRow | None) -> list[str]:
         message = "the input has no header"
     elif row.fault:
         message = f"the header {row.fault}"
+    elif len(row.cells) > _MAX_COLUMNS:
+        message = (
+            f"the header has {len(row.cells):,} columns, more than {_MAX_COLUMNS:,}"
+        )
     if row is None or message:
         raise SourceError(message)
     return [unescape_cell(cell) for cell in row.cells]

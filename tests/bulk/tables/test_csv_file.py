@@ -1,7 +1,9 @@
 """CSV of any dialect: the same rows, on the same lines."""
 
+import csv
 import io
 import re
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -303,6 +305,83 @@ class TestNoText:
         assert second.fault == f"is not {fault}"
         letter = DeadLetter(line=3, code="Invalid", message=fault, raw=second.cells)
         write_dead_letters(str(tmp_path / "dead"), [letter], format="csv")
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        ("head", "filler", "reason"),
+        [
+            pytest.param(
+                "", "x", "the header is not a row of CSV (holds a line", id="header"
+            ),
+            pytest.param(
+                "", "x;", "the header is not a row of CSV (holds a line", id="columns"
+            ),
+            pytest.param("id;x\nA-1;", "x", "holds a line of more than", id="cell"),
+            pytest.param(
+                'id;x\nA-1;"', "x\n", "field larger than field limit", id="quoted cell"
+            ),
+            pytest.param(
+                'id;x\nA-1;"', 'x\n";"', "is longer than 1,048,576", id="quoted cells"
+            ),
+            pytest.param("id;x\nA-1;", '"', "holds a line of more than", id="quotes"),
+            pytest.param("id;x\n", "\n" + ";" * 999, "", id="empty rows"),
+            pytest.param("id;x\n", "\0", "holds a line of more than", id="NUL"),
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_memory_is_bounded(
+        self, tmp_path: Path, head: str, filler: str, reason: str, encoding: str
+    ) -> None:
+        """10 MB of one thing cost no more than some lines, and are told in words."""
+        path = tmp_path / "table"
+        path.write_bytes((head + filler * (10 * 2**20 // len(filler))).encode(encoding))
+        dialect = Dialect(delimiter=";", encoding=encoding, strip=True)
+        faults: list[str | None] = []
+        tracemalloc.start()
+
+        with path.open("rb") as file:
+            try:
+                faults += [row.fault for row in read_csv(file, _accept, dialect)]
+            except SourceError as error:
+                faults.append(str(error))
+
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 32 * 2**20
+        told = next(filter(None, faults), "")
+        assert reason in told
+        assert bool(told) == bool(reason)
+
+    def test_a_larger_limit_of_cells_moves_no_other(self) -> None:
+        """That of the whole process is not ours alone."""
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            first, second = read(b'id;x\nA-1;y\nA-2;"' + b"x\n" * 2**20)
+        finally:
+            csv.field_size_limit(limit)
+
+        assert first.fault is None
+        assert second.fault == (
+            "is not a row of CSV (is longer than 1,048,576 characters) and leaves a "
+            "quote open: nothing after it was read"
+        )
+
+    def test_a_million_columns_are_refused(self) -> None:
+        """A spreadsheet has 16,384 of them."""
+        with pytest.raises(SourceError) as caught:
+            read(b";" * 999_999 + b"x\n")
+
+        assert str(caught.value) == "the header has 1,000,000 columns, more than 16,384"
+
+    def test_a_million_cells_are_one_fault(self) -> None:
+        """The rows around are read."""
+        content = b"id;x\nA-1;y\n" + b";" * 999_999 + b"x\nA-2;y\n"
+
+        first, second, third = read(content)
+
+        assert (first.line, third.line) == (2, 4)
+        assert second.fault == "must have 2 cells, as the header, and has 1000000"
 
 
 def test_a_dead_letter_is_the_row_in_our_own_dialect(tmp_path: Path) -> None:
