@@ -127,7 +127,7 @@ def _read(amount: object, digits: int) -> Decimal:
         if is_plain and not (is_grouped and digits < _GROUP):
             return Decimal(value)
         if is_plain:  # 1.000 is one dinar, and in złoty more likely a thousand
-            reason = 'may mean thousands by its point: write "1234" or "1.23"'
+            reason = 'may mean thousands by its decimal mark: write "1234" or "1.23"'
         elif is_grouped:
             reason = 'must not part thousands: write "1234.50"'
         elif _WITH_COMMA.fullmatch(value):

@@ -27,7 +27,7 @@ _TWO_READINGS = (
     "may have its day or its month first: say which with --date-format, such as "
     "%d/%m/%Y %H:%M"
 )
-_NO_TIME_OF_DAY = "must have a time of day: a date has two ends"
+NO_TIME_OF_DAY = "must have a time of day: a date has two ends"
 _SHORT_YEAR = (
     "must have a year of four digits, unless --date-format tells, such as "
     "%d.%m.%y %H:%M"
@@ -65,7 +65,7 @@ def find_zone(name: str) -> ZoneInfo:
         raise SourceError(message)
     shown = name[:60] if name.isprintable() else ascii(name[:60])
     places = [zone for zone in known if "/" in zone]
-    similar = get_close_matches(name[:60], places, 1, 0.8)
+    similar = get_close_matches(name[:60], places, 1, 0.81)
     hint = f"did you mean {similar[0]}?" if similar else "such as Europe/Warsaw"
     message = f"no time zone is called {shown}: {hint}"
     raise SourceError(message)
@@ -148,7 +148,7 @@ def read_local(
     if len(moments) != 1:
         reason = _TWO_READINGS if moments else _unread(text, date_format)
         raise InvalidFieldError(field, reason)
-    return _in_zone(field, moments.pop(), zone)
+    return in_zone(field, moments.pop(), zone)
 
 
 def _readings(text: str) -> dict[str, datetime]:
@@ -186,7 +186,7 @@ def _unread(text: str, date_format: str | None) -> str:
     """Return why *text* is no time."""
     match = _LOCAL.fullmatch(text)
     if match is not None and match[5] is None:
-        return _NO_TIME_OF_DAY
+        return NO_TIME_OF_DAY
     if date_format is not None:
         return f"must be a time like {_EXAMPLE.strftime(date_format)}"
     if match is None:
@@ -195,8 +195,17 @@ def _unread(text: str, date_format: str | None) -> str:
     return _NO_SUCH_TIME if has_year else _SHORT_YEAR
 
 
-def _in_zone(field: str, moment: datetime, zone: ZoneInfo | None) -> datetime:
-    """Return *moment* in UTC, which needs no list of zones wherever it is sent."""
+def in_zone(field: str, moment: datetime, zone: ZoneInfo | None) -> datetime:
+    """Return *moment* in UTC, which needs no list of zones wherever it is sent.
+
+    Args:
+        field: What the time is for.
+        moment: It is in *zone* if it names none itself.
+        zone: `None` refuses a moment that has none.
+
+    Raises:
+        InvalidFieldError: A change of clocks skips the moment or has it twice.
+    """
     if moment.tzinfo is None:
         if zone is None:
             raise InvalidFieldError(field, _NO_ZONE)

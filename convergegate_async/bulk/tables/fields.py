@@ -7,11 +7,13 @@ rules.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime, tzinfo
+from contextlib import suppress
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from math import isfinite
 from typing import Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -20,6 +22,10 @@ from convergegate_async._core.money import minor_units
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest
+
+from .amounts import Mark, spell_plainly
+from .dates import NO_TIME_OF_DAY, in_zone, read_local
+from .phones import read_phone
 
 FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]
@@ -37,15 +43,33 @@ _TOO_LONG = "is a number of more than 15 digits, which are not exact: make it a 
 _WORD = re.compile("[^ |]+")
 
 
+@attrs.frozen(kw_only=True)
+class Spellings:
+    """How texts are spelled that people have written, and not programs.
+
+    Attributes:
+        decimal: The decimal mark of amounts; `None` reads what can mean one thing only.
+        date_format: That of times without a zone; see `read_local`.
+        timezone: That of times which name none; they are refused if it is `None`.
+        country: That of phone numbers which begin with no +; they are refused if it is
+            `None`.
+    """
+
+    decimal: Mark | None = None
+    date_format: str | None = None
+    timezone: ZoneInfo | None = None
+    country: str | None = None
+
+
 def readers(
-    kind: CellKind, *, in_major: bool, timezone: tzinfo | None = None
+    kind: CellKind, *, in_major: bool, spellings: Spellings | None
 ) -> dict[str, Reader]:
     """Return the readers of the fields whose cells are not taken as they are.
 
     Args:
         kind: What is in the cells.
         in_major: Amounts are in major units.
-        timezone: That of times which name none; they are refused if it is `None`.
+        spellings: How texts are spelled; `None` reads what programs write, and no more.
     """
     found: dict[str, Reader] = {
         "amount": read_digits if kind == "text" else read_number,
@@ -54,13 +78,16 @@ def readers(
         "extra": read_entries,
     }
     if kind == "typed":
-        found |= {
-            "amount": read_typed_number,
-            "customer_phone": read_typed_text,
-            "expires_at": partial(read_typed_time, timezone=timezone),
-        }
+        found |= {"amount": read_typed_number, "customer_phone": read_typed_text}
     if in_major:
         found["amount"] = read_typed_major if kind == "typed" else read_major
+    if spellings is None:
+        return found
+    found["expires_at"] = partial(read_spelled_time, spellings=spellings)
+    if in_major and kind != "json":
+        found["amount"] = partial(read_spelled_major, decimal=spellings.decimal)
+    if spellings.country is not None:
+        found["customer_phone"] = partial(read_spelled_phone, country=spellings.country)
     return found
 
 
@@ -170,36 +197,43 @@ def read_typed_major(field: str, row: Mapping[str, Any]) -> int:
     return read_major(field, row)
 
 
-def read_typed_time(
-    field: str, row: Mapping[str, Any], *, timezone: tzinfo | None
+# -- spelled cells -----------------------------------------------------------------
+
+
+def read_spelled_major(
+    field: str, row: Mapping[str, Any], *, decimal: Mark | None
+) -> int:
+    """Return the minor units of an amount that somebody has written."""
+    value = row[field]
+    if not isinstance(value, str):
+        return read_typed_major(field, row)
+    if decimal == ".":
+        with suppress(InvalidFieldError):  # most are plain as they are
+            return read_major(field, row)
+    return read_major(field, {**row, field: spell_plainly(field, value, decimal)})
+
+
+def read_spelled_time(
+    field: str, row: Mapping[str, Any], *, spellings: Spellings
 ) -> object:
-    """Return the time of a cell, in *timezone* if it names none."""
+    """Return a time that somebody has written, or a program has made of it."""
     value = row[field]
     if isinstance(value, float | Decimal):
         value = digits_of(field, value)
-    if not isinstance(value, date):
+    if isinstance(value, datetime):
+        return in_zone(field, value, spellings.timezone)
+    if isinstance(value, date):
+        raise InvalidFieldError(field, NO_TIME_OF_DAY)
+    try:
         return read_time(field, {field: value})
-    if not isinstance(value, datetime):
-        reason = "has no time of day, and so does not say which end of the day is meant"
-        raise InvalidFieldError(field, reason)
-    if value.utcoffset() is None:
-        return _placed(field, value, timezone)
-    return value
+    except InvalidFieldError:
+        return read_local(field, value, spellings.date_format, spellings.timezone)
 
 
-def _placed(field: str, moment: datetime, timezone: tzinfo | None) -> datetime:
-    """Return *moment*, which has no time zone, in *timezone*."""
-    if timezone is None:
-        raise InvalidFieldError(field, "has no time zone: say which with --timezone")
-    first, second = (moment.replace(tzinfo=timezone, fold=fold) for fold in (0, 1))
-    if first.utcoffset() == second.utcoffset():
-        return first
-    is_real = first.astimezone(UTC).astimezone(timezone) == first
-    reason = (
-        f"is a time that clocks in {timezone} {'show twice' if is_real else 'skip'}: "
-        f"it may be at UTC{first:%z} or UTC{second:%z}"
-    )
-    raise InvalidFieldError(field, reason)
+def read_spelled_phone(field: str, row: Mapping[str, Any], *, country: str) -> object:
+    """Return the phone number that a cell spells, in E.164."""
+    value = digits_of(field, row[field])
+    return read_phone(field, value, country) if isinstance(value, str) else value
 
 
 def broken_rules(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,11 @@ import attrs
 
 from convergegate_async.models import rules
 
-from .fields import FIELDS
+from .amounts import Mark
+from .dates import check_date_format, find_zone
+from .fields import FIELDS, Spellings
 from .formats import SourceError
+from .phones import check_country
 from .rows import listed
 
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
@@ -32,9 +35,19 @@ class TableOptions:
         constants: Texts by request field, such as ``success_url``, that are the same in
             every row, and in no column.
         ignore_extra: Columns for which there is no field are left out, and not refused.
+        decimal: The decimal mark of amounts in major units; `None` reads what can mean
+            one amount only, such as ``49,99`` and ``1 234.50``.
+        timezone: A name such as ``Europe/Warsaw``, for times that have none.
+        date_format: Directives of `datetime.strptime`, such as ``%d.%m.%Y %H:%M``, for
+            times without a zone; `None` reads what can mean one time only.
+        default_country: Two letters of ISO 3166: phone numbers without a + are of
+            there. It needs phonenumbers, of the extra ``bulk``.
+        plain: Texts are read as programs write them, and are taken as they are: amounts
+            with a point, times with a zone, spaces kept.
 
     Raises:
-        SourceError: There is no such field or unit, or two columns are for one field.
+        SourceError: There is no such field, unit, mark, time zone or country, or two
+            columns are for one field.
     """
 
     id_column: str = "id"
@@ -43,6 +56,11 @@ class TableOptions:
     row_metadata: str | None = None
     constants: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     ignore_extra: bool = False
+    decimal: Mark | None = None
+    timezone: str | None = None
+    date_format: str | None = None
+    default_country: str | None = None
+    plain: bool = False
 
     def __attrs_post_init__(self) -> None:
         _refuse_other_kinds(self)
@@ -56,15 +74,34 @@ class TableOptions:
         refuse_repeats(targets, "two columns are for")
         if self.amount_unit not in {"minor", "major"}:
             refuse("amount_unit must be minor or major")
+        if self.decimal not in {None, ".", ","}:
+            refuse("decimal must be a point or a comma")
+        if self.date_format is not None:
+            check_date_format(self.date_format)
+        if not self.plain:
+            self.spellings  # noqa: B018 -- made of what is refused here, if it is
+
+    @property
+    def spellings(self) -> Spellings:
+        """How texts are spelled."""
+        zone, country = self.timezone, self.default_country
+        return Spellings(
+            decimal=self.decimal,
+            date_format=self.date_format,
+            timezone=None if zone is None else find_zone(zone),
+            country=None if country is None else check_country(country),
+        )
 
 
 def _refuse_other_kinds(options: TableOptions) -> None:
     if not isinstance(options.id_column, str):
         refuse("id_column must be a str")
-    if not isinstance(options.row_metadata, str | None):
-        refuse("row_metadata must be a str, or None")
-    if not isinstance(options.ignore_extra, bool):
-        refuse("ignore_extra must be a bool")
+    for name in ("row_metadata", "timezone", "date_format", "default_country"):
+        if not isinstance(getattr(options, name), str | None):
+            refuse(f"{name} must be a str, or None")
+    for name in ("ignore_extra", "plain"):
+        if not isinstance(getattr(options, name), bool):
+            refuse(f"{name} must be a bool")
     for name in ("columns", "constants"):
         mapping: object = getattr(options, name)
         if not (

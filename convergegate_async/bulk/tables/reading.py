@@ -95,7 +95,8 @@ class _RowReader:
         self.kind = kind
         self._unnamed: list[int] = []
         in_major = options.amount_unit == "major"
-        self.readers = readers(kind, in_major=in_major)
+        spellings = None if options.plain else options.spellings
+        self.readers = readers(kind, in_major=in_major, spellings=spellings)
         self.constants: dict[str, object] = {
             f"{_CONSTANT}{field}": text for field, text in options.constants.items()
         }

@@ -349,9 +349,9 @@ class TestHostile:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 32 * 2**20
-        told = next(filter(None, faults), "")
-        assert reason in told
-        assert bool(told) == bool(reason)
+        first = next(filter(None, faults), "")
+        assert reason in first
+        assert bool(first) == bool(reason)
 
     def test_a_larger_limit_of_cells_moves_no_other(self) -> None:
         """That of the whole process is not ours alone."""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from orders import ORDER_ROW, an_order
 
 from convergegate_async._core.money import exponent_of, spell_major
+from convergegate_async.bulk.tables.amounts import Mark
 from convergegate_async.bulk.tables.csv_file import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
 from convergegate_async.bulk.tables.formats import SourceError, guess_format
@@ -34,6 +35,7 @@ ORDER = an_order()
 PLAIN = TableOptions()
 
 MINOR = "must be a whole number of minor units, unless the amount unit is major"
+NO_ZONE = "needs a time zone: say which with --timezone, such as Europe/Warsaw"
 TOO_LONG = "is a number of more than 15 digits, which are not exact: make it a text"
 
 
@@ -230,10 +232,7 @@ class TestCsv:
                 "no space at either end"
             ),
             f"line 2, column amount: {MINOR}",
-            (
-                "line 2, column expires_at: must be epoch seconds, or ISO 8601 with a "
-                "time zone"
-            ),
+            f"line 2, column expires_at: {NO_ZONE}",
             "line 2, column currency: must be given",
             (
                 "line 2, column customer_phone: must be a phone number in E.164 "
@@ -752,6 +751,108 @@ class TestColumnsWithoutAName:
 
         assert summary(found) == [
             "line 1: a column has no name: give it one, or leave it out (`--map =`)"
+        ]
+
+
+class TestSpellings:
+    @given(
+        st.integers(1, 10**9),
+        st.sampled_from([" ", "\u00a0", "\u202f", "'"]),
+        st.sampled_from(",."),
+    )
+    def test_amounts_are_read_as_people_write_them(
+        self, inbox: Inbox, amount: int, group: str, mark: Mark
+    ) -> None:
+        """By the decimal mark that is given, or where there is only one reading."""
+        written = f"{amount / 100:_.2f}".replace(".", mark).replace("_", group)
+        row = ORDER_ROW | {"amount": written}
+
+        for decimal in (mark, None):
+            options = TableOptions(amount_unit="major", decimal=decimal)
+            request = only_row(inbox.csv(row, options=options)).request
+            assert request.amount == amount
+
+    @pytest.mark.parametrize(
+        ("amount", "decimal", "reason"),
+        [
+            ("1,234", None, "which may be the decimal mark"),
+            ("1.234", None, "which may be the decimal mark"),
+            ("1,234", ",", "may mean thousands by its decimal mark"),
+            ("49.99", ",", "must have a comma as its decimal mark"),
+            ("49,99", ".", "must have a point as its decimal mark"),
+            ("49,99 zł", None, "must be a decimal number"),
+        ],
+    )
+    def test_an_amount_of_two_readings_is_a_problem(
+        self, inbox: Inbox, amount: str, decimal: Mark | None, reason: str
+    ) -> None:
+        """Neither is taken, and no value is repeated."""
+        options = TableOptions(amount_unit="major", decimal=decimal)
+
+        (problem,) = inbox.csv(ORDER_ROW | {"amount": amount}, options=options)
+
+        assert isinstance(problem, Problem)
+        assert problem.column == "amount"
+        assert reason in problem.reason
+
+    @pytest.mark.parametrize(
+        "written", ["31.12.2026 23:59", "2026-12-31 23:59:00", "2026-12-31T22:59Z"]
+    )
+    def test_times_are_in_the_zone_that_is_named(
+        self, inbox: Inbox, written: str
+    ) -> None:
+        """Unless they name one themselves; in JSON, too."""
+        options = TableOptions(timezone="Europe/Warsaw")
+        row = ORDER_ROW | {"expires_at": written}
+        moment = datetime(2026, 12, 31, 22, 59, tzinfo=UTC)
+
+        in_csv = only_row(inbox.csv(row, options=options)).request
+        in_json = only_row(inbox.jsonl(row | {"amount": 1}, options=options)).request
+
+        assert in_csv.expires_at == in_json.expires_at == moment
+
+    @pytest.mark.parametrize("phone", ["601 234 567", "48601234567", "0048 601234567"])
+    def test_phones_of_one_country_need_no_code(self, inbox: Inbox, phone: str) -> None:
+        """If that is asked for: by default they are refused."""
+        row = ORDER_ROW | {"customer_phone": phone}
+        options = TableOptions(default_country="pl")
+
+        request = only_row(inbox.csv(row, options=options)).request
+        (problem,) = inbox.csv(row)
+
+        assert request.customer_phone == "+48601234567"
+        assert isinstance(problem, Problem)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"decimal": ";"},
+            {"timezone": "Europe/Krakow"},
+            {"timezone": 1},
+            {"date_format": "%d.%m."},
+            {"default_country": "Poland"},
+            {"plain": "yes"},
+            {"ignore_extra": 1},
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_is_refused(self, wrong: dict[str, object]) -> None:
+        """Before any file is read."""
+        (name,) = wrong
+        with pytest.raises(SourceError, match=f"{name}|no time zone is called"):
+            TableOptions(**wrong)  # type: ignore[arg-type]  # that is the point
+
+    def test_a_plain_table_is_read_as_programs_write(self, inbox: Inbox) -> None:
+        """Nothing of it is taken for what people write."""
+        options = TableOptions(amount_unit="major", plain=True)
+        row = ORDER_ROW | {"amount": "1 234.50", "expires_at": "31.12.2026 23:59"}
+
+        assert summary(inbox.csv(row, options=options)) == [
+            'line 2, column amount: must not part thousands: write "1234.50"',
+            (
+                "line 2, column expires_at: must be epoch seconds, or ISO 8601 with a "
+                "time zone"
+            ),
         ]
 
 

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from convergegate_async._core.money import EXPONENTS
 from convergegate_async.bulk.tables.fields import (
+    Spellings,
     digits_of,
     read_typed_major,
     read_typed_number,
     read_typed_text,
-    read_typed_time,
+    readers,
 )
 from convergegate_async.errors import InvalidFieldError
 
 WARSAW = ZoneInfo("Europe/Warsaw")
-CLOCKS = "is a time that clocks in Europe/Warsaw"
+HOW = "write it in ISO 8601 with one of these"
 CURRENCIES = st.sampled_from([code for code, digits in EXPONENTS.items() if digits])
 
 
@@ -87,6 +88,12 @@ def test_what_is_no_whole_number_is_as_it_was(value: object) -> None:
     assert digits_of("customer_phone", value) is value
 
 
+def read_time(value: object, zone: ZoneInfo | None = WARSAW) -> object:
+    """Return what is read of a time in a cell."""
+    read = readers("typed", in_major=False, spellings=Spellings(timezone=zone))
+    return read["expires_at"]("expires_at", {"expires_at": value})
+
+
 class Timestamp(datetime):
     """A time of another library, such as pandas'."""
 
@@ -96,9 +103,7 @@ def test_a_time_without_a_zone_is_in_the_one_that_is_told(
     kind: type[datetime],
 ) -> None:
     """Spreadsheets' times name none."""
-    row = {"expires_at": kind(2026, 12, 31, 23, 59)}
-
-    found = read_typed_time("expires_at", row, timezone=WARSAW)
+    found = read_time(kind(2026, 12, 31, 23, 59))
 
     assert found == datetime(2026, 12, 31, 22, 59, tzinfo=UTC)
 
@@ -114,7 +119,7 @@ def test_a_time_without_a_zone_is_in_the_one_that_is_told(
 )
 def test_a_time_that_names_its_zone_stays(value: object) -> None:
     """Epoch seconds do, also as a float."""
-    found = read_typed_time("expires_at", {"expires_at": value}, timezone=WARSAW)
+    found = read_time(value)
 
     assert found == datetime(2033, 5, 18, 3, 33, 20, tzinfo=UTC)
 
@@ -125,22 +130,22 @@ def test_a_time_that_names_its_zone_stays(value: object) -> None:
         (
             datetime(2026, 12, 31, 23, 59),  # noqa: DTZ001 -- that is the point
             None,
-            "has no time zone: say which with --timezone",
+            "needs a time zone: say which with --timezone, such as Europe/Warsaw",
         ),
         (
             date(2026, 12, 31),
             WARSAW,
-            "has no time of day, and so does not say which end of the day is meant",
+            "must have a time of day: a date has two ends",
         ),
         (
             datetime(2026, 3, 29, 2, 30),  # noqa: DTZ001
             WARSAW,
-            f"{CLOCKS} skip: it may be at UTC+0100 or UTC+0200",
+            f"is skipped by clocks from UTC+01:00 to UTC+02:00: {HOW}",
         ),
         (
             datetime(2026, 10, 25, 2, 30),  # noqa: DTZ001
             WARSAW,
-            f"{CLOCKS} show twice: it may be at UTC+0200 or UTC+0100",
+            "comes twice as clocks go from UTC+02:00 to UTC+01:00: " + HOW,
         ),
     ],
     ids=["no zone", "no time", "skipped", "doubled"],
@@ -150,7 +155,7 @@ def test_a_time_that_may_be_another_is_refused(
 ) -> None:
     """It is told what it may be, without the value."""
     with pytest.raises(InvalidFieldError) as caught:
-        read_typed_time("expires_at", {"expires_at": value}, timezone=zone)
+        read_time(value, zone)
 
     assert caught.value.reason == reason
 
@@ -159,7 +164,7 @@ def test_a_time_that_may_be_another_is_refused(
 def test_no_time_is_moved(moment: datetime) -> None:
     """It is what clocks show then, or refused where they changed within two hours."""
     try:
-        found = read_typed_time("expires_at", {"expires_at": moment}, timezone=WARSAW)
+        found = read_time(moment)
     except InvalidFieldError:
         near = [moment.replace(tzinfo=WARSAW) + timedelta(hours=h) for h in (-3, 3)]
         assert len({time.utcoffset() for time in near}) == 2
