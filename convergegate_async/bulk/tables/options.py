@@ -1,9 +1,9 @@
 """How a table is read, as its reader chose it."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Literal, NoReturn
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NoReturn, Self
 
 import attrs
 
@@ -12,7 +12,7 @@ from convergegate_async.models import rules
 from .amounts import Mark
 from .dates import check_date_format, find_zone
 from .fields import FIELDS, Spellings
-from .formats import SourceError
+from .formats import OWN_PREFIX, SourceError
 from .phones import check_country
 from .rows import listed
 
@@ -80,6 +80,32 @@ class TableOptions:
             check_date_format(self.date_format)
         if not self.plain:
             self.spellings  # noqa: B018 -- made of what is refused here, if it is
+
+    def target(self, column: str) -> str | None:
+        """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
+        target = self.columns.get(column)
+        if target is not None:
+            return target
+        if is_field(column):
+            return column
+        is_known = column == self.id_column or column.startswith(OWN_PREFIX)
+        return "" if is_known or self.ignore_extra else None
+
+    def as_spelled_in(self, header: Sequence[str]) -> Self:
+        """Return these options with the names of columns in the case of a *header*."""
+        spellings: defaultdict[str, list[str]] = defaultdict(list)
+        for column in header:
+            spellings[column.casefold()].append(column)
+
+        def spelled(name: str) -> str:
+            found = spellings[name.casefold()]
+            return found[0] if name not in found and len(found) == 1 else name
+
+        mapping = {spelled(name): target for name, target in self.columns.items()}
+        own = {spelled(field): field for field in FIELDS if spelled(field) != field}
+        return attrs.evolve(
+            self, id_column=spelled(self.id_column), columns=own | mapping
+        )
 
     @property
     def spellings(self) -> Spellings:

@@ -1,7 +1,6 @@
 """How a row is read: from the header of its table to its request, or its problems."""
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -21,9 +20,9 @@ from .fields import (
     read_entries,
     readers,
 )
-from .formats import OWN_PREFIX, Check, Format, TableRow, choose_format, opened
+from .formats import Check, Format, TableRow, choose_format, opened
 from .jsonl_file import read_jsonl
-from .options import TableOptions, is_field, refuse, refuse_repeats
+from .options import TableOptions, refuse, refuse_repeats
 from .parquet_file import read_parquet
 from .rows import Problem, Row, listed, shown
 
@@ -108,7 +107,7 @@ class _RowReader:
         Raises:
             SourceError: Names the columns that are unknown, missing or doubled.
         """
-        options = self.options = _as_spelled(self.options, columns)
+        options = self.options = self.options.as_spelled_in(columns)
         if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
             hint = " (a header with commas)" if self.kind == "text" else ""
@@ -175,15 +174,9 @@ class _RowReader:
 
     def target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
-        target = self.options.columns.get(column)
-        if target is not None:
-            return target
-        if is_field(column):
-            return column
         if column in self.constants:
             return column.removeprefix(_CONSTANT)
-        is_known = column == self.options.id_column or column.startswith(OWN_PREFIX)
-        return "" if is_known or self.options.ignore_extra else None
+        return self.options.target(column)
 
     def _unnamed_value(self, cells: Mapping[str, object]) -> str | None:
         """Return what is wrong with a value whose column has no name, if anything."""
@@ -201,23 +194,6 @@ class _RowReader:
             return f"{_CONSTANT}{field}"
         targets = self.options.columns.items()
         return next((name for name, target in targets if target == field), field)
-
-
-def _as_spelled(options: TableOptions, columns: Sequence[str]) -> TableOptions:
-    """Return *options* with the names of columns in the case that a header has them."""
-    spellings: defaultdict[str, list[str]] = defaultdict(list)
-    for column in columns:
-        spellings[column.casefold()].append(column)
-
-    def spelled(name: str) -> str:
-        found = spellings[name.casefold()]
-        return found[0] if name not in found and len(found) == 1 else name
-
-    mapping = {spelled(name): target for name, target in options.columns.items()}
-    own = {spelled(field): field for field in FIELDS if spelled(field) != field}
-    return attrs.evolve(
-        options, id_column=spelled(options.id_column), columns=own | mapping
-    )
 
 
 def _problem(
