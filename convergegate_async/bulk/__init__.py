@@ -23,6 +23,7 @@ from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
+from .tables.finding import Finding
 from .tables.formats import SourceError, guess_format
 from .tables.options import TableOptions
 from .tables.reading import read_table
@@ -37,6 +38,7 @@ __all__ = [
     "DamagedJournalError",
     "DeadLetter",
     "Decision",
+    "Finding",
     "Intent",
     "Job",
     "JobFolder",

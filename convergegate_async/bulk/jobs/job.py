@@ -137,7 +137,7 @@ class Job:
             JournalError: The journal cannot be made there.
         """
         folder.require_new()
-        plan = plan.kept_in(folder)
+        plan = await asyncio.to_thread(plan.kept_in, folder)
         plan.limits.require_kept_by(factory)
         if plan.source and total is None:
             next(plan.rows(), None)  # or it cannot be read at all

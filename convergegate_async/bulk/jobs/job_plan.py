@@ -9,7 +9,8 @@ import attrs
 
 from convergegate_async.bulk.journal.records import JobHeader, JournalError
 from convergegate_async.bulk.sending.limits import MAX_OUTAGE, MAX_PAUSE, Limits
-from convergegate_async.bulk.tables.formats import Format, choose_format
+from convergegate_async.bulk.tables.finding import Finding, find_options
+from convergegate_async.bulk.tables.formats import Format, choose_format, opened
 from convergegate_async.bulk.tables.options import TableOptions
 from convergegate_async.bulk.tables.reading import read_table
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -101,10 +102,23 @@ class JobPlan:
             raise ConfigurationError(message)
         return read_table(self.source, self.table, format=self.format)
 
+    def find(self) -> Finding:
+        """Find how the file is read, as far as the plan does not say it.
+
+        Raises:
+            SourceError: The file cannot be read, or in two ways.
+        """
+        kind = self.file_format
+        with opened(self.source) as source:
+            return find_options(source, kind, self.table)
+
     def kept_in(self, folder: JobFolder) -> Self:
         """Return the plan with the whole path of its source, to be stored.
 
+        How the file is read is found, and kept with it: every run reads the same.
+
         Raises:
+            SourceError: The file cannot be read, or in two ways.
             ConfigurationError: The dead letters would be written over the source.
         """
         if not self.source:
@@ -115,7 +129,7 @@ class JobPlan:
                 f"{self.source} would be written over: choose another name for the job"
             )
             raise ConfigurationError(message)
-        return attrs.evolve(self, source=str(source))
+        return attrs.evolve(self, source=str(source), table=self.find().options)
 
     def to_json(self) -> str:
         """Return what `from_header` reads, but for the source."""
@@ -137,7 +151,8 @@ class JobPlan:
                 raise KeyError
             return cls(
                 source=header.source,
-                table=TableOptions(**values.pop("table")),
+                # A job begun by a version that found nothing is read as it was.
+                table=TableOptions(**{"plain": True, **values.pop("table")}),
                 rules=ResumeRules(**rules),
                 **values,
             )

@@ -3,10 +3,12 @@
 What cannot be read becomes a row with a *fault*, and reading goes on.
 """
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import MappingProxyType
 from typing import BinaryIO, Literal, TypeAlias, get_args
 
@@ -103,6 +105,18 @@ def opened(path: str) -> Iterator[BinaryIO]:
         raise SourceError(message) from None
     with file:
         yield file
+
+
+@contextmanager
+def seekable(source: BinaryIO) -> Iterator[BinaryIO]:
+    """Give *source*, or a copy of it in a file without a name if it cannot seek."""
+    if source.seekable():
+        yield source
+        return
+    with TemporaryFile() as copy:
+        shutil.copyfileobj(source, copy)
+        copy.seek(0)
+        yield copy
 
 
 def _known_formats() -> str:

@@ -10,18 +10,27 @@ import attrs
 from convergegate_async.models import rules
 
 from .amounts import Mark
+from .csv_file import Dialect
 from .dates import check_date_format, find_zone
+from .delimiters import choose_delimiter
+from .encodings import choose_encoding
 from .fields import FIELDS, Spellings
 from .formats import OWN_PREFIX, SourceError
 from .phones import check_country
 from .rows import listed
 
+_TEXTS = (
+    *("row_metadata", "delimiter", "encoding", "timezone", "date_format"),
+    "default_country",
+)
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
 
 
 @attrs.frozen(kw_only=True)
 class TableOptions:
     """How an input is read.
+
+    What is `None` is found from the table, unless it is *plain*; see `find_options`.
 
     Attributes:
         id_column: Holds the row's id, 1 to 128 printable characters; keys derive
@@ -30,20 +39,27 @@ class TableOptions:
             ``customer_email`` or ``metadata[note]``; ``""`` leaves one out. A
             column that is not named here is for the field of its own name. Columns
             that have no name are called ``""``.
-        amount_unit: ``minor`` (4999) or ``major`` (49.99, exactly).
+        amount_unit: ``minor`` (4999) or ``major`` (49.99, exactly); `None` is
+            ``minor``, and a doubt where amounts look like the other one.
         row_metadata: Where in the metadata the row id is put, if anywhere.
         constants: Texts by request field, such as ``success_url``, that are the same in
             every row, and in no column.
         ignore_extra: Columns for which there is no field are left out, and not refused.
-        decimal: The decimal mark of amounts in major units; `None` reads what can mean
-            one amount only, such as ``49,99`` and ``1 234.50``.
-        timezone: A name such as ``Europe/Warsaw``, for times that have none.
+        delimiter: What stands between the cells of CSV: a character, or ``comma``,
+            ``semicolon`` or ``tab``.
+        encoding: That of CSV: ``utf-8``, ``utf-16``, ``cp1250``, ``cp1252`` or
+            ``iso8859-2``.
+        decimal: The decimal mark of amounts in major units; where the table shows none
+            what can mean one amount only is read, such as ``49,99`` and ``1 234.50``.
+        timezone: A name such as ``Europe/Warsaw``, for times that have none: those of
+            a table in which all is paid in złoty are there, others are refused.
         date_format: Directives of `datetime.strptime`, such as ``%d.%m.%Y %H:%M``, for
-            times without a zone; `None` reads what can mean one time only.
+            times without a zone; where the table shows none what can mean one time only
+            is read.
         default_country: Two letters of ISO 3166: phone numbers without a + are of
             there. It needs phonenumbers, of the extra ``bulk``.
-        plain: Texts are read as programs write them, and are taken as they are: amounts
-            with a point, times with a zone, spaces kept.
+        plain: The table is as programs write it, and is taken as it is: commas, UTF-8,
+            amounts with a point, times with a zone, spaces kept.
 
     Raises:
         SourceError: There is no such field, unit, mark, time zone or country, or two
@@ -52,10 +68,12 @@ class TableOptions:
 
     id_column: str = "id"
     columns: Mapping[str, str] = attrs.field(factory=dict, hash=False)
-    amount_unit: Literal["minor", "major"] = "minor"
+    amount_unit: Literal["minor", "major"] | None = None
     row_metadata: str | None = None
     constants: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     ignore_extra: bool = False
+    delimiter: str | None = None
+    encoding: str | None = None
     decimal: Mark | None = None
     timezone: str | None = None
     date_format: str | None = None
@@ -72,14 +90,14 @@ class TableOptions:
         if unknown:
             refuse(f"no request field is called {listed(unknown)}")
         refuse_repeats(targets, "two columns are for")
-        if self.amount_unit not in {"minor", "major"}:
+        if self.amount_unit not in {None, "minor", "major"}:
             refuse("amount_unit must be minor or major")
         if self.decimal not in {None, ".", ","}:
             refuse("decimal must be a point or a comma")
         if self.date_format is not None:
             check_date_format(self.date_format)
-        if not self.plain:
-            self.spellings  # noqa: B018 -- made of what is refused here, if it is
+        dialect_of(self)  # made of what is refused here, if it is
+        spellings_of(self)
 
     def target(self, column: str) -> str | None:
         """Return the field that *column* is for, ``""`` for none, `None` if unknown."""
@@ -107,22 +125,43 @@ class TableOptions:
             self, id_column=spelled(self.id_column), columns=own | mapping
         )
 
-    @property
-    def spellings(self) -> Spellings:
-        """How texts are spelled."""
-        zone, country = self.timezone, self.default_country
-        return Spellings(
-            decimal=self.decimal,
-            date_format=self.date_format,
-            timezone=None if zone is None else find_zone(zone),
-            country=None if country is None else check_country(country),
-        )
+
+def spellings_of(options: TableOptions) -> Spellings | None:
+    """Return how texts are spelled; `None` if as programs write them.
+
+    Raises:
+        SourceError: There is no such time zone or country.
+    """
+    if options.plain:
+        return None
+    zone, country = options.timezone, options.default_country
+    return Spellings(
+        decimal=options.decimal,
+        date_format=options.date_format,
+        timezone=None if zone is None else find_zone(zone),
+        country=None if country is None else check_country(country),
+    )
+
+
+def dialect_of(options: TableOptions) -> Dialect:
+    """Return how a table is spelled in CSV; where it is not said, as programs do.
+
+    Raises:
+        SourceError: There is no such delimiter or encoding.
+    """
+    plain = Dialect(strip=not options.plain)
+    delimiter, encoding = options.delimiter, options.encoding
+    return attrs.evolve(
+        plain,
+        delimiter=plain.delimiter if delimiter is None else choose_delimiter(delimiter),
+        encoding=plain.encoding if encoding is None else choose_encoding(encoding),
+    )
 
 
 def _refuse_other_kinds(options: TableOptions) -> None:
     if not isinstance(options.id_column, str):
         refuse("id_column must be a str")
-    for name in ("row_metadata", "timezone", "date_format", "default_country"):
+    for name in _TEXTS:
         if not isinstance(getattr(options, name), str | None):
             refuse(f"{name} must be a str, or None")
     for name in ("ignore_extra", "plain"):

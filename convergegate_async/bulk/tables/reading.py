@@ -1,8 +1,9 @@
 """How a row is read: from the header of its table to its request, or its problems."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
 
 import attrs
 
@@ -10,7 +11,6 @@ from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.models.code_generation import new_draft, sealed
 
-from .csv_file import read_csv
 from .fields import (
     FIELDS,
     REQUIRED,
@@ -20,24 +20,16 @@ from .fields import (
     read_entries,
     readers,
 )
-from .formats import Check, Format, TableRow, choose_format, opened
-from .jsonl_file import read_jsonl
-from .options import TableOptions, refuse, refuse_repeats
-from .parquet_file import read_parquet
+from .finding import find_options
+from .formats import TableRow, choose_format, opened, seekable
+from .options import TableOptions, refuse, refuse_repeats, spellings_of
 from .rows import Problem, Row, listed, shown
+from .table_rows import CELLS, read_table_rows
 
 _REQUIRED = frozenset(REQUIRED)
 _MAX_ID = 128
 _CONSTANT = "constant "
 """Begins the name of a column that all rows have in the place of one in the file."""
-
-
-_CELLS: dict[Format, CellKind] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
-_READERS: dict[Format, Callable[[BinaryIO, Check], Iterator[TableRow]]] = {
-    "csv": read_csv,
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-}
 
 
 def read_table(
@@ -57,10 +49,12 @@ def read_table(
         SourceError: The file as a whole cannot be read, or its columns do not fit.
     """
     kind = choose_format(path, format)
-    reader = _RowReader(options, _CELLS[kind])
-    with opened(path) as file:
-        for position, row in enumerate(_READERS[kind](file, reader.check), 1):
-            yield from reader.read(position, row)
+    with opened(path) as source, seekable(source) as file:
+        options = find_options(file, kind, options).options
+        reader = _RowReader(options, CELLS[kind])
+        with closing(read_table_rows(file, kind, reader.check, options)) as rows:
+            for position, row in enumerate(rows, 1):
+                yield from reader.read(position, row)
 
 
 # -- columns -----------------------------------------------------------------------
@@ -94,8 +88,7 @@ class _RowReader:
         self.kind = kind
         self._unnamed: list[int] = []
         in_major = options.amount_unit == "major"
-        spellings = None if options.plain else options.spellings
-        self.readers = readers(kind, in_major=in_major, spellings=spellings)
+        self.readers = readers(kind, in_major=in_major, spellings=spellings_of(options))
         self.constants: dict[str, object] = {
             f"{_CONSTANT}{field}": text for field, text in options.constants.items()
         }

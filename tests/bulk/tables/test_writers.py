@@ -30,7 +30,7 @@ from convergegate_async.bulk.tables.writers import (
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NAMES = st.sampled_from(["note", "=note", "'@note", "two words", "ą,"])
 FORMATS = ["csv", "jsonl", "parquet"]
-OPTIONS = TableOptions(columns={"colour": ""})
+OPTIONS = TableOptions(columns={"colour": ""}, plain=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,19 @@ def own_columns(row: Row) -> dict[str, object]:
 
 
 class TestDeadLetters:
+    @given(st.lists(TEXTS.map(str.strip), min_size=1, max_size=4))
+    def test_a_dead_letter_is_the_row_again_however_it_is_found(
+        self, path: str, texts: list[str]
+    ) -> None:
+        """But for spaces around cells, which nobody has written on purpose."""
+        rows = [ORDER_ROW | {"colour": text} for text in texts]
+        options = attrs.evolve(OPTIONS, plain=False)
+
+        write_dead_letters(path, letters(*rows), format="csv")
+
+        found = read_table(path, options, format="csv")
+        assert [item.raw["colour"] for item in found] == texts
+
     @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
     @example([("=1+1", "'=1+1"), ("+48", "''-"), ("\r", "\t'"), ('"', "\n,")])
     def test_a_dead_letter_is_the_row_again(

@@ -1,0 +1,166 @@
+"""How a table is spelled: found from its head, before a row of it is read.
+
+What is found is fixed, and kept with a job, so that every run reads the same.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import islice
+from typing import BinaryIO
+
+import attrs
+
+from .amounts import find_decimal
+from .csv_file import read_head
+from .dates import find_date_format
+from .delimiters import find_delimiter
+from .doubts import looks_major
+from .encodings import ENCODINGS, find_encoding, take_census
+from .formats import Format
+from .options import TableOptions, dialect_of
+from .rows import shown
+from .table_rows import read_table_rows
+
+_HEAD = 1_000  # rows
+_POLISH = "PLN"
+_POLISH_TIME = "Europe/Warsaw"
+_EXAMPLE = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+_LATIN = "cp1250"
+"""Any encoding of single bytes shows the ASCII in a table: its currencies, for one."""
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """How a table is read.
+
+    Attributes:
+        options: With nothing left to be found.
+        read_as: What was found or given, piece by piece, for whoever is to see it.
+        doubt: What may be a slip of whoever asked, in a sentence.
+    """
+
+    options: TableOptions
+    read_as: tuple[str, ...] = ()
+    doubt: str | None = None
+
+    def __str__(self) -> str:
+        return f"read as: {' · '.join(self.read_as)}"
+
+
+def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding:
+    """Find what *options* do not say, and go back to where *file* was.
+
+    Delimiter, encoding, decimal mark and the format of dates are what the table shows.
+    Times without a zone are in Europe/Warsaw where all is paid in złoty, and nowhere
+    else unless an option says so.
+
+    Args:
+        file: The table; it can seek.
+        kind: Its format.
+        options: What is given is not looked for.
+
+    Raises:
+        SourceError: The table can be read in two ways, and they are shown.
+    """
+    if options.plain or kind == "jsonl":
+        return Finding(options=options)
+    read_as: list[str] = []
+    if kind == "csv":
+        options = _find_dialect(file, options)
+        dialect = dialect_of(options)
+        delimiter = "tab" if dialect.delimiter == "\t" else dialect.delimiter
+        read_as = [delimiter, ENCODINGS[dialect.encoding]]
+    head = _Head(file, kind, options)
+    amounts, times = head.texts("amount"), head.texts("expires_at")
+    in_major = options.amount_unit == "major"
+    found = attrs.evolve(
+        options,
+        amount_unit=options.amount_unit or "minor",
+        decimal=options.decimal or (find_decimal(amounts) if in_major else None),
+        date_format=options.date_format or find_date_format(times),
+        timezone=options.timezone or (_POLISH_TIME if head.is_polish else None),
+    )
+    if in_major and found.decimal:
+        read_as.append(f"49{found.decimal}99")
+    if head.has("expires_at"):
+        read_as += _times_as(found)
+    return Finding(
+        options=found,
+        read_as=tuple(read_as),
+        doubt=head.doubt if options.amount_unit is None else None,
+    )
+
+
+def _find_dialect(file: BinaryIO, options: TableOptions) -> TableOptions:
+    encoding = options.encoding
+    if encoding is None:
+        census = take_census(file)
+        is_polish = bool(census.high) and _looks_polish(file, options)
+        encoding = find_encoding(census, is_polish=is_polish)
+    options = attrs.evolve(options, encoding=encoding)
+    if options.delimiter is not None:
+        return options
+    head = read_head(file, dialect_of(options).encoding)
+    return attrs.evolve(options, delimiter=find_delimiter(head))
+
+
+def _looks_polish(file: BinaryIO, options: TableOptions) -> bool:
+    """Tell whether all is paid in złoty: the ASCII in it is the same in all of them."""
+    options = _find_dialect(file, attrs.evolve(options, encoding=_LATIN))
+    return _Head(file, "csv", options).is_polish
+
+
+def _times_as(options: TableOptions) -> Iterator[str]:
+    zone = options.timezone or "times need a zone"
+    if options.date_format is None:
+        yield zone
+    else:
+        yield f"{_EXAMPLE.strftime(options.date_format)}, {zone}"
+
+
+class _Head:
+    """The first rows of a table, by what their columns are for."""
+
+    def __init__(self, file: BinaryIO, kind: Format, options: TableOptions) -> None:
+        start = file.tell()
+        columns: list[str] = []
+        with closing(read_table_rows(file, kind, columns.extend, options)) as rows:
+            self._rows = [row.cells for row in islice(rows, _HEAD) if not row.fault]
+        file.seek(start)
+        options = options.as_spelled_in(columns)
+        self._column_of = {options.target(column): column for column in columns}
+        self._constants = options.constants
+
+    def has(self, field: str) -> bool:
+        """Tell whether there is a column for *field*, or one text for all."""
+        return field in self._column_of or field in self._constants
+
+    def texts(self, field: str) -> list[str]:
+        """Return the cells for *field* of all rows; empty where one holds no text."""
+        if field in self._constants:
+            return [self._constants[field]] * len(self._rows)
+        if field not in self._column_of:
+            return []
+        column = self._column_of[field]
+        cells = (row.get(column) for row in self._rows)
+        return [cell if isinstance(cell, str) else "" for cell in cells]
+
+    @property
+    def is_polish(self) -> bool:
+        """Whether all is paid in złoty."""
+        currencies = {text.strip().upper() for text in self.texts("currency")}
+        return currencies - {""} == {_POLISH}
+
+    @property
+    def doubt(self) -> str | None:
+        """What may be a slip in amounts of which nobody has told the unit."""
+        if not looks_major(
+            zip(self.texts("amount"), self.texts("currency"), strict=False)
+        ):
+            return None
+        column = shown(self._column_of.get("amount", "amount"))
+        return (
+            f"column {column} looks like major units (49.99), and is read as minor "
+            "ones (4999): say which with --amount-unit"
+        )

@@ -1,0 +1,234 @@
+"""Tables as spreadsheets write them: how they are spelled is found, or refused."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from orders import ORDER_ROW
+
+from convergegate_async.bulk import Row, SourceError, TableOptions, read_table
+from convergegate_async.bulk.tables.finding import Finding, find_options
+
+SAMPLES = Path(__file__).parent / "samples"
+WARSAW = ZoneInfo("Europe/Warsaw")
+MAJOR = TableOptions(amount_unit="major")
+HEADER = ",".join([*ORDER_ROW, "expires_at"])
+
+NAMES = st.text("aąbcćdeęłńóśźżĄĆĘŁŃÓŚŹŻ '-", min_size=1, max_size=20).filter(str.strip)
+MOMENTS = st.datetimes(
+    datetime(2026, 1, 1),  # noqa: DTZ001 -- local
+    datetime(2026, 3, 1),  # noqa: DTZ001
+).map(lambda moment: moment.replace(second=0, microsecond=0))
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1250", "iso8859-2")
+
+
+@attrs.frozen
+class Order:
+    """What a row of a table means."""
+
+    amount: int
+    name: str
+    expires_at: datetime
+
+
+ORDERS = st.lists(
+    st.builds(Order, amount=st.integers(1, 10**9), name=NAMES, expires_at=MOMENTS),
+    min_size=1,
+    max_size=8,
+)
+
+
+def written(order: Order, place: int, mark: str, date_format: str) -> dict[str, object]:
+    """Return a row as a spreadsheet spells it."""
+    amount = f"{order.amount / 100:_.2f}".replace(".", mark).replace("_", " ")
+    return {
+        **ORDER_ROW,
+        "id": f"A-{place}",
+        "amount": amount,
+        "customer_lastname": order.name,
+        "expires_at": order.expires_at.strftime(date_format),
+    }
+
+
+def find(path: Path, options: TableOptions = MAJOR) -> Finding:
+    """Return what is found of a file."""
+    with path.open("rb") as file:
+        return find_options(file, "csv", options)
+
+
+@given(
+    orders=ORDERS,
+    delimiter=st.sampled_from(",;\t"),
+    encoding=st.sampled_from(ENCODINGS),
+    mark=st.sampled_from(",."),
+    date_format=st.sampled_from(["%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M"]),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    is_said=st.booleans(),
+)
+def test_a_table_is_read_in_whatever_way_it_was_written(  # noqa: PLR0913, PLR0917 -- each is a habit
+    tmp_path_factory: pytest.TempPathFactory,
+    orders: list[Order],
+    delimiter: str,
+    encoding: str,
+    mark: str,
+    date_format: str,
+    line_end: str,
+    *,
+    is_said: bool,
+) -> None:
+    """Nothing but the unit was told, and every amount, name and moment is the same."""
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    text = io.StringIO()
+    rows = [written(one, n, mark, date_format) for n, one in enumerate(orders)]
+    writer = csv.DictWriter(
+        text, [*rows[0]], delimiter=delimiter, lineterminator=line_end
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    said = f"sep={delimiter}{line_end}" if is_said else ""
+    path.write_bytes(f"{said}{text.getvalue()}".encode(encoding))
+
+    found = [*read_table(str(path), MAJOR)]
+
+    assert [
+        Order(
+            amount=row.request.amount,
+            name=row.request.customer_lastname,
+            expires_at=row.request.expires_at.astimezone(WARSAW).replace(tzinfo=None),
+        )
+        for row in found
+        if isinstance(row, Row) and isinstance(row.request.expires_at, datetime)
+    ] == [attrs.evolve(order, name=order.name.strip()) for order in orders]
+
+
+def test_what_the_accountants_spreadsheet_wrote_is_read() -> None:
+    """A file of a Polish shop, with a map of its columns and the country of phones."""
+    options = TableOptions(
+        id_column="nr zamówienia",
+        columns={
+            "kwota": "amount",
+            "waluta": "currency",
+            "imię": "customer_firstname",
+            "nazwisko": "customer_lastname",
+            "e-mail": "customer_email",
+            "telefon": "customer_phone",
+            "ważne do": "expires_at",
+        },
+        constants={"success_url": "https://shop.example/ok"},
+        ignore_extra=True,
+        amount_unit="major",
+        default_country="PL",
+    )
+    path = SAMPLES / "excel_cp1250.csv"
+
+    rows = [*read_table(str(path), options)]
+
+    assert str(find(path, options)) == (
+        "read as: ; · Windows-1250 · 49,99 · 31.12.2026 23:59, Europe/Warsaw"
+    )
+    requests = [row.request for row in rows if isinstance(row, Row)]
+    assert len(requests) == len(rows) == 12
+    assert sum(request.amount for request in requests) == 598_745
+    assert {request.customer_phone for request in requests} == {"+48601234567"}
+    assert {request.expires_at for request in requests} == {
+        datetime(2026, 12, 31, 22, 59, tzinfo=UTC)
+    }
+    assert requests[1].customer_firstname == "Małgorzata"
+    assert requests[1].customer_lastname == "Gżegżółka"
+    assert [row.line for row in rows][:6] == [2, 4, 5, 6, 8, 10]
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "words"),
+    [
+        ("A-1,49.99,pln", MAJOR, ", · UTF-8 · 49.99 · Europe/Warsaw"),
+        ("A-1,4999,pln", TableOptions(), ", · UTF-8 · Europe/Warsaw"),
+        ("A-1,4999,eur", TableOptions(), ", · UTF-8 · times need a zone"),
+        (
+            "A-1,4999,eur",
+            TableOptions(timezone="Europe/Paris", date_format="%d/%m/%Y %H:%M"),
+            ", · UTF-8 · 31/12/2026 23:59, Europe/Paris",
+        ),
+        (
+            "A-1,4999,eur",
+            TableOptions(encoding="cp1252", delimiter="comma", timezone="UTC"),
+            ", · Windows-1252 · UTC",
+        ),
+    ],
+)
+def test_what_was_found_or_given_is_told_in_a_line(
+    tmp_path: Path, row: str, options: TableOptions, words: str
+) -> None:
+    """Only what matters to the table: no mark of minor units, no zone without times."""
+    path = tmp_path / "orders.csv"
+    path.write_text(f"id,amount,currency,expires_at\n{row},\n")
+
+    assert str(find(path, options)) == f"read as: {words}"
+
+
+@pytest.mark.parametrize(
+    ("content", "readings"),
+    [
+        (
+            b"id,currency,name\nA-1,eur,Ku\xb9\n",
+            ["ą in Windows-1250", "š in ISO 8859-2", "--encoding"],
+        ),
+        (b"a;b,c;d,e\n1;2,3;4,5\n", ["semicolon", "comma", "--delimiter"]),
+    ],
+)
+def test_what_has_two_readings_is_refused_with_both(
+    tmp_path: Path, content: bytes, readings: list[str]
+) -> None:
+    """Nobody guesses with the names of customers, or with money."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(SourceError) as caught:
+        find(path)
+
+    assert all(words in str(caught.value) for words in readings)
+
+
+def test_what_is_found_stays_found(tmp_path: Path) -> None:
+    """A resumed job reads as it began, even if the head has another look by then."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes("id;amount;currency\nŻ-1;49,99;pln\n".encode("cp1250"))
+    found = find(path).options
+
+    path.write_bytes(b"id,amount,currency\nA-1,49.99,eur\n")
+
+    assert find(path, found).options == found
+
+
+@pytest.mark.parametrize(
+    ("amounts", "is_doubtful"),
+    [(["49.99", "12,50"], True), (["50", "100"], True), (["4999", "12000"], False)],
+)
+def test_amounts_of_the_other_unit_are_a_doubt(
+    tmp_path: Path, amounts: list[str], *, is_doubtful: bool
+) -> None:
+    """It names the column; where the unit was given there is none."""
+    path = tmp_path / "orders.csv"
+    lines = (f'A-{n};"{amount}";pln\n' for n, amount in enumerate(amounts))
+    path.write_text(f"id;amount;currency\n{''.join(lines)}")
+
+    doubt = find(path, TableOptions()).doubt
+
+    assert (doubt is not None) is is_doubtful
+    assert doubt is None or doubt.startswith("column amount looks like major units")
+    assert find(path).doubt is None
+
+
+def test_a_plain_table_is_not_looked_at(tmp_path: Path) -> None:
+    """It is read as it is said to be, and costs nothing more."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes("id;amount;currency\nŻ-1;49,99;pln\n".encode("cp1250"))
+    options = TableOptions(plain=True)
+
+    assert find(path, options) == Finding(options=options)
