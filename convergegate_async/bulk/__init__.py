@@ -23,6 +23,7 @@ from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
+from .tables.doubts import meant_currency
 from .tables.finding import Finding
 from .tables.formats import SourceError, guess_format
 from .tables.options import TableOptions
@@ -70,6 +71,7 @@ __all__ = [
     "create_many",
     "every_row",
     "guess_format",
+    "meant_currency",
     "new_header",
     "plan_of",
     "read_table",

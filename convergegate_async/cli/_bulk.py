@@ -67,14 +67,7 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
     It shows what the rows come to, three of them as they would be sent, and what is
     wrong. The exit code is 1 if anything is.
     """
-    from convergegate_async.bulk import JobPlan
-
-    if source == "-":
-        stdin_bytes("the rows")
-    plan = JobPlan(
-        source=source, format=_format_of(source, options), table=table_of(options)
-    )
-    return _shown(plan, problems, output)
+    return _shown(source, options, problems, output)
 
 
 @bulk.command()
@@ -114,6 +107,14 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
     help="Do not check all rows before sending; check each when its turn comes.",
 )
 @click.option(
+    "--confirm-above",
+    multiple=True,
+    metavar="CURRENCY=AMOUNT",
+    help="Ask before more than that is asked of customers, such as PLN=10000.00; may "
+    "be repeated.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing: all is as it should be.")
+@click.option(
     "--dry-run", is_flag=True, help="As `bulk check`: read all rows, and send nothing."
 )
 @_max_pause
@@ -137,6 +138,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 
     from . import _jobs
 
+    if options["dry_run"]:
+        return _shown(source, options, None, "table")
     table = table_of(options)
     if options["dask"] and not options["keys_honoured"]:
         message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
@@ -144,9 +147,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
     folder = JobFolder(job, options["directory"])
     folder.require_new()
     is_piped = source == "-"
-    rows = stdin_bytes("the rows") if is_piped else None
     plan = JobPlan(
-        source=source,
+        source=folder.spool(stdin_bytes("the rows")) if is_piped else source,
         format=_format_of(source, options),
         table=table,
         rules=ResumeRules(
@@ -158,12 +160,12 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         max_pause=options["max_pause"] or Limits().max_pause,
         max_outage=options["max_outage"] or Limits().max_outage,
     )
-    if options["dry_run"]:
-        return _shown(plan)
-    if rows is not None:
-        plan = attrs.evolve(plan, source=folder.spool(rows))
     try:
-        total = None if options["skip_validation"] else _checked(plan)
+        is_sure = options["yes"]
+        plan = _found(plan, is_sure=is_sure)
+        total = None
+        if not options["skip_validation"]:
+            total = _checked(plan, is_sure=is_sure, above=options["confirm_above"])
         return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
     finally:
         if is_piped and not folder.journal.exists():
@@ -319,20 +321,46 @@ def _format_of(source: str, options: "Mapping[str, Any]") -> str | None:
     return options["format"] or ("csv" if source == "-" else None)
 
 
-def _shown(plan: "JobPlan", problems: Path | None = None, output: str = "table") -> int:
+def _shown(
+    source: str, options: "Mapping[str, Any]", problems: Path | None, output: str
+) -> int:
     """Show what the input comes to; return the exit code."""
+    from convergegate_async.bulk import JobPlan
+
     from . import _check
 
-    try:
-        found = _check.checked(plan, problems)
-    except OSError as error:
-        message = f"cannot write {problems}: {error.strerror}"
-        raise ConfigurationError(message) from None
+    with _check.readable(source) as path:
+        plan = JobPlan(
+            source=path, format=_format_of(source, options), table=table_of(options)
+        )
+        finding = plan.find()
+        try:
+            found = _check.checked(attrs.evolve(plan, table=finding.options), problems)
+        except OSError as error:
+            message = f"cannot write {problems}: {error.strerror}"
+            raise ConfigurationError(message) from None
+    if output == "table" and finding.read_as:
+        print_data(str(finding))
     _check.show_check(found, output)
+    for doubt in (finding.doubt, *_check.doubts_in(found, options["id_column"])):
+        if doubt is not None:
+            print_note(f"Note: {doubt}.", "yellow")
     return int(bool(found.mistakes))
 
 
-def _checked(plan: "JobPlan") -> int:
+def _found(plan: "JobPlan", *, is_sure: bool) -> "JobPlan":
+    """Tell how the file is read; return the plan to read it so."""
+    from . import _check
+
+    finding = plan.find()
+    if finding.read_as:
+        print_note(str(finding))
+    if finding.doubt is not None and not is_sure:
+        _check.confirm(finding.doubt)
+    return attrs.evolve(plan, table=finding.options)
+
+
+def _checked(plan: "JobPlan", *, is_sure: bool, above: tuple[str, ...]) -> int:
     """Count the rows of the input; if it has problems print them, and leave."""
     from . import _check
 
@@ -342,4 +370,10 @@ def _checked(plan: "JobPlan") -> int:
     if found.mistakes:
         print_note(f"Nothing was sent: {plan.source} has mistakes.")
         raise click.exceptions.Exit(1)
+    for doubt in (
+        *_check.doubts_in(found, plan.table.id_column),
+        *_check.sums_above(found, above),
+    ):
+        if not is_sure:
+            _check.confirm(doubt)
     return found.total

@@ -1,24 +1,95 @@
 """What a file comes to, and what is wrong with it: shown before anything is sent."""
 
 import csv
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TextIO
 
 import attrs
+import click
 
-from convergegate_async._core.money import PUBLISHED, spell_major
-from convergegate_async.bulk import JobPlan, Problem, Row, Validation, check
+from convergegate_async._core.money import PUBLISHED, minor_units, spell_major
+from convergegate_async.bulk import (
+    JobPlan,
+    Problem,
+    Row,
+    Validation,
+    check,
+    meant_currency,
+)
+from convergegate_async.errors import InvalidFieldError
 
 from ._progress import LINE_EVERY
-from ._streams import print_data, print_json, print_note, printable
+from ._streams import print_data, print_json, print_note, printable, stdin_bytes
 from ._wording import counted
 
 _MOST_CURRENCIES = 20  # that are named
 _MOST_MISTAKES = 100
 _LOOK_EVERY = 1_000  # rows
+
+
+@contextmanager
+def readable(source: str) -> Iterator[str]:
+    """Give a file that can be read more than once: *source*, or a copy of stdin."""
+    if source != "-":
+        yield source
+        return
+    with NamedTemporaryFile() as copy:
+        shutil.copyfileobj(stdin_bytes("the rows"), copy)
+        copy.flush()
+        yield copy.name
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on.
+
+    Raises:
+        click.exceptions.Exit: Nobody wants that.
+        click.UsageError: There is nobody to ask.
+    """
+    # Typed as always there, and yet `None` under a service or after ``<&-``.
+    stdin: TextIO | None = sys.stdin
+    if stdin is None or not stdin.isatty():
+        message = f"{question}; --yes goes on without asking"
+        raise click.UsageError(message)
+    if not click.confirm(f"{question}. Go on?", err=True):
+        print_note("Nothing was sent.")
+        raise click.exceptions.Exit(1)
+
+
+def doubts_in(found: Validation, id_column: str) -> Iterator[str]:
+    """Yield what may be a slip."""
+    if found.ruined:
+        ids = counted(found.ruined, "id")
+        yield (
+            f"{ids} in column {id_column} look as if a spreadsheet had rounded them "
+            "(1E+05)"
+        )
+
+
+def sums_above(found: Validation, limits: tuple[str, ...]) -> Iterator[str]:
+    """Yield the sums that are above *limits*, each such as ``PLN=10000.00``.
+
+    Raises:
+        click.BadParameter: One of them is no such limit.
+    """
+    for limit in limits:
+        code, _, amount = limit.partition("=")
+        try:
+            most = minor_units(amount, code)
+        except InvalidFieldError as error:
+            message = f"{limit}: {error.reason}"
+            raise click.BadParameter(message, param_hint="--confirm-above") from None
+        amounts = found.amounts.get(code.upper())
+        if amounts is not None and amounts.total > most:
+            total = spell_major(amounts.total, code)
+            yield f"all rows come to {code.upper()} {total}, more than {amount}"
 
 
 def checked(plan: JobPlan, problems: Path | None = None) -> Validation:
@@ -98,9 +169,10 @@ def sums_in(found: Validation) -> Iterator[str]:
 
 def mistakes_in(found: Validation) -> Iterator[str]:
     """Yield what is wrong, a line for each kind of mistake."""
-    if found.unknown_currencies:
-        codes = ", ".join(found.unknown_currencies[:_MOST_CURRENCIES])
-        yield f"Note: ISO 4217 of {PUBLISHED} does not know {codes}."
+    for code in found.unknown_currencies[:_MOST_CURRENCIES]:
+        meant = meant_currency(code, found.amounts)
+        hint = "" if meant is None else f" Did you mean {meant}?"
+        yield f"Note: ISO 4217 of {PUBLISHED} does not know {code}.{hint}"
     yield from map(str, found.mistakes[:_MOST_MISTAKES])
     if (more := len(found.mistakes) - _MOST_MISTAKES) > 0:
         yield f"… and {counted(more, 'further kind')} of mistake"
@@ -128,6 +200,7 @@ def _as_object(found: Validation) -> dict[str, object]:
     return {
         "rows": found.total,
         "repeated": found.repeated,
+        "ruined": found.ruined,
         "unknown_currencies": found.unknown_currencies,
         "amounts": {code: attrs.asdict(sums) for code, sums in found.amounts.items()},
         "mistakes": [attrs.asdict(mistake) for mistake in found.mistakes],

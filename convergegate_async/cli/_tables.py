@@ -52,9 +52,39 @@ _OPTIONS = (
     click.option(
         "--amount-unit",
         type=click.Choice(["minor", "major"]),
-        default="minor",
-        show_default=True,
-        help="minor is 4999, major is 49.99.",
+        help="minor is 4999, major is 49.99. [default: minor]",
+    ),
+    click.option(
+        "--delimiter",
+        metavar="SIGN",
+        help="What stands between the cells of CSV: comma, semicolon, tab or another "
+        "character. [default: found]",
+    ),
+    click.option(
+        "--encoding",
+        metavar="NAME",
+        help="utf-8, utf-16, cp1250, cp1252 or iso8859-2. [default: found]",
+    ),
+    click.option(
+        "--decimal",
+        type=click.Choice([",", "."]),
+        help="The decimal mark of major units. [default: found]",
+    ),
+    click.option(
+        "--timezone",
+        metavar="NAME",
+        help="Where times are that name no zone. [default: Europe/Warsaw if all is "
+        "paid in złoty, else nowhere]",
+    ),
+    click.option(
+        "--date-format",
+        metavar="FORMAT",
+        help="Of times without a zone, as of Python: %d.%m.%Y %H:%M. [default: found]",
+    ),
+    click.option(
+        "--default-country",
+        metavar="CODE",
+        help="PL reads 601 234 567 as +48601234567. [default: none]",
     ),
     click.option(
         "--row-metadata",
@@ -87,6 +117,12 @@ def table_of(options: Mapping[str, Any]) -> "TableOptions":
         ignore_extra=options["ignore_extra"],
         amount_unit=options["amount_unit"],
         row_metadata=options["row_metadata"],
+        delimiter=options["delimiter"],
+        encoding=options["encoding"],
+        decimal=options["decimal"],
+        timezone=options["timezone"],
+        date_format=options["date_format"],
+        default_country=options["default_country"],
     )
 
 

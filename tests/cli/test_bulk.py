@@ -22,6 +22,10 @@ HEADER = (
     "customer_phone,success_url"
 )
 
+READ_AS = (
+    "read as: , · UTF-8 · 49.99\n20 rows\nPLN 2.10 in 20 rows, from 0.01 to 0.20\n"
+)
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -201,7 +205,7 @@ def test_all_bad_rows_are_reported_at_once(bulk: Run, tmp_path: Path) -> None:
         "lines 2, 3, 4, 5, 6 and 2 more, column currency: "
         "must be a three-letter ISO 4217 code\n"
     ) in done.stderr
-    assert done.stderr.startswith("7 rows, 7 of them cannot be sent\n")
+    assert "\n7 rows, 7 of them cannot be sent\n" in done.stderr
 
 
 @pytest.mark.parametrize("source", ["orders.csv", "-"])
@@ -217,7 +221,7 @@ def test_a_dry_run_sends_and_leaves_nothing(
     seen = bulk("check", source, *OPTIONS, stdin=text(20))
 
     assert (tried.returncode, tried.stdout) == (seen.returncode, seen.stdout)
-    assert tried.stdout.startswith("20 rows\nPLN 2.10 in 20 rows, from 0.01 to 0.20\n")
+    assert tried.stdout.startswith(READ_AS)
     assert [*tmp_path.iterdir()] == before
 
 
@@ -227,7 +231,48 @@ def test_the_sum_is_shown_before_anything_is_sent(bulk: Run, tmp_path: Path) -> 
 
     done = bulk("run", "orders.csv", "--job", "april", *OPTIONS)
 
-    assert done.stderr.startswith("20 rows\nPLN 2.10 in 20 rows, from 0.01 to 0.20\n")
+    assert done.stderr.startswith(READ_AS)
+
+
+@pytest.mark.parametrize(
+    ("limit", "options", "code"),
+    [
+        ("PLN=2.09", (), 2),
+        ("pln=2.09", ("--yes",), 0),
+        ("PLN=2.10", (), 0),
+        ("EUR=0.01", (), 0),
+        ("PLN", (), 2),
+        ("PLN=a lot", (), 2),
+    ],
+)
+def test_a_large_sum_is_asked_about(
+    limit: str, options: tuple[str, ...], code: int, bulk: Run, tmp_path: Path
+) -> None:
+    """Where there is nobody to ask nothing is sent, and no job is begun."""
+    (tmp_path / "orders.csv").write_text(text(20), encoding="utf-8")
+
+    done = bulk(
+        *("run", "orders.csv", "--job", "april", "--confirm-above", limit),
+        *(*OPTIONS, *options),
+    )
+
+    assert done.returncode == code
+    assert (tmp_path / "april.journal").exists() is (code == 0)
+
+
+def test_amounts_of_the_other_unit_are_asked_about(bulk: Run, tmp_path: Path) -> None:
+    """Links for a hundredth of the price are what nobody wants to send in the night."""
+    (tmp_path / "orders.csv").write_text(text(20).replace(",0.", ",1"))
+    options = OPTIONS[:-2]
+
+    asked = bulk("run", "orders.csv", "--job", "asked", *options)
+    sure = bulk("run", "orders.csv", "--job", "sure", *options, "--yes")
+    said = bulk(
+        *("run", "orders.csv", "--job", "said", *options, "--amount-unit", "minor")
+    )
+
+    assert "column total looks like major units (49.99)" in asked.stderr
+    assert (asked.returncode, sure.returncode, said.returncode) == (2, 0, 0)
 
 
 def test_stdin_of_no_job_is_not_kept(bulk: Run, tmp_path: Path) -> None:

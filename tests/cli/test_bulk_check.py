@@ -16,6 +16,7 @@ GOOD = (
     "https://shop.example/thanks,gift,2096-12-31T23:59+01:00"
 )
 BAD = GOOD.replace("A-1", "A-2").replace("4999", "secret").replace("+48123456789", "1")
+READ_AS = "read as: , · UTF-8 · Europe/Warsaw\n"
 SUMS = "1 row\nPLN 49.99 in 1 row, from 49.99 to 49.99\n"
 SAMPLE = """
 The first of them, as they would be sent:
@@ -41,7 +42,7 @@ def check(folder: Path, *lines: str, options: tuple[str, ...] = ()) -> tuple[int
 
 def test_a_file_is_shown_as_it_would_be_sent(tmp_path: Path) -> None:
     """No key, no gateway, no journal: sums, and rows as they were read."""
-    assert check(tmp_path, GOOD) == (0, SUMS + SAMPLE)
+    assert check(tmp_path, GOOD) == (0, READ_AS + SUMS + SAMPLE)
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
 
 
@@ -50,7 +51,7 @@ def test_mistakes_are_grouped_and_repeat_no_value(tmp_path: Path) -> None:
     code, out = check(tmp_path, GOOD, *[BAD] * 7)
 
     assert code == 1
-    assert out.startswith(
+    assert out.removeprefix(READ_AS).startswith(
         "8 rows, 7 of them cannot be sent, 6 with the id of an earlier"
     )
     assert (
@@ -97,6 +98,59 @@ def test_programs_read_it_as_json(tmp_path: Path) -> None:
         "customer_phone",
     ]
     assert "example.com" not in out
+
+
+def test_what_may_be_a_slip_is_noted(tmp_path: Path) -> None:
+    """It is no mistake, and may be one: ids, units, and a currency's typo."""
+    rows = [GOOD.replace("4999", "49").replace("A-1", "1E+05"), GOOD]
+    rows.append(GOOD.replace("4999", "59").replace("pln", "plm").replace("A-1", "A-2"))
+    (tmp_path / "orders.csv").write_text("\n".join((HEADER, *rows)))
+
+    done = call("bulk", "check", "orders.csv", cwd=str(tmp_path))
+
+    assert done.returncode == 0
+    assert "does not know PLM. Did you mean PLN?" in done.stdout
+    assert "Note: column amount looks like major units (49.99)" in done.stderr
+    assert "Note: 1 id in column id look as if a spreadsheet had" in done.stderr
+
+
+def test_the_file_of_an_accountant_is_read(tmp_path: Path) -> None:
+    """Semicolons, Windows-1250, decimal commas and local times, found and told."""
+    row = (
+        "A-1;1 234,50;pln;a@b.pl;Żaneta;Łoś;+48123456789;https://b.pl;;31.12.2096 23:59"
+    )
+    lines = (HEADER.replace(",", ";"), row, ";" * 9)
+    (tmp_path / "orders.csv").write_bytes("\r\n".join(lines).encode("cp1250"))
+
+    done = call(
+        *("bulk", "check", "orders.csv", "--amount-unit", "major"), cwd=str(tmp_path)
+    )
+
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        "read as: ; · Windows-1250 · 49,99 · 31.12.2026 23:59, Europe/Warsaw\n"
+        "1 row\nPLN 1\u202f234.50 in 1 row"
+    )
+    assert "    customer_lastname    Łoś\n" in done.stdout
+    assert "    expires_at           2096-12-31 22:59:00 UTC\n" in done.stdout
+
+
+def test_how_it_is_read_can_be_said(tmp_path: Path) -> None:
+    """By options, each of which is told in a sentence where it cannot be."""
+    (tmp_path / "orders.csv").write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+    wrongs = {
+        "--delimiter": "abc",
+        "--encoding": "ebcdic",
+        "--timezone": "Warsaw",
+        "--date-format": "%d.%m.",
+        "--default-country": "Poland",
+    }
+
+    for option, value in wrongs.items():
+        done = call("bulk", "check", "orders.csv", option, value, cwd=str(tmp_path))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith("Error: ")
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_what_is_the_same_in_every_row_needs_no_column(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class _RowReader:
         options = self.options = self.options.as_spelled_in(columns)
         if options.id_column not in columns:
             # A first row of data is no header; its cells are not for a message.
-            hint = " (a header with commas)" if self.kind == "text" else ""
+            hint = " (its first row has to be a header)" if self.kind == "text" else ""
             refuse(f"the input has no column {shown(options.id_column)}{hint}")
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
         columns = [*columns, *self.constants]

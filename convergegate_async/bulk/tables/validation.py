@@ -11,6 +11,7 @@ import attrs
 from convergegate_async._core.money import EXPONENTS
 from convergegate_async._core.operations import lives_long_enough
 
+from .doubts import is_ruined
 from .places import Places, Seen
 from .rows import Problem, Row, in_column
 
@@ -77,6 +78,7 @@ class Validation:
             a currency of tomorrow, or a typing error.
         mistakes: All problems, grouped by column and reason, the most frequent first.
         repeated: How many rows have the id of an earlier one.
+        ruined: How many ids look like numbers that a spreadsheet rounded: ``1E+05``.
         amounts: What the good rows come to, by currency.
         samples: The first good rows.
     """
@@ -87,6 +89,7 @@ class Validation:
     unknown_currencies: tuple[str, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     repeated: int = 0
+    ruined: int = 0
     amounts: Mapping[str, AmountSummary] = attrs.field(
         default=MappingProxyType({}), hash=False
     )
@@ -119,10 +122,11 @@ def check(
     sums: dict[str, _Sum] = {}
     currencies: set[str] = set()
     samples: list[Row] = []
-    repeated = 0
+    repeated = ruined = 0
     for row in rows:
         wrongs = _wrongs_of(row, moment)
         is_new = places.take(row)
+        ruined += is_new and row.row_id is not None and is_ruined(row.row_id)
         if is_new and row.row_id is not None and seen.before(row.row_id):
             repeated += 1
             wrongs.append(_problem(row, _REPEATED))
@@ -144,6 +148,7 @@ def check(
         unknown_currencies=tuple(sorted(currencies - EXPONENTS.keys())),
         mistakes=mistakes.listed(),
         repeated=repeated,
+        ruined=ruined,
         amounts={code: sums[code].summary() for code in sorted(sums)},
         samples=tuple(samples),
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from orders import ORDER_ROW
 
 from convergegate_async.bulk import Row, SourceError, TableOptions, read_table
+from convergegate_async.bulk.tables.csv_file import escape_cell
 from convergegate_async.bulk.tables.finding import Finding, find_options
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -51,7 +52,7 @@ def written(order: Order, place: int, mark: str, date_format: str) -> dict[str, 
         **ORDER_ROW,
         "id": f"A-{place}",
         "amount": amount,
-        "customer_lastname": order.name,
+        "customer_lastname": escape_cell(order.name),
         "expires_at": order.expires_at.strftime(date_format),
     }
 

@@ -366,7 +366,10 @@ class TestCsv:
         [
             pytest.param("", PLAIN, "the input has no header", id="empty"),
             pytest.param(
-                LINE, PLAIN, "no column id (a header with commas)", id="no header"
+                LINE,
+                PLAIN,
+                "no column id (its first row has to be a header)",
+                id="no header",
             ),
             pytest.param(
                 f"{HEADER},custmer_ip",

@@ -104,6 +104,15 @@ def test_a_row_that_is_not_sent_is_in_no_sum() -> None:
     }
 
 
+def test_ids_that_a_spreadsheet_has_rounded_are_counted() -> None:
+    """Two orders in a hundred thousand may have become one."""
+    ids = ["1E+05", "4,8601E+10", "1E5", "100000"]
+
+    found = check(good(place, 1, "PLN", one) for place, one in enumerate(ids, 1))
+
+    assert (found.ruined, found.mistakes) == (2, ())
+
+
 def test_mistakes_of_a_kind_for_each_row_are_bounded() -> None:
     """Columns of JSON may have any names: what is beyond is still counted."""
     found = check(bad(place, f"column {place}", "x") for place in range(1, 3_001))
