@@ -26,6 +26,7 @@ TESTED = {
     "tenacity": (9, 2),
     "click": (8, 5),
     "rich": (15, 0),
+    "openpyxl": (3, 1),
     "pyarrow": (26, 0),
     "phonenumbers": (9, 0),
     "hdrhistogram": (0, 10),
