@@ -270,7 +270,7 @@ def verify(job: str, directory: Path) -> int:
 @click.option(
     "--output", default="-", help="A file, or - for stdout.", show_default=True
 )
-@format_option
+@format_option("csv", "jsonl", "parquet")
 @click.option(
     "--order",
     type=click.Choice(["input", "completion"]),

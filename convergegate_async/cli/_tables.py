@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-format_option = click.option(
-    "--format",
-    type=click.Choice(["csv", "jsonl", "parquet"]),
-    help="Format of the file. [default: by its suffix]",
-)
+
+def format_option(*names: str) -> Callable[[F], F]:
+    """Return the option that names one of these formats."""
+    return click.option(
+        "--format",
+        type=click.Choice(names),
+        help="Format of the file. [default: by its suffix]",
+    )
+
+
 _OPTIONS = (
     click.option(
         "--id-column",
@@ -91,7 +96,7 @@ _OPTIONS = (
         metavar="NAME",
         help="Put the row's id into the metadata, too.",
     ),
-    format_option,
+    format_option("csv", "jsonl", "parquet", "xlsx"),
 )
 
 

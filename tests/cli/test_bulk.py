@@ -530,7 +530,7 @@ def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
         ("resume", "nobody"),
         ("status", "../etc"),
         ("run", "missing.csv", "--job", "x"),
-        ("run", "orders.xlsx", "--job", "x"),
+        ("run", "orders.xls", "--job", "x"),
     ],
     ids=" ".join,
 )

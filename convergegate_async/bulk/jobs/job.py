@@ -379,11 +379,12 @@ class Job:
         for met in self._failed_before.values():
             self._note_failed(met)
         self._failed_before.clear()
-        path = self._folder.dead_letters(self.plan.file_format)
+        file_format = self.plan.dead_letter_format
+        path = self._folder.dead_letters(file_format)
         if not self._dead_letters:
             path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
             return None
-        write_dead_letters(str(path), self._dead_letters, format=self.plan.file_format)
+        write_dead_letters(str(path), self._dead_letters, format=file_format)
         return path
 
     @property

@@ -90,6 +90,17 @@ class JobPlan:
             raise ConfigurationError(message)
         return choose_format(self.source, self.format)
 
+    @property
+    def dead_letter_format(self) -> Format:
+        """The format of the file that dead letters go to; workbooks are only read.
+
+        Raises:
+            SourceError: There is no such format, or the suffix promises none.
+            ConfigurationError: There is neither a file nor a format.
+        """
+        file_format = self.file_format
+        return "csv" if file_format == "xlsx" else file_format
+
     def rows(self) -> Iterator[Row | Problem]:
         """Read the rows of the file one by one.
 
@@ -124,7 +135,7 @@ class JobPlan:
         if not self.source:
             return self
         source = Path(self.source).resolve()
-        if source == folder.dead_letters(self.file_format).resolve():
+        if source == folder.dead_letters(self.dead_letter_format).resolve():
             message = (
                 f"{self.source} would be written over: choose another name for the job"
             )

@@ -16,7 +16,7 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
+Format: TypeAlias = Literal["csv", "jsonl", "parquet", "xlsx"]
 Check: TypeAlias = Callable[[Sequence[str]], None]
 
 OWN_PREFIX = "cg_"
@@ -31,6 +31,8 @@ _SUFFIXES: dict[str, Format] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xlsm": "xlsx",
+    ".xlsx": "xlsx",
 }
 
 
@@ -43,8 +45,8 @@ class TableRow:
     """One row of a table as it was read.
 
     Attributes:
-        line: Where it begins, 1 for the first line of the file; the number of the
-            row in Parquet, which has no lines.
+        line: Where it begins, 1 for the first line of the file or row of the sheet;
+            the number of the row in Parquet, which has no lines.
         cells: Its values by column; the line's text under `UNREAD` after a fault.
         fault: Why it is no row, without a part of it.
         unread: The columns whose values cannot be read, and why; their cells are

@@ -68,9 +68,6 @@ def read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
         SourceError: It is a pipe or no such table, or pyarrow is not installed.
     """
     arrow, parquet = import_parquet()
-    if not file.seekable():
-        message = "Parquet is read from its end, and so not from a pipe"
-        raise SourceError(message)
     number = 0
     try:
         table = parquet.ParquetFile(file)

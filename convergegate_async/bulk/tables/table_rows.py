@@ -9,8 +9,14 @@ from .formats import Check, Format, TableRow
 from .jsonl_file import read_jsonl
 from .options import TableOptions, dialect_of
 from .parquet_file import read_parquet
+from .xlsx_file import read_xlsx
 
-CELLS: dict[Format, CellKind] = {"csv": "text", "jsonl": "json", "parquet": "typed"}
+CELLS: dict[Format, CellKind] = {
+    "csv": "text",
+    "jsonl": "json",
+    "parquet": "typed",
+    "xlsx": "typed",
+}
 """What is in the cells of each."""
 
 
@@ -29,7 +35,12 @@ def read_table_rows(
     Raises:
         SourceError: There is no header, or no such table in it.
     """
-    if kind == "csv":
-        yield from read_csv(file, check, dialect_of(options))
-    else:
-        yield from {"jsonl": read_jsonl, "parquet": read_parquet}[kind](file, check)
+    match kind:
+        case "csv":
+            yield from read_csv(file, check, dialect_of(options))
+        case "jsonl":
+            yield from read_jsonl(file, check)
+        case "parquet":
+            yield from read_parquet(file, check)
+        case "xlsx":
+            yield from read_xlsx(file, check)

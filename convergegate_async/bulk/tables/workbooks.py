@@ -121,9 +121,6 @@ def opened_workbook(file: BinaryIO) -> Iterator[Workbook]:
     if find_spec("openpyxl") is None:
         message = "XLSX needs openpyxl: pip install openpyxl"
         raise SourceError(message)
-    if not file.seekable():
-        message = "XLSX is read from its end, and so not from a pipe"
-        raise SourceError(message)
     if file.read(len(_OLE)) == _OLE:
         refuse("is an old .xls, or has a password: save it as .xlsx without one")
     try:

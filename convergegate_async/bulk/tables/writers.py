@@ -59,11 +59,14 @@ def write_results(path: str, records: Table, *, format: str | None = None) -> in
         format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
 
     Raises:
-        ConfigurationError: There is no such format, *path* is not a file, or Parquet
-            has no type for a column's values.
+        ConfigurationError: There is no such format or it is not written, *path* is not
+            a file, or Parquet has no type for a column's values.
         OSError: The file cannot be written.
     """
-    write = _WRITERS[choose_format(path, format)]
+    write = _WRITERS.get(choose_format(path, format))
+    if write is None:
+        message = "XLSX is read, and not written: write CSV, which spreadsheets open"
+        raise ConfigurationError(message)
     with _whole(path) as file:
         return write(file, records)
 

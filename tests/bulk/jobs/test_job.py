@@ -345,6 +345,29 @@ async def test_rejected_rows_can_be_retried_and_fed_again(
     assert len(sandbox.book.sessions) == 10
 
 
+async def test_dead_letters_of_a_workbook_are_csv(
+    sandbox: Sandbox, journal: Journal, tmp_path: Path
+) -> None:
+    """Workbooks are only read, and the letters are input again."""
+    openpyxl = pytest.importorskip("openpyxl")
+    sandbox.faults.add(Fault(FaultKind.STATUS, status=400))
+    book = openpyxl.Workbook()
+    book.active.append([*ORDER_ROW])
+    book.active.append([*(ORDER_ROW | {"id": 17, "amount": 4999}).values()])
+    book.save(tmp_path / "orders.xlsx")
+    plan = JobPlan(source=str(tmp_path / "orders.xlsx"))
+    async with sandbox.factory() as checkout:
+        job = Job(journal, checkout, plan, JobFolder("april", tmp_path))
+        async for _ in job.run():
+            pass
+        written = await job.write_dead_letters()
+
+    assert written == tmp_path / "april.failed.csv"
+    [row] = read_table(str(written), TableOptions())
+    assert row.row_id == "17"
+    assert isinstance(row, Row)
+
+
 async def test_a_changed_row_is_reported_and_left_alone(
     sandbox: Sandbox, journal: Journal, tmp_path: Path
 ) -> None:

@@ -1057,8 +1057,8 @@ class TestTheFile:
     @pytest.mark.parametrize(
         ("path", "kind", "reason"),
         [
-            ("orders.xlsx", None, "cannot tell the format of orders.xlsx: name it"),
-            ("orders.csv", "xlsx", "must be one of csv, jsonl, parquet"),
+            ("orders.ods", None, "cannot tell the format of orders.ods: name it"),
+            ("orders.csv", "ods", "must be one of csv, jsonl, parquet, xlsx"),
             ("nowhere/orders.csv", None, "No such file or directory"),
             (".", "csv", "Is a directory"),
             ("\0.csv", None, "cannot read"),

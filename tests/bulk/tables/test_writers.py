@@ -252,7 +252,7 @@ class TestResults:
     def test_an_unknown_format_is_refused(self, tmp_path: Path) -> None:
         """Nothing is written for a suffix that says nothing."""
         with pytest.raises(ConfigurationError, match="cannot tell the format"):
-            write_results(str(tmp_path / "results.xlsx"), [])
+            write_results(str(tmp_path / "results.xls"), [])
 
         assert not list(tmp_path.iterdir())
 
