@@ -39,7 +39,11 @@ def _values(arrow: ModuleType, column: Any) -> list[object]:  # noqa: ANN401 -- 
         values: list[object] = column.to_pylist()
     except (*_ODD_VALUE, arrow.ArrowException):
         values = [_value(arrow, scalar) for scalar in column]
-    return list(map(_mapping, values)) if arrow.types.is_map(kind) else values
+    if arrow.types.is_map(kind):
+        return list(map(_mapping, values))
+    if arrow.types.is_floating(kind):  # pandas' word for no value is NaN
+        return [None if value != value else value for value in values]  # noqa: PLR0124
+    return values
 
 
 def _value(arrow: ModuleType, scalar: Any) -> object:  # noqa: ANN401 -- arrow has no types

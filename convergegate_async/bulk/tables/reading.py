@@ -1,5 +1,6 @@
 """How a row is read: from the header of its table to its request, or its problems."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -27,6 +28,7 @@ from .rows import Problem, Row, listed, shown
 from .table_rows import CELLS, read_table_rows
 
 _REQUIRED = frozenset(REQUIRED)
+_INDEX = re.compile("__index_level_[0-9]{1,3}__")  # one without a name
 _MAX_ID = 128
 _CONSTANT = "constant "
 """Begins the name of a column that all rows have in the place of one in the file."""
@@ -110,6 +112,9 @@ class _RowReader:
         unknown = [name for name in columns if name and self.target(name) is None]
         if unknown:
             hint = "map each to a request field, or to nothing"
+            index = next(filter(_INDEX.fullmatch, unknown), None)
+            if index is not None:
+                hint += f"; the index that pandas wrote is left out by `--map {index}=`"
             refuse(f"unknown columns: {listed(unknown)} ({hint})")
         wanted = [name for name, target in options.columns.items() if target]
         absent = [name for name in wanted if name not in columns]
