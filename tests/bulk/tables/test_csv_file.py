@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from convergegate_async.bulk.tables.csv_file import (
@@ -126,6 +126,13 @@ def fit(rows: list[list[str]], encoding: str) -> list[list[str]]:
     ]
 
 
+def is_utf8(content: bytes) -> bool:
+    """Tell whether *content* is UTF-8, and not only ASCII."""
+    with suppress(UnicodeDecodeError):
+        return not content.decode().isascii()
+    return False
+
+
 class TestProperties:
     @given(tables(), spellings())
     def test_rows_of_every_dialect_are_the_same_rows(
@@ -152,9 +159,13 @@ class TestProperties:
     def test_what_is_found_reads_the_same_rows(
         self, table: list[list[str]], spelling: Spelling
     ) -> None:
-        """Or it is refused: nothing is read as what it is not."""
+        """Or it is refused: nothing is read as what it is not, but by rare chance.
+
+        "Óš" of Windows-1250 is a letter of UTF-8, and what is UTF-8 is read so.
+        """
         rows = fit(table, spelling.encoding)
         file = io.BytesIO(spelling.content(rows))
+        assume(spelling.encoding not in SINGLE or not is_utf8(file.getvalue()))
         columns: list[str] = []
         try:
             encoding = find_encoding(take_census(file), is_polish=False)
