@@ -36,15 +36,16 @@ def refuse(reason: str) -> NoReturn:
 
 
 class XmlReader:
-    """Follows the elements of a document; those that extend it say what they mean."""
+    """Follows the elements of a document; those that extend it say what they mean.
 
-    begins: dict[str, Callable[[Attributes], None]]
-    """What to do where an element begins, by its name without the namespace."""
-
-    ends: dict[str, Callable[[], None]]
-    """And where it ends."""
+    Attributes:
+        begins: What to do where an element begins, by its name without the namespace.
+        ends: And where it ends.
+    """
 
     def __init__(self) -> None:
+        self.begins: dict[str, Callable[[Attributes], None]] = {}
+        self.ends: dict[str, Callable[[], None]] = {}
         self._depth = 0
         self._pieces: list[str] = []  # of the text that is read
 
@@ -132,8 +133,7 @@ class ElementList(XmlReader):
     def __init__(self, *names: str) -> None:
         super().__init__()
         self.found: list[tuple[str, Attributes]] = []
-        self.begins = {name: partial(self._keep, name) for name in names}
-        self.ends = {}
+        self.begins.update((name, partial(self._keep, name)) for name in names)
 
     def _keep(self, name: str, attributes: Attributes) -> None:
         self.found.append((name, attributes))

@@ -20,7 +20,7 @@ _SCIENTIFIC = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}")
 
 _LIKE_ZLOTY = {"PLN", "EUR", "USD", "GBP", "CHF", "CAD", "AUD", "NZD", "RON"}
 """One of each buys so little, and so much, that the same purchases are ordinary."""
-_LEAST, _MOST = 5, 2_000  # an ordinary purchase, in major units of these
+_LEAST = 5  # of an ordinary purchase, in major units of these
 _MINOR = 100  # units of each
 
 _FUNDS = {"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"}
@@ -57,23 +57,6 @@ def looks_major(amounts: Iterable[tuple[str, str]]) -> bool:
         return True
     middle = _middle(read)
     return middle is not None and _LEAST <= middle < _LEAST * _MINOR
-
-
-def looks_minor(amounts: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether amounts that are taken for major units look like minor ones.
-
-    They do if none has decimals, and the middle one of those in złoty, euro and the
-    like is from 2,001 to 200,000, which is no ordinary purchase in major units and one
-    in minor units (up to 2,000.00).
-
-    Args:
-        amounts: As those of `looks_major`.
-    """
-    read = _read(amounts)
-    if any(amount.has_decimals for amount in read):
-        return False
-    middle = _middle(read)
-    return middle is not None and _MOST < middle <= _MOST * _MINOR
 
 
 def meant_currency(code: str, beside: Collection[str] = ()) -> str | None:

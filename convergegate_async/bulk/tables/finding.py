@@ -3,9 +3,10 @@
 What is found is fixed, and kept with a job, so that every run reads the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from typing import BinaryIO
 
@@ -23,6 +24,9 @@ from .rows import shown
 from .table_rows import read_table_rows
 
 _HEAD = 1_000  # rows
+_WRITTEN: Collection[Format] = ("csv", "xlsx")
+"""Formats that people write in; others are of programs, whose times may be UTC."""
+
 _POLISH = "PLN"
 _POLISH_TIME = "Europe/Warsaw"
 _EXAMPLE = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
@@ -52,8 +56,8 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
     """Find what *options* do not say, and go back to where *file* was.
 
     Delimiter, encoding, decimal mark and the format of dates are what the table shows.
-    Times without a zone are in Europe/Warsaw where all is paid in złoty, and nowhere
-    else unless an option says so.
+    Times without a zone that people have written are in Europe/Warsaw where all is paid
+    in złoty, and nowhere else unless an option says so.
 
     Args:
         file: The table; it can seek.
@@ -63,7 +67,7 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
     Raises:
         SourceError: The table can be read in two ways, and they are shown.
     """
-    if options.plain or kind == "jsonl":
+    if options.plain:
         return Finding(options=options)
     read_as: list[str] = []
     if kind == "csv":
@@ -72,23 +76,23 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
         delimiter = "tab" if dialect.delimiter == "\t" else dialect.delimiter
         read_as = [delimiter, ENCODINGS[dialect.encoding]]
     head = _Head(file, kind, options)
-    amounts, times = head.texts("amount"), head.texts("expires_at")
-    in_major = options.amount_unit == "major"
-    found = attrs.evolve(
+    doubt = head.doubt if options.amount_unit is None else None
+    options = attrs.evolve(options, amount_unit=options.amount_unit or "minor")
+    if kind in _WRITTEN:
+        options = _find_spellings(head, options)
+        if options.amount_unit == "major" and options.decimal:
+            read_as.append(f"49{options.decimal}99")
+        if head.has("expires_at"):
+            read_as += _times_as(options)
+    return Finding(options=options, read_as=tuple(read_as), doubt=doubt)
+
+
+def _find_spellings(head: "_Head", options: TableOptions) -> TableOptions:
+    return attrs.evolve(
         options,
-        amount_unit=options.amount_unit or "minor",
-        decimal=options.decimal or (find_decimal(amounts) if in_major else None),
-        date_format=options.date_format or find_date_format(times),
+        decimal=options.decimal or find_decimal(head.texts("amount")),
+        date_format=options.date_format or find_date_format(head.texts("expires_at")),
         timezone=options.timezone or (_POLISH_TIME if head.is_polish else None),
-    )
-    if in_major and found.decimal:
-        read_as.append(f"49{found.decimal}99")
-    if head.has("expires_at"):
-        read_as += _times_as(found)
-    return Finding(
-        options=found,
-        read_as=tuple(read_as),
-        doubt=head.doubt if options.amount_unit is None else None,
     )
 
 
@@ -128,6 +132,7 @@ class _Head:
         with closing(read_table_rows(file, kind, columns.extend, options)) as rows:
             self._rows = [row.cells for row in islice(rows, _HEAD) if not row.fault]
         file.seek(start)
+        columns = columns or [*{name: None for row in self._rows for name in row}]
         options = options.as_spelled_in(columns)
         self._column_of = {options.target(column): column for column in columns}
         self._constants = options.constants
@@ -136,15 +141,18 @@ class _Head:
         """Tell whether there is a column for *field*, or one text for all."""
         return field in self._column_of or field in self._constants
 
-    def texts(self, field: str) -> list[str]:
-        """Return the cells for *field* of all rows; empty where one holds no text."""
+    def texts(self, field: str, *kinds: type) -> list[str]:
+        """Return the cells for *field* of all rows, and nothing where one is no text.
+
+        Values of further *kinds* are spelled as programs do.
+        """
         if field in self._constants:
             return [self._constants[field]] * len(self._rows)
         if field not in self._column_of:
             return []
         column = self._column_of[field]
         cells = (row.get(column) for row in self._rows)
-        return [cell if isinstance(cell, str) else "" for cell in cells]
+        return [str(cell) if isinstance(cell, (str, *kinds)) else "" for cell in cells]
 
     @property
     def is_polish(self) -> bool:
@@ -155,9 +163,8 @@ class _Head:
     @property
     def doubt(self) -> str | None:
         """What may be a slip in amounts of which nobody has told the unit."""
-        if not looks_major(
-            zip(self.texts("amount"), self.texts("currency"), strict=False)
-        ):
+        amounts = self.texts("amount", int, float, Decimal)
+        if not looks_major(zip(amounts, self.texts("currency"), strict=False)):
             return None
         column = shown(self._column_of.get("amount", "amount"))
         return (

@@ -40,8 +40,8 @@ class TextReader(XmlReader):
     def __init__(self) -> None:
         super().__init__()
         self._is_aside = False
-        self.begins = {"t": self._begin_text, "rPh": self._begin_aside}
-        self.ends = {"t": self._pause, "rPh": self._end_aside}
+        self.begins.update(t=self._begin_text, rPh=self._begin_aside)
+        self.ends.update(t=self._pause, rPh=self._end_aside)
 
     def _begin_text(self, _: Attributes) -> None:
         if not self._is_aside:
@@ -142,13 +142,13 @@ class SheetRows(TextReader):
         self._kind, self._style = "n", 0
         self._has_formula, self._has_value = False, False
         self._size = 0  # of the row
-        self.begins |= {
-            "row": self._begin_row,
-            "c": self._begin_cell,
-            "f": self._begin_formula,
-            "v": self._begin_value,
-        }
-        self.ends |= {"row": self._end_row, "c": self._end_cell, "v": self._pause}
+        self.begins.update(
+            row=self._begin_row,
+            c=self._begin_cell,
+            f=self._begin_formula,
+            v=self._begin_value,
+        )
+        self.ends.update(row=self._end_row, c=self._end_cell, v=self._pause)
 
     def take(self) -> list[tuple[int, Cells]]:
         """Return the rows that were completed since: numbers, and values by column.

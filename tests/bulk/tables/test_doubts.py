@@ -10,7 +10,6 @@ from convergegate_async._core.money import EXPONENTS, spell_major
 from convergegate_async.bulk.tables.doubts import (
     is_ruined,
     looks_major,
-    looks_minor,
     meant_currency,
 )
 
@@ -46,28 +45,11 @@ class TestProperties:
         assert not looks_major(in_zloty(*amounts))
 
     @given(AMOUNTS, st.sampled_from([".", ","]))
-    def test_ordinary_major_units_are_no_doubt(
-        self, amounts: list[int], point: str
-    ) -> None:
-        """Two decimals tell the unit, and so do whole amounts up to 2,000."""
+    def test_decimals_look_major(self, amounts: list[int], point: str) -> None:
+        """Two decimals tell the unit."""
         spelled = [spell_major(amount, ZLOTY, point) for amount in amounts]
 
-        assert not looks_minor(in_zloty(*spelled))
-        assert not looks_minor(in_zloty(*(amount // 100 for amount in amounts)))
         assert looks_major(in_zloty(*spelled))
-
-    @given(
-        st.lists(
-            st.tuples(
-                st.from_regex(r"-?[0-9]{1,7}([.,][0-9]{1,3})?") | st.text(max_size=8),
-                st.sampled_from(["PLN", "eur", "HUF", "JPY", "PLM", "zł"]),
-            ),
-            max_size=5,
-        )
-    )
-    def test_no_column_looks_like_both(self, cells: list[tuple[str, str]]) -> None:
-        """Whatever is in it, one question is asked at most."""
-        assert not (looks_major(cells) and looks_minor(cells))
 
     @given(st.integers(10**5, 10**20), st.integers(0, 5))
     def test_a_rounded_number_is_seen_and_a_whole_one_is_fine(
@@ -145,25 +127,6 @@ def test_amounts_that_look_major(cells: list[tuple[str, str]]) -> None:
 def test_amounts_that_do_not_look_major(cells: list[tuple[str, str]]) -> None:
     """One slip among many is a problem of its row, and no unit."""
     assert not looks_major(cells)
-
-
-@pytest.mark.parametrize(
-    ("cells", "is_doubt"),
-    [
-        (in_zloty(4999, 12900, 990), True),
-        (in_zloty(17711, 74706, 8371), True),
-        (in_zloty(1299, 49, 2500), False),
-        (in_zloty(4999, 12900, "990.00"), False),
-        (in_zloty(250_000), False),  # no ordinary purchase in either unit
-        ([("25000", "HUF"), ("4999", "JPY")], False),
-        ([], False),
-    ],
-)
-def test_amounts_that_look_minor(
-    cells: list[tuple[str, str]], is_doubt: object
-) -> None:
-    """Whole amounts whose middle is beyond what one buys in a shop."""
-    assert looks_minor(cells) is is_doubt
 
 
 @pytest.mark.parametrize(

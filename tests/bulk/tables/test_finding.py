@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,6 +16,8 @@ from orders import ORDER_ROW
 from convergegate_async.bulk import Row, SourceError, TableOptions, read_table
 from convergegate_async.bulk.tables.csv_file import escape_cell
 from convergegate_async.bulk.tables.finding import Finding, find_options
+from convergegate_async.bulk.tables.formats import Format
+from convergegate_async.bulk.tables.parquet_file import import_parquet
 
 SAMPLES = Path(__file__).parent / "samples"
 WARSAW = ZoneInfo("Europe/Warsaw")
@@ -224,6 +227,26 @@ def test_amounts_of_the_other_unit_are_a_doubt(
     assert (doubt is not None) is is_doubtful
     assert doubt is None or doubt.startswith("column amount looks like major units")
     assert find(path).doubt is None
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_numbers_of_programs_may_be_of_the_other_unit_too(
+    tmp_path: Path, kind: Format
+) -> None:
+    """50 is as likely 50 złoty there; but their times may be UTC, and are not moved."""
+    rows = [{"id": f"A-{n}", "amount": 50, "currency": "pln"} for n in range(3)]
+    path = tmp_path / "orders"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+        arrow, parquet = import_parquet()
+        parquet.write_table(arrow.Table.from_pylist(rows), path)
+
+    with path.open("rb") as file:
+        found = find_options(file, kind, TableOptions())
+
+    assert found.doubt is not None
+    assert found.options == TableOptions(amount_unit="minor")
 
 
 def test_a_plain_table_is_not_looked_at(tmp_path: Path) -> None:
