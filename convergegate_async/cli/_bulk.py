@@ -62,7 +62,7 @@ def bulk() -> None:
 )
 @output_option("table", "json")
 def check(source: str, problems: Path | None, output: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
-    """Read SOURCE (CSV, JSONL, Parquet; - is stdin), and send nothing.
+    """Read SOURCE (CSV, XLSX, JSONL, Parquet; - is stdin), and send nothing.
 
     It shows what the rows come to, three of them as they would be sent, and what is
     wrong. The exit code is 1 if anything is.
@@ -123,7 +123,7 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 @_directory
 @gateway_options
 def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
-    """Open a session for every row of SOURCE (CSV, JSONL, Parquet; - is stdin).
+    """Open a session for every row of SOURCE (CSV, XLSX, JSONL, Parquet; - is stdin).
 
     All rows are checked before the first is sent. The journal, JOB.journal, knows what
     became of each: after a kill, `bulk resume JOB` goes on where it was.
@@ -136,10 +136,14 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         ResumeRules,
     )
 
-    from . import _jobs
+    from . import _check, _jobs
 
     if options["dry_run"]:
         return _shown(source, options, None, "table")
+    limits = _check.read_limits(options["confirm_above"])
+    if limits and options["skip_validation"]:
+        message = "--confirm-above needs the sum that --skip-validation does not know"
+        raise click.UsageError(message)
     table = table_of(options)
     if options["dask"] and not options["keys_honoured"]:
         message = "--dask sends a lost worker's rows again: it needs --keys-honoured"
@@ -165,7 +169,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         plan = _found(plan, is_sure=is_sure)
         total = None
         if not options["skip_validation"]:
-            total = _checked(plan, is_sure=is_sure, above=options["confirm_above"])
+            total = _checked(plan, is_sure=is_sure, limits=limits)
         return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
     finally:
         if is_piped and not folder.journal.exists():
@@ -360,7 +364,7 @@ def _found(plan: "JobPlan", *, is_sure: bool) -> "JobPlan":
     return attrs.evolve(plan, table=finding.options)
 
 
-def _checked(plan: "JobPlan", *, is_sure: bool, above: tuple[str, ...]) -> int:
+def _checked(plan: "JobPlan", *, is_sure: bool, limits: "Mapping[str, int]") -> int:
     """Count the rows of the input; if it has problems print them, and leave."""
     from . import _check
 
@@ -372,7 +376,7 @@ def _checked(plan: "JobPlan", *, is_sure: bool, above: tuple[str, ...]) -> int:
         raise click.exceptions.Exit(1)
     for doubt in (
         *_check.doubts_in(found, plan.table.id_column),
-        *_check.sums_above(found, above),
+        *_check.sums_above(found, limits),
     ):
         if not is_sure:
             _check.confirm(doubt)

@@ -73,23 +73,30 @@ def doubts_in(found: Validation, id_column: str) -> Iterator[str]:
         )
 
 
-def sums_above(found: Validation, limits: tuple[str, ...]) -> Iterator[str]:
-    """Yield the sums that are above *limits*, each such as ``PLN=10000.00``.
+def read_limits(texts: tuple[str, ...]) -> dict[str, int]:
+    """Return the most minor units of each currency, of texts like ``PLN=10000.00``.
 
     Raises:
-        click.BadParameter: One of them is no such limit.
+        click.BadParameter: One of them is no such text.
     """
-    for limit in limits:
-        code, _, amount = limit.partition("=")
+    limits: dict[str, int] = {}
+    for text in texts:
+        code, _, amount = text.partition("=")
         try:
-            most = minor_units(amount, code)
+            limits[code.upper()] = minor_units(amount, code)
         except InvalidFieldError as error:
-            message = f"{limit}: {error.reason}"
+            message = f"{text}: {error.reason}"
             raise click.BadParameter(message, param_hint="--confirm-above") from None
-        amounts = found.amounts.get(code.upper())
+    return limits
+
+
+def sums_above(found: Validation, limits: Mapping[str, int]) -> Iterator[str]:
+    """Yield the sums that are above the *limits* of their currency."""
+    for code, most in limits.items():
+        amounts = found.amounts.get(code)
         if amounts is not None and amounts.total > most:
-            total = spell_major(amounts.total, code)
-            yield f"all rows come to {code.upper()} {total}, more than {amount}"
+            total, limit = (spell_major(one, code) for one in (amounts.total, most))
+            yield f"all rows come to {code} {total}, more than {limit}"
 
 
 def checked(plan: JobPlan, problems: Path | None = None) -> Validation:

@@ -243,6 +243,7 @@ def test_the_sum_is_shown_before_anything_is_sent(bulk: Run, tmp_path: Path) -> 
         ("EUR=0.01", (), 0),
         ("PLN", (), 2),
         ("PLN=a lot", (), 2),
+        ("PLN=2.10", ("--skip-validation",), 2),
     ],
 )
 def test_a_large_sum_is_asked_about(

@@ -22,7 +22,7 @@ from .fields import (
     readers,
 )
 from .finding import find_options
-from .formats import TableRow, choose_format, opened, seekable
+from .formats import Format, TableRow, choose_format, opened, seekable
 from .options import TableOptions, refuse, refuse_repeats, spellings_of
 from .rows import Problem, Row, listed, shown
 from .table_rows import CELLS, read_table_rows
@@ -53,10 +53,16 @@ def read_table(
     kind = choose_format(path, format)
     with opened(path) as source, seekable(source) as file:
         options = find_options(file, kind, options).options
-        reader = _RowReader(options, CELLS[kind])
+        reader = _RowReader(options, _cells_of(kind, options))
         with closing(read_table_rows(file, kind, reader.check, options)) as rows:
             for position, row in enumerate(rows, 1):
                 yield from reader.read(position, row)
+
+
+def _cells_of(kind: Format, options: TableOptions) -> CellKind:
+    """Return what is in the cells; in a plain table they are what they are."""
+    cells = CELLS[kind]
+    return "json" if options.plain and cells == "typed" else cells
 
 
 # -- columns -----------------------------------------------------------------------

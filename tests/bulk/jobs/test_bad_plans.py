@@ -18,7 +18,9 @@ from convergegate_async.bulk import (
     JournalError,
     Limits,
     OnUnknown,
+    Problem,
     ResumeRules,
+    Row,
     SourceError,
     TableOptions,
     new_header,
@@ -158,6 +160,28 @@ async def test_a_plan_that_was_changed_by_hand_is_refused(
 
     with pytest.raises(JournalError, match="begun by another version"):
         plan_of(header)
+
+
+async def test_a_job_begun_before_anything_was_found_is_read_as_it_was(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What was a problem then may stand mended in another job: it stays one."""
+    path = tmp_path / "orders.csv"
+    row = {"id": "A-1", **ORDER_FIELDS, "amount": "1 234.50"}
+    lines = [",".join(row), ",".join(map(str, row.values()))]
+    path.write_text("\n".join(lines))
+    old = {"id_column": "id", "columns": {}, "amount_unit": "major"}
+    header = attrs.evolve(
+        new_header(sandbox.factory(), "april"),
+        source=str(path),
+        options=stored(table=old | {"row_metadata": None}),
+    )
+
+    (then,) = plan_of(header).rows()
+    (now,) = JobPlan(source=str(path), table=TableOptions(amount_unit="major")).rows()
+
+    assert isinstance(then, Problem)
+    assert isinstance(now, Row)
 
 
 async def test_no_seconds_are_no_wish(sandbox: Sandbox) -> None:

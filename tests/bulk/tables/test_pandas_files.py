@@ -204,6 +204,14 @@ def test_times_that_may_be_others_are_problems(
     ]
 
 
+def test_in_a_plain_table_numbers_are_no_texts(tmp_path: Path) -> None:
+    """A job begun before they were goes on so: floats are no amounts."""
+    found = read(pandas_file(tmp_path), TableOptions(amount_unit="major", plain=True))
+
+    assert {item.column for item in found if isinstance(item, Problem)} == {"amount"}
+    assert len(found) == 3
+
+
 def test_times_without_a_zone_are_in_the_one_that_is_told(tmp_path: Path) -> None:
     """To the microsecond."""
     column = arrow.array([2 * 10**18] * 3, arrow.timestamp("ns"))
