@@ -189,7 +189,7 @@ def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
                 fault or f"is not {ENCODINGS[dialect.encoding]} text, or holds a NUL"
             )
         if strip:
-            cells = [cell.strip() for cell in cells]
+            cells = [*map(str.strip, cells)]
         if fault or (any(cells) if strip else cells):  # a blank line is neither
             yield _CsvRow(lines.first, text, cells, fault)
 

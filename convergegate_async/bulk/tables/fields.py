@@ -218,16 +218,17 @@ def read_spelled_time(
 ) -> object:
     """Return a time that somebody has written, or a program has made of it."""
     value = row[field]
-    if isinstance(value, float | Decimal):
-        value = digits_of(field, value)
+    value = value if isinstance(value, str) else digits_of(field, value)
+    if isinstance(value, str):
+        try:
+            return read_moment(value)
+        except ValueError:
+            return _read_local(field, value, spellings.date_format, spellings.timezone)
     if isinstance(value, datetime):
         return in_zone(field, value, spellings.timezone)
     if isinstance(value, date):
         raise InvalidFieldError(field, NO_TIME_OF_DAY)
-    try:
-        return read_time(field, {field: value})
-    except InvalidFieldError:
-        return _read_local(field, value, spellings.date_format, spellings.timezone)
+    return value
 
 
 _read_local = lru_cache(maxsize=2**10)(read_local)
