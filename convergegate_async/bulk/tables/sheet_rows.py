@@ -140,13 +140,13 @@ class SheetRows(TextReader):
         self._column = 0
         self._columns: dict[str, int] = {}
         self._kind, self._style = "n", 0
-        self._has_formula, self._has_value = False, False
+        self._has_formula = False
         self._size = 0  # of the row
         self.begins.update(
             row=self._begin_row,
             c=self._begin_cell,
             f=self._begin_formula,
-            v=self._begin_value,
+            v=self._listen,
         )
         self.ends.update(row=self._end_row, c=self._end_cell, v=self._pause)
 
@@ -177,14 +177,10 @@ class SheetRows(TextReader):
         self._style = int(attributes.get("s", "0"))
         self._column = self._place(attributes.get("r"))
         self._pieces.clear()
-        self._has_formula = self._has_value = False
+        self._has_formula = False
 
     def _begin_formula(self, _: Attributes) -> None:
         self._has_formula = True
-
-    def _begin_value(self, _: Attributes) -> None:
-        self._has_value = True
-        self._listen()
 
     def _place(self, coordinate: str | None) -> int:
         """Return the column of a cell: where none is told, the next one."""
@@ -209,7 +205,7 @@ class SheetRows(TextReader):
 
     def _end_cell(self) -> None:
         text = self._take_text()
-        if self._has_formula and not self._has_value:
+        if self._has_formula and not text and self._kind != "str":
             self._cells[self._column] = _NEVER_COMPUTED
         elif text:
             value = self._cells[self._column] = self._value(text)

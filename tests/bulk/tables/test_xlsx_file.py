@@ -91,6 +91,8 @@ def test_a_cell_that_cannot_be_read_is_a_problem_of_its_row(tmp_path: Path) -> N
         + order(id="<c><f>A1</f></c>")
         + order(customer_phone=number("4.8601E+16"))
         + order(id=text("A-5"), amount=number("49.99"))
+        + order(note="<c><f>A1</f><v></v></c>")  # as openpyxl writes it
+        + order(id=text("A-7"), note='<c t="str"><f>A1</f><v></v></c>')  # empty
     )
 
     found = read(write_workbook(tmp_path / "a.xlsx", {"S": rows}))
@@ -106,6 +108,8 @@ def test_a_cell_that_cannot_be_read_is_a_problem_of_its_row(tmp_path: Path) -> N
         f"line 3, column id: {formula}",
         f"line 4, column customer_phone: {long}",
         f"line 5, column amount: {fraction}",
+        f"line 6, column metadata[note]: {formula}",
+        "7: A-7",
     ]
 
 
