@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from convergegate_async.errors import ConfigurationError
-
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._streams import print_data, print_note, stdin_bytes
@@ -47,6 +45,13 @@ _max_outage = click.option(
 )
 
 
+_problems = click.option(
+    "--problems",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file for all problems, in CSV: line, column, reason.",
+)
+
+
 @click.group()
 def bulk() -> None:
     """Open a session for every row of a file; survive being killed on the way."""
@@ -55,11 +60,7 @@ def bulk() -> None:
 @bulk.command()
 @click.argument("source")
 @table_options
-@click.option(
-    "--problems",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A new file for all problems, in CSV: line, column, reason.",
-)
+@_problems
 @output_option("table", "json")
 def check(source: str, problems: Path | None, output: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
     """Read SOURCE (CSV, XLSX, JSONL, Parquet; - is stdin), and send nothing.
@@ -117,6 +118,7 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 @click.option(
     "--dry-run", is_flag=True, help="As `bulk check`: read all rows, and send nothing."
 )
+@_problems
 @_max_pause
 @_max_outage
 @_dask
@@ -138,10 +140,10 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 
     from . import _check, _jobs
 
+    _check.read_limits(options["confirm_above"])  # a slip in one is told at once
     if options["dry_run"]:
-        return _shown(source, options, None, "table")
-    limits = _check.read_limits(options["confirm_above"])
-    if limits and options["skip_validation"]:
+        return _shown(source, options, options["problems"], "table")
+    if options["confirm_above"] and options["skip_validation"]:
         message = "--confirm-above needs the sum that --skip-validation does not know"
         raise click.UsageError(message)
     table = table_of(options)
@@ -165,11 +167,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         max_outage=options["max_outage"] or Limits().max_outage,
     )
     try:
-        is_sure = options["yes"]
-        plan = _found(plan, is_sure=is_sure)
-        total = None
-        if not options["skip_validation"]:
-            total = _checked(plan, is_sure=is_sure, limits=limits)
+        plan, total = _settled(plan, options)
         return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
     finally:
         if is_piped and not folder.journal.exists():
@@ -338,46 +336,43 @@ def _shown(
             source=path, format=_format_of(source, options), table=table_of(options)
         )
         finding = plan.find()
-        try:
-            found = _check.checked(attrs.evolve(plan, table=finding.options), problems)
-        except OSError as error:
-            message = f"cannot write {problems}: {error.strerror}"
-            raise ConfigurationError(message) from None
-    if output == "table" and finding.read_as:
-        print_data(str(finding))
-    _check.show_check(found, output)
-    for doubt in (finding.doubt, *_check.doubts_in(found, options["id_column"])):
-        if doubt is not None:
-            print_note(f"Note: {doubt}.", "yellow")
+        found = _check.checked(attrs.evolve(plan, table=finding.options), problems)
+    doubts = [*finding.doubts, *_check.ruined_in(found, options["id_column"])]
+    _check.show_check(found, finding, doubts, output)
+    _check.settle(doubts, is_sure=True)
     return int(bool(found.mistakes))
 
 
-def _found(plan: "JobPlan", *, is_sure: bool) -> "JobPlan":
-    """Tell how the file is read; return the plan to read it so."""
+def _settled(
+    plan: "JobPlan", options: "Mapping[str, Any]"
+) -> "tuple[JobPlan, int | None]":
+    """Tell what the input comes to; return how it is read, and how many rows it has.
+
+    Raises:
+        click.exceptions.Exit: It has mistakes, or something in it is not as it should
+            be.
+    """
     from . import _check
 
+    limits = _check.read_limits(options["confirm_above"])
+    is_sure = options["yes"]
     finding = plan.find()
+    plan = attrs.evolve(plan, table=finding.options)
     if finding.read_as:
         print_note(str(finding))
-    if finding.doubt is not None and not is_sure:
-        _check.confirm(finding.doubt)
-    return attrs.evolve(plan, table=finding.options)
-
-
-def _checked(plan: "JobPlan", *, is_sure: bool, limits: "Mapping[str, int]") -> int:
-    """Count the rows of the input; if it has problems print them, and leave."""
-    from . import _check
-
-    found = _check.checked(plan)
+    if options["skip_validation"]:
+        _check.settle(finding.doubts, is_sure=is_sure)
+        return plan, None
+    found = _check.checked(plan, options["problems"])
     for line in (*_check.sums_in(found), *_check.mistakes_in(found)):
         print_note(line)
     if found.mistakes:
         print_note(f"Nothing was sent: {plan.source} has mistakes.")
         raise click.exceptions.Exit(1)
-    for doubt in (
-        *_check.doubts_in(found, plan.table.id_column),
+    doubts = (
+        *finding.doubts,
+        *_check.ruined_in(found, plan.table.id_column),
         *_check.sums_above(found, limits),
-    ):
-        if not is_sure:
-            _check.confirm(doubt)
-    return found.total
+    )
+    _check.settle(doubts, is_sure=is_sure)
+    return plan, found.total

@@ -4,7 +4,7 @@ import csv
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import click
 
 from convergegate_async._core.money import PUBLISHED, minor_units, spell_major
 from convergegate_async.bulk import (
+    Finding,
     JobPlan,
     Problem,
     Row,
@@ -23,7 +24,7 @@ from convergegate_async.bulk import (
     check,
     meant_currency,
 )
-from convergegate_async.errors import InvalidFieldError
+from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from ._progress import LINE_EVERY
 from ._streams import print_data, print_json, print_note, printable, stdin_bytes
@@ -46,29 +47,37 @@ def readable(source: str) -> Iterator[str]:
         yield copy.name
 
 
-def confirm(question: str) -> None:
-    """Ask whether to go on.
+def settle(doubts: Sequence[str], *, is_sure: bool) -> None:
+    """Tell of what may be a slip, and ask whether to go on.
+
+    Args:
+        doubts: A sentence each.
+        is_sure: Nobody has to be asked.
 
     Raises:
-        click.exceptions.Exit: Nobody wants that.
-        click.UsageError: There is nobody to ask.
+        click.exceptions.Exit: Nobody wants that, or there is nobody to ask.
     """
+    for doubt in doubts:
+        print_note(f"Note: {doubt}.", "yellow")
+    if is_sure or not doubts:
+        return
     # Typed as always there, and yet `None` under a service or after ``<&-``.
     stdin: TextIO | None = sys.stdin
-    if stdin is None or not stdin.isatty():
-        message = f"{question}; --yes goes on without asking"
-        raise click.UsageError(message)
-    if not click.confirm(f"{question}. Go on?", err=True):
+    if stdin is not None and stdin.isatty():
+        if click.confirm("Go on?", err=True):
+            return
         print_note("Nothing was sent.")
         raise click.exceptions.Exit(1)
+    print_note("Nothing was sent: --yes says that all of this is as it should be.")
+    raise click.exceptions.Exit(2)
 
 
-def doubts_in(found: Validation, id_column: str) -> Iterator[str]:
-    """Yield what may be a slip."""
+def ruined_in(found: Validation, id_column: str) -> Iterator[str]:
+    """Yield what is to be said of ids that a spreadsheet has rounded."""
     if found.ruined:
         ids = counted(found.ruined, "id")
         yield (
-            f"{ids} in column {id_column} look as if a spreadsheet had rounded them "
+            f"{ids} in column {id_column} may have been rounded by a spreadsheet "
             "(1E+05)"
         )
 
@@ -107,7 +116,7 @@ def checked(plan: JobPlan, problems: Path | None = None) -> Validation:
         problems: A new file for all problems, in CSV.
 
     Raises:
-        OSError: *problems* cannot be written, or is there.
+        ConfigurationError: *problems* cannot be written, or is there.
         SourceError: The input as a whole cannot be read.
     """
     with _written_to(problems) as on_problem:
@@ -119,7 +128,12 @@ def _written_to(path: Path | None) -> Iterator[Callable[[Problem], None] | None]
     if path is None:
         yield None
         return
-    with path.open("x", newline="", encoding="utf-8") as file:
+    try:
+        file = path.open("x", newline="", encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}"
+        raise ConfigurationError(message) from None
+    with file:
         writer = csv.writer(file)
         writer.writerow(["line", "column", "reason"])
         yield lambda problem: writer.writerow(
@@ -137,11 +151,15 @@ def _watched(rows: Iterable[Row | Problem]) -> Iterator[Row | Problem]:
             due += LINE_EVERY
 
 
-def show_check(found: Validation, output: str) -> None:
+def show_check(
+    found: Validation, finding: Finding, doubts: Sequence[str], output: str
+) -> None:
     """Print what a file comes to, and what is wrong with it, to stdout."""
     if output == "json":
-        print_json(_as_object(found))
+        print_json({"read_as": finding.read_as, "doubts": doubts, **_as_object(found)})
         return
+    if finding.read_as:
+        print_data(str(finding))
     for line in sums_in(found):
         print_data(line)
     if found.samples:

@@ -273,6 +273,8 @@ def test_amounts_of_the_other_unit_are_asked_about(bulk: Run, tmp_path: Path) ->
     )
 
     assert "column total looks like major units (49.99)" in asked.stderr
+    assert "Nothing was sent: --yes says" in asked.stderr
+    assert "column total looks like major units (49.99)" in sure.stderr
     assert (asked.returncode, sure.returncode, said.returncode) == (2, 0, 0)
 
 

@@ -13,7 +13,9 @@ from convergegate_async.errors import InvalidFieldError
 Mark: TypeAlias = Literal[".", ","]
 
 _WORDS: dict[Mark, str] = {".": "point", ",": "comma"}
-_NO_NUMBER = 'must be a decimal number, such as "49.99" or "1 234,50"'
+_NO_NUMBER = (
+    'must be a decimal number without a currency, such as "49.99" or "1 234,50"'
+)
 _TWO_READINGS = (
     "has one mark before three digits, which may be the decimal mark or part "
     "thousands: say which with --decimal"

@@ -27,7 +27,9 @@ _TWO_READINGS = (
     "may have its day or its month first: say which with --date-format, such as "
     "%d/%m/%Y %H:%M"
 )
-NO_TIME_OF_DAY = "must have a time of day: a date has two ends"
+NO_TIME_OF_DAY = (
+    "must have a time of day, such as 24.12.2026 18:00: a date has two ends"
+)
 _SHORT_YEAR = (
     "must have a year of four digits, unless --date-format tells, such as "
     "%d.%m.%y %H:%M"

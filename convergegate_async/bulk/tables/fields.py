@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from convergegate_async._core.moments import read_moment
-from convergegate_async._core.money import minor_units
+from convergegate_async._core.money import EXPONENTS, minor_units
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest
@@ -210,7 +210,14 @@ def read_spelled_major(
     if decimal == ".":
         with suppress(InvalidFieldError):  # most are plain as they are
             return read_major(field, row)
-    return read_major(field, {**row, field: spell_plainly(field, value, decimal)})
+    plain = spell_plainly(field, value, decimal)
+    currency = str(row.get("currency", "")).upper()
+    most = EXPONENTS.get(currency)
+    if decimal and most is not None and len(plain.partition(".")[2]) > most:
+        # It is no part of a thousand: its mark was found, or given.
+        reason = f"must have at most {most} decimals in {currency}"
+        raise InvalidFieldError(field, reason)
+    return read_major(field, {**row, field: plain})
 
 
 def read_spelled_time(

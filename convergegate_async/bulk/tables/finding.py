@@ -1,4 +1,4 @@
-"""How a table is spelled: found from its head, before a row of it is read.
+"""How a table is spelled: found from the table, before a row of it is read.
 
 What is found is fixed, and kept with a job, so that every run reads the same.
 """
@@ -18,16 +18,17 @@ from .dates import find_date_format
 from .delimiters import find_delimiter
 from .doubts import looks_major
 from .encodings import ENCODINGS, find_encoding, take_census
-from .formats import Format
+from .formats import Format, SourceError
 from .options import TableOptions, dialect_of
 from .rows import shown
 from .table_rows import read_table_rows
 
 _HEAD = 1_000  # rows
+_ZIP = b"PK\x03\x04"
 _WRITTEN: Collection[Format] = ("csv", "xlsx")
 """Formats that people write in; others are of programs, whose times may be UTC."""
 
-_POLISH = "PLN"
+_ZLOTY = "PLN"
 _POLISH_TIME = "Europe/Warsaw"
 _EXAMPLE = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
 _LATIN = "cp1250"
@@ -41,12 +42,12 @@ class Finding:
     Attributes:
         options: With nothing left to be found.
         read_as: What was found or given, piece by piece, for whoever is to see it.
-        doubt: What may be a slip of whoever asked, in a sentence.
+        doubts: What may be a slip of whoever asked, a sentence each.
     """
 
     options: TableOptions
     read_as: tuple[str, ...] = ()
-    doubt: str | None = None
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"read as: {' · '.join(self.read_as)}"
@@ -76,7 +77,7 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
         delimiter = "tab" if dialect.delimiter == "\t" else dialect.delimiter
         read_as = [delimiter, ENCODINGS[dialect.encoding]]
     head = _Head(file, kind, options)
-    doubt = head.doubt if options.amount_unit is None else None
+    doubts = () if options.amount_unit else tuple(head.doubts())
     options = attrs.evolve(options, amount_unit=options.amount_unit or "minor")
     if kind in _WRITTEN:
         options = _find_spellings(head, options)
@@ -84,7 +85,7 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
             read_as.append(f"49{options.decimal}99")
         if head.has("expires_at"):
             read_as += _times_as(options)
-    return Finding(options=options, read_as=tuple(read_as), doubt=doubt)
+    return Finding(options=options, read_as=tuple(read_as), doubts=doubts)
 
 
 def _find_spellings(head: "_Head", options: TableOptions) -> TableOptions:
@@ -97,6 +98,11 @@ def _find_spellings(head: "_Head", options: TableOptions) -> TableOptions:
 
 
 def _find_dialect(file: BinaryIO, options: TableOptions) -> TableOptions:
+    start = file.tell()
+    if file.read(len(_ZIP)) == _ZIP:
+        message = "the input is a workbook, or another zip: --format xlsx reads it"
+        raise SourceError(message)
+    file.seek(start)
     encoding = options.encoding
     if encoding is None:
         census = take_census(file)
@@ -158,16 +164,14 @@ class _Head:
     def is_polish(self) -> bool:
         """Whether all is paid in złoty."""
         currencies = {text.strip().upper() for text in self.texts("currency")}
-        return currencies - {""} == {_POLISH}
+        return currencies - {""} == {_ZLOTY}
 
-    @property
-    def doubt(self) -> str | None:
-        """What may be a slip in amounts of which nobody has told the unit."""
+    def doubts(self) -> Iterator[str]:
+        """Yield what may be a slip in amounts of which nobody has told the unit."""
         amounts = self.texts("amount", int, float, Decimal)
-        if not looks_major(zip(amounts, self.texts("currency"), strict=False)):
-            return None
-        column = shown(self._column_of.get("amount", "amount"))
-        return (
-            f"column {column} looks like major units (49.99), and is read as minor "
-            "ones (4999): say which with --amount-unit"
-        )
+        if looks_major(zip(amounts, self.texts("currency"), strict=False)):
+            column = shown(self._column_of.get("amount", "amount"))
+            yield (
+                f"column {column} looks like major units (49.99), and is read as minor "
+                "ones (4999): say which with --amount-unit"
+            )

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NoReturn, Self
 
 import attrs
@@ -88,8 +88,13 @@ class TableOptions:
             targets.append(f"metadata[{self.row_metadata}]")
         unknown = [target for target in targets if not is_field(target)]
         if unknown:
-            refuse(f"no request field is called {listed(unknown)}")
-        refuse_repeats(targets, "two columns are for")
+            known = ", ".join(FIELDS)
+            refuse(
+                f"no request field is called {listed(unknown)}: there are {known} and "
+                "metadata[NAME]; the id is the --id-column"
+            )
+        for complaint in repeated(targets, "two columns are for"):
+            refuse(complaint)
         if self.amount_unit not in {None, "minor", "major"}:
             refuse("amount_unit must be minor or major")
         if self.decimal not in {None, ".", ","}:
@@ -181,15 +186,11 @@ def is_field(name: str) -> bool:
     return name in FIELDS or _METADATA.fullmatch(name) is not None
 
 
-def refuse_repeats(names: Iterable[str], complaint: str) -> None:
-    """Refuse *names* of which one comes twice.
-
-    Raises:
-        SourceError: It begins with *complaint*.
-    """
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        refuse(f"{complaint} {listed(repeated)}")
+def repeated(names: Iterable[str], complaint: str) -> Iterator[str]:
+    """Yield a sentence that begins with *complaint* if a name comes more than once."""
+    found = [name for name, count in Counter(names).items() if count > 1]
+    if found:
+        yield f"{complaint} {listed(found)}"
 
 
 def refuse(message: str) -> NoReturn:

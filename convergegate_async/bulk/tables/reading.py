@@ -23,7 +23,7 @@ from .fields import (
 )
 from .finding import find_options
 from .formats import Format, TableRow, choose_format, opened, seekable
-from .options import TableOptions, refuse, refuse_repeats, spellings_of
+from .options import TableOptions, refuse, repeated, spellings_of
 from .rows import Problem, Row, listed, shown
 from .table_rows import CELLS, read_table_rows
 
@@ -108,32 +108,39 @@ class _RowReader:
         Raises:
             SourceError: Names the columns that are unknown, missing or doubled.
         """
-        options = self.options = self.options.as_spelled_in(columns)
-        if options.id_column not in columns:
-            # A first row of data is no header; its cells are not for a message.
-            hint = " (its first row has to be a header)" if self.kind == "text" else ""
-            refuse(f"the input has no column {shown(options.id_column)}{hint}")
+        self.options = self.options.as_spelled_in(columns)
         self._unnamed = [place for place, name in enumerate(columns, 1) if not name]
-        columns = [*columns, *self.constants]
+        if complaints := [*self._complaints([*columns, *self.constants])]:
+            refuse("; ".join(complaints))
+
+    def _complaints(self, columns: list[str]) -> Iterator[str]:
+        options = self.options
+        targets = [target for name in columns if (target := self.target(name))]
+        if options.id_column not in columns:
+            hint = "say which with --id-column; the first row has to be a header"
+            yield f"the input has no column {shown(options.id_column)} ({hint})"
+            if len(targets) <= len(self.constants):
+                return  # a first row of data: its cells are not for a message
         unknown = [name for name in columns if name and self.target(name) is None]
         if unknown:
-            hint = "map each to a request field, or to nothing"
+            hint = "--map COLUMN=FIELD reads one, --map COLUMN= or --ignore-extra "
+            hint += "leaves it out"
             index = next(filter(_INDEX.fullmatch, unknown), None)
             if index is not None:
                 hint += f"; the index that pandas wrote is left out by `--map {index}=`"
-            refuse(f"unknown columns: {listed(unknown)} ({hint})")
+            yield f"unknown columns: {listed(unknown)} ({hint})"
         wanted = [name for name, target in options.columns.items() if target]
         absent = [name for name in wanted if name not in columns]
         if absent:
-            refuse(f"the mapping names columns that are not there: {listed(absent)}")
-        refuse_repeats(filter(None, columns), "the header repeats")
-        targets = [target for name in columns if (target := self.target(name))]
+            yield f"the mapping names columns that are not there: {listed(absent)}"
+        yield from repeated(filter(None, columns), "the header repeats")
         if options.row_metadata is not None:
             targets.append(f"metadata[{options.row_metadata}]")
-        refuse_repeats(targets, "two columns are for")
+        yield from repeated(targets, "two columns are for")
         missing = [name for name in REQUIRED if name not in targets]
         if missing:
-            refuse(f"the input has no column for {listed(missing)}")
+            hint = f"--map COLUMN={missing[0]}, or --set {missing[0]}=TEXT for all rows"
+            yield f"the input has no column for {listed(missing)} ({hint})"
 
     def read(self, position: int, row: TableRow) -> Sequence[Row | Problem]:
         """Return the row, or else each of its problems."""

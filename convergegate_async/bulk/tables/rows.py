@@ -55,12 +55,14 @@ class Problem(_InputRow):
     reason: str
 
     def __str__(self) -> str:
-        return f"line {self.line}{in_column(self.column)}: {self.reason}"
+        columns = () if self.column is None else (self.column,)
+        return f"line {self.line}{in_columns(columns)}: {self.reason}"
 
 
-def in_column(column: str | None) -> str:
-    """Return how a problem names its column, safe to print."""
-    return "" if column is None else f", column {shown(column)}"
+def in_columns(columns: Sequence[str]) -> str:
+    """Return how a problem names its columns, safe to print."""
+    words = {0: "", 1: ", column "}.get(len(columns), ", columns ")
+    return f"{words}{listed(columns)}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from convergegate_async._core.operations import lives_long_enough
 
 from .doubts import is_ruined
 from .places import Places, Seen
-from .rows import Problem, Row, in_column
+from .rows import Problem, Row, in_columns
 
 _FIRST = 5  # lines of a mistake that are named
 _SAMPLES = 3
@@ -46,13 +46,14 @@ class Mistake:
     """A problem that several rows may have.
 
     Attributes:
-        column: The column that holds or lacks the values; `None` for whole rows.
+        columns: Those that hold or lack the values, in the same rows; none if it is the
+            rows as a whole.
         reason: What is wrong, without a value.
         count: In how many rows.
         lines: Where the first of them begin.
     """
 
-    column: str | None
+    columns: tuple[str, ...]
     reason: str
     count: int
     lines: tuple[int, ...]
@@ -63,7 +64,7 @@ class Mistake:
         if more := self.count - len(self.lines):
             lines += f" and {more:,} more"
         word = "line" if self.count == 1 else "lines"
-        return f"{word} {lines}{in_column(self.column)}: {self.reason}"
+        return f"{word} {lines}{in_columns(self.columns)}: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)
@@ -205,15 +206,16 @@ class _Mistakes:
 
     def listed(self) -> tuple[Mistake, ...]:
         """Return them all, the most frequent first."""
-        return tuple(
-            Mistake(
-                column=kind[0],
-                reason=kind[1],
-                count=count,
-                lines=tuple(self._lines[kind]),
-            )
-            for kind, count in self._counts.most_common()
-        )
+        alike: dict[tuple[object, ...], Mistake] = {}
+        for (column, reason), count in self._counts.most_common():
+            lines = tuple(self._lines[column, reason])
+            one = Mistake(columns=(), reason=reason, count=count, lines=lines)
+            # A whole row has no part in what its columns lack.
+            place = (one, column is None)
+            one = alike.get(place, one)
+            columns = () if column is None else (column,)
+            alike[place] = attrs.evolve(one, columns=one.columns + columns)
+        return tuple(alike.values())
 
 
 def _problem(row: Row | Problem, reason: str) -> Problem:

@@ -155,6 +155,11 @@ def test_what_the_accountants_spreadsheet_wrote_is_read() -> None:
         ("A-1,4999,pln", TableOptions(), ", · UTF-8 · Europe/Warsaw"),
         ("A-1,4999,eur", TableOptions(), ", · UTF-8 · times need a zone"),
         (
+            "A-1,4999,eur,\nA-2,4999,pln",  # paid in złoty, and not all of it
+            TableOptions(),
+            ", · UTF-8 · times need a zone",
+        ),
+        (
             "A-1,4999,eur",
             TableOptions(timezone="Europe/Paris", date_format="%d/%m/%Y %H:%M"),
             ", · UTF-8 · 31/12/2026 23:59, Europe/Paris",
@@ -199,6 +204,15 @@ def test_what_has_two_readings_is_refused_with_both(
     assert all(words in str(caught.value) for words in readings)
 
 
+def test_a_workbook_by_another_name_is_seen(tmp_path: Path) -> None:
+    """Its bytes are no text in any encoding: the refusal says what it is."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes((SAMPLES / "polish.xlsx").read_bytes())
+
+    with pytest.raises(SourceError, match=r"workbook, .* --format xlsx"):
+        find(path)
+
+
 def test_what_is_found_stays_found(tmp_path: Path) -> None:
     """A resumed job reads as it began, even if the head has another look by then."""
     path = tmp_path / "orders.csv"
@@ -222,11 +236,11 @@ def test_amounts_of_the_other_unit_are_a_doubt(
     lines = (f'A-{n};"{amount}";pln\n' for n, amount in enumerate(amounts))
     path.write_text(f"id;amount;currency\n{''.join(lines)}")
 
-    doubt = find(path, TableOptions()).doubt
+    doubts = find(path, TableOptions()).doubts
 
-    assert (doubt is not None) is is_doubtful
-    assert doubt is None or doubt.startswith("column amount looks like major units")
-    assert find(path).doubt is None
+    assert bool(doubts) is is_doubtful
+    assert all("column amount looks like major units" in one for one in doubts)
+    assert find(path).doubts == ()
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -245,7 +259,7 @@ def test_numbers_of_programs_may_be_of_the_other_unit_too(
     with path.open("rb") as file:
         found = find_options(file, kind, TableOptions())
 
-    assert found.doubt is not None
+    assert len(found.doubts) == 1
     assert found.options == TableOptions(amount_unit="minor")
 
 

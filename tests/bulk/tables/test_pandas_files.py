@@ -188,7 +188,7 @@ def test_times_with_a_zone_are_read(tmp_path: Path, unit: str) -> None:
         ),
         pytest.param(
             arrow.array([date(2033, 5, 18)] * 3),
-            "must have a time of day: a date has two ends",
+            "must have a time of day, such as 24.12.2026 18:00: a date has two ends",
             id="date",
         ),
     ],
@@ -231,8 +231,9 @@ def test_an_index_without_a_name_is_told_as_such(tmp_path: Path) -> None:
         read(path)
 
     assert str(caught.value) == (
-        f"unknown columns: {LEVEL} (map each to a request field, or to nothing; "
-        f"the index that pandas wrote is left out by `--map {LEVEL}=`)"
+        f"unknown columns: {LEVEL} (--map COLUMN=FIELD reads one, --map COLUMN= or "
+        "--ignore-extra leaves it out; the index that pandas wrote is left out by "
+        f"`--map {LEVEL}=`)"
     )
 
 

@@ -135,7 +135,7 @@ def test_a_time_that_names_its_zone_stays(value: object) -> None:
         (
             date(2026, 12, 31),
             WARSAW,
-            "must have a time of day: a date has two ends",
+            "must have a time of day, such as 24.12.2026 18:00: a date has two ends",
         ),
         (
             datetime(2026, 3, 29, 2, 30),  # noqa: DTZ001

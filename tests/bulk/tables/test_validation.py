@@ -77,15 +77,32 @@ def test_every_problem_is_counted_with_its_kind(
     found = check(rows, most=most, on_problem=reported.append)
 
     counts = Counter(given)
-    assert {(one.column, one.reason): one.count for one in found.mistakes} == counts
-    assert [one.count for one in found.mistakes] == sorted(
-        counts.values(), reverse=True
-    )
+    assert {
+        (column, one.reason): one.count
+        for one in found.mistakes
+        for column in one.columns or (None,)
+    } == counts
+    by_count = [one.count for one in found.mistakes]
+    assert by_count == sorted(by_count, reverse=True)
     for one in found.mistakes:
-        kind = (one.column, one.reason)
-        lines = [place + 1 for place, each in enumerate(given, 1) if each == kind]
-        assert one.lines == tuple(lines[:5])
+        for column in one.columns or (None,):
+            kind = (column, one.reason)
+            lines = [place + 1 for place, each in enumerate(given, 1) if each == kind]
+            assert one.lines == tuple(lines[:5])
     assert reported == rows
+
+
+def test_what_a_whole_row_lacks_is_one_mistake() -> None:
+    """Six columns that are empty in the same rows are not six lines."""
+    found = check(
+        bad(place, column, "must be given")
+        for place in (1, 2)
+        for column in ("amount", "currency")
+    )
+
+    assert [*map(str, found.mistakes)] == [
+        "lines 2, 3, columns amount, currency: must be given"
+    ]
 
 
 def test_a_row_that_is_not_sent_is_in_no_sum() -> None:
