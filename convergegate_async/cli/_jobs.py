@@ -347,6 +347,6 @@ def _report(
         )
     if dead_letters is not None:
         print_note(
-            "Rejected and invalid rows, to be corrected and run as a new job: "
-            f"{dead_letters}"
+            "Rejected and invalid rows, to be corrected and run as a new job with the "
+            f"same options for its columns: {dead_letters}"
         )

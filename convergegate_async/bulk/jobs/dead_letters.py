@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 
 from convergegate_async.bulk.journal.records import JournalRow, RowResult
-from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.rows import Problem, Row, shown
 from convergegate_async.bulk.tables.writers import DeadLetter
 
 
@@ -32,7 +32,8 @@ class DeadLetters:
 
     def add_problem(self, index: int, problem: Problem) -> None:
         """Take in a row that cannot be sent, by the first of its problems."""
-        self._add(index, problem, "Invalid", problem.reason)
+        column = "" if problem.column is None else f"column {shown(problem.column)}: "
+        self._add(index, problem, "Invalid", f"{column}{problem.reason}")
 
     def add_failed(self, index: int, row: Row, known: JournalRow | RowResult) -> None:
         """Take in a row that the gateway rejected, in this run or an earlier one."""

@@ -229,7 +229,7 @@ async def test_a_job_runs_once(sandbox: Sandbox, tmp_path: Path) -> None:
 async def test_invalid_rows_are_dead_letters_once(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """A row with two problems is one letter, and nothing of it is sent."""
+    """A row with two problems is one letter that names a column; none is sent."""
     folder = JobFolder("april", tmp_path)
     source = write_orders(
         tmp_path / "orders.csv", 3, amount="no", customer_email="nobody"
@@ -242,11 +242,10 @@ async def test_invalid_rows_are_dead_letters_once(
             written = await job.write_dead_letters()
 
     assert written is not None
-    codes = [
-        row["cg_code"]
-        for row in csv.DictReader(written.read_text(encoding="utf-8").splitlines())
-    ]
-    assert codes == ["Invalid"] * 3
+    lines = written.read_text(encoding="utf-8").splitlines()
+    letters = [*csv.DictReader(lines)]
+    assert [row["cg_code"] for row in letters] == ["Invalid"] * 3
+    assert letters[0]["cg_message"].startswith("column amount: must be a whole number")
     assert job.tally.invalid == 3
 
 
