@@ -9,7 +9,7 @@ import click
 
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
-from ._streams import print_data, print_note, stdin_bytes
+from ._streams import print_data, print_note, printable, stdin_bytes
 from ._tables import format_option, table_of, table_options
 from ._wording import counted
 
@@ -154,7 +154,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
     folder.require_new()
     is_piped = source == "-"
     plan = JobPlan(
-        source=folder.spool(stdin_bytes("the rows")) if is_piped else source,
+        source=source,
         format=_format_of(source, options),
         table=table,
         rules=ResumeRules(
@@ -166,6 +166,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         max_pause=options["max_pause"] or Limits().max_pause,
         max_outage=options["max_outage"] or Limits().max_outage,
     )
+    if is_piped:
+        plan = attrs.evolve(plan, source=folder.spool(stdin_bytes("the rows")))
     try:
         plan, total = _settled(plan, options)
         return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
@@ -359,7 +361,7 @@ def _settled(
     finding = plan.find()
     plan = attrs.evolve(plan, table=finding.options)
     if finding.read_as:
-        print_note(str(finding))
+        print_note(printable(str(finding)))
     if options["skip_validation"]:
         _check.settle(finding.doubts, is_sure=is_sure)
         return plan, None

@@ -1,6 +1,7 @@
 """What a file comes to, and what is wrong with it: shown before anything is sent."""
 
 import csv
+import os
 import shutil
 import sys
 import time
@@ -24,6 +25,7 @@ from convergegate_async.bulk import (
     check,
     meant_currency,
 )
+from convergegate_async.bulk.tables.csv_file import escape_cell
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from ._progress import LINE_EVERY
@@ -128,17 +130,20 @@ def _written_to(path: Path | None) -> Iterator[Callable[[Problem], None] | None]
     if path is None:
         yield None
         return
-    try:
-        file = path.open("x", newline="", encoding="utf-8")
+    try:  # For one's own eyes, as is all that tells of an input.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from None
-    with file:
+    with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["line", "column", "reason"])
-        yield lambda problem: writer.writerow(
-            [problem.line, problem.column or "", problem.reason]
-        )
+
+        def write(problem: Problem) -> None:
+            texts = (problem.column or "", problem.reason)
+            writer.writerow([problem.line, *map(escape_cell, texts)])
+
+        yield write
 
 
 def _watched(rows: Iterable[Row | Problem]) -> Iterator[Row | Problem]:
@@ -159,7 +164,7 @@ def show_check(
         print_json({"read_as": finding.read_as, "doubts": doubts, **_as_object(found)})
         return
     if finding.read_as:
-        print_data(str(finding))
+        print_data(printable(str(finding)))
     for line in sums_in(found):
         print_data(line)
     if found.samples:

@@ -261,6 +261,14 @@ def test_a_large_sum_is_asked_about(
     assert (tmp_path / "april.journal").exists() is (code == 0)
 
 
+def test_a_plan_that_cannot_be_keeps_no_stdin(bulk: Run, tmp_path: Path) -> None:
+    """The next try finds nothing in its way."""
+    done = bulk("run", "-", "--job", "nan", "--max-pause", "nan", stdin=text(20))
+
+    assert done.returncode == 3
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_amounts_of_the_other_unit_are_asked_about(bulk: Run, tmp_path: Path) -> None:
     """Links for a hundredth of the price are what nobody wants to send in the night."""
     (tmp_path / "orders.csv").write_text(text(20).replace(",0.", ",1"))

@@ -68,6 +68,7 @@ def test_all_problems_go_to_a_new_file(tmp_path: Path) -> None:
     written = (tmp_path / "problems.csv").read_text(encoding="utf-8")
     again, _ = check(tmp_path, GOOD, options=options)
 
+    assert (tmp_path / "problems.csv").stat().st_mode & 0o777 == 0o600
     problems = [*csv.DictReader(written.splitlines())]
     assert (code, again) == (1, 3)
     assert len(problems) == 7 + 7 + 6  # amounts, telephones, ids

@@ -51,6 +51,8 @@ class Spellings:
         decimal: The decimal mark of amounts; `None` reads what can mean one thing only.
         date_format: That of times without a zone; see `read_local`.
         timezone: That of times which name none; they are refused if it is `None`.
+        zone_currency: Times are in *timezone* where this is paid in, and refused in
+            other rows; `None`: they are there in all.
         country: That of phone numbers which begin with no +; they are refused if it is
             `None`.
     """
@@ -58,7 +60,14 @@ class Spellings:
     decimal: Mark | None = None
     date_format: str | None = None
     timezone: ZoneInfo | None = None
+    zone_currency: str | None = None
     country: str | None = None
+
+    def zone_of(self, row: Mapping[str, Any]) -> ZoneInfo | None:
+        """Return the time zone of a row, by what is paid in it."""
+        currency = str(row.get("currency", "")).upper()
+        is_there = self.zone_currency in {None, currency}
+        return self.timezone if is_there else None
 
 
 def readers(
@@ -230,9 +239,10 @@ def read_spelled_time(
         try:
             return read_moment(value)
         except ValueError:
-            return _read_local(field, value, spellings.date_format, spellings.timezone)
+            zone = spellings.zone_of(row)
+            return _read_local(field, value, spellings.date_format, zone)
     if isinstance(value, datetime):
-        return in_zone(field, value, spellings.timezone)
+        return in_zone(field, value, spellings.zone_of(row))
     if isinstance(value, date):
         raise InvalidFieldError(field, NO_TIME_OF_DAY)
     return value

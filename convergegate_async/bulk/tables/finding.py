@@ -89,11 +89,13 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
 
 
 def _find_spellings(head: "_Head", options: TableOptions) -> TableOptions:
+    is_found = options.timezone is None and head.is_polish
     return attrs.evolve(
         options,
         decimal=options.decimal or find_decimal(head.texts("amount")),
         date_format=options.date_format or find_date_format(head.texts("expires_at")),
-        timezone=options.timezone or (_POLISH_TIME if head.is_polish else None),
+        timezone=_POLISH_TIME if is_found else options.timezone,
+        zone_currency=_ZLOTY if is_found else options.zone_currency,
     )
 
 

@@ -95,7 +95,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
     """Give the bytes of *path* (``-`` is stdin, and stays open).
 
     Raises:
-        SourceError: There is no such file.
+        SourceError: There is no such file, it is a pipe, or reading it fails.
     """
     if path == "-":
         yield sys.stdin.buffer
@@ -106,7 +106,14 @@ def opened(path: str) -> Iterator[BinaryIO]:
         message = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
         raise SourceError(message) from None
     with file:
-        yield file
+        if not file.seekable():
+            message = f"{path} is a pipe, and read once only: hand it over as -"
+            raise SourceError(message)
+        try:
+            yield file
+        except OSError as error:
+            message = f"cannot read {path}: {error.strerror}"
+            raise SourceError(message) from None
 
 
 @contextmanager

@@ -21,8 +21,9 @@ from .rows import listed
 
 _TEXTS = (
     *("row_metadata", "delimiter", "encoding", "timezone", "date_format"),
-    "default_country",
+    *("default_country", "zone_currency"),
 )
+_METADATA_NAME = "metadata"
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
 
 
@@ -56,6 +57,8 @@ class TableOptions:
         date_format: Directives of `datetime.strptime`, such as ``%d.%m.%Y %H:%M``, for
             times without a zone; where the table shows none what can mean one time only
             is read.
+        zone_currency: Where *timezone* was found, what is paid in there: times in other
+            rows are refused.
         default_country: Two letters of ISO 3166: phone numbers without a + are of
             there. It needs phonenumbers, of the extra ``bulk``.
         plain: The table is as programs write it, and is taken as it is: commas, UTF-8,
@@ -76,6 +79,7 @@ class TableOptions:
     encoding: str | None = None
     decimal: Mark | None = None
     timezone: str | None = None
+    zone_currency: str | None = None
     date_format: str | None = None
     default_country: str | None = None
     plain: bool = False
@@ -116,16 +120,27 @@ class TableOptions:
 
     def as_spelled_in(self, header: Sequence[str]) -> Self:
         """Return these options with the names of columns in the case of a *header*."""
+        if self.plain:
+            return self
         spellings: defaultdict[str, list[str]] = defaultdict(list)
         for column in header:
             spellings[column.casefold()].append(column)
 
         def spelled(name: str) -> str:
             found = spellings[name.casefold()]
-            return found[0] if name not in found and len(found) == 1 else name
+            if name in found or not found:
+                return name
+            if len(found) > 1:
+                refuse(f"columns differ in the case of their letters: {listed(found)}")
+            return found[0]
 
         mapping = {spelled(name): target for name, target in self.columns.items()}
         own = {spelled(field): field for field in FIELDS if spelled(field) != field}
+        for column in header:
+            note = _METADATA_NAME + column[len(_METADATA_NAME) :]
+            is_note = column != note and column.casefold() == note.casefold()
+            if is_note and is_field(note):
+                own[column] = note  # the case of its key stays
         return attrs.evolve(
             self, id_column=spelled(self.id_column), columns=own | mapping
         )
@@ -144,6 +159,7 @@ def spellings_of(options: TableOptions) -> Spellings | None:
         decimal=options.decimal,
         date_format=options.date_format,
         timezone=None if zone is None else find_zone(zone),
+        zone_currency=options.zone_currency,
         country=None if country is None else check_country(country),
     )
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from .formats import Check, SourceError, TableRow
 
 _BATCH = 1_000
+_MAX_UNPACKED = 2**30
 
 # A year beyond 9999, bytes that are not UTF-8, a time zone that nobody knows.
 _ODD_VALUE = (ValueError, OverflowError, LookupError)
@@ -32,6 +33,10 @@ def import_parquet() -> tuple[ModuleType, ModuleType]:
 def _values(arrow: ModuleType, column: Any) -> list[object]:  # noqa: ANN401 -- arrow has no types
     """Return the values of *column* in Python."""
     kind = column.type
+    if arrow.types.is_dictionary(kind):  # a text that all rows have is there once
+        words = _values(arrow, column.dictionary)
+        places = column.indices.to_pylist()
+        return [None if place is None else words[place] for place in places]
     if arrow.types.is_timestamp(kind) and kind.unit == "ns":
         # Python's times have microseconds, and sessions expire in whole seconds.
         column = column.cast(arrow.timestamp("us", kind.tz), safe=False)
@@ -61,6 +66,21 @@ def _mapping(pairs: object) -> object:
     return mapping if len(mapping) == len(pairs) else _NO_VALUE
 
 
+def _opened(arrow: ModuleType, parquet: ModuleType, file: BinaryIO) -> Any:  # noqa: ANN401 -- arrow has no types
+    """Return the table in *file*, whose texts are read once where they repeat."""
+    found = parquet.ParquetFile(file)
+    for number in range(found.metadata.num_row_groups):
+        if found.metadata.row_group(number).total_byte_size > _MAX_UNPACKED:
+            message = (
+                f"row group {number + 1} of the input unpacks to more than "
+                f"{_MAX_UNPACKED:,} bytes: write it in smaller ones"
+            )
+            raise SourceError(message)
+    is_text = {arrow.string(), arrow.large_string()}.__contains__
+    texts = [field.name for field in found.schema_arrow if is_text(field.type)]
+    return parquet.ParquetFile(file, read_dictionary=texts)
+
+
 def read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
     """Read the table in *file*.
 
@@ -74,7 +94,7 @@ def read_parquet(file: BinaryIO, check: Check) -> Iterator[TableRow]:
     arrow, parquet = import_parquet()
     number = 0
     try:
-        table = parquet.ParquetFile(file)
+        table = _opened(arrow, parquet, file)
         names = table.schema_arrow.names
         check(names)
         for batch in table.iter_batches(_BATCH):

@@ -21,6 +21,7 @@ _MAX_SHARED, _MAX_SHARED_TEXT = 2**24, 2**28
 _HOURS = re.compile("[hs]", re.IGNORECASE)
 _ASIDE = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')  # what a format shows as it is
 _WHOLE = re.compile("-?[0-9]{1,15}")  # more digits of a number are made up
+_MOST_EXACT = 10**15
 _LETTERS = re.compile("[A-Z]{1,3}")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
@@ -103,8 +104,9 @@ class Numbers:
         number = float(text)
         if not math.isfinite(number):
             return Unread("holds no number")
-        if not kind:
-            return number
+        if not kind:  # 100000.0 is an id as 100000 is
+            is_whole = number.is_integer() and abs(number) < _MOST_EXACT
+            return int(number) if is_whole else number
         try:
             moment = self._dates.from_excel(number, self._epoch, kind == "duration")
         except (ValueError, OverflowError):

@@ -17,6 +17,7 @@ from .formats import SourceError
 from .sheet_rows import Cells, Numbers, SharedTexts, SheetRows
 
 MAX_UNPACKED = 2**30
+_MAX_SHEETS = 1_000
 _MAX_SMALL = 2**24  # bytes of a part that is neither sheet nor texts
 
 _BROKEN = (
@@ -67,6 +68,9 @@ class Workbook:
             and sheet.get("state", "visible") == "visible"
             and _link_of(sheet) in named  # and no chart
         ]
+        parts = {sheet.part for sheet in self.sheets}
+        if len(parts) < len(self.sheets) or len(parts) > _MAX_SHEETS:
+            refuse(f"has more than {_MAX_SHEETS:,} sheets, or one twice")
         formats = [
             code
             for part in links.get("styles", {}).values()

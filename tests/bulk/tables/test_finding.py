@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orders import ORDER_ROW
 
-from convergegate_async.bulk import Row, SourceError, TableOptions, read_table
+from convergegate_async.bulk import Problem, Row, SourceError, TableOptions, read_table
 from convergegate_async.bulk.tables.csv_file import escape_cell
 from convergegate_async.bulk.tables.finding import Finding, find_options
 from convergegate_async.bulk.tables.formats import Format
@@ -211,6 +211,23 @@ def test_a_workbook_by_another_name_is_seen(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match=r"workbook, .* --format xlsx"):
         find(path)
+
+
+def test_a_zone_that_was_found_is_that_of_rows_in_zloty(tmp_path: Path) -> None:
+    """Rows in euro may come after a thousand that are not: theirs is asked for."""
+    path = tmp_path / "orders.csv"
+    row = {**ORDER_ROW, "expires_at": "31.12.2096 23:59"}
+    lines = [",".join(map(str, row.values()))] * 1_000
+    lines.append(lines[0].replace("pln", "eur"))
+    path.write_text("\n".join((",".join(row), *lines)))
+
+    *in_zloty, in_euro = read_table(str(path), TableOptions())
+    *_, given = read_table(str(path), TableOptions(timezone="Europe/Warsaw"))
+
+    assert all(isinstance(one, Row) for one in in_zloty)
+    assert isinstance(in_euro, Problem)
+    assert in_euro.reason.startswith("needs a time zone")
+    assert isinstance(given, Row)
 
 
 def test_what_is_found_stays_found(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ value is missing, categories, structs of dictionaries, and its own metadata.
 """
 
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -165,6 +167,31 @@ def test_dictionaries_are_metadata(tmp_path: Path, kind: object) -> None:
     found = requests(pandas_file(tmp_path, metadata=column))
 
     assert [request.metadata for request in found] == values
+
+
+def test_a_text_that_all_rows_have_is_in_memory_once(tmp_path: Path) -> None:
+    """3 kB of a file were 2 GB of texts: it takes a process of its own to see."""
+    note = arrow.DictionaryArray.from_arrays(
+        arrow.array([0] * 1_000, arrow.int32()), arrow.array(["a" * 2_000_000])
+    )
+    columns = {name: arrow.array([str(x)] * 1_000) for name, x in ORDER_FIELDS.items()}
+    ids = arrow.array([*map(str, range(1_000))])
+    path = tmp_path / "orders.parquet"
+    table = arrow.table(columns | {"id": ids, "metadata[note]": note})
+    parquet.write_table(table, path, compression="zstd")
+    program = (
+        "import resource, sys\n"
+        "from convergegate_async.bulk import TableOptions, read_table\n"
+        "print(sum(1 for _ in read_table(sys.argv[1], TableOptions())))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+
+    output = subprocess.check_output(  # noqa: S603 -- our own words
+        [sys.executable, "-c", program, str(path)]
+    )
+
+    rows, peak = map(int, output.split())
+    assert (rows, peak < 400 * 2**10) == (1_000, True)  # KiB on Linux
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -925,6 +926,30 @@ class TestNamesOfColumns:
         options = TableOptions(columns={"LOCALE": ""})
         assert only_row(inbox.csv(row, options=options)).request.locale == "pl"
 
+    def test_two_of_which_neither_is_exact_are_refused(self, inbox: Inbox) -> None:
+        """Even where extra ones are left out: one of them would be, in silence."""
+        row = ORDER_ROW | {"Expires_At": "", "EXPIRES_AT": "2096-12-31T23:59Z"}
+
+        with pytest.raises(SourceError, match="case of their letters: Expires_At, EXP"):
+            inbox.csv(row, options=TableOptions(ignore_extra=True))
+
+    def test_metadata_is_found_in_any_case_and_keeps_that_of_its_key(
+        self, inbox: Inbox
+    ) -> None:
+        """A key is the shop's own."""
+        row = ORDER_ROW | {"METADATA[Note]": "x"}
+
+        request = only_row(inbox.csv(row)).request
+
+        assert request.metadata == {"Note": "x"}
+
+    def test_in_a_plain_table_they_are_what_they_are(self, inbox: Inbox) -> None:
+        """A job that was begun before cases were folded maps what it mapped then."""
+        row = ORDER_ROW | {"locale": "pl"}
+        options = TableOptions(columns={"LOCALE": ""}, plain=True)
+
+        assert only_row(inbox.csv(row, options=options)).request.locale == "pl"
+
     def test_extra_ones_can_be_left_out_all_at_once(self, inbox: Inbox) -> None:
         """With a name or without, in a header or in a row of JSON."""
         options = TableOptions(ignore_extra=True)
@@ -1072,6 +1097,17 @@ class TestTheFile:
             list(read_table(path, PLAIN, format=kind))
 
         assert reason in str(caught.value)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes by name")
+    def test_a_pipe_that_has_a_name_is_refused(self, tmp_path: Path) -> None:
+        """It can be read once, and rows are read to be checked and to be sent."""
+        path = tmp_path / "orders.csv"
+        os.mkfifo(path)
+        other_end = os.open(path, os.O_RDWR)  # else opening it would wait for one
+
+        with pytest.raises(SourceError, match=r"is a pipe, .* hand it over as -"):
+            list(read_table(str(path), PLAIN))
+        os.close(other_end)
 
     @pytest.mark.parametrize("kind", ["csv", "parquet"])
     def test_a_dash_is_stdin(self, tmp_path: Path, kind: str) -> None:
