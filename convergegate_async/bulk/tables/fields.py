@@ -39,6 +39,7 @@ of numbers and times (XLSX, Parquet)."""
 _MINOR = re.compile("[0-9]{1,16}")
 _NO_MINOR = "must be a whole number of minor units, unless the amount unit is major"
 _MOST_EXACT = 10**15
+_EPOCH_DIGITS = 10  # until 2286; 202612312359 is no year 8390
 _TOO_LONG = "is a number of more than 15 digits, which are not exact: make it a text"
 _WORD = re.compile("[^ |]+")
 
@@ -236,6 +237,9 @@ def read_spelled_time(
     value = row[field]
     value = value if isinstance(value, str) else digits_of(field, value)
     if isinstance(value, str):
+        if value.isdigit() and len(value) > _EPOCH_DIGITS:
+            reason = "has more digits than the seconds since 1970: write it apart"
+            raise InvalidFieldError(field, reason)
         try:
             return read_moment(value)
         except ValueError:

@@ -27,6 +27,12 @@ _METADATA_NAME = "metadata"
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
 
 
+def _as_dict(mapping: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what JSON can hold of a mapping; what is none is refused later."""
+    is_mapping: object = isinstance(mapping, Mapping)
+    return dict(mapping) if is_mapping else mapping
+
+
 @attrs.frozen(kw_only=True)
 class TableOptions:
     """How an input is read.
@@ -70,10 +76,14 @@ class TableOptions:
     """
 
     id_column: str = "id"
-    columns: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    columns: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_as_dict, hash=False
+    )
     amount_unit: Literal["minor", "major"] | None = None
     row_metadata: str | None = None
-    constants: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    constants: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_as_dict, hash=False
+    )
     ignore_extra: bool = False
     delimiter: str | None = None
     encoding: str | None = None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from orders import ORDER_ROW, an_order
 
 from convergegate_async._core.money import exponent_of, spell_major
+from convergegate_async.bulk.jobs.job_plan import JobPlan
 from convergegate_async.bulk.tables.amounts import Mark
 from convergegate_async.bulk.tables.csv_file import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
@@ -815,6 +817,12 @@ class TestSpellings:
 
         assert in_csv.expires_at == in_json.expires_at == moment
 
+    def test_a_date_without_marks_is_not_taken_for_seconds(self, inbox: Inbox) -> None:
+        """They would be those of the year 8390."""
+        (problem,) = inbox.csv(ORDER_ROW | {"expires_at": "209612312359"})
+
+        assert "more digits than the seconds since 1970" in str(problem)
+
     @pytest.mark.parametrize("phone", ["601 234 567", "48601234567", "0048 601234567"])
     def test_phones_of_one_country_need_no_code(self, inbox: Inbox, phone: str) -> None:
         """If that is asked for: by default they are refused."""
@@ -872,6 +880,14 @@ class TestConstants:
         ):
             request = only_row(found).request
             assert (request.currency, request.metadata) == ("eur", {"shop": "7"})
+
+    def test_they_may_be_in_any_mapping(self) -> None:
+        """A job stores them as JSON."""
+        options = TableOptions(constants=MappingProxyType({"locale": "pl"}))
+
+        assert json.loads(JobPlan(table=options).to_json())["table"]["constants"] == {
+            "locale": "pl"
+        }
 
     def test_one_that_cannot_be_is_a_problem_of_each_row(self, inbox: Inbox) -> None:
         """It is named as what it is: there is no such column to be mended."""
