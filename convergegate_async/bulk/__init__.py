@@ -23,6 +23,7 @@ from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
+from .tables.csv_file import escape_cell
 from .tables.doubts import meant_currency
 from .tables.finding import Finding
 from .tables.formats import SourceError, guess_format
@@ -69,6 +70,7 @@ __all__ = [
     "Validation",
     "check",
     "create_many",
+    "escape_cell",
     "every_row",
     "guess_format",
     "meant_currency",

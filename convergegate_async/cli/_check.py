@@ -23,9 +23,9 @@ from convergegate_async.bulk import (
     Row,
     Validation,
     check,
+    escape_cell,
     meant_currency,
 )
-from convergegate_async.bulk.tables.csv_file import escape_cell
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from ._progress import LINE_EVERY
