@@ -3,7 +3,7 @@
 What is found is fixed, and kept with a job, so that every run reads the same.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +24,8 @@ from .rows import shown
 from .table_rows import read_table_rows
 
 _HEAD = 1_000  # rows
+_TELLING = ("amount", "currency", "expires_at")
+_LONGEST = 100  # characters of a cell that tells
 _ZIP = b"PK\x03\x04"
 _WRITTEN: Collection[Format] = ("csv", "xlsx")
 """Formats that people write in; others are of programs, whose times may be UTC."""
@@ -132,18 +134,29 @@ def _times_as(options: TableOptions) -> Iterator[str]:
 
 
 class _Head:
-    """The first rows of a table, by what their columns are for."""
+    """The first rows of a table, as far as something is found by them."""
 
     def __init__(self, file: BinaryIO, kind: Format, options: TableOptions) -> None:
         start = file.tell()
-        columns: list[str] = []
-        with closing(read_table_rows(file, kind, columns.extend, options)) as rows:
-            self._rows = [row.cells for row in islice(rows, _HEAD) if not row.fault]
-        file.seek(start)
-        columns = columns or [*{name: None for row in self._rows for name in row}]
-        options = options.as_spelled_in(columns)
-        self._column_of = {options.target(column): column for column in columns}
+        header: list[str] = []
+        self._cells: dict[str, list[object]] = {field: [] for field in _TELLING}
         self._constants = options.constants
+        self._column_of: dict[str | None, str] = {}
+        with closing(read_table_rows(file, kind, header.extend, options)) as rows:
+            for row in islice(rows, _HEAD):
+                if header and not self._column_of:
+                    options = options.as_spelled_in(header)
+                    self._column_of = {options.target(name): name for name in header}
+                if row.fault is None:
+                    self._take(row.cells)
+        file.seek(start)
+
+    def _take(self, cells: Mapping[str, object]) -> None:
+        """Keep what tells: whole rows may be of any size."""
+        for field, kept in self._cells.items():
+            cell = cells.get(self._column_of.get(field, field))
+            is_long = isinstance(cell, str) and len(cell) > _LONGEST
+            kept.append("" if is_long else cell)
 
     def has(self, field: str) -> bool:
         """Tell whether there is a column for *field*, or one text for all."""
@@ -154,12 +167,9 @@ class _Head:
 
         Values of further *kinds* are spelled as programs do.
         """
+        cells = self._cells[field]
         if field in self._constants:
-            return [self._constants[field]] * len(self._rows)
-        if field not in self._column_of:
-            return []
-        column = self._column_of[field]
-        cells = (row.get(column) for row in self._rows)
+            return [self._constants[field]] * len(cells)
         return [str(cell) if isinstance(cell, (str, *kinds)) else "" for cell in cells]
 
     @property

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -228,6 +229,23 @@ def test_a_zone_that_was_found_is_that_of_rows_in_zloty(tmp_path: Path) -> None:
     assert isinstance(in_euro, Problem)
     assert in_euro.reason.startswith("needs a time zone")
     assert isinstance(given, Row)
+
+
+def test_of_long_rows_only_what_tells_is_kept(tmp_path: Path) -> None:
+    """A thousand of them may be a gigabyte."""
+    path = tmp_path / "orders.csv"
+    note = " ".join(["x" * 1_000] * 100)
+    with path.open("w") as file:
+        file.write("id,amount,currency,note\n")
+        file.writelines(f'A-{n},"49,99",pln,{note}\n' for n in range(200))
+    tracemalloc.start()
+
+    found = find(path, TableOptions(amount_unit="major", ignore_extra=True))
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.options.decimal == ","
+    assert peak < 8 * 2**20
 
 
 def test_what_is_found_stays_found(tmp_path: Path) -> None:
