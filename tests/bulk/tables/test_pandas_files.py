@@ -169,6 +169,7 @@ def test_dictionaries_are_metadata(tmp_path: Path, kind: object) -> None:
     assert [request.metadata for request in found] == values
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a peak so")
 def test_a_text_that_all_rows_have_is_in_memory_once(tmp_path: Path) -> None:
     """3 kB of a file were 2 GB of texts: it takes a process of its own to see."""
     note = arrow.DictionaryArray.from_arrays(
@@ -180,10 +181,12 @@ def test_a_text_that_all_rows_have_is_in_memory_once(tmp_path: Path) -> None:
     table = arrow.table(columns | {"id": ids, "metadata[note]": note})
     parquet.write_table(table, path, compression="zstd")
     program = (
-        "import resource, sys\n"
+        "import re, sys\n"
+        "from pathlib import Path\n"
         "from convergegate_async.bulk import TableOptions, read_table\n"
         "print(sum(1 for _ in read_table(sys.argv[1], TableOptions())))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        # What getrusage tells is that of this process, too, which may be larger.
+        "print(re.search('VmHWM:(.*) kB', Path('/proc/self/status').read_text())[1])"
     )
 
     output = subprocess.check_output(  # noqa: S603 -- our own words
@@ -191,7 +194,8 @@ def test_a_text_that_all_rows_have_is_in_memory_once(tmp_path: Path) -> None:
     )
 
     rows, peak = map(int, output.split())
-    assert (rows, peak < 400 * 2**10) == (1_000, True)  # KiB on Linux
+    assert rows == 1_000
+    assert peak < 400 * 2**10
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
