@@ -36,7 +36,8 @@ class JobPlan:
 
     Attributes:
         source: The file of its rows; empty if they are handed to `Job.run`.
-        format: ``csv``, ``jsonl`` or ``parquet``; `None`: what the suffix says.
+        format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; `None`: what the suffix
+            says.
         table: How the file is read.
         rules: What may be done with rows that an earlier run has sent.
         concurrency: The most rows that are sent at once.

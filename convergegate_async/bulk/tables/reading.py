@@ -45,7 +45,8 @@ def read_table(
     Args:
         path: A file, or ``-`` for stdin.
         options: How to read it.
-        format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
+        format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; by default what the suffix
+            says.
 
     Raises:
         SourceError: The file as a whole cannot be read, or its columns do not fit.

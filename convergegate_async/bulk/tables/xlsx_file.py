@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 from .csv_file import unescape_cell
 from .formats import UNREAD, Check, SourceError, TableRow
+from .rows import shown
 from .sheet_rows import Cells, Unread
 from .workbooks import Sheet, Workbook, opened_workbook
 
 _MAX_SHOWN = 20
-_MAX_NAME = 31  # no spreadsheet lets a sheet have a longer one
 
 
 def read_xlsx(file: BinaryIO, check: Check) -> Iterator[TableRow]:
@@ -47,7 +47,7 @@ def _only_sheet(workbook: Workbook) -> Sheet:
         if any(True for _ in islice(_filled_rows(workbook, sheet), 1))
     ]
     if len(filled) > 1:
-        names = ", ".join(_shown(sheet.name) for sheet in filled[:_MAX_SHOWN])
+        names = ", ".join(shown(sheet.name) for sheet in filled[:_MAX_SHOWN])
         message = (
             f"several sheets hold data: {names}; hide all but one, or save that one "
             "in a file of its own"
@@ -57,10 +57,6 @@ def _only_sheet(workbook: Workbook) -> Sheet:
         message = "the input has no header"
         raise SourceError(message)
     return filled[0]
-
-
-def _shown(name: str) -> str:
-    return name[:_MAX_NAME] if name.isprintable() else ascii(name[:_MAX_NAME])
 
 
 def _filled_rows(workbook: Workbook, sheet: Sheet) -> Iterator[tuple[int, Cells]]:

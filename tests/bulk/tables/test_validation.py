@@ -5,20 +5,12 @@ from collections import Counter
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
+from orders import an_order
 
-from convergegate_async import CheckoutSessionRequest
 from convergegate_async.bulk import Problem, Row, check
 from convergegate_async.bulk.tables.validation import AmountSummary
 
-ORDER = CheckoutSessionRequest(
-    amount=1,
-    currency="PLN",
-    customer_email="john@example.com",
-    customer_firstname="John",
-    customer_lastname="Doe",
-    customer_phone="+48123456789",
-    success_url="https://shop.example/thanks",
-)
+ORDER = an_order()
 
 amounts = st.tuples(st.integers(1, 10**9), st.sampled_from(["PLN", "pln", "EUR"]))
 problems = st.tuples(st.sampled_from([None, "amount", "id"]), st.sampled_from("abc"))
