@@ -17,7 +17,7 @@ from textwrap import dedent
 
 import pytest
 from orders import ORDER_ROW, an_order
-from programs import PROGRAM, run, shell_needed, variables_of
+from programs import PROGRAM, run, send, shell_needed, variables_of
 from raw import Exchange, RawServer, http, says
 
 from convergegate_async.sandbox import Sandbox, SeenRequest
@@ -97,7 +97,7 @@ async def interrupted(
         await done.wait()
         await asyncio.sleep(delay)
         for number in signals:
-            process.send_signal(number)
+            send(process, number)
         _, err = await process.communicate()
 
     key = sandbox.seen[-1].idempotency_key
@@ -187,7 +187,7 @@ async def test_an_interrupted_write_tells_what_is_in_doubt(
         process = await started(environ, *words)
         while not server.requests:  # noqa: ASYNC110 -- before any answer, or its lack
             await asyncio.sleep(0.02)
-        process.send_signal(number)
+        send(process, number)
         _, err = await process.communicate()
 
     key = re.search(rb"Idempotency-Key: (\S+)", server.requests[0])
@@ -251,7 +251,7 @@ async def test_a_write_that_was_started_to_ignore_ctrl_c_ignores_it(
         process = await started(environ, *words, by=STARTED_IGNORING)
         while not server.requests:  # noqa: ASYNC110 -- the answer waits for what follows
             await asyncio.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        send(process, signal.SIGINT)
         is_interrupted.set()
         out, err = await process.communicate()
 

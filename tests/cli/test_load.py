@@ -13,7 +13,7 @@ from pathlib import Path
 import programs
 import pytest
 from load_reports import report_of
-from programs import PROGRAM, variables_of
+from programs import PROGRAM, send, variables_of
 
 from convergegate_async.load import LoadReport
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -166,7 +166,7 @@ async def test_an_interrupt_ends_with_the_report(
     )
     while sandbox.count("create") < 3:  # noqa: ASYNC110 -- of another process
         await asyncio.sleep(0.05)
-    process.send_signal(number)
+    send(process, number)
     out, _ = await process.communicate()
 
     assert process.returncode == 130
@@ -370,10 +370,10 @@ async def test_a_second_interrupt_leaves_at_once(folder: Path) -> None:
     err = b""
     while b"in flight" not in err:
         err += await process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    send(process, signal.SIGINT)
     while b"Ctrl-C again" not in err:
         err += await process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    send(process, signal.SIGINT)
     out, more = await process.communicate()
 
     assert (process.returncode, out) == (130, b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from orders import ORDER_FIELDS
-from programs import ERR_LOST, PROGRAM, run, shell_needed, variables_of
+from programs import ERR_LOST, PROGRAM, run, send, shell_needed, variables_of
 
 from convergegate_async.sandbox import (
     Fault,
@@ -222,7 +222,7 @@ async def test_a_sandbox_serves_without_a_screen(streams: str, code: int) -> Non
     environ = dict(words[1].split("=", 1) for words in lines)
 
     done = await run(None, "get", "nobody", environ=environ)
-    process.send_signal(signal.SIGINT)
+    send(process, signal.SIGINT)
     await process.communicate()
 
     assert done.code == 4

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypedDict, TypeVar, Unpack
@@ -84,6 +85,16 @@ class Done:
     code: int | None
     out: str
     err: str
+
+
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a process of the loop's, if it has not ended.
+
+    `asyncio.subprocess.Process.send_signal` polls first: of a process that has just
+    ended it takes the exit code away from the loop's watcher, who then tells 255.
+    """
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 def variables_of(sandbox: Sandbox) -> dict[str, str]:
