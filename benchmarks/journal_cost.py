@@ -72,7 +72,7 @@ async def write(journal: Journal, rows: int, tasks: int) -> None:
             if position <= rows - tasks:
                 link = LINK + session_id
                 await journal.complete(
-                    RowResult(row_id, State.DONE, session_id, link, http_status=200)
+                    RowResult(row_id, State.CREATED, session_id, link, http_status=200)
                 )
 
     await share(range(1, rows + 1), work, tasks)

@@ -165,7 +165,7 @@ async def _known(path: Path) -> Mapping[str, bool]:
     with Journal.open(path) as journal:
         rows = await journal.rows(limit=1_000_000)
     return {
-        row.row_id: row.state is State.DONE
+        row.row_id: row.state is State.CREATED
         and row.session_id == row.row_id.replace("order", "session")
         for row in rows
     }

@@ -247,11 +247,11 @@ def _broken(
         yield "I4: sent with two bodies"
     if len(made) > 1:
         yield "I5: opened twice"
-    if made and state in (None, State.FAILED):
+    if made and state in (None, State.REJECTED):
         yield "I5: opened, and the journal denies it"
-    if row is not None and state is State.DONE and [row.session_id] != [*made]:
+    if row is not None and state is State.CREATED and [row.session_id] != [*made]:
         yield "I5: done, and not by the session that was opened"
-    if over and honoured and state is not State.DONE:
+    if over and honoured and state is not State.CREATED:
         yield "I5: not done though keys are honoured"
 
 

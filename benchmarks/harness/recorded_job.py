@@ -44,7 +44,7 @@ async def _work(journal: Journal, numbers: Iterator[int], log: int) -> None:
         os.write(log, f"sent {row_id}\n".encode())
         if number % 7 == 0:
             continue  # it stays under way
-        await journal.complete(RowResult(row_id, State.DONE, session_id))
+        await journal.complete(RowResult(row_id, State.CREATED, session_id))
         os.write(log, f"done {row_id}\n".encode())
 
 

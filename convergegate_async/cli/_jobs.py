@@ -116,7 +116,7 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
     """Make a damaged journal sound, without sending; return what is left to do."""
     counts = write_off(folder)
     unknown = counts[State.UNKNOWN]
-    done = counts[State.DONE]
+    done = counts[State.CREATED]
     verb = "is" if done == 1 else "are"
     sentences = [f"{folder.job}: {counted(done, 'row')} {verb} done."]
     if unknown:
@@ -151,7 +151,7 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
         return _tell_end(folder, job, end)
     if job.tally.not_sent or counts[State.UNKNOWN]:
         return RunExitCode.UNKNOWN
-    is_whole = job.tally.is_complete and not counts[State.FAILED]
+    is_whole = job.tally.is_complete and not counts[State.REJECTED]
     return RunExitCode.DONE if is_whole else RunExitCode.REJECTED
 
 
@@ -233,8 +233,8 @@ def status(folder: JobFolder) -> dict[str, Any]:
             "gateway": journal.header.base_url,
             "mode": "live" if journal.header.live else "test",
             "rows": total,
-            "created": counts.get(State.DONE, 0),
-            "rejected": counts.get(State.FAILED, 0),
+            "created": counts.get(State.CREATED, 0),
+            "rejected": counts.get(State.REJECTED, 0),
             "unknown": counts.get(State.UNKNOWN, 0),
             "interrupted": counts.get(State.SENT, 0),
             "pending": None if total is None else total - recorded,

@@ -111,7 +111,7 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
     assert bulk("verify", "april").returncode == 0
     results = list(csv.DictReader(io.StringIO(bulk("export", "april").stdout)))
     assert [row["row_id"] for row in results] == [f"A-{n}" for n in range(1, 51)]
-    assert all(row["session_id"] and row["state"] == "done" for row in results)
+    assert all(row["session_id"] and row["state"] == "created" for row in results)
     assert not list(tmp_path.glob("*.failed.*"))
 
 

@@ -108,4 +108,4 @@ class Passage:
         """Tell whether a spoilt row has no session from before it was spoilt."""
         if known is None:  # what damage took from the journal may have been sent
             return self._journal.header.damaged_at is None
-        return known.state is State.FAILED
+        return known.state is State.REJECTED

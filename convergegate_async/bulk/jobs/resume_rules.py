@@ -95,8 +95,8 @@ class ResumeRules:
         in_time = 0 <= now - known.sent_at < KEY_WINDOW
         may_repeat = self.repeats and in_time and known.code != DAMAGED
         table: Mapping[State, Decision] = {
-            State.DONE: Decision.SKIP,
-            State.FAILED: Decision.SEND if self.retries_failed else Decision.SKIP,
+            State.CREATED: Decision.SKIP,
+            State.REJECTED: Decision.SEND if self.retries_failed else Decision.SKIP,
             State.UNKNOWN: Decision.SEND if may_repeat else Decision.SKIP,
             State.SENT: Decision.SEND if may_repeat else Decision.GIVE_UP,
         }

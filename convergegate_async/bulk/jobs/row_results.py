@@ -86,7 +86,7 @@ def outcome_result(
     failed = isinstance(outcome, Rejected) and not in_doubt
     return RowResult(
         row_id=row_id,
-        state=State.FAILED if failed else State.UNKNOWN,
+        state=State.REJECTED if failed else State.UNKNOWN,
         http_status=getattr(error, "http_status", None),
         code=type(error).__name__,
         message=str(error)[:_MOST_SHOWN],
@@ -97,7 +97,7 @@ def session_result(row_id: str, session: CheckoutSession) -> RowResult:
     """Return what becomes of a row that has its session."""
     result = new_draft(RowResult)
     result.row_id = row_id
-    result.state = State.DONE
+    result.state = State.CREATED
     result.session_id = session.id
     result.url = session.url
     result.http_status = result.code = result.message = None

@@ -285,7 +285,7 @@ class Run:
         return None
 
     def _note_failed(self, met: Met) -> None:
-        if met.known is not None and met.known.state is State.FAILED:
+        if met.known is not None and met.known.state is State.REJECTED:
             self._dead_letters.add_failed(met.index, met.row, met.known)
 
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
@@ -342,7 +342,7 @@ class Run:
             written = self._journal.forget(row.row_id)
         else:
             result = outcome_result(row.row_id, outcome, met.known, is_lost=is_lost)
-            if result.state is State.FAILED:
+            if result.state is State.REJECTED:
                 self._dead_letters.add_failed(met.index, row, result)
             written = self._journal.complete(result)
         return row_outcome(met.known, outcome, is_lost=is_lost), written

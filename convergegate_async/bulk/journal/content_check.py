@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Protocol
 
 from .records import DamagedJournalError, refusal
+from .schema import STATE_WORDS
 
 _FAULTS = {
-    "are in no known state": "state NOT IN ('sent', 'done', 'failed', 'unknown')",
+    "are in no known state": (
+        "state NOT IN ('sent', {words.created}, {words.rejected}, 'unknown')"
+    ),
     "were never attempted": "attempts < 1",
     "have a broken fingerprint": "length(fingerprint) <> 16",
-    "are done without a session id": "state = 'done' AND session_id IS NULL",
+    "are created without a session id": (
+        "state = {words.created} AND session_id IS NULL"
+    ),
     "were completed at no time": "state <> 'sent' AND completed IS NULL",
     "have a link that is lost": (
         "typeof(url) = 'integer' AND url NOT IN (SELECT number FROM heads)"
@@ -40,7 +45,10 @@ def faults(connection: _Connection) -> list[str]:
     findings = [text for (text,) in connection.execute("PRAGMA integrity_check")]
     if findings != ["ok"]:
         return findings
-    return _rows_that(_FAULTS, connection)
+    [(version,)] = connection.execute("PRAGMA user_version")
+    words = STATE_WORDS[version]
+    by_words = {name: text.format(words=words) for name, text in _FAULTS.items()}
+    return _rows_that(by_words, connection)
 
 
 def require_no_faults(path: Path, connection: _Connection) -> None:

@@ -64,7 +64,7 @@ WHERE row_id = ?
 """
 _COMPLETE = """
 UPDATE rows SET completed = ?,
-  state = iif(? = 'failed' AND 'unknown' IN (state, before), 'unknown', ?),
+  state = iif(? = 'rejected' AND 'unknown' IN (state, before), 'unknown', ?),
   session_id = ?, url = ?,
   http_status = nullif(?, 0), code = nullif(?, 0), message = nullif(?, 0)
 WHERE row_id = ? AND state IN ('sent', 'unknown')
@@ -72,7 +72,7 @@ WHERE row_id = ? AND state IN ('sent', 'unknown')
 _PUT_IN_DOUBT = """
 UPDATE rows SET state = 'unknown', completed = ? + position, sent_at = ?,
   sent_until = ?, http_status = NULL, code = ?, message = ?
-WHERE state <> 'done' AND sent_until IS NULL
+WHERE state <> 'created' AND sent_until IS NULL
 """
 _FORGET_NEW = "DELETE FROM rows WHERE row_id = ? AND state = 'sent' AND before IS NULL"
 _FORGET_AGAIN = """
@@ -190,10 +190,10 @@ class Database:
         if known is None:
             return
         before, since = State.UNKNOWN, known.sent_at
-        if known.state is State.FAILED:
-            before, since = State.FAILED, row.sent_at
-        elif known.state is State.DONE:
-            raise refusal(self.path, "a row that is done was to be sent again")
+        if known.state is State.REJECTED:
+            before, since = State.REJECTED, row.sent_at
+        elif known.state is State.CREATED:
+            raise refusal(self.path, "a row that has its session was to be sent again")
         elif known.code == DAMAGED:
             raise refusal(self.path, "a row was to be sent that damage left in doubt")
         elif known.fingerprint != row.fingerprint:

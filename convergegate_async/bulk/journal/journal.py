@@ -152,7 +152,7 @@ class Journal:
     def forget(self, row_id: str) -> Awaitable[None]:
         """Withdraw the last intent of a row, as provably nothing was done for it.
 
-        A new row is pending again. One that had been `FAILED` is that again, and one
+        A new row is pending again. One that had been `REJECTED` is that again, and one
         in doubt is `UNKNOWN`: the proof says nothing of its earlier intents.
 
         Raises:

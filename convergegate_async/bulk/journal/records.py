@@ -42,8 +42,8 @@ class State(StrEnum):
     """
 
     SENT = auto()
-    DONE = auto()
-    FAILED = auto()
+    CREATED = auto()
+    REJECTED = auto()
     UNKNOWN = auto()
 
 
@@ -101,10 +101,10 @@ def _writable(message: str | None) -> str | None:
 
 def _says_what(result: "RowResult", _: object, state: State) -> None:
     if state is State.SENT:
-        message = "a row ends as done, failed or unknown"
+        message = "a row ends as created, rejected or unknown"
         raise ValueError(message)
-    if state is State.DONE and result.session_id is None:
-        message = "a row that is done has a session id"
+    if state is State.CREATED and result.session_id is None:
+        message = "a row that is created has a session id"
         raise ValueError(message)
 
 
@@ -113,8 +113,8 @@ class RowResult:
     """What became of a row that was sent.
 
     Attributes:
-        state: `DONE`, `FAILED` or `UNKNOWN`; else, or done without a session id,
-            it is a ValueError.
+        state: `CREATED`, `REJECTED` or `UNKNOWN`; else, or created without a session
+            id, it is a ValueError.
         code: The class name of the error.
         message: At most 200 characters, with nothing of the row in them.
     """

@@ -9,7 +9,7 @@ from .records import JobHeader
 from .wal import PAGE_SIZE
 
 APPLICATION = int.from_bytes(b"CGJ1")
-VERSION = 2
+VERSION = 3
 
 _USAGE = """
 CREATE TABLE usage (
@@ -62,6 +62,19 @@ CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
 CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
 """
 
+
+@attrs.frozen
+class StateWords:
+    """How two states are spelled in the file, as SQL."""
+
+    created: str = "'created'"
+    rejected: str = "'rejected'"
+
+
+_EARLY = StateWords("'done'", "'failed'")
+STATE_WORDS = {1: _EARLY, 2: _EARLY, VERSION: StateWords()}
+"""By the version of a journal, which is checked before it is upgraded."""
+
 UPGRADES = {
     1: (
         "ALTER TABLE job ADD COLUMN begun_at REAL",
@@ -71,7 +84,13 @@ UPGRADES = {
         _USAGE,
         "INSERT INTO usage SELECT salt, 0, 0 FROM job",
         "PRAGMA user_version = 2",
-    )
+    ),
+    2: (
+        "UPDATE rows SET state = 'created' WHERE state = 'done'",
+        "UPDATE rows SET state = 'rejected' WHERE state = 'failed'",
+        "UPDATE rows SET before = 'rejected' WHERE before = 'failed'",
+        "PRAGMA user_version = 3",
+    ),
 }
 """What makes the next version out of each, in the same file."""
 

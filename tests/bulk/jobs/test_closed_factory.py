@@ -70,5 +70,5 @@ async def test_rows_that_a_closed_factory_refused_are_pending(
         counts = await job.counts()
         await closing
 
-    assert 0 < counts[State.DONE] == len(sandbox.book.sessions) < 300
-    assert sum(counts.values()) == counts[State.DONE]
+    assert 0 < counts[State.CREATED] == len(sandbox.book.sessions) < 300
+    assert sum(counts.values()) == counts[State.CREATED]

@@ -110,7 +110,7 @@ async def test_a_killed_worker_neither_loses_nor_doubles_a_row(
     )
     assert sorted(map(str, noted)) == sorted(session.id for session in booked)
     assert len(seen) == seen.total() == job.tally.created == ROWS
-    assert counts[State.DONE] == ROWS
+    assert counts[State.CREATED] == ROWS
     assert problems == []
     # The lost chunk was under way indeed: some of its rows were sent twice.
     assert any(request.replayed for request in sandbox.seen)
@@ -149,9 +149,9 @@ async def test_a_killed_worker_leaves_its_rows_in_doubt(
     states = Counter(row.state for row in noted.values())
     assert states.total() == 2 * CHUNK_ROWS
     assert states[State.UNKNOWN] >= CHUNK_ROWS
-    assert states[State.FAILED]  # of the chunk whose worker was not lost
+    assert states[State.REJECTED]  # of the chunk whose worker was not lost
     for booked in sandbox.book.sessions.values():
-        assert noted[booked.request.amount].state is not State.FAILED
+        assert noted[booked.request.amount].state is not State.REJECTED
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ ENDS: dict[str, CheckoutSession | CallError | InvalidFieldError] = {
     "too late": InvalidFieldError("expires_at", "must be later"),
     "lost": OutcomeUnknownError(operation="create", reason="lost", phase="body"),
 }
-KNOWN = (None, State.FAILED, State.UNKNOWN)
+KNOWN = (None, State.REJECTED, State.UNKNOWN)
 CASES = list(product(KNOWN, ENDS))
 
 
@@ -137,7 +137,9 @@ async def ended(
             noted = await journal.lookup([row.row_id for row in rows])
     lines = [] if letters is None else letters.read_text().splitlines()
     lost = {json.loads(line)["id"] for line in lines}
-    assert lost == {row_id for row_id, row in noted.items() if row.state == "failed"}
+    assert lost == {
+        row_id for row_id, row in noted.items() if row.state is State.REJECTED
+    }
     for outcome in outcomes:
         known, end = CASES[outcome.index]
         yield known, end, outcome, noted.get(rows[outcome.index].row_id)
@@ -153,7 +155,7 @@ async def test_no_row_of_a_chunk_done_again_is_told_as_without_a_session(
     async for _, end, outcome, row in ended(sandbox, tmp_path, again=True):
         assert row is not None
         if end == "created":
-            assert (type(outcome), row.state) == (Created, State.DONE)
+            assert (type(outcome), row.state) == (Created, State.CREATED)
         else:
             error = ENDS[end]
             assert (type(outcome), row.state) == (Unknown, State.UNKNOWN)
@@ -168,13 +170,13 @@ async def test_a_row_of_a_chunk_done_once_is_what_its_call_says(
     async for known, end, outcome, row in ended(sandbox, tmp_path, again=False):
         state = None if row is None else row.state
         if end == "created":
-            assert (type(outcome), state) == (Created, State.DONE)
+            assert (type(outcome), state) == (Created, State.CREATED)
         elif end == "lost" or known is State.UNKNOWN:
             assert (type(outcome), state) == (Unknown, State.UNKNOWN)
         elif end in ("not sent", "limited", "wrong key"):
             assert (type(outcome), state) == (type(outcome), known)
         else:
-            assert (type(outcome), state) == (Rejected, State.FAILED)
+            assert (type(outcome), state) == (Rejected, State.REJECTED)
 
 
 # -- at a gateway --------------------------------------------------------------------
@@ -223,7 +225,7 @@ async def test_a_refusal_of_what_a_lost_worker_sent_opens_no_second_session(
         async with await Job.resume(folder, checkout) as job:
             again = [outcome async for outcome in job.run()]
 
-    assert counts[State.FAILED] == 0
+    assert counts[State.REJECTED] == 0
     assert counts[State.SENT] + counts[State.UNKNOWN] == ROWS
     assert [type(outcome) for outcome in again] == [Created] * ROWS
     assert len(sandbox.book.sessions) == ROWS

@@ -135,7 +135,7 @@ async def test_a_row_in_doubt_stays_so_over_any_number_of_runs(shop: Shop) -> No
     _, outcomes, letters = await shop.run(REPEATS)
 
     assert [type(outcome) for outcome in outcomes] == [Created] * 3
-    assert {row.state for row in await shop.rows()} == {State.DONE}
+    assert {row.state for row in await shop.rows()} == {State.CREATED}
     assert (len(shop.sandbox.book.sessions), letters) == (3, None)
 
 
@@ -208,7 +208,7 @@ def test_what_a_refusal_says_of_a_row(
 
     in_doubt = state in (State.SENT, State.UNKNOWN)
     assert isinstance(final, Unknown) is in_doubt
-    assert result.state is (State.UNKNOWN if in_doubt else State.FAILED)
+    assert result.state is (State.UNKNOWN if in_doubt else State.REJECTED)
     assert result.code == type(error).__name__
     assert result.http_status == getattr(error, "http_status", None)
     if in_doubt:

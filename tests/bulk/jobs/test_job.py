@@ -134,10 +134,10 @@ HONOURED = ResumeRules(keys_honoured=True)
 @pytest.mark.parametrize(
     ("state", "rules", "decision"),
     [
-        (State.DONE, ResumeRules(), Decision.SKIP),
-        (State.DONE, HONOURED, Decision.SKIP),
-        (State.FAILED, HONOURED, Decision.SKIP),
-        (State.FAILED, ResumeRules(retries_failed=True), Decision.SEND),
+        (State.CREATED, ResumeRules(), Decision.SKIP),
+        (State.CREATED, HONOURED, Decision.SKIP),
+        (State.REJECTED, HONOURED, Decision.SKIP),
+        (State.REJECTED, ResumeRules(retries_failed=True), Decision.SEND),
         (State.UNKNOWN, ResumeRules(), Decision.SKIP),
         (State.UNKNOWN, ResumeRules(retries_failed=True), Decision.SKIP),
         (State.UNKNOWN, REPEAT, Decision.SEND),
@@ -286,7 +286,7 @@ async def test_an_unknown_row_is_listed_and_never_sent_again(
     assert (first.created, first.unknown, second.skipped) == (17, 3, 20)
     assert len(sandbox.seen) == 20
     states = Counter([row.state async for row in every_row(journal)])
-    assert states == {State.DONE: 17, State.UNKNOWN: 3}
+    assert states == {State.CREATED: 17, State.UNKNOWN: 3}
 
 
 async def test_an_unknown_row_is_repeated_where_that_is_wanted(
@@ -436,7 +436,7 @@ async def test_stopping_drains(
 
     assert 1 <= job.tally.created < 500
     assert await journal.under_way() == []
-    assert (await journal.counts())[State.DONE] == job.tally.created
+    assert (await journal.counts())[State.CREATED] == job.tally.created
 
 
 @pytest.mark.parametrize("by_completion", [False, True])
@@ -473,7 +473,7 @@ def intent(number: int) -> Intent:
 def done(number: int) -> RowResult:
     """Return the good end of a row."""
     return RowResult(
-        row_id=f"order-{number}", state=State.DONE, session_id=f"cs_{number}"
+        row_id=f"order-{number}", state=State.CREATED, session_id=f"cs_{number}"
     )
 
 

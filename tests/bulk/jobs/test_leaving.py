@@ -60,8 +60,8 @@ async def test_what_was_under_way_is_in_the_journal(
         await asyncio.sleep(0.2)
 
     assert sandbox.count("create") == seen == len(sandbox.book.sessions) < ROWS
-    assert await states_in(folder) == {State.DONE: seen} | dict.fromkeys(
-        (State.SENT, State.FAILED, State.UNKNOWN), 0
+    assert await states_in(folder) == {State.CREATED: seen} | dict.fromkeys(
+        (State.SENT, State.REJECTED, State.UNKNOWN), 0
     )
     assert job.tally.created == seen
 
@@ -136,7 +136,7 @@ async def test_another_task_may_be_at_the_run_of_a_job_that_is_left(
 
     states = await states_in(folder)
     assert states[State.SENT] == 0
-    assert states[State.DONE] == sandbox.count("create") < 200
+    assert states[State.CREATED] == sandbox.count("create") < 200
 
 
 async def test_a_journal_that_fails_while_a_job_is_left_is_told(

@@ -92,7 +92,7 @@ async def test_a_429_whose_pause_does_not_fit_is_sent_when_it_is_over(
     run = await Run(tmp_path, lambda number, _: busy(31) if number == 3 else None)()
 
     assert (run.error, run.letters) == (None, None)
-    assert run.counts[State.DONE] == run.tally.created == ROWS
+    assert run.counts[State.CREATED] == run.tally.created == ROWS
     refused, at = run.gateway.keys[2]
     [later] = [when for key, when in run.gateway.keys[3:] if key == refused]
     assert later >= at + 31
@@ -110,10 +110,10 @@ async def test_rows_that_are_always_refused_hold_up_nobody(
     await run(300, concurrency=concurrency)
 
     assert isinstance(run.error, RateLimitedError)
-    assert run.counts[State.DONE] == sum(run.counts.values()) == 288
+    assert run.counts[State.CREATED] == sum(run.counts.values()) == 288
     assert run.tally.not_sent == 12
     rest = await Run(tmp_path, lambda *_: None, run)(300)
-    assert rest.counts[State.DONE] == 300
+    assert rest.counts[State.CREATED] == 300
 
 
 @pytest.mark.parametrize("bad", [UNKNOWN_HOST, UNREACHABLE, UNTRUSTED, busy()])
@@ -129,7 +129,7 @@ async def test_what_could_not_be_sent_is_sent_in_the_same_run(
 
     assert (run.error, run.letters) == (None, None)
     assert [type(outcome) for outcome in run.outcomes] == [Created] * ROWS
-    assert run.counts[State.DONE] == ROWS
+    assert run.counts[State.CREATED] == ROWS
     assert (run.tally.not_sent, run.tally.is_complete) == (0, True)
 
 
@@ -139,7 +139,7 @@ async def test_one_bad_certificate_of_three_loses_no_row(tmp_path: Path) -> None
         300, concurrency=8
     )
 
-    assert run.counts[State.DONE] == 300
+    assert run.counts[State.CREATED] == 300
     assert len(run.gateway.keys) < 1.6 * 300
 
 
@@ -158,7 +158,7 @@ async def test_a_gateway_that_cannot_be_called_ends_the_job(
 
     rest = await Run(tmp_path, lambda *_: None, run)()
 
-    assert rest.counts[State.DONE] == ROWS
+    assert rest.counts[State.CREATED] == ROWS
 
 
 @pytest.mark.parametrize("bad", [UNREACHABLE, busy(), busy(400), busy(31)])
@@ -173,7 +173,7 @@ async def test_an_outage_without_end_ends_the_job(bad: object, tmp_path: Path) -
 
     rest = await Run(tmp_path, lambda *_: None, run)()
 
-    assert rest.counts[State.DONE] == ROWS
+    assert rest.counts[State.CREATED] == ROWS
 
 
 async def test_a_row_in_doubt_that_was_not_sent_is_repeated(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_a_row_in_doubt_that_was_not_sent_is_repeated(tmp_path: Path) -> N
         tmp_path, lambda number, _: UNREACHABLE if number < 30 else None, lost
     )(3, rules=HONOURED)
 
-    assert again.counts[State.DONE] == 3
+    assert again.counts[State.CREATED] == 3
 
 
 async def test_a_row_in_doubt_stays_so_if_the_job_ends_before(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ async def test_a_rejected_row_that_was_sent_at_last_is_no_dead_letter(
         tmp_path, lambda number, _: UNREACHABLE if number < 30 else None, refused
     )(3, rules=ResumeRules(retries_failed=True))
 
-    assert again.counts[State.DONE] == 3
+    assert again.counts[State.CREATED] == 3
     assert again.letters is None
 
 
@@ -224,7 +224,7 @@ async def test_a_rejected_row_that_could_not_be_sent_is_a_dead_letter_still(
         3, rules=ResumeRules(retries_failed=True)
     )
 
-    assert again.counts[State.FAILED] == 3
+    assert again.counts[State.REJECTED] == 3
     assert again.letters is not None
     assert len(again.letters.read_text().splitlines()) == 3
 
@@ -251,8 +251,8 @@ async def test_no_row_is_lost_or_told_twice(
 
     indexes = [outcome.index for outcome in run.outcomes]
     assert len(set(indexes)) == len(indexes)
-    done, unknown = run.counts[State.DONE], run.counts[State.UNKNOWN]
-    assert (run.counts[State.SENT], run.counts[State.FAILED]) == (0, 0)
+    done, unknown = run.counts[State.CREATED], run.counts[State.UNKNOWN]
+    assert (run.counts[State.SENT], run.counts[State.REJECTED]) == (0, 0)
     assert (run.tally.created, run.tally.unknown) == (done, unknown)
     assert done + unknown + run.tally.not_sent == len(indexes)
     assert len(indexes) == ROWS or run.error is not None

@@ -354,7 +354,7 @@ async def test_sessions_that_rows_have_are_not_looked_at(tmp_path: Path) -> None
         intents = [Intent(f"r{n}", n, bytes(16), SENT_AT) for n in range(2, 10_002)]
         await asyncio.gather(*[journal.intend(intent) for intent in intents])
         results = [
-            RowResult(one.row_id, State.DONE, session_id=f"done_{one.position}")
+            RowResult(one.row_id, State.CREATED, session_id=f"done_{one.position}")
             for one in intents
         ]
         await asyncio.gather(*[journal.complete(result) for result in results])

@@ -109,7 +109,7 @@ async def test_a_worker_that_comes_later_is_checked_as_well(
     monkeypatch.setenv(KEY, run.sandbox.api_key)
     rest = await Run(run.sandbox, run.path.parent)(ThreadRunner())
 
-    assert rest.counts[State.DONE] == 20
+    assert rest.counts[State.CREATED] == 20
 
 
 async def test_rows_that_a_chunk_did_not_come_to_are_pending(run: Run) -> None:
@@ -131,8 +131,8 @@ async def test_a_429_is_sent_again_in_the_same_run(run: Run) -> None:
     await run(ThreadRunner(), 60)
 
     assert run.error is None
-    assert run.counts[State.FAILED] == 0
-    assert run.counts[State.DONE] == 60
+    assert run.counts[State.REJECTED] == 0
+    assert run.counts[State.CREATED] == 60
 
 
 # -- losses ----------------------------------------------------------------------------
@@ -153,7 +153,7 @@ async def test_a_row_that_a_lost_worker_may_have_sent_is_not_withdrawn(
     monkeypatch.setenv(KEY, run.sandbox.api_key)
     rest = await Run(run.sandbox, run.path.parent)(ThreadRunner())
 
-    assert rest.counts[State.DONE] == len(run.sandbox.book.sessions) == 20
+    assert rest.counts[State.CREATED] == len(run.sandbox.book.sessions) == 20
 
 
 @pytest.mark.parametrize("status", [400, 429])
@@ -167,7 +167,7 @@ async def test_a_refusal_does_not_say_what_a_lost_worker_did(
     await run(TwiceRunner(lambda: run.sandbox.faults.add(fault)), 3, plan)
 
     assert {type(outcome) for outcome in run.outcomes} <= {Unknown}
-    assert (run.counts[State.UNKNOWN], run.counts[State.FAILED]) == (3, 0)
+    assert (run.counts[State.UNKNOWN], run.counts[State.REJECTED]) == (3, 0)
 
 
 # -- on Dask ---------------------------------------------------------------------------
@@ -207,4 +207,4 @@ async def test_a_dask_worker_without_the_key_puts_no_row_in_doubt(
 
         await workers[1].close(timeout=60)
         rest = await Run(run.sandbox, tmp_path)(DaskRunner(scheduler.address), 400)
-        assert rest.counts[State.DONE] == 400
+        assert rest.counts[State.CREATED] == 400

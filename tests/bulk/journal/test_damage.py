@@ -217,7 +217,7 @@ KILLED = """
         for number in range(1, 141):
             row_id, session_id = f"order-{number}", f"session-{number}"
             await journal.intend(Intent(row_id, number, bytes(16), 0.0))
-            await journal.complete(RowResult(row_id, State.DONE, session_id))
+            await journal.complete(RowResult(row_id, State.CREATED, session_id))
         os.kill(os.getpid(), signal.SIGKILL)
 
     asyncio.run(main())
@@ -286,11 +286,11 @@ MUTATIONS: dict[str, Callable[[Path], object]] = {
 async def test_what_a_kill_left_is_gone_on_with(killed: Path) -> None:
     """Nothing is missing, and the end is one file again."""
     with Journal.open(killed) as journal:
-        assert (await journal.counts())[State.DONE] == 140
+        assert (await journal.counts())[State.CREATED] == 140
 
     assert list(files_beside(killed)) == [killed.name]
     with Journal.open(killed) as journal:
-        assert (await journal.counts())[State.DONE] == 140
+        assert (await journal.counts())[State.CREATED] == 140
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
@@ -310,7 +310,7 @@ async def test_a_reader_leaves_all_as_it_is(killed: Path) -> None:
     """To look at what a kill left does not tidy it up, and cannot write to it."""
     before = files_beside(killed)
     with Journal.read(killed) as journal:
-        assert (await journal.counts())[State.DONE] == 140
+        assert (await journal.counts())[State.CREATED] == 140
         assert await journal.check() == []
         with pytest.raises(JournalError, match="cannot be written"):
             await journal.intend(Intent("new", 1_000, bytes(16), 0.0))
@@ -379,7 +379,7 @@ async def test_a_hard_link_is_not_another_journal(killed: Path) -> None:
         Journal.open(other)
 
     with Journal.open(killed) as journal:
-        assert (await journal.counts())[State.DONE] == 140
+        assert (await journal.counts())[State.CREATED] == 140
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-mark"])
@@ -540,6 +540,12 @@ async def test_a_journal_that_was_removed_is_told_of(
 
 # -- an older version ----------------------------------------------------------------
 
+TO_VERSION_2 = """
+    UPDATE rows SET state = 'done' WHERE state = 'created';
+    UPDATE rows SET state = 'failed' WHERE state = 'rejected';
+    UPDATE rows SET before = 'failed' WHERE before = 'rejected';
+    PRAGMA user_version = 2;
+"""
 TO_VERSION_1 = """
     ALTER TABLE job DROP COLUMN begun_at;
     ALTER TABLE job DROP COLUMN damaged_at;
@@ -549,26 +555,39 @@ TO_VERSION_1 = """
 """
 
 
-async def make_older(path: Path) -> None:
-    """Make a journal as the first version left it, with one row."""
-    with Journal.create(path, header(SALT)) as journal:
-        await journal.intend(Intent("order-1", 1, bytes(16), 17.0))
-        await journal.complete(RowResult("order-1", State.DONE, "session-1"))
+async def make_older(path: Path, version: int = 1) -> None:
+    """Make a journal as an earlier version left it, with one row in each state."""
+    rows = [
+        Intent(f"order-{number}", number, bytes(16), 17.0) for number in range(1, 5)
+    ]
+    made = attrs.evolve(header(SALT), begun_at=17.0)
+    with Journal.create(path, made) as journal:
+        for row in rows:
+            await journal.intend(row)
+        await journal.complete(RowResult("order-1", State.CREATED, "session-1"))
+        await journal.complete(RowResult("order-2", State.REJECTED))
+        await journal.complete(RowResult("order-3", State.UNKNOWN))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(TO_VERSION_1)
+        connection.executescript(TO_VERSION_2)
+        if version == 1:
+            connection.executescript(TO_VERSION_1)
 
 
-async def test_an_older_journal_is_upgraded_in_place(path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+async def test_an_older_journal_is_upgraded_in_place(path: Path, version: int) -> None:
     """Its rows are there, and its begin is that of its first row."""
-    await make_older(path)
+    await make_older(path, version)
 
     with Journal.open(path) as journal:
-        [row] = await journal.rows()
-        assert (row.state, row.session_id) == (State.DONE, "session-1")
+        rows = await journal.rows()
+        assert [row.state for row in rows] == [
+            *(State.CREATED, State.REJECTED, State.UNKNOWN, State.SENT)
+        ]
+        assert rows[0].session_id == "session-1"
         assert journal.header == attrs.evolve(header(SALT), begun_at=17.0)
 
     with Journal.open(path) as journal:
-        assert (await journal.counts())[State.DONE] == 1
+        assert (await journal.counts())[State.CREATED] == 1
 
 
 async def test_an_older_journal_is_not_upgraded_to_be_read(path: Path) -> None:

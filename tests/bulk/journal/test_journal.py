@@ -62,7 +62,7 @@ def an_intent(number: int, *, mark: bytes = MARK, sent_at: float = 0.0) -> Inten
 def a_success(number: int) -> RowResult:
     """Return the good end of that row."""
     session_id = f"session-{number}"
-    return RowResult(f"order-{number}", State.DONE, session_id, LINK + session_id)
+    return RowResult(f"order-{number}", State.CREATED, session_id, LINK + session_id)
 
 
 async def fill(journal: Journal, rows: int) -> None:
@@ -123,11 +123,11 @@ class Model:
             )
             return
         in_doubt = known.state in {State.SENT, State.UNKNOWN}
-        if known.state is State.DONE or (
+        if known.state is State.CREATED or (
             in_doubt and known.fingerprint != row.fingerprint
         ):
             raise JournalError
-        self.before[row.row_id] = State.UNKNOWN if in_doubt else State.FAILED
+        self.before[row.row_id] = State.UNKNOWN if in_doubt else State.REJECTED
         self.rows[row.row_id] = attrs.evolve(
             known,
             state=State.SENT,
@@ -142,7 +142,7 @@ class Model:
         if known is None or known.state not in {State.SENT, State.UNKNOWN}:
             raise JournalError
         before = self.before.get(outcome.row_id)
-        if outcome.state is State.FAILED and State.UNKNOWN in {known.state, before}:
+        if outcome.state is State.REJECTED and State.UNKNOWN in {known.state, before}:
             outcome = attrs.evolve(outcome, state=State.UNKNOWN)
         self.rows[outcome.row_id] = attrs.evolve(known, **attrs.asdict(outcome))
         self.finish(outcome.row_id)
@@ -192,7 +192,7 @@ intents = st.builds(
 ends = st.builds(
     RowResult,
     names,
-    st.sampled_from([State.FAILED, State.UNKNOWN]),
+    st.sampled_from([State.REJECTED, State.UNKNOWN]),
     texts,
     texts,
     st.none() | st.integers(100, 599),
@@ -201,7 +201,7 @@ ends = st.builds(
 )
 session_ids = st.text("abc_-", min_size=1, max_size=22)
 links = st.one_of(texts, session_ids, session_ids.map(LINK.__add__))
-successes = st.builds(RowResult, names, st.just(State.DONE), session_ids, links)
+successes = st.builds(RowResult, names, st.just(State.CREATED), session_ids, links)
 reopening = st.none()
 steps = st.one_of(intents, intents, ends, successes, names, reopening)
 histories = st.lists(steps, min_size=10, max_size=40)
@@ -284,7 +284,7 @@ def test_a_journal_knows_what_a_dict_would(
         asyncio.run(live(Path(folder, "a.journal")))
 
 
-FAILURE = RowResult("order-1", State.FAILED)
+FAILURE = RowResult("order-1", State.REJECTED)
 DOUBT = RowResult("order-1", State.UNKNOWN)
 STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
     "new": ([1.0], (State.SENT, 1, 1.0)),
@@ -293,7 +293,7 @@ STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
     "failed, then sent": ([1.0, FAILURE, 2.0], (State.SENT, 2, 2.0)),
     "failed, then withdrawn": (
         [1.0, FAILURE, 2.0, "order-1"],
-        (State.FAILED, 1, 2.0),
+        (State.REJECTED, 1, 2.0),
     ),
     "in doubt, then sent": ([1.0, DOUBT, 2.0], (State.SENT, 2, 1.0)),
     "in doubt, then withdrawn": (
@@ -301,7 +301,7 @@ STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
         (State.UNKNOWN, 1, 1.0),
     ),
     "under way, then withdrawn": ([1.0, 2.0, "order-1"], (State.UNKNOWN, 1, 1.0)),
-    "in doubt, then done": ([1.0, DOUBT, a_success(1)], (State.DONE, 1, 1.0)),
+    "in doubt, then done": ([1.0, DOUBT, a_success(1)], (State.CREATED, 1, 1.0)),
     "in doubt, then refused": ([1.0, DOUBT, FAILURE], (State.UNKNOWN, 1, 1.0)),
     "in doubt, then sent and refused": (
         [1.0, DOUBT, 2.0, FAILURE],
@@ -310,11 +310,11 @@ STORIES: dict[str, tuple[list[Step], tuple[State, int, float] | None]] = {
     "sent twice, then refused": ([1.0, 2.0, FAILURE], (State.UNKNOWN, 2, 1.0)),
     "in doubt, then sent, refused and done": (
         [1.0, DOUBT, 2.0, FAILURE, 3.0, a_success(1)],
-        (State.DONE, 3, 1.0),
+        (State.CREATED, 3, 1.0),
     ),
     "failed, then refused again": (
         [1.0, FAILURE, 2.0, FAILURE],
-        (State.FAILED, 2, 2.0),
+        (State.REJECTED, 2, 2.0),
     ),
     "failed, in doubt, then refused": (
         [1.0, FAILURE, 2.0, DOUBT, 3.0, FAILURE],
@@ -443,7 +443,7 @@ WORKER = """
             row_id, session_id = f"order-{number}", f"session-{number}"
             await journal.intend(Intent(row_id, number, bytes(16), 0.0))
             print("sent", row_id, flush=True)
-            await journal.complete(RowResult(row_id, State.DONE, session_id))
+            await journal.complete(RowResult(row_id, State.CREATED, session_id))
             print("done", row_id, flush=True)
 
     async def main():
@@ -484,7 +484,7 @@ async def test_what_was_durable_survives_kill_9(path: Path) -> None:
 
     assert {row_id for _, row_id in reported} <= rows.keys()
     done = {row_id for state, row_id in reported if state == "done"}
-    assert {rows[row_id].state for row_id in done} == {State.DONE}
+    assert {rows[row_id].state for row_id in done} == {State.CREATED}
 
 
 async def test_an_outcome_on_its_way_is_not_lost(path: Path) -> None:
@@ -496,7 +496,7 @@ async def test_an_outcome_on_its_way_is_not_lost(path: Path) -> None:
         asyncio.ensure_future(journal.complete(a_success(2))).cancel()
 
     with Journal.open(path) as journal:
-        assert (await journal.counts())[State.DONE] == 2
+        assert (await journal.counts())[State.CREATED] == 2
 
 
 def test_a_journal_outlives_its_event_loop(path: Path) -> None:
@@ -510,7 +510,7 @@ def test_a_journal_outlives_its_event_loop(path: Path) -> None:
         asyncio.run(leave())
         found = asyncio.run(journal.lookup(["order-1"]))
 
-    assert found["order-1"].state is State.DONE
+    assert found["order-1"].state is State.CREATED
 
 
 STARVED = """
@@ -528,7 +528,7 @@ STARVED = """
                 print(number - 1, error)
                 break
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-        failure = RowResult("order-1", State.FAILED)
+        failure = RowResult("order-1", State.REJECTED)
         for ask in (journal.counts(), journal.complete(failure)):
             try:
                 await ask
@@ -735,7 +735,7 @@ async def test_a_closed_journal_does_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "session_id"), [(State.SENT, "session-1"), (State.DONE, None)]
+    ("state", "session_id"), [(State.SENT, "session-1"), (State.CREATED, None)]
 )
 def test_a_result_says_what_happened(state: State, session_id: str | None) -> None:
     """No row ends as under way, nor as done without a session."""
@@ -774,7 +774,9 @@ async def test_half_a_character_does_no_harm(path: Path) -> None:
     """The gateway's words may hold what no file can."""
     with Journal.create(path, HEADER) as journal:
         await journal.intend(an_intent(1))
-        await journal.complete(RowResult("order-1", State.FAILED, message="no \ud83d"))
+        await journal.complete(
+            RowResult("order-1", State.REJECTED, message="no \ud83d")
+        )
         [row] = await journal.rows()
 
     assert row.message == "no ?"
@@ -784,7 +786,7 @@ DAMAGES = {
     "are in no known state: 1": "UPDATE rows SET state = 'lost' WHERE position = 1",
     "were never attempted: 1": "UPDATE rows SET attempts = 0 WHERE position = 1",
     "have a broken fingerprint: 9": "UPDATE rows SET fingerprint = x'00'",
-    "are done without a session id: 1": (
+    "are created without a session id: 1": (
         "UPDATE rows SET session_id = NULL WHERE position = 1"
     ),
     "were completed at no time: 9": "UPDATE rows SET completed = NULL",
@@ -836,7 +838,7 @@ async def test_an_unreadable_page_is_reported(path: Path, image: bytes) -> None:
 
 async def test_only_documented_fields_are_on_the_disk(path: Path) -> None:
     """Take away what is documented, and no text is left in the file and its WAL."""
-    failure = RowResult("order-9", State.FAILED, code="ServerError", message="odd")
+    failure = RowResult("order-9", State.REJECTED, code="ServerError", message="odd")
     with Journal.create(path, HEADER) as journal:
         await fill(journal, 8)
         await journal.intend(an_intent(9))
