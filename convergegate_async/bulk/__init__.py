@@ -6,15 +6,18 @@ from .jobs.header import new_header
 from .jobs.job import Job
 from .jobs.job_plan import JobPlan, plan_of
 from .jobs.progress import Tally
+from .jobs.progress_file import JobProgress, read_progress
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
 from .jobs.reports import every_row, result_of
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
+from .jobs.row_counts import RowCounts
 from .journal.journal import Journal
 from .journal.records import (
     DamagedJournalError,
     Intent,
     JobHeader,
     JournalError,
+    JournalInUseError,
     JournalRow,
     RowResult,
     State,
@@ -46,8 +49,10 @@ __all__ = [
     "JobFolder",
     "JobHeader",
     "JobPlan",
+    "JobProgress",
     "Journal",
     "JournalError",
+    "JournalInUseError",
     "JournalRow",
     "Limits",
     "Mistake",
@@ -59,6 +64,7 @@ __all__ = [
     "Rejected",
     "ResumeRules",
     "Row",
+    "RowCounts",
     "RowOutcome",
     "RowResult",
     "SourceError",
@@ -76,6 +82,7 @@ __all__ = [
     "meant_currency",
     "new_header",
     "plan_of",
+    "read_progress",
     "read_table",
     "reconcile",
     "result_of",

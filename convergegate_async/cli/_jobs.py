@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -19,13 +21,17 @@ from convergegate_async.bulk import (
     JobFolder,
     JobHeader,
     JobPlan,
+    JobProgress,
     Journal,
+    JournalInUseError,
     OnUnknown,
     Reconciliation,
+    RowCounts,
     RowOutcome,
-    State,
+    Tally,
     every_row,
     plan_of,
+    read_progress,
     reconcile,
     result_of,
     session_ids_in,
@@ -51,6 +57,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_LISTED = 20
+_FRESH = 5.0
+"""Seconds that what a process notes each second is taken for what it does."""
 
 
 class RunExitCode(IntEnum):
@@ -115,17 +123,14 @@ def go_on(  # noqa: PLR0913 -- each is an option
 def write_off_rows(folder: JobFolder) -> RunExitCode:
     """Make a damaged journal sound, without sending; return what is left to do."""
     counts = write_off(folder)
-    unknown = counts[State.UNKNOWN]
-    done = counts[State.CREATED]
-    verb = "is" if done == 1 else "are"
-    sentences = [f"{folder.job}: {counted(done, 'row')} {verb} done."]
-    if unknown:
+    sentences = [f"{folder.job}: {counts}."]
+    if counts.unknown:
         sentences.append(
-            f"{unknown:,} may have a session, and none of them will be sent again: "
+            f"{counts.unknown:,} may have a session, and will not be sent again: "
             f"`convergegate bulk reconcile {folder.job} --events FILE` may find them."
         )
     print_note(" ".join(sentences))
-    return RunExitCode.UNKNOWN if unknown else RunExitCode.DONE
+    return RunExitCode.UNKNOWN if counts.unknown else RunExitCode.DONE
 
 
 async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
@@ -149,9 +154,9 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
         return RunExitCode.INTERRUPTED
     if end is not None:
         return _tell_end(folder, job, end)
-    if job.tally.not_sent or counts[State.UNKNOWN]:
+    if job.tally.not_sent or counts.unknown:
         return RunExitCode.UNKNOWN
-    is_whole = job.tally.is_complete and not counts[State.REJECTED]
+    is_whole = job.tally.is_complete and not counts.rejected
     return RunExitCode.DONE if is_whole else RunExitCode.REJECTED
 
 
@@ -222,31 +227,52 @@ async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
 
 
 def status(folder: JobFolder) -> dict[str, Any]:
-    """Return how many rows are in which state, and when it was written off."""
+    """Return how many rows are where, and when the job was written off.
 
-    async def look(journal: Journal) -> dict[str, Any]:
-        counts = await journal.counts()
-        total, damaged_at = journal.header.total, journal.header.damaged_at
-        recorded = sum(counts.values())
-        summary = {
-            "job": journal.header.job,
-            "gateway": journal.header.base_url,
-            "mode": "live" if journal.header.live else "test",
-            "rows": total,
-            "created": counts.get(State.CREATED, 0),
-            "rejected": counts.get(State.REJECTED, 0),
-            "unknown": counts.get(State.UNKNOWN, 0),
-            "interrupted": counts.get(State.SENT, 0),
-            "pending": None if total is None else total - recorded,
-        }
-        if damaged_at is not None:
-            summary["damaged"] = datetime.fromtimestamp(
-                int(damaged_at), UTC
-            ).isoformat()
-        return summary
+    While a process works on it, that is what the process has noted of it last.
+    """
+    progress = read_progress(folder.progress)
+    if progress is not None and time.time() - progress.at < _FRESH:
+        return _noted(folder, progress)
+    try:
+        with Journal.read(folder.journal) as journal:
+            return asyncio.run(_summary(journal))
+    except JournalInUseError:
+        progress = read_progress(folder.progress)  # it may have begun this moment
+        if progress is None:
+            raise
+        return _noted(folder, progress)
 
-    with Journal.read(folder.journal) as journal:
-        return asyncio.run(look(journal))
+
+async def _summary(journal: Journal) -> dict[str, Any]:
+    header = journal.header
+    counts = RowCounts.of(await journal.counts(), header)
+    summary = {
+        "job": header.job,
+        "gateway": header.base_url,
+        "mode": "live" if header.live else "test",
+        **_by_name(counts),
+    }
+    if header.damaged_at is not None:
+        summary["damaged"] = _moment(header.damaged_at)
+    return summary
+
+
+def _noted(folder: JobFolder, progress: JobProgress) -> dict[str, Any]:
+    return {
+        "job": folder.job,
+        "doing": progress.doing,
+        "as_of": _moment(progress.at),
+        **_by_name(progress.counts),
+    }
+
+
+def _by_name(counts: RowCounts) -> dict[str, int | None]:
+    return {**attrs.asdict(counts), "pending": counts.pending}
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).isoformat()
 
 
 def verify(folder: JobFolder) -> list[str]:
@@ -320,28 +346,21 @@ def _of_job(gateway: Gateway, header: JobHeader) -> Gateway:
 
 
 def _report(
-    folder: JobFolder, job: Job, counts: dict[State, int], dead_letters: Path | None
+    folder: JobFolder, job: Job, counts: RowCounts, dead_letters: Path | None
 ) -> None:
     tally = job.tally
-    counts_by_name = (
-        ("created", tally.created),
-        ("rejected", tally.rejected),
-        ("unknown", tally.unknown),
-        ("not sent", tally.not_sent),
-        ("done before", tally.skipped),
-        ("changed", len(tally.changed)),
-        ("invalid", tally.invalid),
-    )
-    words = ", ".join(f"{name} {count:,}" for name, count in counts_by_name if count)
-    print_note(f"{folder.job}: {words or 'nothing to do'}")
-    for code, count in tally.codes.most_common():
+    print_note(f"{folder.job}: {counts}")
+    if tally.skipped:  # else this was all
+        print_note(f"In this run: {_in_this_run(tally)}")
+    codes = tally.codes + Counter({"Invalid": tally.invalid})
+    for code, count in codes.most_common():
         print_note(f"  {count:>9,} {code}")
     if tally.changed:
         listed = ", ".join(tally.changed[:_MOST_LISTED])
         print_note(f"Changed since they were sent, and left alone: {listed}")
-    if unknown := counts[State.UNKNOWN]:
+    if counts.unknown:
         print_note(
-            f"{counted(unknown, 'row')} may or may not have a session: "
+            f"{counted(counts.unknown, 'row')} may or may not have a session: "
             f"`convergegate bulk export {folder.job}` lists them, "
             f"`bulk reconcile {folder.job} --events FILE` may find out."
         )
@@ -350,3 +369,14 @@ def _report(
             "Rejected and invalid rows, to be corrected and run as a new job with the "
             f"same options for its columns: {dead_letters}"
         )
+
+
+def _in_this_run(tally: Tally) -> str:
+    by_name = {
+        "created": tally.created,
+        "rejected": tally.rejected + tally.invalid,
+        "unknown": tally.unknown,
+        "pending": tally.not_sent,
+    }
+    words = [f"{name} {count:,}" for name, count in by_name.items() if count]
+    return ", ".join(words) or "nothing was left to send"

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 5.0  # seconds
 DRAW_EVERY = 0.2
+MINUTE = 60.0
+
+
+class RecentRate:
+    """How fast something has gone for a minute: what it does now, not what it did.
+
+    Args:
+        now: Monotonic seconds; nothing has gone yet.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._seen = deque([(now, 0)])
+
+    def of(self, count: int, now: float) -> float:
+        """Return how many a second have gone, where *count* have in all."""
+        self._seen.append((now, count))
+        while self._seen[0][0] < now - MINUTE <= self._seen[1][0]:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (count - before) / max(now - since, 1e-9)
 
 
 class Display:
@@ -32,7 +53,7 @@ class Display:
         self._job = job
         self._tally = job.tally
         self._limit = "no limit" if limit is None else f"limit {limit:g}"
-        self._started = time.monotonic()
+        self._rate = RecentRate(time.monotonic())
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -58,16 +79,8 @@ class Display:
             else:
                 self._live.update(self._draw(), refresh=True)
 
-    def _counts(self) -> str:
-        tally = self._tally
-        return (
-            f"created {tally.created:,}, rejected {tally.rejected:,}, "
-            f"unknown {tally.unknown:,}, not sent {tally.not_sent:,}"
-        )
-
     def _pace(self) -> str:
-        elapsed = max(time.monotonic() - self._started, 1e-9)
-        rate = (self._tally.seen - self._tally.skipped) / elapsed
+        rate = self._rate.of(self._tally.seen - self._tally.skipped, time.monotonic())
         total = self._job.total
         left = (total - self._tally.seen) / rate if total and rate else None
         minutes, seconds = divmod(round(left or 0), 60)
@@ -75,7 +88,12 @@ class Display:
         return f"{rate:,.0f} rows/s ({self._limit}), {eta} left"
 
     def _line(self) -> str:
-        parts = (self._progress(), self._counts(), self._pace(), self._held_back())
+        parts = (
+            self._progress(),
+            str(self._job.standing),
+            self._pace(),
+            self._held_back(),
+        )
         return ", ".join(filter(None, parts))
 
     def _held_back(self) -> str:
@@ -103,7 +121,7 @@ class Display:
                 width=60,
             )
         )
-        grid.add_row(Text(self._counts()))
+        grid.add_row(Text(str(self._job.standing)))
         grid.add_row(Text(self._pace(), "dim"))
         grid.add_row(Text(self._held_back(), "yellow"))
         grid.add_row(Text(codes, "red"))

@@ -303,7 +303,8 @@ def test_stdin_can_be_resumed(bulk: Run, tmp_path: Path) -> None:
     again = bulk("resume", "piped")
 
     assert (done.returncode, again.returncode) == (0, 0)
-    assert "done before 20" in again.stderr
+    assert "created 20, rejected 0, unknown 0, pending 0\n" in again.stderr
+    assert "In this run: nothing was left to send" in again.stderr
     assert (tmp_path / "piped.input").stat().st_mode & 0o777 == 0o600
 
 
@@ -393,10 +394,34 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
 
     assert process.returncode == 130
     assert "convergegate bulk resume april" in stderr
-    assert between["interrupted"] == 0
+    assert between["unknown"] == 0
     assert 0 < between["created"] < 600  # type: ignore[operator]  # numbers
     assert rest.returncode == 0
     assert states(bulk, "april")["created"] == 600
+
+
+def test_the_status_of_a_job_that_runs_is_what_it_noted(
+    bulk: Run, tmp_path: Path, gateway: dict[str, str]
+) -> None:
+    """Nobody opens its journal, and numbers add up; after a kill the journal tells."""
+    (tmp_path / "orders.csv").write_text(text(5_000), encoding="utf-8")
+    arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
+    with start(tmp_path, gateway, *arguments) as process:
+        wait_for_rows(process, tmp_path)
+        while not (tmp_path / "april.progress").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        running = states(bulk, "april")
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    (tmp_path / "april.progress").write_text("{}")  # as if that was long ago
+    killed = states(bulk, "april")
+
+    assert running["doing"] == "run"
+    for known in (running, killed):
+        counts = [known[word] for word in ("created", "rejected", "unknown", "pending")]
+        assert sum(map(int, map(str, counts))) == known["rows"] == 5_000
+    assert "doing" not in killed
 
 
 def test_two_resumers_do_not_work_on_one_job(
@@ -498,10 +523,11 @@ def test_a_write_off_speaks_of_what_is_in_doubt(bulk: Run, tmp_path: Path) -> No
 
     assert (some.returncode, none.returncode) == (5, 0)
     assert some.stderr == (
-        "april: 1 row is done. 2 may have a session, and none of them will be sent "
-        "again: `convergegate bulk reconcile april --events FILE` may find them.\n"
+        "april: created 1, rejected 0, unknown 2, pending 0. 2 may have a session, and "
+        "will not be sent again: `convergegate bulk reconcile april --events FILE` may "
+        "find them.\n"
     )
-    assert none.stderr == "may: 3 rows are done.\n"
+    assert none.stderr == "may: created 3, rejected 0, unknown 0, pending 0.\n"
 
 
 def test_the_status_of_a_job_tells_that_it_was_written_off(

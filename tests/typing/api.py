@@ -33,8 +33,8 @@ from convergegate_async.bulk import (
     Job,
     JobFolder,
     JobPlan,
+    RowCounts,
     RowOutcome,
-    State,
     create_many,
 )
 from convergegate_async.contrib.otel import OpenTelemetryObserver
@@ -116,7 +116,7 @@ async def many(checkout: CheckoutSessionFactory, folder: JobFolder) -> None:
             assert_type(outcome.session, CheckoutSession)
     async with await Job.begin(folder, JobPlan(), checkout) as job:
         assert_type(job, Job)
-        assert_type(await job.counts(), dict[State, int])
+        assert_type(await job.counts(), RowCounts)
 
 
 async def life() -> None:

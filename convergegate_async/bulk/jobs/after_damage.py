@@ -8,7 +8,6 @@ from convergegate_async.bulk.journal.records import (
     Intent,
     JobHeader,
     JournalError,
-    State,
 )
 from convergegate_async.bulk.tables.places import Places
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -16,6 +15,7 @@ from convergegate_async.bulk.tables.rows import Problem, Row
 from .folder import JobFolder
 from .header import fingerprint
 from .job_plan import plan_of
+from .row_counts import RowCounts
 
 
 def write_off(
@@ -23,7 +23,7 @@ def write_off(
     rows: Collection[Row | Problem] | None = None,
     *,
     now: float | None = None,
-) -> dict[State, int]:
+) -> RowCounts:
     """Write down every row that is not done as unknown, as it may have been sent.
 
     The journal is sound afterwards. No later run sends those rows again, nor any that
@@ -35,7 +35,7 @@ def write_off(
         now: Epoch seconds; the clock's if `None`.
 
     Returns:
-        How many rows are in each state.
+        How many rows are where.
 
     Raises:
         JournalError: The journal is sound; or so damaged that only a copy can help;
@@ -46,7 +46,8 @@ def write_off(
     header = salvage.damaged_header(folder.journal)
     for _ in _intents(header, rows):  # what is wrong with it shows before all is locked
         pass
-    return salvage.write_off(folder.journal, _intents(header, rows), moment)
+    states = salvage.write_off(folder.journal, _intents(header, rows), moment)
+    return RowCounts.of(states, header)
 
 
 def _intents(

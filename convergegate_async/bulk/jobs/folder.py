@@ -35,6 +35,11 @@ class JobFolder:
         """Return where rejected rows go, as input for another job."""
         return self.directory / f"{self.job}.failed.{file_format}"
 
+    @property
+    def progress(self) -> Path:
+        """How far a process is that works on the job."""
+        return self.directory / f"{self.job}.progress"
+
     def require_new(self) -> None:
         """Refuse a name that was used.
 

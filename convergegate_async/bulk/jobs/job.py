@@ -10,7 +10,7 @@ from typing import Self
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalError, State
+from convergegate_async.bulk.journal.records import JournalError
 from convergegate_async.bulk.sending.outcomes import (
     RowOutcome,
 )
@@ -29,6 +29,7 @@ from .header import new_header, require_same_home
 from .job_plan import JobPlan, plan_of
 from .progress import Tally
 from .resume_rules import OnUnknown
+from .row_counts import RowCounts
 from .run import Run
 
 
@@ -72,7 +73,12 @@ class Job:
         self.plan: JobPlan = plan or JobPlan()
         policy = self.plan.rules.policy(context_of(factory).policy)
         self._journal = journal
-        self._run = Run(journal, factory.with_options(retry=policy), self.plan)
+        self._run = Run(
+            journal,
+            factory.with_options(retry=policy),
+            self.plan,
+            None if folder is None else folder.progress,
+        )
         self.tally: Tally = self._run.tally
         self._folder = folder
         self._runs: list[AsyncGenerator[RowOutcome, None]] = []
@@ -187,9 +193,17 @@ class Job:
         """What holds rows back just now; `None` before a run, or on a runner."""
         return self._run.pace
 
-    async def counts(self) -> dict[State, int]:
-        """Return how many rows are in each state, over all runs."""
-        return await self._journal.counts()
+    @property
+    def standing(self) -> RowCounts:
+        """How many rows are where just now, those of earlier runs, too.
+
+        Nothing is counted before a run.
+        """
+        return self._run.counts
+
+    async def counts(self) -> RowCounts:
+        """Return how many rows are where; this reads the whole journal."""
+        return RowCounts.of(await self._journal.counts(), self._journal.header)
 
     def run(
         self, rows: Iterable[Row | Problem] | None = None

@@ -51,6 +51,7 @@ class Passage:
         self._dead_letters = dead_letters
         self._seen = Seen()
         self._places = Places()
+        self._invalid = 0
         self._fault: Exception | None = None
         self._batch: list[Row | Problem] = []
         self._known: dict[str, JournalRow] | None = None
@@ -59,6 +60,11 @@ class Passage:
     def count(self) -> int:
         """How many rows were passed."""
         return self._places.count
+
+    @property
+    def invalid(self) -> int:
+        """How many of them cannot be sent, and are no rows of the journal."""
+        return self._invalid
 
     def __aiter__(self) -> AsyncIterator[Met]:
         return self
@@ -94,12 +100,14 @@ class Passage:
         if isinstance(row, Problem):
             if is_new:  # a row may have several problems
                 self._tally.invalid += 1
+                self._invalid += known is None
                 if self._is_dead(known):
                     self._dead_letters.add_problem(index, row)
         elif self._seen.before(row.row_id):
             # Of two rows under one id one is sent. The other is no dead letter: sent by
             # another job, it would open a second session for the same order.
             self._tally.invalid += 1
+            self._invalid += 1
         else:
             return Met(index, row, known)
         return None

@@ -5,15 +5,17 @@ row is sent, and after.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from pathlib import Path
 
 import attrs
 
 from convergegate_async._core.codec import encode_form
 from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import Intent, State
+from convergegate_async.bulk.journal.records import Intent, RowResult, State
 from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import (
     Numbered,
@@ -36,7 +38,9 @@ from .header import fingerprint_of
 from .job_plan import JobPlan
 from .passage import Met, Passage
 from .progress import Tally
+from .progress_file import JobProgress, noted_progress
 from .resume_rules import Decision
+from .row_counts import RowCounts
 from .row_results import interrupted_result, outcome_result, row_outcome
 
 
@@ -55,13 +59,18 @@ class Run:
         journal: What is known of the rows.
         factory: What is called, with the retry policy of the job.
         plan: What to do.
+        progress: Where it is written down how far it is; nowhere if `None`.
 
     Attributes:
         tally: How far it has come.
     """
 
     def __init__(
-        self, journal: Journal, factory: CheckoutSessionFactory, plan: JobPlan
+        self,
+        journal: Journal,
+        factory: CheckoutSessionFactory,
+        plan: JobPlan,
+        progress: Path | None = None,
     ) -> None:
         self.tally: Tally = Tally()
         self._journal = journal
@@ -69,6 +78,8 @@ class Run:
         self._runtime = context_of(factory).runtime
         self._plan = plan
         self._rules = plan.rules
+        self._progress = progress
+        self._states: Counter[State] = Counter()
         self._workers: Workers[_Task] | None = None
         self._under_way: dict[int, Met] = {}
         self._writing: dict[int, tuple[RowOutcome, Awaitable[None]]] = {}
@@ -88,6 +99,12 @@ class Run:
         """What holds rows back just now; `None` before it begins, or on a runner."""
         return None if self._workers is None else self._workers.pace
 
+    @property
+    def counts(self) -> RowCounts:
+        """How many rows of the job are where, those of earlier runs, too."""
+        invalid = 0 if self._passage is None else self._passage.invalid
+        return RowCounts.of(self._states, self._journal.header, invalid)
+
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
         self._is_stopped = True
@@ -102,7 +119,7 @@ class Run:
         self, rows: Iterable[Row | Problem] | None
     ) -> AsyncGenerator[RowOutcome, None]:
         """Send from this process; see `Job.run`."""
-        passage = self._begin(rows)
+        passage = await self._begin(rows)
         self._workers = Workers(
             self._factory,
             self._tasks(passage),
@@ -113,7 +130,7 @@ class Run:
         if self._is_stopped:
             self._workers.stop()
         try:
-            async with aclosing(self._workers.outcomes()) as outcomes:
+            async with self._noted(), aclosing(self._workers.outcomes()) as outcomes:
                 async for call_outcome in outcomes:
                     outcome, written = self._writing.pop(call_outcome.index)
                     await written
@@ -132,9 +149,9 @@ class Run:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
         CallOptions.of(self._factory)  # or they cannot be had elsewhere
-        passage = self._begin(rows)
+        passage = await self._begin(rows)
         chunked: ChunkedRun[_Task] = ChunkedRun(self._plan.limits, self._runtime.clock)
-        async with runner:
+        async with self._noted(), runner:
             await runner.everywhere(check_key, self._home)
             while True:
                 chunks = self._chunks(passage, runner, chunked)
@@ -150,6 +167,14 @@ class Run:
         if chunked.error is not None:
             raise chunked.error
 
+    def _noted(self) -> AbstractAsyncContextManager[None]:
+        """Write down how far it is, again and again."""
+
+        def progress() -> JobProgress:
+            return JobProgress(self._runtime.now(), "run", self.counts)
+
+        return noted_progress(self._progress, progress)
+
     async def gather_dead_letters(self) -> DeadLetters:
         """Return the rows that came to no session, those of earlier runs, too.
 
@@ -164,13 +189,15 @@ class Run:
         self._failed_before.clear()
         return self._dead_letters
 
-    def _begin(self, rows: Iterable[Row | Problem] | None) -> Passage:
+    async def _begin(self, rows: Iterable[Row | Problem] | None) -> Passage:
         if self.is_begun:
             message = "a Job runs once: go on with another, by Job.resume"
             raise ConfigurationError(message)
         self._plan.limits.require_kept_by(self._factory)
         context_of(self._factory).require_open()
-        return self._begin_passage(rows)
+        passage = self._begin_passage(rows)
+        self._states.update(await self._journal.counts())
+        return passage
 
     def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
         self._is_whole = rows is None
@@ -243,7 +270,7 @@ class Run:
         del self._under_way[met.index]
         if is_lost:
             self.tally.unknown += 1
-            return self._journal.complete(interrupted_result(row.row_id))
+            return self._complete(interrupted_result(row.row_id), met)
         self._failed_before[met.index] = met
         return self._journal.forget(row.row_id)
 
@@ -259,8 +286,12 @@ class Run:
 
     async def _keep_total(self, passage: Passage) -> None:
         # What was handed in may be a part of the input.
-        if self._is_whole and self._journal.header.total is None:
-            await self._journal.set_total(passage.count)
+        if not self._is_whole:
+            return
+        header = self._journal.header
+        now = max(passage.count, header.total or 0), passage.invalid
+        if now != (header.total, header.invalid):
+            await self._journal.set_total(*now)
 
     async def _judge(self, met: Met) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
@@ -280,7 +311,7 @@ class Run:
                 self.tally.changed.append(row.row_id)
                 self._note_failed(met)
             case Decision.GIVE_UP:
-                await self._journal.complete(interrupted_result(row.row_id))
+                await self._complete(interrupted_result(row.row_id), met)
                 self.tally.unknown += 1
         return None
 
@@ -344,8 +375,14 @@ class Run:
             result = outcome_result(row.row_id, outcome, met.known, is_lost=is_lost)
             if result.state is State.REJECTED:
                 self._dead_letters.add_failed(met.index, row, result)
-            written = self._journal.complete(result)
+            written = self._complete(result, met)
         return row_outcome(met.known, outcome, is_lost=is_lost), written
+
+    def _complete(self, result: RowResult, met: Met) -> Awaitable[None]:
+        if met.known is not None:
+            self._states[met.known.state] -= 1
+        self._states[result.state] += 1
+        return self._journal.complete(result)
 
     def _numbered(self, met: Met, body: bytes | None = None) -> Numbered:
         key = derive_key(self._journal.header.job, met.row.row_id)

@@ -172,10 +172,10 @@ class Database:
         """Make what is done inside durable when it ends; undo it if it fails."""
         return self._connection.transaction()
 
-    def set_total(self, total: int) -> None:
-        """Note how many rows the input has."""
-        self._changes("UPDATE job SET total = ?", total)
-        self.header = attrs.evolve(self.header, total=total)
+    def set_total(self, total: int, invalid: int) -> None:
+        """Note how many rows the input has, and how many of them cannot be sent."""
+        self._changes("UPDATE job SET total = ?, invalid = ?", total, invalid)
+        self.header = attrs.evolve(self.header, total=total, invalid=invalid)
 
     def intend(self, row: Intent) -> None:
         """Make *row* `SENT`.

@@ -121,9 +121,9 @@ class Journal:
         """What the job is."""
         return self._database.header
 
-    async def set_total(self, total: int) -> None:
-        """Note how many rows the input has."""
-        await self._order(partial(self._database.set_total, total))
+    async def set_total(self, total: int, invalid: int = 0) -> None:
+        """Note how many rows the input has, and how many of them cannot be sent."""
+        await self._order(partial(self._database.set_total, total, invalid))
 
     async def intend(self, row: Intent) -> None:
         """Make *row* durably `SENT`; only when this returns may it be sent.

@@ -30,6 +30,10 @@ class JournalError(ConfigurationError):
     """The journal was refused or is broken; the message says why and what to do."""
 
 
+class JournalInUseError(JournalError):
+    """Another process works on the job, or this one has not closed it."""
+
+
 class DamagedJournalError(JournalError):
     """Something of the journal was lost, swapped or changed since it was written."""
 
@@ -62,6 +66,8 @@ class JobHeader:
         begun_at: When it was begun, in seconds since the epoch.
         damaged_at: When it was written off, in the same: a row that the journal does
             not know may have been sent until then, and is sent no more.
+        invalid: How many rows of the input cannot be sent as they are, as far as that
+            is known.
     """
 
     job: str
@@ -76,6 +82,7 @@ class JobHeader:
     total: int | None = None
     begun_at: float | None = None
     damaged_at: float | None = None
+    invalid: int = 0
 
 
 @attrs.frozen
@@ -163,6 +170,12 @@ class JournalRow:
         return self.state in (State.SENT, State.UNKNOWN)
 
 
+_KINDS: dict[int, type[JournalError]] = {
+    sqlite3.SQLITE_BUSY: JournalInUseError,
+    sqlite3.SQLITE_CORRUPT: DamagedJournalError,
+}
+
+
 def refusal(
     path: Path, reason: str, kind: type[JournalError] = JournalError
 ) -> JournalError:
@@ -172,9 +185,8 @@ def refusal(
 
 def failure(path: Path, error: Exception) -> JournalError:
     """Return the error that says why SQLite gave up on the journal at *path*."""
-    is_damage = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-    kind = DamagedJournalError if is_damage else JournalError
-    return refusal(path, _reason_of(error), kind)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return refusal(path, _reason_of(error), _KINDS.get(code, JournalError))
 
 
 def _reason_of(error: Exception) -> str:

@@ -35,7 +35,8 @@ CREATE TABLE job (
   options TEXT NOT NULL,
   total INTEGER,
   begun_at REAL,
-  damaged_at REAL
+  damaged_at REAL,
+  invalid INTEGER NOT NULL DEFAULT 0
 );
 {_USAGE}
 CREATE TABLE rows (
@@ -89,6 +90,7 @@ UPGRADES = {
         "UPDATE rows SET state = 'created' WHERE state = 'done'",
         "UPDATE rows SET state = 'rejected' WHERE state = 'failed'",
         "UPDATE rows SET before = 'rejected' WHERE before = 'failed'",
+        "ALTER TABLE job ADD COLUMN invalid INTEGER NOT NULL DEFAULT 0",
         "PRAGMA user_version = 3",
     ),
 }
