@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
 from convergegate_async.bulk.sending.limits import Limits
-from convergegate_async.bulk.sending.outcomes import Created, RowOutcome
+from convergegate_async.bulk.sending.outcomes import RowOutcome
 from convergegate_async.bulk.sending.pace import Pace
 from convergegate_async.bulk.sending.retry_queue import RetryQueue
 from convergegate_async.errors import CallError, ConfigurationError
@@ -73,7 +73,7 @@ class ChunkedRun(Generic[T]):
         for number, outcome in enumerate(result.outcomes):
             self._pace.breaker.let_through()  # the worker has probed by itself
             self._pace.note(outcome, now)
-            if isinstance(outcome, Created) or not isinstance(outcome.error, CallError):
+            if not isinstance(outcome.error, CallError):
                 continue
             if number >= paused_from:
                 self._pace.note_retry_after(outcome.error, now)

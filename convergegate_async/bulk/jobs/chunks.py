@@ -178,7 +178,9 @@ def _outcomes(
 ) -> AsyncGenerator[RowOutcome, None]:
     items = _items(chunk)
     answered = chunk.is_answered
-    workers = Workers(factory, items, create_one, chunk.limits, is_answered=answered)
+    workers: Workers[Numbered, RowOutcome] = Workers(
+        factory, items, create_one, chunk.limits, is_answered=answered
+    )
     return workers.outcomes()
 
 

@@ -80,7 +80,7 @@ class Run:
         self._rules = plan.rules
         self._progress = progress
         self._states: Counter[State] = Counter()
-        self._workers: Workers[_Task] | None = None
+        self._workers: Workers[_Task, RowOutcome] | None = None
         self._under_way: dict[int, Met] = {}
         self._writing: dict[int, tuple[RowOutcome, Awaitable[None]]] = {}
         self._is_stopped = False

@@ -67,7 +67,9 @@ async def create_many(  # noqa: PLR0913 -- each is a separate choice of the call
         max_outage=max_outage,
     )
     items = _numbered(requests, key)
-    workers = Workers(factory, items, create_one, limits, waits_for_items=False)
+    workers: Workers[Numbered, RowOutcome] = Workers(
+        factory, items, create_one, limits, waits_for_items=False
+    )
     async with aclosing(workers.outcomes()) as outcomes:
         async for outcome in outcomes:
             yield outcome

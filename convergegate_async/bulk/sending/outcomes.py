@@ -1,12 +1,13 @@
 """What became of one row: four nouns, one for each verdict."""
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 
 from convergegate_async.errors import (
     ApiError,
     CallError,
+    ConvergeGateError,
     InvalidFieldError,
     NotSentError,
     OutcomeUnknownError,
@@ -14,6 +15,14 @@ from convergegate_async.errors import (
 )
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 from convergegate_async.models.code_generation import new_draft, sealed
+
+
+class Outcome(Protocol):
+    """What became of something that was asked of the gateway."""
+
+    @property
+    def error(self) -> ConvergeGateError | None:
+        """Why it is not done; `None` if it is."""
 
 
 @attrs.define
@@ -53,6 +62,10 @@ class Created(_Row):
 
     session: CheckoutSession
 
+    @property
+    def error(self) -> None:
+        """`None`: nothing went wrong."""
+
 
 @attrs.frozen(kw_only=True)
 class Rejected(_Row):
@@ -78,16 +91,17 @@ class Unknown(_Row):
 RowOutcome: TypeAlias = Created | Rejected | NotSent | Unknown
 
 
-def is_pending(outcome: RowOutcome) -> bool:
-    """Tell whether the call left the row as it was: sent later, it may become anything.
+def is_pending(outcome: Outcome) -> bool:
+    """Tell whether the call left all as it was: sent later, it may become anything.
 
     A 429 is of that kind: it was refused before any work, and not for the row's sake.
     """
-    match outcome:
-        case NotSent() | Rejected(error=RateLimitedError()):
-            return True
-        case Created() | Rejected() | Unknown():
-            return False
+    return isinstance(outcome.error, NotSentError | RateLimitedError)
+
+
+def is_unknown(outcome: Outcome) -> bool:
+    """Tell whether nobody knows what the call has done."""
+    return isinstance(outcome.error, OutcomeUnknownError)
 
 
 def outcome_of(

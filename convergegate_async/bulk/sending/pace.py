@@ -10,11 +10,11 @@ from enum import Enum, auto
 
 import attrs
 
-from convergegate_async.errors import CallError, FailureKind
+from convergegate_async.errors import CallError, FailureKind, NotSentError
 from convergegate_async.factory import AttemptInfo
 
 from .limits import Limits
-from .outcomes import Created, NotSent, RowOutcome, Unknown, is_pending
+from .outcomes import Outcome, is_pending, is_unknown
 
 FIRST_LIMIT = 8
 SHRINKS_BY = 0.9
@@ -138,25 +138,25 @@ class CircuitBreaker:
         if self._down_since is not None:
             self._down_since += seconds
 
-    def note(self, outcome: RowOutcome, now: float) -> None:
+    def note(self, outcome: Outcome, now: float) -> None:
         """Learn from a row."""
-        is_stuck, is_unknown = is_pending(outcome), isinstance(outcome, Unknown)
+        is_stuck, is_lost = is_pending(outcome), is_unknown(outcome)
         self._stuck = self._stuck + 1 if is_stuck else 0
-        self._recent.append(is_unknown)
-        if not (is_stuck or is_unknown):
+        self._recent.append(is_lost)
+        if not (is_stuck or is_lost):
             self._down_since = None
         elif self._down_since is None:
             self._down_since = now
         if self.is_open and not self._is_probing:
             return  # it was under way when the breaker opened, and proves nothing new
         self._is_probing = False
-        if self.is_open and not (is_stuck or is_unknown):
+        if self.is_open and not (is_stuck or is_lost):
             self.is_open = False
             self._recent.clear()
         elif self.is_open:
             self._probe_in(min(LAST_PROBE, 2 * self._interval), now)
         elif self._stuck >= STUCK_IN_A_ROW or (
-            is_unknown and sum(self._recent) >= MOST_UNKNOWN
+            is_lost and sum(self._recent) >= MOST_UNKNOWN
         ):
             self._probe_in(FIRST_PROBE, now)
 
@@ -299,19 +299,21 @@ class Pace:
         ):
             self.limit.shrink(now)
 
-    def note(self, outcome: RowOutcome, now: float) -> None:
+    def note(self, outcome: Outcome, now: float) -> None:
         """Learn from a row that is over."""
         self.breaker.note(outcome, now)
-        failure = None
-        if isinstance(outcome, Created):
+        error = outcome.error
+        if error is None:
             self.is_answered = True
             self.limit.grow()
-        elif isinstance(outcome.error, CallError):
-            failure, self._reason = outcome.error.failure, outcome.error.reason
-            self.is_answered |= outcome.error.http_status is not None
-        if not (is_pending(outcome) or isinstance(outcome, Unknown)):
+        elif isinstance(error, CallError):
+            self._reason = error.reason
+            self.is_answered |= error.http_status is not None
+        if not (is_pending(outcome) or is_unknown(outcome)):
             self._paused = 0.0
-        is_unreachable = isinstance(outcome, NotSent) and failure in CANNOT_CONNECT
+        is_unreachable = (
+            isinstance(error, NotSentError) and error.failure in CANNOT_CONNECT
+        )
         self._unreachable = self._unreachable + 1 if is_unreachable else 0
         if self.breaker.is_worn_out(now):
             self.ending = self.ending or Ending.OUTAGE

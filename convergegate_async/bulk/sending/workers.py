@@ -25,11 +25,12 @@ from convergegate_async.factory import (
 )
 
 from .limits import Limits
-from .outcomes import Created, RowOutcome
+from .outcomes import Outcome
 from .pace import Ending, Pace, PaceInfo
 from .retry_queue import RetryQueue
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Outcome)
 
 FORBIDDEN_IN_A_ROW = 3
 _MOST_SLEEP = 60.0  # seconds
@@ -40,15 +41,15 @@ _logger = logging.getLogger("convergegate_async")
 
 
 @attrs.define
-class _Taken(Generic[T]):
+class _Taken(Generic[T, R]):
     """An item, and what came of it before, if it is taken up again."""
 
     item: T
-    last: RowOutcome | None = None
+    last: R | None = None
     times: int = 0  # that it came back
 
 
-class Workers(Generic[T]):
+class Workers(Generic[T, R]):
     """Does *work* on *items*, as fast as the gateway likes it and no faster.
 
     Args:
@@ -72,10 +73,10 @@ class Workers(Generic[T]):
         self,
         factory: CheckoutSessionFactory,
         items: AsyncIterator[T],
-        work: Callable[[CheckoutSessionFactory, T], Awaitable[RowOutcome | None]],
+        work: Callable[[CheckoutSessionFactory, T], Awaitable[R | None]],
         limits: Limits,
         *,
-        goes_again: Callable[[T, RowOutcome], bool] = lambda _, __: False,
+        goes_again: Callable[[T, R], bool] = lambda _, __: False,
         is_answered: bool = False,
         waits_for_items: bool = True,
     ) -> None:
@@ -87,7 +88,7 @@ class Workers(Generic[T]):
         self._goes_again = goes_again
         self._pace = Pace(limits, is_answered=is_answered)
         self._taking = asyncio.Lock()
-        self._again: RetryQueue[_Taken[T]] = RetryQueue()
+        self._again: RetryQueue[_Taken[T, R]] = RetryQueue()
         self._under_way = 0  # items that were taken and may come back
         self._came_back = asyncio.Event()
         self._sending = 0  # items that are worked on
@@ -95,7 +96,7 @@ class Workers(Generic[T]):
         self._waits_for_items = waits_for_items
         self._taker: asyncio.Task[None] | None = None  # who waits for an item
         self._is_given_up = False
-        self._done: asyncio.Queue[RowOutcome | None] = asyncio.Queue(limits.concurrency)
+        self._done: asyncio.Queue[R | None] = asyncio.Queue(limits.concurrency)
         self._running: set[asyncio.Task[None]] = set()
         self._is_over = False  # no item is taken any more
         self._is_stopped = False  # nor is one begun that was taken
@@ -104,7 +105,7 @@ class Workers(Generic[T]):
         self._forbidden = 0
         self._rouse = asyncio.Event()
 
-    async def outcomes(self) -> AsyncGenerator[RowOutcome, None]:
+    async def outcomes(self) -> AsyncGenerator[R, None]:
         """Yield what became of each item.
 
         Raises:
@@ -217,7 +218,7 @@ class Workers(Generic[T]):
             self._under_way -= 1
             self._came_back.set()
 
-    async def _take(self) -> _Taken[T] | None:
+    async def _take(self) -> _Taken[T, R] | None:
         """Return the next item; `None` once there is none, and none may come back."""
         async with self._taking:
             while not self._is_over:
@@ -232,7 +233,7 @@ class Workers(Generic[T]):
                     await self._came_back.wait()
         return None
 
-    async def _next(self) -> _Taken[T] | None:
+    async def _next(self) -> _Taken[T, R] | None:
         due = self._again.take_due()
         if due is not None:
             return due
@@ -265,17 +266,15 @@ class Workers(Generic[T]):
     def _now(self) -> float:
         return self._runtime.clock()
 
-    def _learn(self, outcome: RowOutcome) -> None:
+    def _learn(self, outcome: R) -> None:
         was_open = self._pace.breaker.is_open
         self._pace.note(outcome, self._now())
         if self._pace.breaker.is_open is not was_open:
             self._tell_of_outage()
         self._start_workers()
-        error = None if isinstance(outcome, Created) else outcome.error
+        error = outcome.error
         forbidden = isinstance(error, PermissionDeniedError)
         self._forbidden = self._forbidden + 1 if forbidden else 0
-        if error is None:
-            return
         if isinstance(error, CallError) and self._is_the_end(error):
             self._fail(error)
 
