@@ -28,6 +28,8 @@ from .records import (
     JobHeader,
     JournalRow,
     RowResult,
+    SessionCount,
+    SessionFacts,
     State,
     failure,
     refusal,
@@ -36,7 +38,8 @@ from .schema import image
 
 _SELECT = """
 SELECT row_id, position, fingerprint, state, attempts, sent_at,
-  session_id, url, http_status, code, message, sent_until
+  session_id, url, http_status, code, message, sent_until,
+  seen_at, status, currency, amount_total, amount_refunded, expires_at
 FROM rows WHERE """
 _BY_IDS = _SELECT + "row_id IN "
 _UNDER_WAY = _SELECT + "state = 'sent' ORDER BY position"
@@ -47,6 +50,19 @@ _BY_COMPLETION = _LISTED + (  # noqa: S608 -- constants
     "AND state <> 'sent' ORDER BY completed LIMIT ?"
 )
 _SESSIONS = "SELECT session_id FROM rows WHERE session_id IS NOT NULL"
+_TO_BE_SEEN = _SELECT + (
+    "state = 'created' AND ifnull(seen_at, 0) < ? AND position > ? AND "
+    "(? OR ifnull(status, '') NOT IN ('completed', 'expired')) "
+    "ORDER BY position LIMIT ?"
+)
+# Whole sums may be more than an integer of SQLite holds, halves of them are not.
+_SEEN = """
+SELECT status, currency, count(*),
+  ifnull(sum(amount_total >> 32), 0), ifnull(sum(amount_total & 0xffffffff), 0),
+  ifnull(sum(amount_refunded >> 32), 0), ifnull(sum(amount_refunded & 0xffffffff), 0),
+  min(seen_at)
+FROM rows WHERE state = 'created' GROUP BY 1, 2 ORDER BY 2, 1
+"""
 _COUNTS = "SELECT state, count(*) FROM rows GROUP BY state"
 
 _INTEND_NEW = """
@@ -69,6 +85,11 @@ UPDATE rows SET completed = ?,
   http_status = nullif(?, 0), code = nullif(?, 0), message = nullif(?, 0)
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
+_SEE = """
+UPDATE rows SET seen_at = ?, status = ?, currency = ?, amount_total = ?,
+  amount_refunded = ?, expires_at = ?
+WHERE row_id = ? AND state = 'created'
+"""
 _PUT_IN_DOUBT = """
 UPDATE rows SET state = 'unknown', completed = ? + position, sent_at = ?,
   sent_until = ?, http_status = NULL, code = ?, message = ?
@@ -83,6 +104,8 @@ WHERE row_id = ? AND state = 'sent'
 
 _MOST_VALUES = 500
 """How many go into one statement at most: every SQLite takes 999."""
+
+_FACTS = len(attrs.fields(SessionFacts))
 
 _MOST_HEADS = 100
 """A gateway with more of them has links that do not end with the session id."""
@@ -225,6 +248,15 @@ class Database:
                 self.path, "a result was given of a row that is not under way"
             )
 
+    def see(self, row_id: str, facts: SessionFacts) -> None:
+        """Write what the session of a row is now.
+
+        Raises:
+            JournalError: The row has none.
+        """
+        if not self._changes(_SEE, *attrs.astuple(facts), row_id):
+            raise refusal(self.path, "a session was seen of a row that has none")
+
     def forget(self, row_id: str) -> None:
         """Withdraw the last intent of a row.
 
@@ -245,6 +277,32 @@ class Database:
         until = self.header.damaged_at or now
         reason = "the journal was damaged: the row may have been sent"
         self._changes(_PUT_IN_DOUBT, self._completed, begun_at, until, DAMAGED, reason)
+
+    def to_be_seen(
+        self,
+        before: float,
+        every: bool,  # noqa: FBT001 -- as ordered
+        after: int,
+        limit: int,
+    ) -> list[JournalRow]:
+        """Return a page of rows; see `Journal.to_be_seen`."""
+        return list(self._select(_TO_BE_SEEN, before, after, every, limit))
+
+    def sessions(self) -> list[SessionCount]:
+        """Return how many sessions are in each status, and what they come to."""
+        return [
+            SessionCount(
+                status, currency, count, (total << 32) + more, (back << 32) + rest, at
+            )
+            for status, currency, count, total, more, back, rest, at in (
+                self._connection.execute(_SEEN)
+            )
+        ]
+
+    def note_refresh(self, begun_at: float | None) -> None:
+        """Note when a refresh was begun that is not over; `None` if it is."""
+        self._changes("UPDATE job SET refresh_at = ?", begun_at)
+        self.header = attrs.evolve(self.header, refresh_at=begun_at)
 
     def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""
@@ -308,11 +366,13 @@ class Database:
             yield self._journal_row(*row)
 
     def _journal_row(self, *row: Any) -> JournalRow:  # noqa: ANN401 -- as SQLite gives it
-        known = JournalRow(**dict(zip(_names(JournalRow), row, strict=True)))
+        own, seen = row[:-_FACTS], row[-_FACTS:]
+        known = JournalRow(**dict(zip(_names(JournalRow), own, strict=False)))
         url = known.url
         if isinstance(url, int):
             url = f"{self._heads[url]}{known.session_id}"
-        return attrs.evolve(known, state=State(known.state), url=url)
+        facts = None if seen[0] is None else SessionFacts(*seen)
+        return attrs.evolve(known, state=State(known.state), url=url, facts=facts)
 
     def _next(self) -> int:
         # One that is not used leaves a gap, which does no harm.

@@ -26,6 +26,8 @@ from .records import (
     JournalError,
     JournalRow,
     RowResult,
+    SessionCount,
+    SessionFacts,
     State,
     failure,
     refusal,
@@ -159,6 +161,40 @@ class Journal:
             JournalError: The row is not `SENT`, or the journal is broken.
         """
         return self._order(partial(self._database.forget, row_id))
+
+    def see(self, row_id: str, facts: SessionFacts) -> Awaitable[None]:
+        """Write what the session of a row is now.
+
+        Raises:
+            JournalError: From the awaitable: the row has none, or the journal is
+                broken.
+        """
+        return self._order(partial(self._database.see, row_id, facts))
+
+    async def to_be_seen(
+        self, before: float, *, every: bool = False, after: int = 0, limit: int = 10_000
+    ) -> list[JournalRow]:
+        """Return a page of the rows, by position, whose sessions are to be looked at.
+
+        Args:
+            before: Epoch seconds: those that were seen since are left out.
+            every: Final sessions, too: those that are completed or expired.
+            after: The position of the last row of the page before; 0 for the first.
+            limit: How many rows a page has at most.
+        """
+        page = partial(self._database.to_be_seen, before, every, after, limit)
+        return await self._order(page)
+
+    async def sessions(self) -> list[SessionCount]:
+        """Return how many sessions are in each status, and what they come to.
+
+        This reads the whole file.
+        """
+        return await self._order(self._database.sessions)
+
+    async def note_refresh(self, begun_at: float | None) -> None:
+        """Note when a refresh was begun that is not over; `None` if it is."""
+        await self._order(partial(self._database.note_refresh, begun_at))
 
     async def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""

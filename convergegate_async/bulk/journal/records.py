@@ -68,6 +68,8 @@ class JobHeader:
             not know may have been sent until then, and is sent no more.
         invalid: How many rows of the input cannot be sent as they are, as far as that
             is known.
+        refresh_at: When a refresh was begun that is not over, in seconds since the
+            epoch.
     """
 
     job: str
@@ -83,6 +85,7 @@ class JobHeader:
     begun_at: float | None = None
     damaged_at: float | None = None
     invalid: int = 0
+    refresh_at: float | None = None
 
 
 @attrs.frozen
@@ -104,6 +107,48 @@ class Intent:
 def _writable(message: str | None) -> str | None:
     # The gateway's words may hold half a surrogate pair.
     return message and message.encode(errors="replace").decode()
+
+
+@attrs.frozen
+class SessionFacts:
+    """What the session of a row was when it was last seen.
+
+    Attributes:
+        seen_at: When that was, in seconds since the epoch.
+        status: In the gateway's word.
+        currency: In lower case.
+        amount_total: In minor units.
+        amount_refunded: In minor units.
+        expires_at: In seconds since the epoch.
+    """
+
+    seen_at: float
+    status: str | None = attrs.field(default=None, converter=_writable)
+    currency: str | None = attrs.field(default=None, converter=_writable)
+    amount_total: int | None = None
+    amount_refunded: int | None = None
+    expires_at: float | None = None
+
+
+@attrs.frozen
+class SessionCount:
+    """How many sessions of a job are alike, and what they come to.
+
+    Attributes:
+        status: In the gateway's word; `None` if it said none, or was not asked yet.
+        currency: In lower case; likewise.
+        count: How many there are.
+        amount_total: Of them all, in minor units.
+        amount_refunded: Likewise.
+        seen_at: When the first of them was seen last, in seconds since the epoch.
+    """
+
+    status: str | None
+    currency: str | None
+    count: int
+    amount_total: int = 0
+    amount_refunded: int = 0
+    seen_at: float | None = None
 
 
 def _says_what(result: "RowResult", _: object, state: State) -> None:
@@ -149,6 +194,7 @@ class JournalRow:
             key is as old as that one.
         sent_until: Seconds since the epoch: the last moment at which it may have been
             sent, where that is not known better.
+        facts: What its session was when it was last seen.
     """
 
     row_id: str
@@ -163,6 +209,7 @@ class JournalRow:
     code: str | None = None
     message: str | None = None
     sent_until: float | None = None
+    facts: SessionFacts | None = None
 
     @property
     def is_in_doubt(self) -> bool:

@@ -36,7 +36,8 @@ CREATE TABLE job (
   total INTEGER,
   begun_at REAL,
   damaged_at REAL,
-  invalid INTEGER NOT NULL DEFAULT 0
+  invalid INTEGER NOT NULL DEFAULT 0,
+  refresh_at REAL
 );
 {_USAGE}
 CREATE TABLE rows (
@@ -45,15 +46,21 @@ CREATE TABLE rows (
   fingerprint BLOB NOT NULL,
   state TEXT NOT NULL,
   attempts INTEGER NOT NULL,
-  sent_at REAL NOT NULL,
+  sent_at REAL NOT NULL, -- it may have been until `sent_until`, if that is there
   before TEXT,         -- the state that a withdrawn intent falls back to, if any
   completed INTEGER,   -- rising in order of completion
-  session_id TEXT,
+  session_id TEXT,     -- from `status` on: what it was when it was last seen
   url,                 -- the link; or the number of its head, if the session id follows
   http_status INTEGER,
   code TEXT,
   message TEXT,
-  sent_until REAL      -- the last moment at which it may have been sent, if not sent_at
+  sent_until REAL,
+  status TEXT,
+  currency TEXT,
+  amount_total INTEGER,
+  amount_refunded INTEGER,
+  expires_at REAL,
+  seen_at REAL
 );
 CREATE TABLE heads (
   number INTEGER PRIMARY KEY,
@@ -91,6 +98,13 @@ UPGRADES = {
         "UPDATE rows SET state = 'rejected' WHERE state = 'failed'",
         "UPDATE rows SET before = 'rejected' WHERE before = 'failed'",
         "ALTER TABLE job ADD COLUMN invalid INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE job ADD COLUMN refresh_at REAL",
+        "ALTER TABLE rows ADD COLUMN status TEXT",
+        "ALTER TABLE rows ADD COLUMN currency TEXT",
+        "ALTER TABLE rows ADD COLUMN amount_total INTEGER",
+        "ALTER TABLE rows ADD COLUMN amount_refunded INTEGER",
+        "ALTER TABLE rows ADD COLUMN expires_at REAL",
+        "ALTER TABLE rows ADD COLUMN seen_at REAL",
         "PRAGMA user_version = 3",
     ),
 }

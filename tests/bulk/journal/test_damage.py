@@ -544,6 +544,14 @@ TO_VERSION_2 = """
     UPDATE rows SET state = 'done' WHERE state = 'created';
     UPDATE rows SET state = 'failed' WHERE state = 'rejected';
     UPDATE rows SET before = 'failed' WHERE before = 'rejected';
+    ALTER TABLE rows DROP COLUMN status;
+    ALTER TABLE rows DROP COLUMN currency;
+    ALTER TABLE rows DROP COLUMN amount_total;
+    ALTER TABLE rows DROP COLUMN amount_refunded;
+    ALTER TABLE rows DROP COLUMN expires_at;
+    ALTER TABLE rows DROP COLUMN seen_at;
+    ALTER TABLE job DROP COLUMN refresh_at;
+    ALTER TABLE job DROP COLUMN invalid;
     PRAGMA user_version = 2;
 """
 TO_VERSION_1 = """

@@ -1,6 +1,7 @@
 """What the journal promises: what it said is durable is there, whatever happens."""
 
 import asyncio
+import math
 import os
 import re
 import signal
@@ -29,8 +30,11 @@ from convergegate_async.bulk.journal.records import (
     JournalError,
     JournalRow,
     RowResult,
+    SessionCount,
+    SessionFacts,
     State,
 )
+from convergegate_async.models.rules import MAX_AMOUNT
 
 HEADER = JobHeader(
     job="april",
@@ -161,6 +165,13 @@ class Model:
         if row_id not in self.finished:
             self.finish(row_id)
 
+    def see(self, step: "Look") -> None:
+        """The same, for a session that was looked at."""
+        known = self.rows.get(step.row_id)
+        if known is None or known.state is not State.CREATED:
+            raise JournalError
+        self.rows[step.row_id] = attrs.evolve(known, facts=step.facts)
+
     def finish(self, row_id: str) -> None:
         """Put a row last in the order of completion."""
         self.finished = [name for name in self.finished if name != row_id] + [row_id]
@@ -169,15 +180,64 @@ class Model:
         """Return the rows by position."""
         return sorted(self.rows.values(), key=lambda row: row.position)
 
+    def to_be_seen(self, before: float, *, every: bool) -> list[JournalRow]:
+        """Return the rows whose sessions are to be looked at."""
+        return [
+            row
+            for row in self.in_order()
+            if row.state is State.CREATED
+            and (
+                row.facts is None
+                or (
+                    row.facts.seen_at < before
+                    and (every or row.facts.status not in FINAL)
+                )
+            )
+        ]
+
+    def sessions(self) -> list[SessionCount]:
+        """Return what the sessions come to, by currency and status."""
+        alike: dict[tuple[str | None, str | None], list[SessionFacts]] = {}
+        for row in self.rows.values():
+            if row.state is State.CREATED:
+                seen = row.facts or SessionFacts(math.inf)
+                alike.setdefault((seen.currency, seen.status), []).append(seen)
+        return [
+            SessionCount(
+                status,
+                currency,
+                len(seen),
+                sum(one.amount_total or 0 for one in seen),
+                sum(one.amount_refunded or 0 for one in seen),
+                min(
+                    (one.seen_at for one in seen if one.seen_at < math.inf),
+                    default=None,
+                ),
+            )
+            for (currency, status), seen in sorted(alike.items(), key=_nulls_first)
+        ]
+
     def as_completed(self) -> list[JournalRow]:
         """Return what is completed, in order of completion."""
         rows = [self.rows[name] for name in self.finished]
         return [row for row in rows if row.state is not State.SENT]
 
 
+@attrs.frozen
+class Look:
+    """A look at the session of a row."""
+
+    row_id: str
+    facts: SessionFacts
+
+
 def of(states: set[State], rows: list[JournalRow]) -> list[JournalRow]:
     """Return those of *rows* that are in one of *states*."""
     return [row for row in rows if row.state in states]
+
+
+def _nulls_first(item: tuple[tuple[str | None, ...], object]) -> list[tuple[bool, str]]:
+    return [(word is not None, word or "") for word in item[0]]
 
 
 names = st.sampled_from("abc")
@@ -202,10 +262,18 @@ ends = st.builds(
 session_ids = st.text("abc_-", min_size=1, max_size=22)
 links = st.one_of(texts, session_ids, session_ids.map(LINK.__add__))
 successes = st.builds(RowResult, names, st.just(State.CREATED), session_ids, links)
+FINAL = ("completed", "expired")
+words = st.none() | st.sampled_from(["open", "pending", *FINAL]) | texts
+moments = st.floats(0, 1e10)
+amounts = st.none() | st.integers(0, MAX_AMOUNT)
+facts = st.builds(
+    SessionFacts, moments, words, texts, amounts, amounts, st.none() | moments
+)
+looks = st.builds(Look, names, facts)
 reopening = st.none()
-steps = st.one_of(intents, intents, ends, successes, names, reopening)
+steps = st.one_of(intents, intents, ends, successes, names, looks, reopening)
 histories = st.lists(steps, min_size=10, max_size=40)
-Step = Intent | RowResult | str | float | None
+Step = Intent | RowResult | Look | str | float | None
 
 
 def expected(model: Model, step: Step) -> bool:
@@ -218,6 +286,8 @@ def expected(model: Model, step: Step) -> bool:
                 model.complete(step)
             case str():
                 model.forget(step)
+            case Look():
+                model.see(step)
             case _:
                 raise AssertionError
     except JournalError:
@@ -237,6 +307,8 @@ async def refused(journal: Journal, step: Step) -> bool:
                 await journal.complete(step)
             case str():
                 await journal.forget(step)
+            case Look():
+                await journal.see(step.row_id, step.facts)
             case _:
                 raise AssertionError
     except JournalError:
@@ -279,6 +351,12 @@ def test_a_journal_knows_what_a_dict_would(
         assert await journal.counts() == {
             state: sum(row.state is state for row in rows) for state in State
         }
+        assert await journal.sessions() == model.sessions()
+        for final in (True, False):
+            wanted = model.to_be_seen(5e9, every=final)
+            assert await journal.to_be_seen(5e9, every=final) == wanted
+            later = [row for row in wanted if row.position > 2]
+            assert await journal.to_be_seen(5e9, every=final, after=2) == later
 
     with TemporaryDirectory() as folder:
         asyncio.run(live(Path(folder, "a.journal")))
