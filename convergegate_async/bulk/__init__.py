@@ -8,6 +8,7 @@ from .jobs.job_plan import JobPlan, plan_of
 from .jobs.progress import Tally
 from .jobs.progress_file import JobProgress, read_progress
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
+from .jobs.refresh import SessionSeen
 from .jobs.reports import every_row, result_of
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
@@ -20,6 +21,8 @@ from .journal.records import (
     JournalInUseError,
     JournalRow,
     RowResult,
+    SessionCount,
+    SessionFacts,
     State,
 )
 from .sending.create_many import create_many
@@ -67,6 +70,9 @@ __all__ = [
     "RowCounts",
     "RowOutcome",
     "RowResult",
+    "SessionCount",
+    "SessionFacts",
+    "SessionSeen",
     "SourceError",
     "State",
     "TableOptions",

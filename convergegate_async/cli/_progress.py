@@ -90,7 +90,7 @@ class Display:
     def _line(self) -> str:
         parts = (
             self._progress(),
-            str(self._job.standing),
+            str(self._job.progress.counts),
             self._pace(),
             self._held_back(),
         )
@@ -121,7 +121,7 @@ class Display:
                 width=60,
             )
         )
-        grid.add_row(Text(str(self._job.standing)))
+        grid.add_row(Text(str(self._job.progress.counts)))
         grid.add_row(Text(self._pace(), "dim"))
         grid.add_row(Text(self._held_back(), "yellow"))
         grid.add_row(Text(codes, "red"))

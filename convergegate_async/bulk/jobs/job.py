@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import AsyncGeneratorType, TracebackType
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalError
+from convergegate_async.bulk.journal.records import JournalError, SessionCount
 from convergegate_async.bulk.sending.outcomes import (
     RowOutcome,
 )
@@ -28,9 +28,32 @@ from .folder import JobFolder
 from .header import new_header, require_same_home
 from .job_plan import JobPlan, plan_of
 from .progress import Tally
+from .progress_file import JobProgress
+from .refresh import Refresh, SessionSeen
 from .resume_rules import OnUnknown
 from .row_counts import RowCounts
 from .run import Run
+
+T = TypeVar("T")
+
+
+class Act(Protocol):
+    """Something that a job does, one outcome after the other."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it has done anything."""
+
+    @property
+    def progress(self) -> JobProgress:
+        """How far it is."""
+
+    @property
+    def pace(self) -> PaceInfo | None:
+        """What holds it back just now."""
+
+    def stop(self) -> None:
+        """Begin nothing further; what is under way goes on to its end."""
 
 
 class Job:
@@ -73,15 +96,12 @@ class Job:
         self.plan: JobPlan = plan or JobPlan()
         policy = self.plan.rules.policy(context_of(factory).policy)
         self._journal = journal
-        self._run = Run(
-            journal,
-            factory.with_options(retry=policy),
-            self.plan,
-            None if folder is None else folder.progress,
-        )
+        self._factory = factory.with_options(retry=policy)
+        self._noted_in = None if folder is None else folder.progress
+        self._run = Run(journal, self._factory, self.plan, self._noted_in)
         self.tally: Tally = self._run.tally
         self._folder = folder
-        self._runs: list[AsyncGenerator[RowOutcome, None]] = []
+        self._acts: list[tuple[Act, AsyncGenerator[object, None]]] = []
 
     @classmethod
     async def begin(
@@ -160,10 +180,10 @@ class Job:
         is_cut = isinstance(error, BaseException) and not isinstance(error, Exception)
         self.stop()
         try:
-            for outcomes in self._runs:
+            for act, outcomes in self._acts:
                 while _is_awaited(outcomes):  # noqa: ASYNC110 -- by another task
                     await asyncio.sleep(0.01)
-                if is_cut or not self._run.is_begun:  # cancelled, or never begun
+                if is_cut or not act.is_begun:  # cancelled, or never begun
                     await outcomes.aclose()
                 else:
                     await _exhaust(outcomes)
@@ -191,15 +211,16 @@ class Job:
     @property
     def pace(self) -> PaceInfo | None:
         """What holds rows back just now; `None` before a run, or on a runner."""
-        return self._run.pace
+        return self._act.pace
 
     @property
-    def standing(self) -> RowCounts:
-        """How many rows are where just now, those of earlier runs, too.
+    def _act(self) -> Act:
+        return self._acts[-1][0] if self._acts else self._run
 
-        Nothing is counted before a run.
-        """
-        return self._run.counts
+    @property
+    def progress(self) -> JobProgress:
+        """How far it is with what it does, or did last; nothing before that."""
+        return self._act.progress
 
     async def counts(self) -> RowCounts:
         """Return how many rows are where; this reads the whole journal."""
@@ -232,7 +253,7 @@ class Job:
                 job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
-        return self._kept(self._run.here(rows))
+        return self._kept(self._run, self._run.here(rows))
 
     def run_on(
         self, runner: Runner, rows: Iterable[Row | Problem] | None = None
@@ -257,18 +278,53 @@ class Job:
             SourceError: The plan's file cannot be read.
             WorkersLostError: Workers were lost again and again, or all at once.
         """
-        return self._kept(self._run.on(runner, rows))
+        return self._kept(self._run, self._run.on(runner, rows))
+
+    def refresh(
+        self, *, every: bool = False, maximum_rps: float | None = None
+    ) -> AsyncGenerator[SessionSeen, None]:
+        """Look at the sessions that are not final, and yield each once it is durable.
+
+        Final are those that are completed or expired. Where a refresh was ended, by a
+        kill or `stop`, and its last look is less than an hour ago, this one goes on.
+        A session that cannot be seen is told with the error, and left as it was.
+
+        Args:
+            every: Look at the final ones, too: they may have been paid back.
+            maximum_rps: The most looks started in a second; that of the plan if `None`.
+
+        Raises:
+            AuthenticationError: The key is wrong.
+            PermissionDeniedError: Three consecutive looks were answered 403.
+            CallError: As in `run`.
+            JournalError: The journal cannot be written.
+            ConfigurationError: A limit cannot be kept, or the factory is not open.
+        """
+        limits = self.plan.limits
+        if maximum_rps is not None:
+            limits = attrs.evolve(limits, maximum_rps=maximum_rps)
+        refresh = Refresh(self._journal, self._factory, limits, self._noted_in)
+        return self._kept(refresh, refresh.outcomes(every=every))
+
+    async def sessions(self) -> list[SessionCount]:
+        """Return how many sessions are in each status, and what they come to.
+
+        As far as they were looked at; this reads the whole journal.
+        """
+        return await self._journal.sessions.counts()
 
     def _kept(
-        self, outcomes: AsyncGenerator[RowOutcome, None]
-    ) -> AsyncGenerator[RowOutcome, None]:
-        """Keep a run, so that whoever leaves the job can end it."""
-        self._runs.append(outcomes)
+        self, act: Act, outcomes: AsyncGenerator[T, None]
+    ) -> AsyncGenerator[T, None]:
+        """Keep an act, so that whoever leaves the job can end it."""
+        self._acts.append((act, outcomes))
         return outcomes
 
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
         self._run.stop()
+        for act, _ in self._acts:
+            act.stop()
 
     async def write_dead_letters(self) -> Path | None:
         """Write the rows that came to no session, if any, as input for another job.
@@ -295,11 +351,11 @@ class Job:
         return path
 
 
-def _is_awaited(outcomes: AsyncGenerator[RowOutcome, None]) -> bool:
+def _is_awaited(outcomes: AsyncGenerator[object, None]) -> bool:
     return isinstance(outcomes, AsyncGeneratorType) and outcomes.ag_running
 
 
-async def _exhaust(outcomes: AsyncGenerator[RowOutcome, None]) -> None:
+async def _exhaust(outcomes: AsyncGenerator[object, None]) -> None:
     """Have written what is under way; what ends the run is told to nobody any more."""
     try:
         async for _ in outcomes:

@@ -22,11 +22,15 @@ class JobProgress:
     Attributes:
         at: Epoch seconds.
         doing: What it is at: ``run``, ``refresh`` or ``refund``.
+        done: How much of that is done, in rows.
+        total: How much it is; `None` if that is not known.
         counts: How many rows were where.
     """
 
     at: float
     doing: str
+    done: int
+    total: int | None
     counts: RowCounts
 
 

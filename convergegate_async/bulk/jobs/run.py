@@ -59,7 +59,7 @@ class Run:
         journal: What is known of the rows.
         factory: What is called, with the retry policy of the job.
         plan: What to do.
-        progress: Where it is written down how far it is; nowhere if `None`.
+        path: Where it is written down how far it is; nowhere if `None`.
 
     Attributes:
         tally: How far it has come.
@@ -70,7 +70,7 @@ class Run:
         journal: Journal,
         factory: CheckoutSessionFactory,
         plan: JobPlan,
-        progress: Path | None = None,
+        path: Path | None = None,
     ) -> None:
         self.tally: Tally = Tally()
         self._journal = journal
@@ -78,7 +78,7 @@ class Run:
         self._runtime = context_of(factory).runtime
         self._plan = plan
         self._rules = plan.rules
-        self._progress = progress
+        self._path = path
         self._states: Counter[State] = Counter()
         self._workers: Workers[_Task, RowOutcome] | None = None
         self._under_way: dict[int, Met] = {}
@@ -100,10 +100,17 @@ class Run:
         return None if self._workers is None else self._workers.pace
 
     @property
-    def counts(self) -> RowCounts:
-        """How many rows of the job are where, those of earlier runs, too."""
+    def progress(self) -> JobProgress:
+        """How far it is, and where all rows are, those of earlier runs, too."""
+        header = self._journal.header
         invalid = 0 if self._passage is None else self._passage.invalid
-        return RowCounts.of(self._states, self._journal.header, invalid)
+        return JobProgress(
+            at=self._runtime.now(),
+            doing="run",
+            done=self.tally.seen,
+            total=header.total,
+            counts=RowCounts.of(self._states, header, invalid),
+        )
 
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
@@ -169,11 +176,7 @@ class Run:
 
     def _noted(self) -> AbstractAsyncContextManager[None]:
         """Write down how far it is, again and again."""
-
-        def progress() -> JobProgress:
-            return JobProgress(self._runtime.now(), "run", self.counts)
-
-        return noted_progress(self._progress, progress)
+        return noted_progress(self._path, lambda: self.progress)
 
     async def gather_dead_letters(self) -> DeadLetters:
         """Return the rows that came to no session, those of earlier runs, too.

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
@@ -28,41 +28,22 @@ from .records import (
     JobHeader,
     JournalRow,
     RowResult,
-    SessionCount,
-    SessionFacts,
     State,
     failure,
     refusal,
 )
 from .schema import image
+from .sessions import SessionTable
+from .stored_rows import StoredRows
 
-_SELECT = """
-SELECT row_id, position, fingerprint, state, attempts, sent_at,
-  session_id, url, http_status, code, message, sent_until,
-  seen_at, status, currency, amount_total, amount_refunded, expires_at
-FROM rows WHERE """
-_BY_IDS = _SELECT + "row_id IN "
-_UNDER_WAY = _SELECT + "state = 'sent' ORDER BY position"
-_LISTED = _SELECT + "state IN (?, ?, ?, ?) AND "
+_UNDER_WAY = "state = 'sent' ORDER BY position"
+_LISTED = "state IN (?, ?, ?, ?) AND "
 _BY_POSITION = _LISTED + "position > ? ORDER BY position LIMIT ?"
 _BY_COMPLETION = _LISTED + (  # noqa: S608 -- constants
     "completed > ifnull((SELECT completed FROM rows WHERE position = ?), 0) "
     "AND state <> 'sent' ORDER BY completed LIMIT ?"
 )
 _SESSIONS = "SELECT session_id FROM rows WHERE session_id IS NOT NULL"
-_TO_BE_SEEN = _SELECT + (
-    "state = 'created' AND ifnull(seen_at, 0) < ? AND position > ? AND "
-    "(? OR ifnull(status, '') NOT IN ('completed', 'expired')) "
-    "ORDER BY position LIMIT ?"
-)
-# Whole sums may be more than an integer of SQLite holds, halves of them are not.
-_SEEN = """
-SELECT status, currency, count(*),
-  ifnull(sum(amount_total >> 32), 0), ifnull(sum(amount_total & 0xffffffff), 0),
-  ifnull(sum(amount_refunded >> 32), 0), ifnull(sum(amount_refunded & 0xffffffff), 0),
-  min(seen_at)
-FROM rows WHERE state = 'created' GROUP BY 1, 2 ORDER BY 2, 1
-"""
 _COUNTS = "SELECT state, count(*) FROM rows GROUP BY state"
 
 _INTEND_NEW = """
@@ -85,11 +66,6 @@ UPDATE rows SET completed = ?,
   http_status = nullif(?, 0), code = nullif(?, 0), message = nullif(?, 0)
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
-_SEE = """
-UPDATE rows SET seen_at = ?, status = ?, currency = ?, amount_total = ?,
-  amount_refunded = ?, expires_at = ?
-WHERE row_id = ? AND state = 'created'
-"""
 _PUT_IN_DOUBT = """
 UPDATE rows SET state = 'unknown', completed = ? + position, sent_at = ?,
   sent_until = ?, http_status = NULL, code = ?, message = ?
@@ -104,11 +80,6 @@ WHERE row_id = ? AND state = 'sent'
 
 _MOST_VALUES = 500
 """How many go into one statement at most: every SQLite takes 999."""
-
-_FACTS = len(attrs.fields(SessionFacts))
-
-_MOST_HEADS = 100
-"""A gateway with more of them has links that do not end with the session id."""
 
 _MAY_BE_LOST = (
     "was not in the input after the journal was damaged, and may have been sent: "
@@ -126,8 +97,8 @@ class Database:
     def __init__(self, connection: Reader) -> None:
         self.path: Path = connection.files.path
         self._connection = connection
-        self._heads: dict[int, str] = dict(connection.execute("SELECT * FROM heads"))
-        self._numbers = {head: number for number, head in self._heads.items()}
+        self._rows = StoredRows(connection)
+        self.sessions: SessionTable = SessionTable(connection, self._rows)
         [(last,)] = connection.execute("SELECT max(completed) FROM rows")
         self._completed = int(last or 0)
         self.header: JobHeader = self._stored_header()
@@ -237,7 +208,7 @@ class Database:
             state,
             state,
             result.session_id,
-            self._spelled(result.url, result.session_id),
+            self._rows.spelled(result.url, result.session_id),
             _or_zero(result.http_status),
             _or_zero(result.code),
             _or_zero(result.message),
@@ -247,15 +218,6 @@ class Database:
             raise refusal(
                 self.path, "a result was given of a row that is not under way"
             )
-
-    def see(self, row_id: str, facts: SessionFacts) -> None:
-        """Write what the session of a row is now.
-
-        Raises:
-            JournalError: The row has none.
-        """
-        if not self._changes(_SEE, *attrs.astuple(facts), row_id):
-            raise refusal(self.path, "a session was seen of a row that has none")
 
     def forget(self, row_id: str) -> None:
         """Withdraw the last intent of a row.
@@ -278,27 +240,6 @@ class Database:
         reason = "the journal was damaged: the row may have been sent"
         self._changes(_PUT_IN_DOUBT, self._completed, begun_at, until, DAMAGED, reason)
 
-    def to_be_seen(
-        self,
-        before: float,
-        every: bool,  # noqa: FBT001 -- as ordered
-        after: int,
-        limit: int,
-    ) -> list[JournalRow]:
-        """Return a page of rows; see `Journal.to_be_seen`."""
-        return list(self._select(_TO_BE_SEEN, before, after, every, limit))
-
-    def sessions(self) -> list[SessionCount]:
-        """Return how many sessions are in each status, and what they come to."""
-        return [
-            SessionCount(
-                status, currency, count, (total << 32) + more, (back << 32) + rest, at
-            )
-            for status, currency, count, total, more, back, rest, at in (
-                self._connection.execute(_SEEN)
-            )
-        ]
-
     def note_refresh(self, begun_at: float | None) -> None:
         """Note when a refresh was begun that is not over; `None` if it is."""
         self._changes("UPDATE job SET refresh_at = ?", begun_at)
@@ -314,7 +255,7 @@ class Database:
 
     def under_way(self) -> list[JournalRow]:
         """Return the rows that are `SENT`, by position."""
-        return list(self._select(_UNDER_WAY))
+        return list(self._rows.where(_UNDER_WAY))
 
     def counts(self) -> dict[State, int]:
         """Return how many rows are in each state."""
@@ -327,7 +268,7 @@ class Database:
         """Return a page of rows; see `Journal.rows`."""
         sql = _BY_COMPLETION if by_completion else _BY_POSITION
         wanted = [state if state in states else None for state in State]
-        return list(self._select(sql, *wanted, after, limit))
+        return list(self._rows.where(sql, *wanted, after, limit))
 
     def sessions_among(self, session_ids: AbstractSet[str]) -> set[str]:
         """Return those of *session_ids* that rows have already."""
@@ -349,7 +290,9 @@ class Database:
         return known
 
     def _by_ids(self, *row_ids: str) -> Iterator[JournalRow]:
-        return self._select(f"{_BY_IDS}({', '.join('?' * len(row_ids))})", *row_ids)
+        return self._rows.where(
+            f"row_id IN ({', '.join('?' * len(row_ids))})", *row_ids
+        )
 
     def _stored_header(self) -> JobHeader:
         [row] = self._connection.execute("SELECT * FROM job")
@@ -361,37 +304,10 @@ class Database:
     def _changes(self, sql: str, *values: object) -> bool:
         return self._connection.execute(sql, values).rowcount > 0
 
-    def _select(self, sql: str, *values: object) -> Iterator[JournalRow]:
-        for row in self._connection.execute(sql, values):
-            yield self._journal_row(*row)
-
-    def _journal_row(self, *row: Any) -> JournalRow:  # noqa: ANN401 -- as SQLite gives it
-        own, seen = row[:-_FACTS], row[-_FACTS:]
-        known = JournalRow(**dict(zip(_names(JournalRow), own, strict=False)))
-        url = known.url
-        if isinstance(url, int):
-            url = f"{self._heads[url]}{known.session_id}"
-        facts = None if seen[0] is None else SessionFacts(*seen)
-        return attrs.evolve(known, state=State(known.state), url=url, facts=facts)
-
     def _next(self) -> int:
         # One that is not used leaves a gap, which does no harm.
         self._completed += 1
         return self._completed
-
-    def _spelled(self, url: str | None, session_id: str | None) -> str | int | None:
-        # The documented link ends with the session id; its head is kept but once.
-        if url is None or session_id is None or not url.endswith(session_id):
-            return url
-        head = url.removesuffix(session_id)
-        if head in self._numbers:
-            return self._numbers[head]
-        number = len(self._heads) + 1
-        if number > _MOST_HEADS:
-            return url
-        self._changes("INSERT INTO heads VALUES (?, ?)", number, head)
-        self._heads[number], self._numbers[head] = head, number
-        return number
 
 
 def _or_zero(value: str | int | None) -> str | int:

@@ -26,12 +26,11 @@ from .records import (
     JournalError,
     JournalRow,
     RowResult,
-    SessionCount,
-    SessionFacts,
     State,
     failure,
     refusal,
 )
+from .sessions import Sessions
 
 T = TypeVar("T")
 
@@ -73,6 +72,9 @@ class Journal:
 
     Get it by `create` or `open`, and use it in an event loop. Orders are carried out
     as they come in. After a failure of the disk every one raises `JournalError`.
+
+    Attributes:
+        sessions: What became of the rows' sessions.
     """
 
     def __init__(self, database: Database) -> None:
@@ -82,6 +84,7 @@ class Journal:
         self._is_closed = False
         self._fault: JournalError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self.sessions: Sessions = Sessions(self._order, database.sessions)
 
     @classmethod
     def create(cls, path: Path, header: JobHeader) -> Self:
@@ -161,36 +164,6 @@ class Journal:
             JournalError: The row is not `SENT`, or the journal is broken.
         """
         return self._order(partial(self._database.forget, row_id))
-
-    def see(self, row_id: str, facts: SessionFacts) -> Awaitable[None]:
-        """Write what the session of a row is now.
-
-        Raises:
-            JournalError: From the awaitable: the row has none, or the journal is
-                broken.
-        """
-        return self._order(partial(self._database.see, row_id, facts))
-
-    async def to_be_seen(
-        self, before: float, *, every: bool = False, after: int = 0, limit: int = 10_000
-    ) -> list[JournalRow]:
-        """Return a page of the rows, by position, whose sessions are to be looked at.
-
-        Args:
-            before: Epoch seconds: those that were seen since are left out.
-            every: Final sessions, too: those that are completed or expired.
-            after: The position of the last row of the page before; 0 for the first.
-            limit: How many rows a page has at most.
-        """
-        page = partial(self._database.to_be_seen, before, every, after, limit)
-        return await self._order(page)
-
-    async def sessions(self) -> list[SessionCount]:
-        """Return how many sessions are in each status, and what they come to.
-
-        This reads the whole file.
-        """
-        return await self._order(self._database.sessions)
 
     async def note_refresh(self, begun_at: float | None) -> None:
         """Note when a refresh was begun that is not over; `None` if it is."""

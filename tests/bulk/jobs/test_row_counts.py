@@ -91,8 +91,8 @@ async def test_they_add_up_after_any_number_of_resumes(tmp_path: Path) -> None:
                 async for _ in outcomes:
                     if run < 3 and job.tally.answered > 9:
                         job.stop()
-                assert job.standing == await job.counts()
-                counts = job.standing
+                assert job.progress.counts == await job.counts()
+                counts = job.progress.counts
             if run == 3:
                 assert counts.rejected >= 8
                 assert counts.pending == job.tally.not_sent
@@ -138,7 +138,7 @@ async def test_a_run_notes_how_far_it_is_until_it_ends(tmp_path: Path) -> None:
         "[]",
         "17",
         '{"at":1}',
-        '{"at":1,"doing":"run","counts":{"rows":1,"x":2}}',
+        '{"at":1,"doing":"run","done":0,"total":1,"counts":{"rows":1,"x":2}}',
     ],
 )
 def test_a_note_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
@@ -181,7 +181,7 @@ def test_what_a_kill_leaves_is_replaced(tmp_path: Path) -> None:
     )
     left = read_progress(JobFolder("april", tmp_path).progress)
     (tmp_path / "april.progress.new").touch(mode=0o644)
-    now = JobProgress(2.0, "run", RowCounts(rows=None))
+    now = JobProgress(2.0, "run", 0, None, RowCounts(rows=None))
 
     async def note() -> JobProgress | None:
         path = tmp_path / "april.progress"

@@ -308,7 +308,7 @@ async def refused(journal: Journal, step: Step) -> bool:
             case str():
                 await journal.forget(step)
             case Look():
-                await journal.see(step.row_id, step.facts)
+                await journal.sessions.see(step.row_id, step.facts)
             case _:
                 raise AssertionError
     except JournalError:
@@ -351,12 +351,12 @@ def test_a_journal_knows_what_a_dict_would(
         assert await journal.counts() == {
             state: sum(row.state is state for row in rows) for state in State
         }
-        assert await journal.sessions() == model.sessions()
+        assert await journal.sessions.counts() == model.sessions()
         for final in (True, False):
             wanted = model.to_be_seen(5e9, every=final)
-            assert await journal.to_be_seen(5e9, every=final) == wanted
+            assert await journal.sessions.to_be_seen(5e9, every=final) == wanted
             later = [row for row in wanted if row.position > 2]
-            assert await journal.to_be_seen(5e9, every=final, after=2) == later
+            assert await journal.sessions.to_be_seen(5e9, every=final, after=2) == later
 
     with TemporaryDirectory() as folder:
         asyncio.run(live(Path(folder, "a.journal")))

@@ -1,0 +1,125 @@
+"""What became of the sessions of a job's rows, as far as they were looked at."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import attrs
+
+from .connection import Reader
+from .ordering import Order
+from .records import JournalRow, SessionCount, SessionFacts, refusal
+from .stored_rows import StoredRows
+
+_SEE = """
+UPDATE rows SET seen_at = ?, status = ?, currency = ?, amount_total = ?,
+  amount_refunded = ?, expires_at = ?
+WHERE row_id = ? AND state = 'created'
+"""
+_IS_TO_BE_SEEN = """state = 'created' AND ifnull(seen_at, 0) < ?
+AND (? OR ifnull(status, '') NOT IN ('completed', 'expired'))
+"""
+_TO_BE_SEEN = f"{_IS_TO_BE_SEEN} AND position > ? ORDER BY position LIMIT ?"
+_COUNT_TO_BE_SEEN = f"SELECT count(*) FROM rows WHERE {_IS_TO_BE_SEEN}"  # noqa: S608 -- our own
+# Whole sums may be more than an integer of SQLite holds, halves of them are not.
+_COUNTS = """
+SELECT status, currency, count(*),
+  ifnull(sum(amount_total >> 32), 0), ifnull(sum(amount_total & 0xffffffff), 0),
+  ifnull(sum(amount_refunded >> 32), 0), ifnull(sum(amount_refunded & 0xffffffff), 0),
+  min(seen_at)
+FROM rows WHERE state = 'created' GROUP BY 1, 2 ORDER BY 2, 1
+"""
+
+
+class SessionTable:
+    """What is stored of sessions, by an open connection."""
+
+    def __init__(self, connection: Reader, rows: StoredRows) -> None:
+        self._connection = connection
+        self._rows = rows
+
+    def see(self, row_id: str, facts: SessionFacts) -> None:
+        """Write what the session of a row is now.
+
+        Raises:
+            JournalError: The row has none.
+        """
+        values = (*attrs.astuple(facts), row_id)
+        if not self._connection.execute(_SEE, values).rowcount:
+            path = self._connection.files.path
+            raise refusal(path, "a session was seen of a row that has none")
+
+    def to_be_seen(
+        self, before: float, after: int, limit: int, *, every: bool
+    ) -> list[JournalRow]:
+        """Return a page of rows; see `Sessions.to_be_seen`."""
+        return list(self._rows.where(_TO_BE_SEEN, before, every, after, limit))
+
+    def count_to_be_seen(self, before: float, *, every: bool) -> int:
+        """Return how many rows `to_be_seen` has in all."""
+        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, (before, every))
+        return int(count)
+
+    def last_seen_at(self) -> float | None:
+        """Return when a session was last looked at."""
+        [(last,)] = self._connection.execute("SELECT max(seen_at) FROM rows")
+        return None if last is None else float(last)
+
+    def counts(self) -> list[SessionCount]:
+        """Return how many sessions are alike, and what they come to."""
+        return [
+            SessionCount(
+                status, currency, count, (total << 32) + more, (back << 32) + rest, at
+            )
+            for status, currency, count, total, more, back, rest, at in (
+                self._connection.execute(_COUNTS)
+            )
+        ]
+
+
+class Sessions:
+    """What a journal knows of the sessions of its rows."""
+
+    def __init__(self, order: Order, table: SessionTable) -> None:
+        self._order = order
+        self._table = table
+
+    def see(self, row_id: str, facts: SessionFacts) -> Awaitable[None]:
+        """Write what the session of a row is now.
+
+        Raises:
+            JournalError: From the awaitable: the row has none, or the journal is
+                broken.
+        """
+        return self._order(partial(self._table.see, row_id, facts))
+
+    async def to_be_seen(
+        self, before: float, *, every: bool = False, after: int = 0, limit: int = 10_000
+    ) -> list[JournalRow]:
+        """Return a page of the rows, by position, whose sessions are to be looked at.
+
+        Args:
+            before: Epoch seconds: those that were seen since are left out.
+            every: Final sessions, too: those that are completed or expired.
+            after: The position of the last row of the page before; 0 for the first.
+            limit: How many rows a page has at most.
+        """
+        page: Callable[[], list[JournalRow]] = partial(
+            self._table.to_be_seen, before, after, limit, every=every
+        )
+        return await self._order(page)
+
+    async def count_to_be_seen(self, before: float, *, every: bool = False) -> int:
+        """Return how many rows `to_be_seen` has in all."""
+        count = partial(self._table.count_to_be_seen, before, every=every)
+        return await self._order(count)
+
+    async def last_seen_at(self) -> float | None:
+        """Return when a session was last looked at, in epoch seconds, if ever."""
+        return await self._order(self._table.last_seen_at)
+
+    async def counts(self) -> list[SessionCount]:
+        """Return how many sessions are alike, and what they come to.
+
+        This reads the whole file.
+        """
+        return await self._order(self._table.counts)
