@@ -10,6 +10,7 @@ import click
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
+from ._durations import parse_duration
 from ._gateway import api_key_option
 from ._invocation import output_option
 
@@ -190,7 +191,6 @@ def run(**options: Any) -> int:  # noqa: ANN401 -- click has read them
 
 def _plan(profile: "Profile | Trace", options: dict[str, Any]) -> "LoadPlan":
     from convergegate_async.load import LoadPlan
-    from convergegate_async.load.profiles import parse_duration
     from convergegate_async.policy import RetryPolicy
 
     return LoadPlan(
@@ -225,7 +225,6 @@ def _profile(options: dict[str, Any]) -> "Profile | Trace":
         click.UsageError: There is not one plan, but none or two.
     """
     from convergegate_async.load import Profile, Trace
-    from convergegate_async.load.profiles import parse_duration
 
     rate, trace = options["rate"], options["trace"]
     if (rate is None) == (trace is None):
@@ -288,8 +287,6 @@ def calibrate(start: float, duration: str, scenario: str, **options: Any) -> int
     the generator. A run holds if all was sent in time and answered; the rate that is
     told has held in three. Exit code 98: none is driven honestly.
     """
-    from convergegate_async.load.profiles import parse_duration
-
     from . import _load_runs
 
     return _load_runs.calibrate(
@@ -337,7 +334,6 @@ def find(**options: Any) -> int:  # noqa: ANN401 -- click has read them
     none holds, 98 the generator could not drive the rate that failed.
     """
     from convergegate_async.load import Profile, Search
-    from convergegate_async.load.profiles import parse_duration
 
     from . import _load_runs
 

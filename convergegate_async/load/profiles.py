@@ -7,7 +7,6 @@ arrivals that are even or by chance differ only in what is owed at a time.
 
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, count, repeat
@@ -24,8 +23,6 @@ Arrivals: TypeAlias = Literal["even", "poisson"]
 
 _MOST = 1e9
 """Requests, requests a second and seconds: what is more than this is a slip."""
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
-_UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3_600.0}
 
 
 @attrs.frozen
@@ -286,16 +283,3 @@ class Trace:
         """Yield when each request is due, in nanoseconds from the beginning."""
         first = self.moments[0]
         return (round((moment - first) * NANOSECONDS) for moment in self.moments)
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of ``60s``, ``500ms``, ``2m``, ``1h`` or ``60``.
-
-    Raises:
-        ConfigurationError: It is no duration.
-    """
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        message = "a duration is a number and a unit, as in 60s, 500ms, 2m or 1h"
-        raise ConfigurationError(message)
-    return float(found[1]) * _UNITS[found[2]]

@@ -13,7 +13,6 @@ from convergegate_async.load.profiles import (
     Profile,
     Segment,
     Trace,
-    parse_duration,
 )
 from convergegate_async.load.times import NANOSECONDS
 
@@ -200,19 +199,3 @@ def test_a_trace_is_a_moment_a_line() -> None:
     for text in ("", "10:00:01\n", "2\n1\n"):
         with pytest.raises(ConfigurationError):
             Trace.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("60s", 60), ("500ms", 0.5), ("2m", 120), ("1h", 3_600), ("1.5", 1.5), ("0s", 0)],
-)
-def test_durations_have_units(text: str, seconds: float) -> None:
-    """Seconds without one."""
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "s", "60 seconds", "-1s", "1e3s", "nans", "1d"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    """With what one looks like."""
-    with pytest.raises(ConfigurationError):
-        parse_duration(text)

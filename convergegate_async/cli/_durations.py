@@ -1,0 +1,42 @@
+"""How long, and until when, in the words of an option."""
+
+import re
+from datetime import datetime, time, timedelta
+
+from convergegate_async.errors import ConfigurationError
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+_TIME = re.compile("[0-9]{2}:[0-9]{2}")
+_UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3_600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of ``60s``, ``500ms``, ``2m``, ``1h`` or ``60``.
+
+    Raises:
+        ConfigurationError: It is no duration.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        message = "a duration is a number and a unit, as in 60s, 500ms, 2m or 1h"
+        raise ConfigurationError(message)
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Return the next ``18:00``, local time, or a whole ``2026-12-01T18:00``.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    try:
+        if _TIME.fullmatch(text):
+            today = datetime.combine(now, time.fromisoformat(text), now.tzinfo)
+            return today if today > now else today + timedelta(days=1)
+        if "T" in text:
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.astimezone()
+    except ValueError:
+        pass
+    message = "a moment is a time of day such as 18:00, or 2026-12-01T18:00"
+    raise ConfigurationError(message)

@@ -1,0 +1,59 @@
+"""How long, and until when, as options say it."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convergegate_async.cli._durations import parse_duration, parse_moment
+from convergegate_async.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("60s", 60), ("500ms", 0.5), ("2m", 120), ("1h", 3_600), ("1.5", 1.5), ("0s", 0)],
+)
+def test_durations_have_units(text: str, seconds: float) -> None:
+    """Seconds without one."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "60 seconds", "-1s", "1e3s", "nans", "1d"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """With what one looks like."""
+    with pytest.raises(ConfigurationError):
+        parse_duration(text)
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)),  # noqa: DTZ001 -- local
+    st.times(),
+)
+def test_a_time_of_day_is_the_next_one(now: datetime, wanted: object) -> None:
+    """Later than now, and by no more than a day: 18:00 said at 19:00 is tomorrow's."""
+    text = f"{wanted:%H:%M}"
+
+    moment = parse_moment(text, now)
+
+    assert f"{moment:%H:%M}" == text
+    assert now < moment <= now + timedelta(days=1)
+
+
+def test_a_moment_may_be_a_whole_one() -> None:
+    """As ISO 8601 has it, with or without a zone."""
+    now = datetime(2026, 11, 28, 19).astimezone()
+
+    assert (
+        parse_moment("2026-12-01T08:00", now) == datetime(2026, 12, 1, 8).astimezone()
+    )
+    assert parse_moment("2026-12-01T08:00Z", now).isoformat() == (
+        "2026-12-01T08:00:00+00:00"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "18:60", "18", "2026-13-01"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    """With what one looks like."""
+    with pytest.raises(ConfigurationError, match="18:00"):
+        parse_moment(text, datetime.now().astimezone())
