@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from ._bulk_options import directory_option, job_argument
+from ._bulk_sessions import refresh
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._streams import print_data, print_note, printable, stdin_bytes
@@ -21,13 +23,6 @@ if TYPE_CHECKING:
 UNKNOWN = 5  # exit code: there are rows that may or may not have a session
 
 
-_directory = click.option(
-    "--directory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
-    help="Where jobs are kept. [default: here]",
-)
-_job = click.argument("job")
 _dask = click.option(
     "--dask",
     metavar="ADDRESS",
@@ -55,6 +50,9 @@ _problems = click.option(
 @click.group()
 def bulk() -> None:
     """Open a session for every row of a file; survive being killed on the way."""
+
+
+bulk.add_command(refresh)
 
 
 @bulk.command()
@@ -122,7 +120,7 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 @_max_pause
 @_max_outage
 @_dask
-@_directory
+@directory_option
 @gateway_options
 def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
     """Open a session for every row of SOURCE (CSV, XLSX, JSONL, Parquet; - is stdin).
@@ -177,11 +175,11 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 
 
 @bulk.command()
-@_job
+@job_argument
 @_max_pause
 @_max_outage
 @_dask
-@_directory
+@directory_option
 @gateway_options
 @click.option(
     "--on-unknown",
@@ -219,8 +217,8 @@ def resume(
 
 
 @bulk.command("retry-failed")
-@_job
-@_directory
+@job_argument
+@directory_option
 @gateway_options
 def retry_failed(gateway: Gateway, job: str, directory: Path) -> int:
     """Send the rows again that the gateway rejected."""
@@ -233,28 +231,28 @@ def retry_failed(gateway: Gateway, job: str, directory: Path) -> int:
 
 
 @bulk.command()
-@_job
-@_directory
+@job_argument
+@directory_option
 @output_option("table", "json")
 def status(job: str, directory: Path, output: str) -> None:
     """Show how far a job has come."""
     from convergegate_async.bulk import JobFolder
 
-    from . import _jobs
+    from ._job_status import status_of
 
-    summary = _jobs.status(JobFolder(job, directory))
+    known = status_of(JobFolder(job, directory))
     if output == "json":
-        print_data(json.dumps(summary))
+        print_data(json.dumps(known.as_object()))
         return
-    for name, value in summary.items():
-        print_data(f"{name:<12} {value if value is not None else 'not known'}")
-    if "damaged" in summary:
+    for line in known.lines():
+        print_data(line)
+    if "damaged" in known.facts:
         print_note("Its journal lost something: none of its rows is sent any more.")
 
 
 @bulk.command()
-@_job
-@_directory
+@job_argument
+@directory_option
 def verify(job: str, directory: Path) -> int:
     """Check that a job's journal is sound."""
     from convergegate_async.bulk import JobFolder
@@ -270,7 +268,7 @@ def verify(job: str, directory: Path) -> int:
 
 
 @bulk.command()
-@_job
+@job_argument
 @click.option(
     "--output", default="-", help="A file, or - for stdout.", show_default=True
 )
@@ -282,7 +280,7 @@ def verify(job: str, directory: Path) -> int:
     show_default=True,
     help="Order of the rows.",
 )
-@_directory
+@directory_option
 def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
     """Write what became of each row."""
     from convergegate_async.bulk import JobFolder
@@ -294,14 +292,14 @@ def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -
 
 
 @bulk.command()
-@_job
+@job_argument
 @click.option(
     "--events",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Webhook bodies, one JSON object a line.",
 )
-@_directory
+@directory_option
 @gateway_options
 def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
     """Find the sessions of unknown rows by the webhooks that announced them."""

@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -21,17 +20,13 @@ from convergegate_async.bulk import (
     JobFolder,
     JobHeader,
     JobPlan,
-    JobProgress,
     Journal,
-    JournalInUseError,
     OnUnknown,
     Reconciliation,
     RowCounts,
-    RowOutcome,
     Tally,
     every_row,
     plan_of,
-    read_progress,
     reconcile,
     result_of,
     session_ids_in,
@@ -57,8 +52,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_LISTED = 20
-_FRESH = 5.0
-"""Seconds that what a process notes each second is taken for what it does."""
 
 
 class RunExitCode(IntEnum):
@@ -83,7 +76,7 @@ def begin(
     runner = None if dask is None else _runner(dask, gateway)
 
     async def run() -> RunExitCode:
-        factory = _factory(gateway, plan)
+        factory = factory_for(gateway, plan)
         async with await Job.begin(folder, plan, factory, total=total) as job, factory:
             return await _run(folder, job, runner)
 
@@ -112,7 +105,7 @@ def go_on(  # noqa: PLR0913 -- each is an option
                 max_pause=max_pause,
                 max_outage=max_outage,
             )
-            factory = _factory(_of_job(gateway, journal.header), plan)
+            factory = factory_for(of_job(gateway, journal.header), plan)
             job = Job(journal, factory, plan, folder)
             async with factory, job:
                 return await _run(folder, job, runner)
@@ -136,34 +129,66 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
 async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
     """Run the job once, report what came of it, and return what is left to do."""
     outcomes = job.run() if runner is None else job.run_on(runner)
-    interrupted, end = False, None
-    with Display(folder.job, job) as display:
-        ticking = asyncio.create_task(display.tick())
-        try:
-            interrupted = await _watch(job, outcomes)
-        except (AuthenticationError, PermissionDeniedError):
-            raise  # the key is wrong: what was done has little to tell
-        except CallError as error:
-            end = error
-        finally:
-            ticking.cancel()
+    ended = await watched(folder.job, job, outcomes)
     counts = await job.counts()
     _report(folder, job, counts, await job.write_dead_letters())
-    if interrupted:
-        print_note(f"Saved; go on with `convergegate bulk resume {folder.job}`.")
-        return RunExitCode.INTERRUPTED
-    if end is not None:
-        return _tell_end(folder, job, end)
+    code = told_end(job, ended, f"convergegate bulk resume {folder.job}")
+    if code is not None:
+        return code
     if job.tally.not_sent or counts.unknown:
         return RunExitCode.UNKNOWN
     is_whole = job.tally.is_complete and not counts.rejected
     return RunExitCode.DONE if is_whole else RunExitCode.REJECTED
 
 
-def _tell_end(folder: JobFolder, job: Job, end: CallError) -> RunExitCode:
-    """Tell why a job ended before its last row, and how to go on."""
+@attrs.frozen
+class Ended:
+    """How something that a job did came to its end.
+
+    Attributes:
+        interrupted: By Ctrl-C or SIGTERM.
+        error: By this, as the gateway cannot be called any more.
+    """
+
+    interrupted: bool = False
+    error: CallError | None = None
+
+
+async def watched(name: str, job: Job, outcomes: AsyncIterator[object]) -> Ended:
+    """Have a job do something, shown on the screen, and return how that ended."""
+    with Display(name, job) as display:
+        ticking = asyncio.create_task(display.tick())
+        try:
+            return Ended(interrupted=await _watch(job, outcomes))
+        except (AuthenticationError, PermissionDeniedError):
+            raise  # the key is wrong: what was done has little to tell
+        except CallError as error:
+            return Ended(error=error)
+        finally:
+            ticking.cancel()
+
+
+def told_end(job: Job, ended: Ended, command: str) -> RunExitCode | None:
+    """Tell why a job ended before all was done, if it did, and how to go on.
+
+    Args:
+        job: It.
+        ended: How it ended.
+        command: What goes on.
+
+    Returns:
+        The exit code; `None` if it came to its end.
+    """
+    if ended.interrupted:
+        print_note(f"Saved; go on with `{command}`.")
+        return RunExitCode.INTERRUPTED
+    if ended.error is None:
+        return None
+    return _tell_error(job, ended.error, f"go on with `{command}`")
+
+
+def _tell_error(job: Job, end: CallError, go_on: str) -> RunExitCode:
     print_note(f"Error: {end}", "red")
-    go_on = f"go on with `convergegate bulk resume {folder.job}`"
     if end.failure in CANNOT_CONNECT and not job.tally.answered:
         print_note(
             f"Nothing was sent in this run: see to that first, then {go_on}, which "
@@ -201,7 +226,7 @@ def _runner(address: str, gateway: Gateway) -> "Runner":
     return DaskRunner(address)
 
 
-async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
+async def _watch(job: Job, outcomes: AsyncIterator[object]) -> bool:
     """Follow the job; Ctrl-C drains it, a second one cuts it. Tell whether it came."""
     interrupts = 0
     task = asyncio.current_task()
@@ -224,55 +249,6 @@ async def _watch(job: Job, outcomes: AsyncIterator[RowOutcome]) -> bool:
             raise
         task.uncancel()
     return bool(interrupts)
-
-
-def status(folder: JobFolder) -> dict[str, Any]:
-    """Return how many rows are where, and when the job was written off.
-
-    While a process works on it, that is what the process has noted of it last.
-    """
-    progress = read_progress(folder.progress)
-    if progress is not None and time.time() - progress.at < _FRESH:
-        return _noted(folder, progress)
-    try:
-        with Journal.read(folder.journal) as journal:
-            return asyncio.run(_summary(journal))
-    except JournalInUseError:
-        progress = read_progress(folder.progress)  # it may have begun this moment
-        if progress is None:
-            raise
-        return _noted(folder, progress)
-
-
-async def _summary(journal: Journal) -> dict[str, Any]:
-    header = journal.header
-    counts = RowCounts.of(await journal.counts(), header)
-    summary = {
-        "job": header.job,
-        "gateway": header.base_url,
-        "mode": "live" if header.live else "test",
-        **_by_name(counts),
-    }
-    if header.damaged_at is not None:
-        summary["damaged"] = _moment(header.damaged_at)
-    return summary
-
-
-def _noted(folder: JobFolder, progress: JobProgress) -> dict[str, Any]:
-    return {
-        "job": folder.job,
-        "doing": progress.doing,
-        "as_of": _moment(progress.at),
-        **_by_name(progress.counts),
-    }
-
-
-def _by_name(counts: RowCounts) -> dict[str, int | None]:
-    return {**attrs.asdict(counts), "pending": counts.pending}
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(int(at), UTC).isoformat()
 
 
 def verify(folder: JobFolder) -> list[str]:
@@ -322,7 +298,7 @@ def reconcile_with_events(
 
     async def look(journal: Journal) -> Reconciliation:
         plan = plan_of(journal.header)
-        async with _factory(_of_job(gateway, journal.header), plan) as factory:
+        async with factory_for(of_job(gateway, journal.header), plan) as factory:
             return await reconcile(
                 journal,
                 factory,
@@ -335,12 +311,12 @@ def reconcile_with_events(
         return asyncio.run(look(journal))
 
 
-def _factory(gateway: Gateway, plan: JobPlan) -> CheckoutSessionFactory:
+def factory_for(gateway: Gateway, plan: JobPlan) -> CheckoutSessionFactory:
     limit = max(PoolLimits().limit, plan.concurrency)
     return gateway.factory(pool=PoolLimits(limit=limit))
 
 
-def _of_job(gateway: Gateway, header: JobHeader) -> Gateway:
+def of_job(gateway: Gateway, header: JobHeader) -> Gateway:
     """Return the gateway that the job was begun with, unless another is asked for."""
     return attrs.evolve(gateway, base_url=gateway.base_url or header.base_url)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LINE_EVERY = 5.0  # seconds
 DRAW_EVERY = 0.2
 MINUTE = 60.0
+_NOUNS = {"run": "rows", "refresh": "sessions", "refund": "refunds"}
 
 
 class RecentRate:
@@ -51,7 +52,6 @@ class Display:
         limit = job.plan.maximum_rps
         self._name = name
         self._job = job
-        self._tally = job.tally
         self._limit = "no limit" if limit is None else f"limit {limit:g}"
         self._rate = RecentRate(time.monotonic())
         self._live: Live | None = None
@@ -80,21 +80,23 @@ class Display:
                 self._live.update(self._draw(), refresh=True)
 
     def _pace(self) -> str:
-        rate = self._rate.of(self._tally.seen - self._tally.skipped, time.monotonic())
-        total = self._job.total
-        left = (total - self._tally.seen) / rate if total and rate else None
+        progress = self._job.progress
+        # What an earlier run has done takes no time.
+        gone = progress.done - self._job.tally.skipped
+        rate = self._rate.of(gone, time.monotonic())
+        total = progress.total
+        left = (total - progress.done) / rate if total and rate else None
         minutes, seconds = divmod(round(left or 0), 60)
         eta = "-:--" if left is None else f"{minutes}:{seconds:02}"
-        return f"{rate:,.0f} rows/s ({self._limit}), {eta} left"
+        return f"{rate:,.0f} {_NOUNS[progress.doing]}/s ({self._limit}), {eta} left"
 
     def _line(self) -> str:
-        parts = (
-            self._progress(),
-            str(self._job.progress.counts),
-            self._pace(),
-            self._held_back(),
-        )
+        parts = (self._progress(), self._counts(), self._pace(), self._held_back())
         return ", ".join(filter(None, parts))
+
+    def _counts(self) -> str:
+        progress = self._job.progress
+        return str(progress.counts) if progress.doing == "run" else ""
 
     def _held_back(self) -> str:
         """Tell why it is slow, and when the next row is sent."""
@@ -102,26 +104,28 @@ class Display:
         return "" if info is None else str(info)
 
     def _progress(self) -> str:
-        total = "?" if self._job.total is None else f"{self._job.total:,}"
-        return f"{self._name}: {self._tally.seen:,}/{total} rows"
+        progress = self._job.progress
+        total = "?" if progress.total is None else f"{progress.total:,}"
+        noun = _NOUNS[progress.doing]
+        return f"{self._name}: {progress.done:,}/{total} {noun}"
 
     def _draw(self) -> "RenderableType":
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        tally = self._tally
+        tally, progress = self._job.tally, self._job.progress
         codes = " · ".join(f"{n:,} {code}" for code, n in tally.codes.most_common(3))
         grid = Table.grid()
         grid.add_row(Text(self._progress(), "bold"))
         grid.add_row(
             ProgressBar(
-                total=max(1, self._job.total or tally.seen),
-                completed=tally.seen,
+                total=max(1, progress.total or progress.done),
+                completed=progress.done,
                 width=60,
             )
         )
-        grid.add_row(Text(str(self._job.progress.counts)))
+        grid.add_row(Text(self._counts()))
         grid.add_row(Text(self._pace(), "dim"))
         grid.add_row(Text(self._held_back(), "yellow"))
         grid.add_row(Text(codes, "red"))

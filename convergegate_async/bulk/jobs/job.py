@@ -281,7 +281,7 @@ class Job:
         return self._kept(self._run, self._run.on(runner, rows))
 
     def refresh(
-        self, *, every: bool = False, maximum_rps: float | None = None
+        self, *, final: bool = False, maximum_rps: float | None = None
     ) -> AsyncGenerator[SessionSeen, None]:
         """Look at the sessions that are not final, and yield each once it is durable.
 
@@ -290,7 +290,7 @@ class Job:
         A session that cannot be seen is told with the error, and left as it was.
 
         Args:
-            every: Look at the final ones, too: they may have been paid back.
+            final: Look at the final ones, too: they may have been paid back.
             maximum_rps: The most looks started in a second; that of the plan if `None`.
 
         Raises:
@@ -304,7 +304,7 @@ class Job:
         if maximum_rps is not None:
             limits = attrs.evolve(limits, maximum_rps=maximum_rps)
         refresh = Refresh(self._journal, self._factory, limits, self._noted_in)
-        return self._kept(refresh, refresh.outcomes(every=every))
+        return self._kept(refresh, refresh.outcomes(final=final))
 
     async def sessions(self) -> list[SessionCount]:
         """Return how many sessions are in each status, and what they come to.

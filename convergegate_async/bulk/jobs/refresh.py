@@ -109,14 +109,14 @@ class Refresh:
         if self._workers is not None:
             self._workers.stop()
 
-    async def outcomes(self, *, every: bool) -> AsyncGenerator[SessionSeen, None]:
+    async def outcomes(self, *, final: bool) -> AsyncGenerator[SessionSeen, None]:
         """Look; see `Job.refresh`."""
         begun_at = await self._begin()
-        counting = self._journal.sessions.count_to_be_seen(begun_at, every=every)
+        counting = self._journal.sessions.count_to_be_seen(begun_at, final=final)
         self._total = await counting
         self._workers = Workers(
             self._factory,
-            self._rows(begun_at, every=every),
+            self._rows(begun_at, final=final),
             self._look,
             self._limits,
             goes_again=lambda _, seen: is_pending(seen),
@@ -142,10 +142,10 @@ class Refresh:
         await journal.note_refresh(begun_at)
         return begun_at
 
-    async def _rows(self, begun_at: float, *, every: bool) -> AsyncIterator[JournalRow]:
+    async def _rows(self, begun_at: float, *, final: bool) -> AsyncIterator[JournalRow]:
         after = 0
         while page := await self._journal.sessions.to_be_seen(
-            begun_at, every=every, after=after, limit=_PAGE
+            begun_at, final=final, after=after, limit=_PAGE
         ):
             for row in page:
                 yield row

@@ -49,14 +49,14 @@ class SessionTable:
             raise refusal(path, "a session was seen of a row that has none")
 
     def to_be_seen(
-        self, before: float, after: int, limit: int, *, every: bool
+        self, before: float, after: int, limit: int, *, final: bool
     ) -> list[JournalRow]:
         """Return a page of rows; see `Sessions.to_be_seen`."""
-        return list(self._rows.where(_TO_BE_SEEN, before, every, after, limit))
+        return list(self._rows.where(_TO_BE_SEEN, before, final, after, limit))
 
-    def count_to_be_seen(self, before: float, *, every: bool) -> int:
+    def count_to_be_seen(self, before: float, *, final: bool) -> int:
         """Return how many rows `to_be_seen` has in all."""
-        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, (before, every))
+        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, (before, final))
         return int(count)
 
     def last_seen_at(self) -> float | None:
@@ -93,24 +93,24 @@ class Sessions:
         return self._order(partial(self._table.see, row_id, facts))
 
     async def to_be_seen(
-        self, before: float, *, every: bool = False, after: int = 0, limit: int = 10_000
+        self, before: float, *, final: bool = False, after: int = 0, limit: int = 10_000
     ) -> list[JournalRow]:
         """Return a page of the rows, by position, whose sessions are to be looked at.
 
         Args:
             before: Epoch seconds: those that were seen since are left out.
-            every: Final sessions, too: those that are completed or expired.
+            final: Final sessions, too: those that are completed or expired.
             after: The position of the last row of the page before; 0 for the first.
             limit: How many rows a page has at most.
         """
         page: Callable[[], list[JournalRow]] = partial(
-            self._table.to_be_seen, before, after, limit, every=every
+            self._table.to_be_seen, before, after, limit, final=final
         )
         return await self._order(page)
 
-    async def count_to_be_seen(self, before: float, *, every: bool = False) -> int:
+    async def count_to_be_seen(self, before: float, *, final: bool = False) -> int:
         """Return how many rows `to_be_seen` has in all."""
-        count = partial(self._table.count_to_be_seen, before, every=every)
+        count = partial(self._table.count_to_be_seen, before, final=final)
         return await self._order(count)
 
     async def last_seen_at(self) -> float | None:

@@ -41,9 +41,9 @@ async def a_job(
             yield job
 
 
-async def refreshed(job: Job, *, every: bool = False) -> list[SessionSeen]:
+async def refreshed(job: Job, *, final: bool = False) -> list[SessionSeen]:
     """Refresh a job; return what was seen."""
-    return [seen async for seen in job.refresh(every=every)]
+    return [seen async for seen in job.refresh(final=final)]
 
 
 async def test_a_refresh_stores_what_the_gateway_says(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ async def test_only_what_is_not_final_is_looked_at(tmp_path: Path) -> None:
             sandbox.book.pay(session, "123456")
 
         looks = []
-        for every in (False, False, True):
+        for final in (False, False, True):
             before = sandbox.count("retrieve")
-            assert all(seen.error is None for seen in await refreshed(job, every=every))
+            assert all(seen.error is None for seen in await refreshed(job, final=final))
             looks.append(sandbox.count("retrieve") - before)
 
     assert looks == [6, 1, 6]

@@ -180,7 +180,7 @@ class Model:
         """Return the rows by position."""
         return sorted(self.rows.values(), key=lambda row: row.position)
 
-    def to_be_seen(self, before: float, *, every: bool) -> list[JournalRow]:
+    def to_be_seen(self, before: float, *, final: bool) -> list[JournalRow]:
         """Return the rows whose sessions are to be looked at."""
         return [
             row
@@ -190,7 +190,7 @@ class Model:
                 row.facts is None
                 or (
                     row.facts.seen_at < before
-                    and (every or row.facts.status not in FINAL)
+                    and (final or row.facts.status not in FINAL)
                 )
             )
         ]
@@ -353,10 +353,10 @@ def test_a_journal_knows_what_a_dict_would(
         }
         assert await journal.sessions.counts() == model.sessions()
         for final in (True, False):
-            wanted = model.to_be_seen(5e9, every=final)
-            assert await journal.sessions.to_be_seen(5e9, every=final) == wanted
+            wanted = model.to_be_seen(5e9, final=final)
+            assert await journal.sessions.to_be_seen(5e9, final=final) == wanted
             later = [row for row in wanted if row.position > 2]
-            assert await journal.sessions.to_be_seen(5e9, every=final, after=2) == later
+            assert await journal.sessions.to_be_seen(5e9, final=final, after=2) == later
 
     with TemporaryDirectory() as folder:
         asyncio.run(live(Path(folder, "a.journal")))

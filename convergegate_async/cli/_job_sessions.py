@@ -1,0 +1,110 @@
+"""What ``bulk`` does once the links are out: sessions are looked at."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import attrs
+
+from convergegate_async.bulk import Job, JobFolder, Journal, SessionSeen, plan_of
+
+from ._gateway import Gateway
+from ._job_status import lines_of
+from ._jobs import RunExitCode, factory_for, of_job, told_end, watched
+from ._signals import on_interrupt
+from ._streams import print_note
+from ._wording import counted
+
+_FINAL = frozenset({"completed", "expired"})
+
+
+@attrs.frozen
+class Rhythm:
+    """How often sessions are looked at, and until when.
+
+    Attributes:
+        pause: Seconds between two looks.
+        until: No look begins later; until all are final if `None`.
+    """
+
+    pause: float
+    until: datetime | None = None
+
+    def goes_on(self, now: datetime) -> bool:
+        """Tell whether there is another look after the pause."""
+        return self.until is None or now + timedelta(seconds=self.pause) <= self.until
+
+
+def refresh(
+    folder: JobFolder,
+    gateway: Gateway,
+    rhythm: Rhythm | None,
+    *,
+    final: bool,
+    maximum_rps: float | None,
+) -> RunExitCode:
+    """Look at the sessions of a job, once or in a rhythm; return what is left to do.
+
+    Between two looks nobody is kept out of the journal.
+    """
+
+    async def look() -> RunExitCode:
+        while True:
+            code, is_over = await _refresh(folder, gateway, maximum_rps, final=final)
+            has_ended = code not in {RunExitCode.DONE, RunExitCode.UNKNOWN}
+            now = datetime.now().astimezone()
+            if has_ended or is_over or rhythm is None or not rhythm.goes_on(now):
+                return code
+            if await _is_interrupted_within(rhythm.pause):
+                return RunExitCode.INTERRUPTED
+
+    return asyncio.run(look())
+
+
+async def _is_interrupted_within(seconds: float) -> bool:
+    stop = asyncio.Event()
+    on_interrupt(stop.set)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    return stop.is_set()
+
+
+async def _refresh(
+    folder: JobFolder, gateway: Gateway, maximum_rps: float | None, *, final: bool
+) -> tuple[RunExitCode, bool]:
+    """Look once; return what is left to do, and whether all sessions are final."""
+    with Journal.open(folder.journal) as journal:
+        plan = plan_of(journal.header)
+        factory = factory_for(of_job(gateway, journal.header), plan)
+        job = Job(journal, factory, plan, folder)
+        async with factory, job:
+            codes: Counter[str] = Counter()
+            looks = job.refresh(final=final, maximum_rps=maximum_rps)
+            ended = await watched(folder.job, job, _counted(looks, codes))
+            sessions = await job.sessions()
+            _report(folder, job, codes)
+            for line in lines_of(sessions):
+                print_note(line)
+            code = told_end(job, ended, f"convergegate bulk refresh {folder.job}")
+    if code is None:
+        code = RunExitCode.UNKNOWN if codes else RunExitCode.DONE
+    return code, all(one.status in _FINAL for one in sessions)
+
+
+async def _counted(
+    looks: AsyncIterator[SessionSeen], codes: Counter[str]
+) -> AsyncIterator[SessionSeen]:
+    async for seen in looks:
+        if seen.error is not None:
+            codes[type(seen.error).__name__] += 1
+        yield seen
+
+
+def _report(folder: JobFolder, job: Job, codes: Counter[str]) -> None:
+    done = job.progress.done
+    print_note(f"{folder.job}: {counted(done - codes.total(), 'session')} looked at")
+    for code, count in codes.most_common():
+        print_note(f"  {count:>9,} {code}")

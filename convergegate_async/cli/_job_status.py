@@ -1,0 +1,119 @@
+"""How far a job has come, for people and for programs."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import attrs
+
+from convergegate_async._core.money import spell_major
+from convergegate_async.bulk import (
+    JobFolder,
+    JobProgress,
+    Journal,
+    JournalInUseError,
+    RowCounts,
+    SessionCount,
+    read_progress,
+)
+
+FRESH = 5.0
+"""Seconds that what a process notes each second is taken for what it does."""
+
+
+@attrs.frozen(kw_only=True)
+class JobStatus:
+    """What is known of a job.
+
+    Attributes:
+        facts: What else there is to say, by name, in the order in which it is shown.
+        counts: How many rows are where.
+        sessions: What became of the sessions, as far as they were looked at.
+    """
+
+    facts: dict[str, str]
+    counts: RowCounts
+    sessions: tuple[SessionCount, ...] = ()
+
+    def as_object(self) -> dict[str, object]:
+        """Return what programs read."""
+        return {
+            **self.facts,
+            **attrs.asdict(self.counts),
+            "pending": self.counts.pending,
+            "sessions": [attrs.asdict(one) for one in self.sessions],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield what people read."""
+        counts = {**attrs.asdict(self.counts), "pending": self.counts.pending}
+        for name, value in {**self.facts, **counts}.items():
+            number = f"{value:,}" if isinstance(value, int) else value
+            yield f"{name:<12} {'not known' if number is None else number}"
+        yield from lines_of(self.sessions)
+
+
+def lines_of(sessions: Iterable[SessionCount]) -> Iterator[str]:
+    """Yield how many sessions are in each status, and what they come to."""
+    for one in sessions:
+        if one.seen_at is None:
+            yield f"  {'not looked at':<14} {one.count:>11,}"
+            continue
+        line = f"  {one.status or 'no status':<14} {one.count:>11,}"
+        if one.currency is not None:
+            code = one.currency.upper()
+            line += f"  {code} {spell_major(one.amount_total, code):>14}"
+            if one.amount_refunded:
+                line += f", refunded {spell_major(one.amount_refunded, code)}"
+        yield line
+
+
+def status_of(folder: JobFolder) -> JobStatus:
+    """Return how many rows are where, and what became of the sessions.
+
+    While a process works on the job, that is what the process has noted last.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
+    progress = read_progress(folder.progress)
+    if progress is not None and time.time() - progress.at < FRESH:
+        return _noted(folder, progress)
+    try:
+        with Journal.read(folder.journal) as journal:
+            return asyncio.run(_known(journal))
+    except JournalInUseError:
+        progress = read_progress(folder.progress)  # it may have begun this moment
+        if progress is None:
+            raise
+        return _noted(folder, progress)
+
+
+async def _known(journal: Journal) -> JobStatus:
+    header = journal.header
+    facts = {
+        "job": header.job,
+        "gateway": header.base_url,
+        "mode": "live" if header.live else "test",
+    }
+    if header.damaged_at is not None:
+        facts["damaged"] = _moment(header.damaged_at)
+    return JobStatus(
+        facts=facts,
+        counts=RowCounts.of(await journal.counts(), header),
+        sessions=tuple(await journal.sessions.counts()),
+    )
+
+
+def _noted(folder: JobFolder, progress: JobProgress) -> JobStatus:
+    facts = {
+        "job": folder.job,
+        "doing": progress.doing,
+        "as_of": _moment(progress.at),
+    }
+    return JobStatus(facts=facts, counts=progress.counts)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).isoformat()
