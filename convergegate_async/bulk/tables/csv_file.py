@@ -61,17 +61,22 @@ def read_head(file: BinaryIO, encoding: str) -> str:
 
 # -- formula cells -----------------------------------------------------------------
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# An apostrophe that a text has itself is not to be taken for ours.
+_RISKY = re.compile(r"'+[=+\-@\t\r]|[=@\t\r]|[+-](?![0-9]+(?: [0-9]+)*\Z)")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def escape_cell(text: str) -> str:
-    """Return *text* so that no spreadsheet runs it; `unescape_cell` undoes it."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    """Return *text* so that no spreadsheet runs it; `unescape_cell` undoes it.
+
+    It gets an apostrophe if it begins with ``=``, ``@``, a tab or a line end, or with
+    ``+`` or ``-`` before anything but digits, and single spaces between them.
+    """
+    return f"'{text}" if _RISKY.match(text) else text
 
 
 def unescape_cell(cell: str) -> str:
-    """Return what `escape_cell` was given."""
+    """Return what `escape_cell` was given; an apostrophe before ``+48`` goes, too."""
     return cell[1:] if _ESCAPED.match(cell) else cell
 
 

@@ -116,6 +116,8 @@ class TestProperties:
     @given(TEXTS)
     @example("=1+1")
     @example("'=1+1")
+    @example("'+48")
+    @example("'+1+1")
     @example("''@x")
     @example("'")
     def test_escaping_a_cell_loses_nothing(self, text: str) -> None:
@@ -123,11 +125,27 @@ class TestProperties:
         assert unescape_cell(escape_cell(text)) == text
 
     @given(TEXTS)
-    @example("+48123456789")
     @example("\r=x")
+    @example("+48 601")
+    @example("-1+1")
+    @example("+48\n")
     def test_no_escaped_cell_is_a_formula(self, text: str) -> None:
-        """A written cell never begins as a formula does."""
-        assert not escape_cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+        """A written cell never begins as a formula does, or is no more than digits."""
+        first, rest = escape_cell(text)[:1], escape_cell(text)[1:]
+
+        is_sum = {*rest} <= {*"0123456789 "} and rest.strip(" ") == rest != ""
+        assert first not in {*"=@\t\r"}
+        assert first not in {*"+-"} or is_sum
+
+    @pytest.mark.parametrize("text", ["+48601234567", "+48 601 234 567", "-5", "0"])
+    def test_digits_with_a_sign_stay_as_they_are(self, text: str) -> None:
+        """A phone number is no formula, and is looked at by people."""
+        assert escape_cell(text) == text
+
+    def test_what_was_escaped_before_is_still_read(self) -> None:
+        """Dead letters of earlier versions have an apostrophe before phone numbers."""
+        assert unescape_cell("'+48601234567") == "+48601234567"
+        assert unescape_cell(escape_cell("'+48601234567")) == "'+48601234567"
 
     @given(st.lists(TEXTS, min_size=1, max_size=5))
     def test_every_text_survives_a_cell(self, inbox: Inbox, texts: list[str]) -> None:

@@ -192,7 +192,9 @@ class TestResults:
             rows = list(csv.reader(file))
         assert len(rows) == count + 1 == len(records) + 1
         cells = [cell for row in rows for cell in row]
-        assert not [c for c in cells if c.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        signed = [cell[1:] for cell in cells if cell.startswith(("+", "-"))]
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r"))]
+        assert all({*rest} <= {*"0123456789 "} for rest in signed)
 
     def test_columns_are_all_that_occur(self, path: str, kind: str) -> None:
         """A record may have what no other has, also after a thousand without."""
