@@ -4,31 +4,23 @@ A file takes its name when it is complete and on the disk; until then an old one
 stays. It is readable by its owner only: it holds what the input holds.
 """
 
-import codecs
-import csv
-import json
 import os
-import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-from .csv_file import escape_cell
+from .cell_texts import json_of
+from .csv_writer import write_csv
 from .formats import Format, choose_format
-from .parquet_file import import_parquet
-
-Table: TypeAlias = Iterable[Mapping[str, object]]
-Batch: TypeAlias = list[Mapping[str, object]]
-
-_BATCH = 1_000
+from .parquet_writer import write_parquet
+from .spool import Table
 
 
 @attrs.frozen
@@ -125,110 +117,16 @@ def _whole(path: str) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-# -- formats -----------------------------------------------------------------------
-
-
-def _write_csv(file: BinaryIO, records: Table) -> int:
-    # The lone surrogates of a row that was not UTF-8 become its bytes again.
-    text = codecs.getwriter("utf-8")(file, "surrogateescape")
-    with _spooled(records) as batches:
-        columns = _columns(record for batch in batches() for record in batch)
-        rows = csv.writer(text)
-        rows.writerow(map(escape_cell, columns))
-        count = 0
-        for batch in batches():
-            rows.writerows([_cell(record.get(c)) for c in columns] for record in batch)
-            count += len(batch)
-    return count
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case str():
-            return escape_cell(value)
-        case bool():
-            return json.dumps(value)
-        case list() | tuple() if all(isinstance(item, str) for item in value):
-            return escape_cell("|".join(value))
-        case list() | tuple() | dict():
-            return _dump(value)
-        case _:
-            return str(value)
-
-
 def _write_jsonl(file: BinaryIO, records: Table) -> int:
     count = 0
     for record in records:
-        file.write(f"{_dump(record)}\n".encode("utf-8", "surrogateescape"))
+        file.write(f"{json_of(record)}\n".encode("utf-8", "surrogateescape"))
         count += 1
     return count
 
 
-def _dump(value: object) -> str:
-    # An exact decimal stays exact as a text.
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
-
-
-def _write_parquet(file: BinaryIO, records: Table) -> int:
-    arrow, parquet = import_parquet()
-    count = 0
-    refusal = ""
-    try:
-        with _spooled(records) as batches:
-            schema = arrow.schema([])
-            for batch in batches():
-                seen = arrow.table(_turned(batch, _columns(batch))).schema
-                schema = arrow.unify_schemas(
-                    [schema, seen], promote_options="permissive"
-                )
-            with parquet.ParquetWriter(file, schema) as writer:
-                for batch in batches():
-                    columns = _turned(batch, schema.names)
-                    writer.write_table(arrow.table(columns, schema=schema))
-                    count += len(batch)
-    except arrow.ArrowException as error:
-        refusal = type(error).__name__
-    if not refusal:
-        return count
-    message = f"a column holds values of several kinds ({refusal}): use JSONL"
-    raise ConfigurationError(message)
-
-
-def _turned(batch: Batch, columns: Sequence[str]) -> dict[str, list[object]]:
-    return {name: [record.get(name) for record in batch] for name in columns}
-
-
 _WRITERS: dict[Format, Callable[[BinaryIO, Table], int]] = {
-    "csv": _write_csv,
+    "csv": write_csv,
     "jsonl": _write_jsonl,
-    "parquet": _write_parquet,
+    "parquet": write_parquet,
 }
-
-
-# -- two passes --------------------------------------------------------------------
-
-
-def _columns(records: Table) -> list[str]:
-    return list(dict.fromkeys(name for record in records for name in record))
-
-
-@contextmanager
-def _spooled(records: Table) -> Iterator[Callable[[], Iterator[Batch]]]:
-    """Give *records* in batches, as often as asked for, from a nameless file.
-
-    A header comes first, and only the last record completes it.
-    """
-    with tempfile.TemporaryFile() as spool:
-        waiting = iter(records)
-        while batch := list(islice(waiting, _BATCH)):
-            pickle.dump(batch, spool)
-        end = spool.tell()
-
-        def batches() -> Iterator[Batch]:
-            spool.seek(0)
-            while spool.tell() < end:
-                yield pickle.load(spool)  # noqa: S301 -- our own, and nobody else's
-
-        yield batches

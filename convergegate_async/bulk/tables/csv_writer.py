@@ -1,0 +1,36 @@
+"""CSV, in which no cell is a formula."""
+
+import codecs
+import csv
+from decimal import Decimal
+from typing import BinaryIO
+
+from .cell_texts import text_of
+from .csv_file import escape_cell
+from .spool import Table, spooled
+
+
+def write_csv(file: BinaryIO, records: Table) -> int:
+    """Write *records* to *file*, and return how many."""
+    # The lone surrogates of a row that was not UTF-8 become its bytes again.
+    text = codecs.getwriter("utf-8")(file, "surrogateescape")
+    with spooled(records) as spool:
+        rows = csv.writer(text)
+        rows.writerow(map(escape_cell, spool.columns))
+        for batch in spool.batches():
+            rows.writerows(
+                [_cell(record.get(name)) for name in spool.columns] for record in batch
+            )
+    return spool.count
+
+
+def _cell(value: object) -> str:
+    match value:
+        case str():
+            return escape_cell(value)
+        case int():
+            return text_of(value)
+        case float() | Decimal() if (text := text_of(value))[-1].isdigit():
+            return text
+        case _:  # -Infinity, too
+            return escape_cell(text_of(value))
