@@ -1,19 +1,27 @@
 """CSV, in which no cell is a formula."""
 
-import codecs
 import csv
 from decimal import Decimal
 from typing import BinaryIO
 
-from .cell_texts import text_of
+from .cell_texts import encoded, text_of
 from .csv_file import escape_cell
 from .spool import Table, spooled
 
 
+class _Encoded:
+    """What `csv.writer` needs of a file of texts."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(encoded(text))
+
+
 def write_csv(file: BinaryIO, records: Table) -> int:
     """Write *records* to *file*, and return how many."""
-    # The lone surrogates of a row that was not UTF-8 become its bytes again.
-    text = codecs.getwriter("utf-8")(file, "surrogateescape")
+    text = _Encoded(file)
     with spooled(records) as spool:
         rows = csv.writer(text)
         rows.writerow(map(escape_cell, spool.columns))

@@ -16,7 +16,7 @@ import attrs
 
 from convergegate_async.errors import ConfigurationError
 
-from .cell_texts import json_of
+from .cell_texts import encoded, json_of
 from .csv_writer import write_csv
 from .formats import Format, choose_format
 from .parquet_writer import write_parquet
@@ -41,9 +41,10 @@ class DeadLetter:
 
 
 def write_results(path: str, records: Table, *, format: str | None = None) -> int:  # noqa: A002 -- as the option is called
-    """Write *records* to *path*, or to stdout for ``-``, and return how many.
+    r"""Write *records* to *path*, or to stdout for ``-``, and return how many.
 
     The columns of CSV and Parquet are all that occur, in the order in which they do.
+    Lone surrogates are spelled ``\ud800``, unless they were bytes of CSV or JSONL.
 
     Args:
         path: A new file, or one to replace.
@@ -120,7 +121,7 @@ def _whole(path: str) -> Iterator[BinaryIO]:
 def _write_jsonl(file: BinaryIO, records: Table) -> int:
     count = 0
     for record in records:
-        file.write(f"{json_of(record)}\n".encode("utf-8", "surrogateescape"))
+        file.write(encoded(f"{json_of(record)}\n"))
         count += 1
     return count
 

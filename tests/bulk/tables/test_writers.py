@@ -30,6 +30,14 @@ from convergegate_async.bulk.tables.writers import (
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NAMES = st.sampled_from(["note", "=note", "'@note", "two words", "ą,"])
 FORMATS = ["csv", "jsonl", "parquet"]
+JSON = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(exclude_characters=[*map(chr, range(0xDC00, 0xE000))]))
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.datetimes(timezones=st.just(UTC))
+)
 OPTIONS = TableOptions(columns={"colour": ""}, plain=True)
 
 
@@ -237,6 +245,24 @@ class TestResults:
 
         with pytest.raises(ConfigurationError, match="several kinds"):
             write_results(path, [{"a": 1}, {"a": "b"}], format="parquet")
+
+    @given(st.dictionaries(st.text(), JSON, min_size=1))
+    @example({"d": Decimal("90071992547409.91"), "t": datetime(2026, 1, 1, tzinfo=UTC)})
+    def test_jsonl_holds_all_that_json_can(
+        self, path: str, record: dict[str, object]
+    ) -> None:
+        """Decimals are exact as texts, times ISO 8601."""
+        write_results(path, [record], format="jsonl")
+
+        found = json.loads(Path(path).read_bytes())
+        for name, value in record.items():
+            match value:
+                case Decimal():
+                    assert Decimal(found[name]) == value
+                case datetime():
+                    assert datetime.fromisoformat(found[name]) == value
+                case _:
+                    assert found[name] == value
 
     def test_numbers_are_no_formulas(self, path: str) -> None:
         """A number keeps its sign, and a flag is a word."""
