@@ -246,6 +246,14 @@ class TestResults:
         with pytest.raises(ConfigurationError, match="several kinds"):
             write_results(path, [{"a": 1}, {"a": "b"}], format="parquet")
 
+    def test_lone_surrogates_break_no_file(self, path: str, kind: str) -> None:
+        """JSON may hold them, and no encoding does: they are spelled in each format."""
+        write_results(path, [{"\ud801": "a\ud800"}], format=kind)
+
+        content = Path(path).read_bytes()
+        assert b"a\\ud800" in content
+        assert kind == "parquet" or b"\\ud801" in content
+
     @given(st.dictionaries(st.text(), JSON, min_size=1))
     @example({"d": Decimal("90071992547409.91"), "t": datetime(2026, 1, 1, tzinfo=UTC)})
     def test_jsonl_holds_all_that_json_can(
