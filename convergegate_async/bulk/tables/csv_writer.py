@@ -1,12 +1,44 @@
-"""CSV, in which no cell is a formula."""
+"""CSV in the dialect of its reader: a program, or a spreadsheet of some country."""
 
 import csv
 from decimal import Decimal
 from typing import BinaryIO
 
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+
 from .cell_texts import encoded, text_of
 from .csv_file import escape_cell
+from .delimiters import choose_delimiter
 from .spool import Table, spooled
+
+_MARK = "\ufeff"
+
+
+def _choose_decimal(mark: str) -> str:
+    if mark not in {".", ","}:
+        message = "decimal must be a point or a comma"
+        raise ConfigurationError(message)
+    return mark
+
+
+@attrs.frozen(kw_only=True)
+class CsvDialect:
+    """How CSV is written.
+
+    Attributes:
+        bom: It begins with a byte order mark, by which Excel knows UTF-8.
+        delimiter: What stands between cells, or the word for it.
+        decimal: The decimal mark of numbers.
+
+    Raises:
+        ConfigurationError: There is no such delimiter or mark.
+    """
+
+    bom: bool = False
+    delimiter: str = attrs.field(default=",", converter=choose_delimiter)
+    decimal: str = attrs.field(default=".", converter=_choose_decimal)
 
 
 class _Encoded:
@@ -19,26 +51,29 @@ class _Encoded:
         return self._file.write(encoded(text))
 
 
-def write_csv(file: BinaryIO, records: Table) -> int:
+def write_csv(file: BinaryIO, records: Table, dialect: CsvDialect) -> int:
     """Write *records* to *file*, and return how many."""
     text = _Encoded(file)
     with spooled(records) as spool:
-        rows = csv.writer(text)
+        if dialect.bom:
+            text.write(_MARK)
+        rows = csv.writer(text, delimiter=dialect.delimiter)
         rows.writerow(map(escape_cell, spool.columns))
         for batch in spool.batches():
             rows.writerows(
-                [_cell(record.get(name)) for name in spool.columns] for record in batch
+                [_cell(record.get(name), dialect.decimal) for name in spool.columns]
+                for record in batch
             )
     return spool.count
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, mark: str) -> str:
     match value:
         case str():
             return escape_cell(value)
         case int():
             return text_of(value)
         case float() | Decimal() if (text := text_of(value))[-1].isdigit():
-            return text
+            return text.replace(".", mark)
         case _:  # -Infinity, too
             return escape_cell(text_of(value))

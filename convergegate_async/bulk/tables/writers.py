@@ -17,10 +17,12 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 
 from .cell_texts import encoded, json_of
-from .csv_writer import write_csv
+from .csv_writer import CsvDialect, write_csv
 from .formats import Format, choose_format
 from .parquet_writer import write_parquet
 from .spool import Table
+
+_PLAIN = CsvDialect()
 
 
 @attrs.frozen
@@ -40,7 +42,15 @@ class DeadLetter:
     raw: Mapping[str, object] = attrs.field(repr=False, hash=False)
 
 
-def write_results(path: str, records: Table, *, format: str | None = None) -> int:  # noqa: A002 -- as the option is called
+def write_results(  # noqa: PLR0913 -- each is a separate choice of the caller
+    path: str,
+    records: Table,
+    *,
+    format: str | None = None,  # noqa: A002 -- as the option is called
+    bom: bool = False,
+    delimiter: str = ",",
+    decimal: str = ".",
+) -> int:
     r"""Write *records* to *path*, or to stdout for ``-``, and return how many.
 
     The columns of CSV and Parquet are all that occur, in the order in which they do.
@@ -50,18 +60,30 @@ def write_results(path: str, records: Table, *, format: str | None = None) -> in
         path: A new file, or one to replace.
         records: Values by column; they are read once, a few at a time.
         format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
+        bom: CSV begins with a byte order mark, by which Excel knows UTF-8.
+        delimiter: What stands between cells of CSV: a character, or ``comma``,
+            ``semicolon`` or ``tab``.
+        decimal: The decimal mark in CSV of numbers that are not whole: a point or a
+            comma.
 
     Raises:
-        ConfigurationError: There is no such format or it is not written, *path* is not
-            a file, or Parquet has no type for a column's values.
+        ConfigurationError: There is no such format or it is not written, or it is not
+            CSV and has no such mark or delimiter; *path* is not a file; Parquet has no
+            type for a column's values.
         OSError: The file cannot be written.
     """
-    write = _WRITERS.get(choose_format(path, format))
-    if write is None:
+    kind = choose_format(path, format)
+    dialect = CsvDialect(bom=bom, delimiter=delimiter, decimal=decimal)
+    if kind != "csv" and dialect != _PLAIN:
+        message = "only CSV has a byte order mark, a delimiter and a decimal mark"
+        raise ConfigurationError(message)
+    if kind == "xlsx":
         message = "XLSX is read, and not written: write CSV, which spreadsheets open"
         raise ConfigurationError(message)
     with _whole(path) as file:
-        return write(file, records)
+        if kind == "csv":
+            return write_csv(file, records, dialect)
+        return _WRITERS[kind](file, records)
 
 
 def write_dead_letters(path: str, letters: Iterable[DeadLetter], *, format: str) -> int:  # noqa: A002 -- as the option is called
@@ -127,7 +149,6 @@ def _write_jsonl(file: BinaryIO, records: Table) -> int:
 
 
 _WRITERS: dict[Format, Callable[[BinaryIO, Table], int]] = {
-    "csv": write_csv,
     "jsonl": _write_jsonl,
     "parquet": write_parquet,
 }
