@@ -272,7 +272,7 @@ def verify(job: str, directory: Path) -> int:
 @click.option(
     "--output", default="-", help="A file, or - for stdout.", show_default=True
 )
-@format_option("csv", "jsonl", "parquet")
+@format_option("csv", "jsonl", "parquet", "xlsx")
 @click.option(
     "--order",
     type=click.Choice(["input", "completion"]),

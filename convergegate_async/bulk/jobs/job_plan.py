@@ -93,7 +93,7 @@ class JobPlan:
 
     @property
     def dead_letter_format(self) -> Format:
-        """The format of the file that dead letters go to; workbooks are only read.
+        """The format of the file that dead letters go to: CSV for those of a workbook.
 
         Raises:
             SourceError: There is no such format, or the suffix promises none.

@@ -114,6 +114,17 @@ class Workbook:
         return links
 
 
+def require_openpyxl() -> None:
+    """Refuse what needs openpyxl where there is none.
+
+    Raises:
+        SourceError: It is not installed.
+    """
+    if find_spec("openpyxl") is None:
+        message = "XLSX needs openpyxl: pip install openpyxl"
+        raise SourceError(message)
+
+
 @contextmanager
 def opened_workbook(file: BinaryIO) -> Iterator[Workbook]:
     """Give the workbook in *file*.
@@ -122,9 +133,7 @@ def opened_workbook(file: BinaryIO) -> Iterator[Workbook]:
         SourceError: It is none, or takes more than it may, which may show only while it
             is read; or openpyxl is not installed.
     """
-    if find_spec("openpyxl") is None:
-        message = "XLSX needs openpyxl: pip install openpyxl"
-        raise SourceError(message)
+    require_openpyxl()
     if file.read(len(_OLE)) == _OLE:
         refuse("is an old .xls, or has a password: save it as .xlsx without one")
     try:

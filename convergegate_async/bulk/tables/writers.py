@@ -21,6 +21,7 @@ from .csv_writer import CsvDialect, write_csv
 from .formats import Format, choose_format
 from .parquet_writer import write_parquet
 from .spool import Table
+from .xlsx_writer import write_xlsx
 
 _PLAIN = CsvDialect()
 
@@ -53,13 +54,17 @@ def write_results(  # noqa: PLR0913 -- each is a separate choice of the caller
 ) -> int:
     r"""Write *records* to *path*, or to stdout for ``-``, and return how many.
 
-    The columns of CSV and Parquet are all that occur, in the order in which they do.
-    Lone surrogates are spelled ``\ud800``, unless they were bytes of CSV or JSONL.
+    The columns of CSV, Parquet and XLSX are all that occur, in the order in which they
+    do. What a format cannot hold is spelled in words, or refused: lone surrogates are
+    ``\udcb3``, unless they were bytes of CSV or JSONL. Texts of XLSX are texts, and so
+    are its numbers of more than 15 digits; as it has no time zones, its times are in
+    UTC, to the millisecond.
 
     Args:
         path: A new file, or one to replace.
         records: Values by column; they are read once, a few at a time.
-        format: ``csv``, ``jsonl`` or ``parquet``; by default what the suffix says.
+        format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; by default what the suffix
+            says.
         bom: CSV begins with a byte order mark, by which Excel knows UTF-8.
         delimiter: What stands between cells of CSV: a character, or ``comma``,
             ``semicolon`` or ``tab``.
@@ -67,18 +72,15 @@ def write_results(  # noqa: PLR0913 -- each is a separate choice of the caller
             comma.
 
     Raises:
-        ConfigurationError: There is no such format or it is not written, or it is not
-            CSV and has no such mark or delimiter; *path* is not a file; Parquet has no
-            type for a column's values.
+        ConfigurationError: There is no such format, or it is not CSV and has no such
+            mark or delimiter; *path* is not a file; Parquet has no type for a column's
+            values; XLSX has not so many rows, columns or characters in a cell.
         OSError: The file cannot be written.
     """
     kind = choose_format(path, format)
     dialect = CsvDialect(bom=bom, delimiter=delimiter, decimal=decimal)
     if kind != "csv" and dialect != _PLAIN:
         message = "only CSV has a byte order mark, a delimiter and a decimal mark"
-        raise ConfigurationError(message)
-    if kind == "xlsx":
-        message = "XLSX is read, and not written: write CSV, which spreadsheets open"
         raise ConfigurationError(message)
     with _whole(path) as file:
         if kind == "csv":
@@ -151,4 +153,5 @@ def _write_jsonl(file: BinaryIO, records: Table) -> int:
 _WRITERS: dict[Format, Callable[[BinaryIO, Table], int]] = {
     "jsonl": _write_jsonl,
     "parquet": write_parquet,
+    "xlsx": write_xlsx,
 }

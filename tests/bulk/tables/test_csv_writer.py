@@ -173,7 +173,7 @@ def test_a_dialect_that_nobody_reads_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "xlsx"])
 @pytest.mark.parametrize("dialect", [{"bom": True}, {"delimiter": ";"}, POLISH])
 def test_other_formats_have_no_dialect(
     tmp_path: Path, suffix: str, dialect: dict[str, str]

@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,10 +27,11 @@ from convergegate_async.bulk.tables.writers import (
     write_dead_letters,
     write_results,
 )
+from convergegate_async.bulk.tables.xlsx_file import read_xlsx
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NAMES = st.sampled_from(["note", "=note", "'@note", "two words", "ą,"])
-FORMATS = ["csv", "jsonl", "parquet"]
+NEEDS = {"csv": "csv", "jsonl": "json", "parquet": "pyarrow", "xlsx": "openpyxl"}
 JSON = (
     st.none()
     | st.booleans()
@@ -47,11 +49,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("exports") / "file")
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=NEEDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """Each format that can be written here."""
-    if request.param == "parquet":
-        pytest.importorskip("pyarrow")
+    pytest.importorskip(NEEDS[request.param])
     return str(request.param)
 
 
@@ -218,6 +219,11 @@ class TestResults:
         elif kind == "jsonl":
             lines = Path(path).read_text().splitlines()
             assert list(map(json.loads, lines)) == records
+        elif kind == "xlsx":
+            with Path(path).open("rb") as file:
+                rows = [row.cells for row in read_xlsx(file, lambda _: None)]
+            assert rows[0] == {"id": "0", "http_status": None}
+            assert rows[-1] == {"id": "last", "http_status": 200}
         else:
             table = pytest.importorskip("pyarrow.parquet").read_table(path)
             assert table.to_pylist()[-1] == {"id": "last", "http_status": 200}
@@ -251,6 +257,9 @@ class TestResults:
         write_results(path, [{"\ud801": "a\ud800"}], format=kind)
 
         content = Path(path).read_bytes()
+        if kind == "xlsx":
+            with zipfile.ZipFile(path) as archive:
+                content = archive.read("xl/worksheets/sheet1.xml")
         assert b"a\\ud800" in content
         assert kind == "parquet" or b"\\ud801" in content
 
@@ -305,7 +314,7 @@ class TestResults:
         output = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 -- our own words
 
         start = {"csv": b"id\r\nA\r\n", "jsonl": b'{"id": "A"}\n', "parquet": b"PAR1"}
-        assert output.startswith(start[kind])
+        assert output.startswith(start.get(kind, b"PK"))
         assert output.endswith(b"end\n")
 
 

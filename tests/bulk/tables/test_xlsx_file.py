@@ -13,8 +13,6 @@ from convergegate_async.bulk.tables.formats import SourceError
 from convergegate_async.bulk.tables.options import TableOptions
 from convergegate_async.bulk.tables.reading import read_table
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.writers import write_results
-from convergegate_async.errors import ConfigurationError
 
 openpyxl = pytest.importorskip("openpyxl")
 
@@ -217,9 +215,3 @@ def test_without_openpyxl_it_is_refused(tmp_path: Path) -> None:
     output = subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 -- our own words
 
     assert output.decode().strip() == "XLSX needs openpyxl: pip install openpyxl"
-
-
-def test_workbooks_are_not_written(tmp_path: Path) -> None:
-    """What spreadsheets open, too, is."""
-    with pytest.raises(ConfigurationError, match="XLSX is read, and not written"):
-        write_results(str(tmp_path / "a.xlsx"), [])
