@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .records import DamagedJournalError, refusal
-from .schema import STATE_WORDS
+from .schema import FIRST_WITH_REFUNDS, STATE_WORDS
 
 _FAULTS = {
     "are in no known state": (
@@ -23,6 +23,25 @@ _FAULTS = {
     ),
 }
 """What no process writes: the file was changed, and is not gone on with."""
+
+_REFUND_FAULTS = {
+    "are in no known state": (
+        "state NOT IN ('pending', 'sent', 'created', 'rejected', 'unknown')"
+    ),
+    "pay back nothing": "amount < 1",
+    "are of no batch": "batch NOT IN (SELECT name FROM batches)",
+    "were made before their batch was whole": (
+        "state <> 'pending' AND batch IN (SELECT name FROM batches WHERE NOT is_whole)"
+    ),
+    "were sent at no time": (
+        "state IN ('sent', 'unknown') AND (sent_at IS NULL OR refunded_before IS NULL)"
+    ),
+    "are in doubt beside another one": (
+        "session_id IN (SELECT session_id FROM refunds "
+        "WHERE state IN ('sent', 'unknown') GROUP BY 1 HAVING count(*) > 1)"
+    ),
+}
+"""The same, of refunds."""
 
 _ODDITIES = {
     "share their session id": (
@@ -48,7 +67,10 @@ def faults(connection: _Connection) -> list[str]:
     [(version,)] = connection.execute("PRAGMA user_version")
     words = STATE_WORDS[version]
     by_words = {name: text.format(words=words) for name, text in _FAULTS.items()}
-    return _rows_that(by_words, connection)
+    findings = _those_that(by_words, connection, "rows")
+    if version >= FIRST_WITH_REFUNDS:
+        findings += _those_that(_REFUND_FAULTS, connection, "refunds")
+    return findings
 
 
 def require_no_faults(path: Path, connection: _Connection) -> None:
@@ -66,14 +88,16 @@ def require_no_faults(path: Path, connection: _Connection) -> None:
 
 def oddities(connection: _Connection) -> list[str]:
     """Return what is strange about the rows of a sound journal, in words."""
-    return _rows_that(_ODDITIES, connection)
+    return _those_that(_ODDITIES, connection, "rows")
 
 
-def _rows_that(conditions: Mapping[str, str], connection: _Connection) -> list[str]:
+def _those_that(
+    conditions: Mapping[str, str], connection: _Connection, table: str
+) -> list[str]:
     wrong = []
     for fault, condition in conditions.items():
-        sql = f"SELECT count(*) FROM rows WHERE {condition}"  # noqa: S608 -- our own
+        sql = f"SELECT count(*) FROM {table} WHERE {condition}"  # noqa: S608 -- our own
         [(number,)] = connection.execute(sql)
         if number:
-            wrong.append(f"rows that {fault}: {number}")
+            wrong.append(f"{table} that {fault}: {number}")
     return wrong

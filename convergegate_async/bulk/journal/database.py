@@ -32,6 +32,7 @@ from .records import (
     failure,
     refusal,
 )
+from .refunds import RefundTable
 from .schema import image
 from .sessions import SessionTable
 from .stored_rows import StoredRows
@@ -99,6 +100,7 @@ class Database:
         self._connection = connection
         self._rows = StoredRows(connection)
         self.sessions: SessionTable = SessionTable(connection, self._rows)
+        self.refunds: RefundTable = RefundTable(connection)
         [(last,)] = connection.execute("SELECT max(completed) FROM rows")
         self._completed = int(last or 0)
         self.header: JobHeader = self._stored_header()

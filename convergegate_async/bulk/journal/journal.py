@@ -30,6 +30,7 @@ from .records import (
     failure,
     refusal,
 )
+from .refunds import Refunds
 from .sessions import Sessions
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class Journal:
 
     Attributes:
         sessions: What became of the rows' sessions.
+        refunds: What of them is paid back.
     """
 
     def __init__(self, database: Database) -> None:
@@ -85,6 +87,7 @@ class Journal:
         self._fault: JournalError | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self.sessions: Sessions = Sessions(self._order, database.sessions)
+        self.refunds: Refunds = Refunds(self._order, database.refunds)
 
     @classmethod
     def create(cls, path: Path, header: JobHeader) -> Self:

@@ -9,7 +9,7 @@ from .records import JobHeader
 from .wal import PAGE_SIZE
 
 APPLICATION = int.from_bytes(b"CGJ1")
-VERSION = 3
+VERSION = FIRST_WITH_REFUNDS = 3
 
 _USAGE = """
 CREATE TABLE usage (
@@ -18,6 +18,33 @@ CREATE TABLE usage (
   in_use INTEGER NOT NULL
 );
 """
+
+_REFUNDS = """
+CREATE TABLE batches (
+  name TEXT PRIMARY KEY,
+  begun_at REAL NOT NULL,
+  is_whole INTEGER NOT NULL -- all of its refunds are written down
+)
+"""
+_REFUND = """
+CREATE TABLE refunds (
+  number INTEGER PRIMARY KEY,
+  batch TEXT NOT NULL,
+  row_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  amount INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  refunded_before INTEGER, -- of the session, when it was intended
+  sent_at REAL,
+  refund_id TEXT,
+  http_status INTEGER,
+  code TEXT,
+  message TEXT,
+  UNIQUE (batch, session_id)
+)
+"""
+_REFUND_INDEX = "CREATE INDEX refunds_of ON refunds (session_id)"
 
 _SCHEMA = f"""
 PRAGMA page_size = {PAGE_SIZE};
@@ -67,6 +94,9 @@ CREATE TABLE heads (
   head TEXT NOT NULL UNIQUE
 );
 CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
+{_REFUNDS};
+{_REFUND};
+{_REFUND_INDEX};
 CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
 """
 
@@ -105,6 +135,9 @@ UPGRADES = {
         "ALTER TABLE rows ADD COLUMN amount_refunded INTEGER",
         "ALTER TABLE rows ADD COLUMN expires_at REAL",
         "ALTER TABLE rows ADD COLUMN seen_at REAL",
+        _REFUNDS,
+        _REFUND,
+        _REFUND_INDEX,
         "PRAGMA user_version = 3",
     ),
 }

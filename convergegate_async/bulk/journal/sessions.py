@@ -15,8 +15,9 @@ UPDATE rows SET seen_at = ?, status = ?, currency = ?, amount_total = ?,
   amount_refunded = ?, expires_at = ?
 WHERE row_id = ? AND state = 'created'
 """
-_IS_TO_BE_SEEN = """state = 'created' AND ifnull(seen_at, 0) < ?
-AND (? OR ifnull(status, '') NOT IN ('completed', 'expired'))
+_IS_TO_BE_SEEN = """state = 'created' AND ifnull(seen_at, 0) < ? AND (
+  ? OR ifnull(status, '') NOT IN ('completed', 'expired') OR session_id IN (
+    SELECT session_id FROM refunds WHERE state IN ('sent', 'unknown')))
 """
 _TO_BE_SEEN = f"{_IS_TO_BE_SEEN} AND position > ? ORDER BY position LIMIT ?"
 _COUNT_TO_BE_SEEN = f"SELECT count(*) FROM rows WHERE {_IS_TO_BE_SEEN}"  # noqa: S608 -- our own
@@ -99,7 +100,8 @@ class Sessions:
 
         Args:
             before: Epoch seconds: those that were seen since are left out.
-            final: Final sessions, too: those that are completed or expired.
+            final: Final sessions, too: those that are completed or expired, and have
+                no refund in doubt.
             after: The position of the last row of the page before; 0 for the first.
             limit: How many rows a page has at most.
         """

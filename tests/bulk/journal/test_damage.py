@@ -544,6 +544,8 @@ TO_VERSION_2 = """
     UPDATE rows SET state = 'done' WHERE state = 'created';
     UPDATE rows SET state = 'failed' WHERE state = 'rejected';
     UPDATE rows SET before = 'failed' WHERE before = 'rejected';
+    DROP TABLE refunds;
+    DROP TABLE batches;
     ALTER TABLE rows DROP COLUMN status;
     ALTER TABLE rows DROP COLUMN currency;
     ALTER TABLE rows DROP COLUMN amount_total;

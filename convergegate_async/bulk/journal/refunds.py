@@ -1,0 +1,287 @@
+"""Refunds of a job, under the discipline of its rows: intended first, then sent.
+
+A batch is written down whole before the first of its refunds is made, so that its name
+alone goes on with it. The journal itself refuses what would pay back twice.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache, partial
+
+import attrs
+
+from .connection import Reader
+from .ordering import Order
+from .records import refusal
+from .refund_records import (
+    Batch,
+    JournalRefund,
+    PlannedRefund,
+    RefundCount,
+    RefundResult,
+    RefundState,
+)
+
+_SELECT = """
+SELECT number, batch, row_id, session_id, currency, amount, state, refunded_before,
+  sent_at, refund_id, http_status, code, message
+FROM refunds WHERE """
+_PLAN = """
+INSERT INTO refunds (batch, row_id, session_id, currency, amount, state)
+VALUES (?, ?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING
+"""
+_OPEN = """batch = ? AND state IN ('pending', 'sent', 'unknown') AND number > ?
+ORDER BY number LIMIT ?"""
+_INTEND = """
+UPDATE refunds SET state = 'sent', refunded_before = ?, sent_at = ?
+WHERE number = ? AND state = 'pending'
+"""
+_COMPLETE = """
+UPDATE refunds SET state = ?, refund_id = ?, http_status = ?, code = ?, message = ?
+WHERE number = ? AND state IN ('sent', 'unknown')
+"""
+_REFUSE = """
+UPDATE refunds SET state = 'rejected', code = ?, message = ?
+WHERE number = ? AND state = 'pending'
+"""
+_FORGET = """
+UPDATE refunds SET state = 'pending', refunded_before = NULL, sent_at = NULL
+WHERE number = ? AND state = 'sent'
+"""
+# Whole sums may be more than an integer of SQLite holds, halves of them are not.
+_COUNTS = """
+SELECT batch, state, currency, count(*), sum(amount >> 32), sum(amount & 0xffffffff)
+FROM refunds GROUP BY 1, 2, 3 ORDER BY min(number), 2, 3
+"""
+
+
+class RefundTable:
+    """What is stored of refunds, by an open connection."""
+
+    def __init__(self, connection: Reader) -> None:
+        self._connection = connection
+        self._path = connection.files.path
+
+    def begin(self, batch: Batch) -> Batch:
+        """Return the batch of that name; begin it if there is none that is whole.
+
+        One that was being written down at a kill has made nothing, and is begun anew.
+        """
+        known = self.batch(batch.name)
+        if known is not None and known.is_whole:
+            return known
+        self._do("DELETE FROM refunds WHERE batch = ?", batch.name)
+        self._do("DELETE FROM batches WHERE name = ?", batch.name)
+        values = (batch.name, batch.begun_at)
+        self._do("INSERT INTO batches VALUES (?, ?, 0)", *values)
+        return batch
+
+    def plan(self, name: str, refunds: Sequence[PlannedRefund]) -> list[PlannedRefund]:
+        """Write down a part of a batch that is not whole yet.
+
+        Returns:
+            Those whose sessions it pays back already: they are left out.
+
+        Raises:
+            JournalError: There is no such batch, or it is whole.
+        """
+        known = self.batch(name)
+        if known is None or known.is_whole:
+            raise refusal(self._path, "a batch that is being made was added to")
+        return [
+            one for one in refunds if not self._do(_PLAN, name, *attrs.astuple(one))
+        ]
+
+    def seal(self, name: str) -> None:
+        """Say that a batch is whole: its refunds may be made."""
+        self._do("UPDATE batches SET is_whole = 1 WHERE name = ?", name)
+
+    def batch(self, name: str) -> Batch | None:
+        """Return the batch of that name, if there is one."""
+        sql = "SELECT * FROM batches WHERE name = ?"
+        for row in self._connection.execute(sql, (name,)):
+            return Batch(row[0], row[1], bool(row[2]))
+        return None
+
+    def open_in(self, name: str, after: int, limit: int) -> list[JournalRefund]:
+        """Return a page of the refunds of a batch that have no end yet."""
+        return self._select(_OPEN, name, after, limit)
+
+    def of_sessions(self, session_ids: Sequence[str]) -> list[JournalRefund]:
+        """Return the refunds of some sessions, whatever batch they are in."""
+        marks = ", ".join("?" * len(session_ids))
+        return self._select(f"session_id IN ({marks}) ORDER BY number", *session_ids)
+
+    def intend(self, number: int, refunded_before: int, now: float) -> None:
+        """Make a refund `SENT`.
+
+        Raises:
+            JournalError: It must not be sent: it is not pending, its batch is not
+                whole, or another refund of its session is in doubt.
+        """
+        [refund] = self._select("number = ?", number)
+        batch = self.batch(refund.batch)
+        if batch is None or not batch.is_whole:
+            raise refusal(self._path, "its batch was not whole: nothing is paid back")
+        beside = self.of_sessions([refund.session_id])
+        if any(other.is_in_doubt for other in beside):
+            raise refusal(self._path, "a refund was to be made beside one in doubt")
+        if not self._do(_INTEND, refunded_before, now, number):
+            raise refusal(self._path, "a refund that is not pending was to be made")
+
+    def complete(self, result: RefundResult) -> None:
+        """Write what became of a refund that was sent.
+
+        Raises:
+            JournalError: It is not in doubt.
+        """
+        changed = self._do(
+            _COMPLETE,
+            result.state.value,
+            result.refund_id,
+            result.http_status,
+            result.code,
+            result.message,
+            result.number,
+        )
+        if not changed:
+            raise refusal(self._path, "a refund that was not sent had a result")
+
+    def refuse(self, number: int, code: str, message: str) -> None:
+        """Write that a refund is not made, and why.
+
+        Raises:
+            JournalError: It is not pending.
+        """
+        if not self._do(_REFUSE, code, message, number):
+            raise refusal(self._path, "a refund that is not pending was refused")
+
+    def forget(self, number: int) -> None:
+        """Withdraw an intent, as provably nothing was done for it.
+
+        Raises:
+            JournalError: It was not sent.
+        """
+        if not self._do(_FORGET, number):
+            raise refusal(self._path, "a refund was withdrawn that was not sent")
+
+    def counts(self) -> list[RefundCount]:
+        """Return how many refunds are alike, and what they come to."""
+        return [
+            RefundCount(batch, RefundState(state), currency, count, (high << 32) + low)
+            for batch, state, currency, count, high, low in (
+                self._connection.execute(_COUNTS)
+            )
+        ]
+
+    def _select(self, condition: str, *values: object) -> list[JournalRefund]:
+        rows = self._connection.execute(_SELECT + condition, values)
+        found = (JournalRefund(**dict(zip(_names(), row, strict=True))) for row in rows)
+        return [attrs.evolve(one, state=RefundState(one.state)) for one in found]
+
+    def _do(self, sql: str, *values: object) -> bool:
+        return self._connection.execute(sql, values).rowcount > 0
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(JournalRefund))
+
+
+class Refunds:
+    """The refunds that a journal knows. Orders are carried out as they come in."""
+
+    def __init__(self, order: Order, table: RefundTable) -> None:
+        self._order = order
+        self._table = table
+
+    async def begin(self, batch: Batch) -> Batch:
+        """Return the batch of that name; begin it if there is none that is whole.
+
+        One that was being written down at a kill has made nothing, and is begun anew.
+        """
+        return await self._order(partial(self._table.begin, batch))
+
+    async def plan(
+        self, name: str, refunds: Sequence[PlannedRefund]
+    ) -> list[PlannedRefund]:
+        """Write down a part of a batch that is not whole yet.
+
+        Returns:
+            Those whose sessions it pays back already: they are left out.
+
+        Raises:
+            JournalError: There is no such batch, or it is whole; or the journal is
+                broken.
+        """
+        return await self._order(partial(self._table.plan, name, refunds))
+
+    async def seal(self, name: str) -> None:
+        """Say that a batch is whole: its refunds may be made."""
+        await self._order(partial(self._table.seal, name))
+
+    async def batch(self, name: str) -> Batch | None:
+        """Return the batch of that name, if there is one."""
+        return await self._order(partial(self._table.batch, name))
+
+    async def open_in(
+        self, name: str, *, after: int = 0, limit: int = 1_000
+    ) -> list[JournalRefund]:
+        """Return a page of the refunds of a batch that are pending or in doubt.
+
+        Args:
+            name: The batch's.
+            after: The number of the last refund of the page before; 0 for the first.
+            limit: How many refunds a page has at most.
+        """
+        return await self._order(partial(self._table.open_in, name, after, limit))
+
+    async def of_sessions(self, *session_ids: str) -> list[JournalRefund]:
+        """Return the refunds of 500 sessions at most, whatever batch they are in."""
+        return await self._order(partial(self._table.of_sessions, session_ids))
+
+    async def intend(self, number: int, refunded_before: int, now: float) -> None:
+        """Make a refund durably `SENT`; only when this returns may it be sent.
+
+        Args:
+            number: The refund's.
+            refunded_before: What of its session was paid back before, in minor units.
+            now: Epoch seconds.
+
+        Raises:
+            JournalError: It must not be sent: it is not pending, its batch is not
+                whole, another refund of its session is in doubt, or the journal is
+                broken.
+        """
+        await self._order(partial(self._table.intend, number, refunded_before, now))
+
+    def complete(self, result: RefundResult) -> Awaitable[None]:
+        """Write what became of a refund that was sent.
+
+        It is on its way when this returns, and durable when the awaitable is done.
+
+        Raises:
+            JournalError: From the awaitable: it is not in doubt, or the journal is
+                broken.
+        """
+        return self._order(partial(self._table.complete, result))
+
+    async def refuse(self, number: int, code: str, message: str) -> None:
+        """Write that a pending refund is not made, and why.
+
+        Raises:
+            JournalError: It is not pending, or the journal is broken.
+        """
+        await self._order(partial(self._table.refuse, number, code, message))
+
+    def forget(self, number: int) -> Awaitable[None]:
+        """Withdraw an intent, as provably nothing was done for it: it is pending again.
+
+        Raises:
+            JournalError: From the awaitable: it was not sent, or the journal is broken.
+        """
+        return self._order(partial(self._table.forget, number))
+
+    async def counts(self) -> list[RefundCount]:
+        """Return how many refunds are alike, and what they come to."""
+        ask: Callable[[], list[RefundCount]] = self._table.counts
+        return await self._order(ask)

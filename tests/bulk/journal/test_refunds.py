@@ -1,0 +1,260 @@
+"""What a journal knows of refunds, and what it refuses whoever asks."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convergegate_async.bulk import (
+    JobHeader,
+    Journal,
+    JournalError,
+    JournalRefund,
+    RefundCount,
+    RefundState,
+)
+from convergegate_async.bulk.journal.refund_records import (
+    Batch,
+    PlannedRefund,
+    RefundResult,
+)
+from convergegate_async.models.rules import MAX_AMOUNT
+
+HEADER = JobHeader(
+    job="april",
+    base_url="https://api.example.com",
+    live=False,
+    api_key_fingerprint="0123456789abcdef",
+    keys_honoured=True,
+    salt=b"salt, 16 bytes !",
+    sdk_version="0.1.0",
+)
+NUMBERS = st.integers(1, 6)
+few = settings(max_examples=40, deadline=None)
+
+
+@attrs.frozen
+class Intend:
+    """A refund is about to be sent."""
+
+    number: int
+    before: int
+
+
+@attrs.frozen
+class Refuse:
+    """A refund is not made."""
+
+    number: int
+
+
+@attrs.frozen
+class Forget:
+    """A refund was not sent after all."""
+
+    number: int
+
+
+Step: TypeAlias = Intend | Refuse | Forget | RefundResult | None
+ENDS = (RefundState.CREATED, RefundState.REJECTED, RefundState.UNKNOWN)
+texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=9)
+results = st.builds(
+    RefundResult,
+    NUMBERS,
+    st.sampled_from(ENDS),
+    texts,
+    st.none() | st.integers(100, 599),
+    texts,
+    texts,
+)
+intents = st.builds(Intend, NUMBERS, st.integers(0, MAX_AMOUNT))
+steps = st.one_of(
+    intents,
+    intents,
+    results,
+    st.builds(Refuse, NUMBERS),
+    st.builds(Forget, NUMBERS),
+    st.none(),
+)
+
+
+class Model:
+    """What a journal should know of six refunds of three sessions, in a dict."""
+
+    def __init__(self) -> None:
+        self.refunds = {
+            number: JournalRefund(
+                number=number,
+                batch="one" if number <= 3 else "two",
+                row_id=f"order-{number % 3}",
+                session_id=f"session-{number % 3}",
+                currency="pln",
+                amount=number,
+                state=RefundState.PENDING,
+            )
+            for number in range(1, 7)
+        }
+
+    def planned(self, batch: str) -> list[PlannedRefund]:
+        """Return what is planned of a batch."""
+        return [
+            PlannedRefund(one.row_id, one.session_id, one.currency, one.amount)
+            for one in self.refunds.values()
+            if one.batch == batch
+        ]
+
+    def take(self, step: Step) -> bool:
+        """Take a step; tell whether it is refused."""
+        assert step is not None
+        known = self.refunds[step.number]
+        changes: dict[str, Any]
+        match step:
+            case Intend():
+                beside = [
+                    one
+                    for one in self.refunds.values()
+                    if one.session_id == known.session_id and one.is_in_doubt
+                ]
+                if beside or known.state is not RefundState.PENDING:
+                    return True
+                changes = {
+                    "state": RefundState.SENT,
+                    "refunded_before": step.before,
+                    "sent_at": 17.0,
+                }
+            case Refuse():
+                if known.state is not RefundState.PENDING:
+                    return True
+                changes = {
+                    "state": RefundState.REJECTED,
+                    "code": "Code",
+                    "message": "why",
+                }
+            case Forget():
+                if known.state is not RefundState.SENT:
+                    return True
+                changes = {
+                    "state": RefundState.PENDING,
+                    "refunded_before": None,
+                    "sent_at": None,
+                }
+            case RefundResult():
+                if not known.is_in_doubt:
+                    return True
+                changes = attrs.asdict(step)
+        self.refunds[step.number] = attrs.evolve(known, **changes)
+        return False
+
+
+async def refused(journal: Journal, step: Step) -> bool:
+    """Take the same step in the journal."""
+    refunds = journal.refunds
+    try:
+        match step:
+            case Intend():
+                await refunds.intend(step.number, step.before, 17.0)
+            case Refuse():
+                await refunds.refuse(step.number, "Code", "why")
+            case Forget():
+                await refunds.forget(step.number)
+            case RefundResult():
+                await refunds.complete(step)
+            case None:
+                raise AssertionError
+    except JournalError:
+        return True
+    return False
+
+
+async def planned(path: Path, model: Model) -> Journal:
+    """Make a journal with both batches, whole."""
+    journal = Journal.create(path, HEADER)
+    for name in ("one", "two"):
+        await journal.refunds.begin(Batch(name, 1.0))
+        assert await journal.refunds.plan(name, model.planned(name)) == []
+        await journal.refunds.seal(name)
+    return journal
+
+
+@given(st.lists(steps, min_size=5, max_size=40))
+@few
+def test_a_journal_knows_of_refunds_what_a_dict_would(history: list[Step]) -> None:
+    """After any history, closings and all; it is sound, with one doubt a session."""
+
+    async def live(path: Path) -> None:
+        model = Model()
+        journal = await planned(path, model)
+        for step in history:
+            if step is None:
+                journal.close()
+                journal = Journal.open(path)
+            else:
+                assert await refused(journal, step) is model.take(step)
+        with journal:
+            known = [*model.refunds.values()]
+            ids = [f"session-{number}" for number in range(3)]
+            assert await journal.refunds.of_sessions(*ids) == known
+            assert sorted(await journal.refunds.counts()) == counts(known)
+            for name in ("one", "two"):
+                left = [one for one in known if one.batch == name and is_open(one)]
+                assert await journal.refunds.open_in(name) == left
+            assert await journal.check() == []
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(live(Path(folder, "a.journal")))
+
+
+def is_open(refund: JournalRefund) -> bool:
+    """Tell whether it has no end yet."""
+    return refund.state is RefundState.PENDING or refund.is_in_doubt
+
+
+def counts(refunds: list[JournalRefund]) -> list[RefundCount]:
+    """Count refunds that are alike, in their order as values."""
+    alike = Counter((one.batch, one.state) for one in refunds)
+    return [
+        RefundCount(
+            *(*like, "pln", count),
+            sum(one.amount for one in refunds if (one.batch, one.state) == like),
+        )
+        for like, count in sorted(alike.items())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("state = 'lost'", "are in no known state"),
+        ("amount = 0", "pay back nothing"),
+        ("batch = 'none'", "are of no batch"),
+        ("state = 'sent'", "were sent at no time"),
+        (
+            "state = 'unknown', sent_at = 1, refunded_before = 0, session_id = 's'",
+            "are in doubt beside another one",
+        ),
+    ],
+)
+async def test_a_broken_rule_of_refunds_is_reported(
+    tmp_path: Path, fault: str, words: str
+) -> None:
+    """What no process writes: the journal is refused, and not gone on with."""
+    path = tmp_path / "april.journal"
+    (await planned(path, Model())).close()
+    change(path, fault)
+
+    with pytest.raises(JournalError, match=words):
+        Journal.open(path)
+
+
+def change(path: Path, what: str) -> None:
+    """Change what no process would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE OR IGNORE refunds SET {what}")  # noqa: S608 -- our own
