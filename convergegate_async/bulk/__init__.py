@@ -9,6 +9,9 @@ from .jobs.progress import Tally
 from .jobs.progress_file import JobProgress, read_progress
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
 from .jobs.refresh import SessionSeen
+from .jobs.refund_plan import RefundPlan, WantedRefund
+from .jobs.refund_rules import LeftOut
+from .jobs.refund_run import RefundOutcome
 from .jobs.reports import every_row, result_of
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
@@ -25,6 +28,7 @@ from .journal.records import (
     SessionFacts,
     State,
 )
+from .journal.refund_records import JournalRefund, RefundCount, RefundState
 from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
@@ -56,7 +60,9 @@ __all__ = [
     "Journal",
     "JournalError",
     "JournalInUseError",
+    "JournalRefund",
     "JournalRow",
+    "LeftOut",
     "Limits",
     "Mistake",
     "NotSent",
@@ -64,6 +70,10 @@ __all__ = [
     "PaceInfo",
     "Problem",
     "Reconciliation",
+    "RefundCount",
+    "RefundOutcome",
+    "RefundPlan",
+    "RefundState",
     "Rejected",
     "ResumeRules",
     "Row",
@@ -80,6 +90,7 @@ __all__ = [
     "Unknown",
     "Unused",
     "Validation",
+    "WantedRefund",
     "check",
     "create_many",
     "escape_cell",

@@ -14,6 +14,17 @@ from convergegate_async.errors import ConfigurationError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def require_name(name: str, what: str) -> None:
+    """Refuse what is no name.
+
+    Raises:
+        ConfigurationError: It is none; *what* says whose it was to be.
+    """
+    if not _NAME.fullmatch(name):
+        message = f"{what} must be 1 to 64 letters, digits or any of . _ -"
+        raise ConfigurationError(message)
+
+
 @attrs.frozen
 class JobFolder:
     """Where a job keeps what it knows."""
@@ -22,9 +33,7 @@ class JobFolder:
     directory: Path = Path()
 
     def __attrs_post_init__(self) -> None:
-        if not _NAME.fullmatch(self.job):
-            message = "a job's name must be 1 to 64 letters, digits or any of . _ -"
-            raise ConfigurationError(message)
+        require_name(self.job, "a job's name")
 
     @property
     def journal(self) -> Path:

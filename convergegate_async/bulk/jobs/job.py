@@ -1,16 +1,19 @@
 """Durable jobs: begun once, gone on with as often as it takes, left at any moment."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import ExitStack
+from decimal import Decimal
 from pathlib import Path
-from types import AsyncGeneratorType, TracebackType
-from typing import Protocol, Self, TypeVar
+from types import TracebackType
+from typing import Self
 
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalError, SessionCount
+from convergegate_async.bulk.journal.refund_records import RefundCount
+from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import (
     RowOutcome,
 )
@@ -19,41 +22,23 @@ from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import write_dead_letters
 from convergegate_async.errors import (
     ConfigurationError,
-    ConvergeGateError,
 )
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Runner
 
+from .acts import Acts
 from .folder import JobFolder
 from .header import new_header, require_same_home
 from .job_plan import JobPlan, plan_of
 from .progress import Tally
 from .progress_file import JobProgress
 from .refresh import Refresh, SessionSeen
+from .refund_plan import BatchOrder, RefundPlan, Wanted, WantedRefund, planned
+from .refund_run import RefundOutcome, RefundRun
+from .reports import every_row
 from .resume_rules import OnUnknown
 from .row_counts import RowCounts
 from .run import Run
-
-T = TypeVar("T")
-
-
-class Act(Protocol):
-    """Something that a job does, one outcome after the other."""
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether it has done anything."""
-
-    @property
-    def progress(self) -> JobProgress:
-        """How far it is."""
-
-    @property
-    def pace(self) -> PaceInfo | None:
-        """What holds it back just now."""
-
-    def stop(self) -> None:
-        """Begin nothing further; what is under way goes on to its end."""
 
 
 class Job:
@@ -101,7 +86,7 @@ class Job:
         self._run = Run(journal, self._factory, self.plan, self._noted_in)
         self.tally: Tally = self._run.tally
         self._folder = folder
-        self._acts: list[tuple[Act, AsyncGenerator[object, None]]] = []
+        self._acts = Acts(self._run)
 
     @classmethod
     async def begin(
@@ -178,15 +163,8 @@ class Job:
         traceback: TracebackType | None,
     ) -> None:
         is_cut = isinstance(error, BaseException) and not isinstance(error, Exception)
-        self.stop()
         try:
-            for act, outcomes in self._acts:
-                while _is_awaited(outcomes):  # noqa: ASYNC110 -- by another task
-                    await asyncio.sleep(0.01)
-                if is_cut or not act.is_begun:  # cancelled, or never begun
-                    await outcomes.aclose()
-                else:
-                    await _exhaust(outcomes)
+            await self._acts.end(at_once=is_cut)
         except JournalError:
             if error is None:  # else that is what ended the job
                 raise
@@ -211,16 +189,12 @@ class Job:
     @property
     def pace(self) -> PaceInfo | None:
         """What holds rows back just now; `None` before a run, or on a runner."""
-        return self._act.pace
-
-    @property
-    def _act(self) -> Act:
-        return self._acts[-1][0] if self._acts else self._run
+        return self._acts.last.pace
 
     @property
     def progress(self) -> JobProgress:
         """How far it is with what it does, or did last; nothing before that."""
-        return self._act.progress
+        return self._acts.last.progress
 
     async def counts(self) -> RowCounts:
         """Return how many rows are where; this reads the whole journal."""
@@ -253,7 +227,7 @@ class Job:
                 job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
-        return self._kept(self._run, self._run.here(rows))
+        return self._acts.keep(self._run, self._run.here(rows))
 
     def run_on(
         self, runner: Runner, rows: Iterable[Row | Problem] | None = None
@@ -278,16 +252,18 @@ class Job:
             SourceError: The plan's file cannot be read.
             WorkersLostError: Workers were lost again and again, or all at once.
         """
-        return self._kept(self._run, self._run.on(runner, rows))
+        return self._acts.keep(self._run, self._run.on(runner, rows))
 
     def refresh(
         self, *, final: bool = False, maximum_rps: float | None = None
     ) -> AsyncGenerator[SessionSeen, None]:
         """Look at the sessions that are not final, and yield each once it is durable.
 
-        Final are those that are completed or expired. Where a refresh was ended, by a
-        kill or `stop`, and its last look is less than an hour ago, this one goes on.
-        A session that cannot be seen is told with the error, and left as it was.
+        Final are those that are completed or expired, and have no refund in doubt; such
+        a doubt is over if what is paid back has risen by exactly that amount. Where a
+        refresh was ended, by a kill or `stop`, and its last look is less than an hour
+        ago, this one goes on. A session that cannot be seen is told with the error, and
+        left as it was.
 
         Args:
             final: Look at the final ones, too: they may have been paid back.
@@ -300,11 +276,81 @@ class Job:
             JournalError: The journal cannot be written.
             ConfigurationError: A limit cannot be kept, or the factory is not open.
         """
-        limits = self.plan.limits
-        if maximum_rps is not None:
-            limits = attrs.evolve(limits, maximum_rps=maximum_rps)
+        limits = self._limits(maximum_rps)
         refresh = Refresh(self._journal, self._factory, limits, self._noted_in)
-        return self._kept(refresh, refresh.outcomes(final=final))
+        return self._acts.keep(refresh, refresh.outcomes(final=final))
+
+    async def plan_refunds(self, batch: str, wanted: Wanted) -> RefundPlan:
+        """Return what a batch of refunds would come to; nothing is written or sent.
+
+        Args:
+            batch: A name as jobs have them. One that was begun is as it was planned,
+                whatever is wanted now.
+            wanted: What to pay back, such as `sessions_in` gives.
+
+        Raises:
+            ConfigurationError: It cannot be a name.
+            JournalError: The journal is broken.
+        """
+        return await planned(self._journal, batch, wanted)
+
+    def refund(
+        self,
+        batch: str,
+        wanted: Wanted,
+        *,
+        expect_sum: Mapping[str, Decimal],
+        leaves_out: bool = False,
+        maximum_rps: float | None = None,
+    ) -> AsyncGenerator[RefundOutcome, None]:
+        """Pay sessions back, each once in a batch, and yield each once it is durable.
+
+        The batch is written down whole before any of it is sent; its name then goes on
+        with it, after a kill, too, and never repeats what was sent. Each session is
+        looked at first: all batches together pay back no more than its amount, and none
+        pays it back while another refund of it is in doubt. A doubt is over once what
+        is paid back has risen by exactly that amount, else by hand. A refund of that
+        amount by hand meanwhile cannot be told apart.
+
+        Args:
+            batch: A name as jobs have them.
+            wanted: What to pay back; not looked at if the batch was begun before.
+            expect_sum: What the batch comes to, as `plan_refunds` says, in major units
+                by currency.
+            leaves_out: Go on without what cannot be paid back.
+            maximum_rps: The most refunds started in a second; that of the plan if
+                `None`.
+
+        Raises:
+            ConfigurationError: The sum is another one, or something cannot be paid
+                back: nothing was sent. Or a limit cannot be kept, or the factory is not
+                open.
+            AuthenticationError: The key is wrong; the refunds are pending.
+            PermissionDeniedError: Three consecutive refunds were answered 403.
+            CallError: As in `run`.
+            JournalError: The journal cannot be written.
+        """
+        act = RefundRun(
+            self._journal,
+            self._factory,
+            self._limits(maximum_rps),
+            BatchOrder(batch, wanted, expect_sum, leaves_out=leaves_out),
+            self._noted_in,
+        )
+        return self._acts.keep(act, act.outcomes())
+
+    async def refunds(self) -> list[RefundCount]:
+        """Return how many refunds are where, by batch, and what they come to."""
+        return await self._journal.refunds.counts()
+
+    async def sessions_in(self, status: str) -> AsyncIterator[WantedRefund]:
+        """Yield all rows whose session had that *status* when it was last seen.
+
+        For `refund`, which pays back all that is left of each.
+        """
+        async for row in every_row(self._journal):
+            if row.facts is not None and row.facts.status == status:
+                yield WantedRefund(row.row_id)
 
     async def sessions(self) -> list[SessionCount]:
         """Return how many sessions are in each status, and what they come to.
@@ -313,18 +359,14 @@ class Job:
         """
         return await self._journal.sessions.counts()
 
-    def _kept(
-        self, act: Act, outcomes: AsyncGenerator[T, None]
-    ) -> AsyncGenerator[T, None]:
-        """Keep an act, so that whoever leaves the job can end it."""
-        self._acts.append((act, outcomes))
-        return outcomes
+    def _limits(self, maximum_rps: float | None) -> Limits:
+        if maximum_rps is None:
+            return self.plan.limits
+        return attrs.evolve(self.plan.limits, maximum_rps=maximum_rps)
 
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
-        self._run.stop()
-        for act, _ in self._acts:
-            act.stop()
+        self._acts.stop()
 
     async def write_dead_letters(self) -> Path | None:
         """Write the rows that came to no session, if any, as input for another job.
@@ -349,18 +391,3 @@ class Job:
             return None
         write_dead_letters(str(path), letters, format=file_format)
         return path
-
-
-def _is_awaited(outcomes: AsyncGenerator[object, None]) -> bool:
-    return isinstance(outcomes, AsyncGeneratorType) and outcomes.ag_running
-
-
-async def _exhaust(outcomes: AsyncGenerator[object, None]) -> None:
-    """Have written what is under way; what ends the run is told to nobody any more."""
-    try:
-        async for _ in outcomes:
-            pass
-    except JournalError:
-        raise
-    except ConvergeGateError:  # every row has its state, which the next run goes by
-        pass

@@ -17,6 +17,7 @@ from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.models import CheckoutSession
 
 from .progress_file import JobProgress, noted_progress
+from .refund_doubts import settle
 from .row_counts import RowCounts
 from .session_facts import facts_of
 
@@ -81,6 +82,7 @@ class Refresh:
         self._limits = limits
         self._workers: Workers[JournalRow, SessionSeen] | None = None
         self._is_stopped = False
+        self._has_refunds = False
 
     @property
     def is_begun(self) -> bool:
@@ -137,6 +139,7 @@ class Refresh:
         """Return since when a look counts."""
         now, journal = self._runtime.now(), self._journal
         self._counts = RowCounts.of(await journal.counts(), journal.header)
+        self._has_refunds = bool(await journal.refunds.counts())
         last = await journal.sessions.last_seen_at()
         begun_at = begin_of_looks(now, journal.header.refresh_at, last)
         await journal.note_refresh(begun_at)
@@ -162,4 +165,7 @@ class Refresh:
             return SessionSeen(row=row, error=error)
         facts = facts_of(session, self._runtime.now())
         await self._journal.sessions.see(row.row_id, facts)
+        if self._has_refunds:
+            for refund in await self._journal.refunds.of_sessions(session.id):
+                await settle(self._journal, refund, facts)
         return SessionSeen(row=row, session=session)

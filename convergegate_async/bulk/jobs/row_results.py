@@ -20,7 +20,7 @@ from convergegate_async.errors import CallError, OutcomeUnknownError
 from convergegate_async.models import CheckoutSession
 from convergegate_async.models.code_generation import new_draft, sealed
 
-_MOST_SHOWN = 200  # characters
+MOST_SHOWN = 200  # characters
 
 
 def row_outcome(
@@ -89,7 +89,7 @@ def outcome_result(
         state=State.REJECTED if failed else State.UNKNOWN,
         http_status=getattr(error, "http_status", None),
         code=type(error).__name__,
-        message=str(error)[:_MOST_SHOWN],
+        message=str(error)[:MOST_SHOWN],
     )
 
 

@@ -1,0 +1,138 @@
+"""Whether a refund is made: one table over what is known of a session, no I/O.
+
+A gateway has no way to ask for a refund whose id nobody knows. What tells is how much
+of the session is paid back, and so one refund of a session is in doubt at a time.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+
+import attrs
+
+from convergegate_async.bulk.journal.records import JournalRow, SessionFacts, State
+from convergegate_async.bulk.journal.refund_records import (
+    JournalRefund,
+    PlannedRefund,
+    RefundState,
+)
+
+
+class Act(Enum):
+    """What to do with a refund, now that its session was looked at."""
+
+    MAKE = auto()
+    HOLD = auto()  # it is pending until another of its session is no longer in doubt
+    REFUSE = auto()
+
+
+@attrs.frozen
+class Decision:
+    """What to do with a refund, and why.
+
+    Attributes:
+        code: What is in the way, in a word; empty if nothing is.
+        reason: The same as a sentence.
+        refunded_before: What of the session is paid back, in minor units.
+    """
+
+    act: Act
+    code: str = ""
+    reason: str = ""
+    refunded_before: int = 0
+
+
+@attrs.frozen
+class LeftOut:
+    """Something that was to be paid back and is not planned.
+
+    Attributes:
+        row_id: Of the row.
+        reason: Why, without an amount in it.
+    """
+
+    row_id: str
+    reason: str
+
+
+def paid_back(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
+    """Return what of a session counts as paid back, in minor units.
+
+    That is what the gateway says, or what the job has made, whichever is more: the one
+    may lag behind, and the other does not know of refunds by hand. What is in doubt
+    counts.
+    """
+    own = sum(
+        refund.amount
+        for refund in refunds
+        if refund.is_in_doubt or refund.state is RefundState.CREATED
+    )
+    return max(facts.amount_refunded or 0, own)
+
+
+def is_made(refund: JournalRefund, facts: SessionFacts) -> bool:
+    """Tell whether a refund that was in doubt shows in what is paid back.
+
+    That has to have risen by exactly its amount; that it has not proves nothing. Who
+    pays the same amount back by hand meanwhile cannot be told apart.
+    """
+    if facts.amount_refunded is None or refund.refunded_before is None:
+        return False
+    return facts.amount_refunded - refund.refunded_before == refund.amount
+
+
+def decide(
+    refund: JournalRefund, others: Sequence[JournalRefund], facts: SessionFacts
+) -> Decision:
+    """Return what to do with a pending refund.
+
+    Args:
+        refund: It.
+        others: The other refunds of its session, in whatever batch.
+        facts: What the session is now.
+    """
+    if any(other.is_in_doubt for other in others):
+        reason = "another refund of its session is in doubt"
+        return Decision(Act.HOLD, "InDoubt", reason)
+    if facts.currency != refund.currency:
+        reason = "the session is not in the currency that was planned"
+        return Decision(Act.REFUSE, "CurrencyChanged", reason)
+    if facts.amount_total is None or facts.amount_refunded is None:
+        reason = "the gateway does not tell what is left of the session"
+        return Decision(Act.HOLD, "NotTold", reason)
+    before = paid_back(facts, others)
+    if before + refund.amount > facts.amount_total:
+        reason = "less than that is left of the session"
+        return Decision(Act.REFUSE, "ExceedsTotal", reason)
+    return Decision(Act.MAKE, refunded_before=before)
+
+
+def plan(
+    row_id: str,
+    amount: int | None,
+    known: JournalRow | None,
+    refunds: Sequence[JournalRefund],
+) -> PlannedRefund | LeftOut:
+    """Return the refund of a row, as far as the journal can tell.
+
+    Args:
+        row_id: The row's.
+        amount: In minor units; `None` is all that is left.
+        known: What the journal knows of it.
+        refunds: Those of its session.
+    """
+    if known is None or known.state is not State.CREATED or known.session_id is None:
+        return LeftOut(row_id, "has no session in this job")
+    facts = known.facts
+    if facts is None or facts.amount_total is None or facts.currency is None:
+        return LeftOut(row_id, "was not looked at: refresh the job first")
+    if any(refund.is_in_doubt for refund in refunds):
+        return LeftOut(row_id, "has a refund in doubt: resolve that first")
+    pending = sum(
+        refund.amount for refund in refunds if refund.state is RefundState.PENDING
+    )
+    left = facts.amount_total - paid_back(facts, refunds) - pending
+    wanted = left if amount is None else amount
+    if wanted < 1 or wanted > left:
+        few = "nothing" if left < 1 else "less than that"
+        return LeftOut(row_id, f"has {few} left to be paid back")
+    return PlannedRefund(row_id, known.session_id, facts.currency, wanted)

@@ -1,0 +1,343 @@
+"""Refunds of a job: each once, never beyond an amount, and doubts that are told."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from job_rows import rows_of
+
+from convergegate_async import RefundRequest
+from convergegate_async.bulk import (
+    Job,
+    JobFolder,
+    JobPlan,
+    Journal,
+    JournalError,
+    JournalRow,
+    RefundOutcome,
+    RefundState,
+    ResumeRules,
+    WantedRefund,
+)
+from convergegate_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    OutcomeUnknownError,
+)
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
+
+ROWS = 8
+ALL = Decimal("0.36")  # 1 + 2 + … + 8 grosze
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> JobFolder:
+    """Where the job is."""
+    return JobFolder("april", tmp_path)
+
+
+@asynccontextmanager
+async def paid(
+    sandbox: Sandbox, folder: JobFolder, rules: ResumeRules | None = None
+) -> AsyncIterator[Job]:
+    """Give a job whose sessions are all paid, and looked at."""
+    async with sandbox.factory() as factory:
+        plan = JobPlan(rules=rules or ResumeRules())
+        if not folder.journal.exists():
+            async with await Job.begin(folder, plan, factory) as job:
+                async for _ in job.run(rows_of(ROWS)):
+                    pass
+                for session in sandbox.book.sessions.values():
+                    sandbox.book.pay(session, "123456")
+                async for _ in job.refresh():
+                    pass
+        async with await Job.resume(folder, factory) as job:
+            yield job
+
+
+async def refunded(
+    job: Job, batch: str = "march", total: Decimal = ALL, **options: bool
+) -> list[RefundOutcome]:
+    """Pay back all that is completed; return what became of each refund."""
+    wanted = job.sessions_in("completed")
+    outcomes = job.refund(batch, wanted, expect_sum={"PLN": total}, **options)
+    return [outcome async for outcome in outcomes]
+
+
+def back(sandbox: Sandbox) -> int:
+    """Return what the gateway has paid back, in grosze."""
+    return sum(one.amount_refunded for one in sandbox.book.sessions.values())
+
+
+def states(outcomes: list[RefundOutcome]) -> Counter[RefundState]:
+    """Count the outcomes by what is known of their refunds."""
+    return Counter(one.refund.state for one in outcomes)
+
+
+async def test_all_is_paid_back_once(folder: JobFolder) -> None:
+    """However often the batch is repeated, and under however many processes."""
+    async with Sandbox() as sandbox:
+        for _ in range(3):
+            async with paid(sandbox, folder) as job:
+                await refunded(job)
+                assert await refunded(job) == []
+        async with paid(sandbox, folder) as job:
+            assert await refunded(job) == []
+            [count] = await job.refunds()
+            sessions = await job.sessions()
+
+        assert back(sandbox) == 36
+        assert sandbox.count("refund") == ROWS
+        assert (count.batch, count.state, count.count) == (
+            *("march", RefundState.CREATED),
+            ROWS,
+        )
+        assert sum(one.amount_refunded for one in sessions) == 36
+
+
+async def test_a_batch_sends_nothing_but_the_sum_that_was_expected(
+    folder: JobFolder,
+) -> None:
+    """Neither another sum nor another currency, nor one that was left out."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        plan = await job.plan_refunds("march", job.sessions_in("completed"))
+        assert (plan.refunds, plan.sums, plan.left_out) == (ROWS, {"PLN": 36}, ())
+        for expected in (
+            {"PLN": Decimal("0.35")},
+            {"EUR": ALL},
+            {},
+            {"PLN": ALL, "EUR": Decimal(0)},
+        ):
+            wanted = job.sessions_in("completed")
+            with pytest.raises(ConfigurationError, match=r"PLN 0\.36"):
+                await anext(job.refund("march", wanted, expect_sum=expected))
+        assert sandbox.count("refund") == 0
+
+        assert len(await refunded(job)) == ROWS
+        with pytest.raises(ConfigurationError, match="was not expected"):
+            await refunded(job, total=Decimal("0.35"))
+
+
+async def test_amounts_are_minor_units_or_major_ones(folder: JobFolder) -> None:
+    """An int or an exact Decimal; what is not exact is refused before all is sent."""
+    wanted = [
+        WantedRefund("order-8", 3),
+        WantedRefund("order-7", Decimal("0.02")),
+        WantedRefund("order-6"),
+    ]
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        expect = {"pln": Decimal("0.11")}
+        outcomes = [one async for one in job.refund("a", wanted, expect_sum=expect)]
+        odd = [WantedRefund("order-5", Decimal("0.001"))]
+        with pytest.raises(ConfigurationError, match="at most 2 decimals"):
+            await anext(job.refund("b", odd, expect_sum=expect))
+
+        assert {one.refund.amount for one in outcomes} == {3, 2, 6}
+        assert back(sandbox) == 11
+
+
+async def test_what_cannot_be_paid_back_is_told_before_anything_is(
+    folder: JobFolder,
+) -> None:
+    """All of it is refused, unless it is to go on without."""
+    wanted = [
+        WantedRefund("order-1"),
+        WantedRefund("order-1"),
+        WantedRefund("nobody"),
+        WantedRefund("order-2", 3),
+        WantedRefund("order-3", 0),
+    ]
+    expect = {"PLN": Decimal("0.01")}
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        plan = await job.plan_refunds("march", wanted)
+        with pytest.raises(ConfigurationError, match="4 of what is wanted"):
+            await anext(job.refund("march", wanted, expect_sum=expect))
+        assert sandbox.count("refund") == 0
+        go_on = job.refund("march", wanted, expect_sum=expect, leaves_out=True)
+        outcomes = [one async for one in go_on]
+
+    assert [one.row_id for one in plan.left_out] == [
+        *("order-1", "nobody", "order-2", "order-3")
+    ]
+    assert [one.refund.row_id for one in outcomes] == ["order-1"]
+
+
+async def test_all_batches_together_exceed_nothing(folder: JobFolder) -> None:
+    """Nor with what was paid back by hand, before the plan or after it."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        half = [WantedRefund(f"order-{number}", 1) for number in range(2, ROWS + 1)]
+        async for _ in job.refund("one", half, expect_sum={"PLN": Decimal("0.07")}):
+            pass
+        by_row = {one.row_id: one.session_id or "" for one in await known(job)}
+        wanted = job.sessions_in("completed")
+        rest = await job.plan_refunds("two", wanted)
+        await by_hand(sandbox, by_row["order-8"], 1)
+        outcomes = await refunded(job, "two", Decimal("0.29"))
+
+        assert rest.sums == {"PLN": 29}
+        refused = [one.refund for one in outcomes if one.refund.code]
+        assert [(one.row_id, one.code) for one in refused] == [
+            ("order-8", "ExceedsTotal")
+        ]
+        for session in sandbox.book.sessions.values():
+            assert session.amount_refunded <= session.request.amount
+
+
+async def known(job: Job) -> list[JournalRow]:
+    """Return what the journal knows of the rows."""
+    return [seen.row async for seen in job.refresh(final=True)]
+
+
+async def by_hand(sandbox: Sandbox, session_id: str, amount: int) -> None:
+    """Pay a part of a session back, past the job."""
+    async with sandbox.factory() as factory:
+        await factory.refund(RefundRequest(session_id=session_id, amount=amount))
+
+
+@pytest.mark.parametrize("kind", [FaultKind.LOST, FaultKind.RESET])
+async def test_a_refund_whose_answer_is_lost_is_looked_for(
+    folder: JobFolder, kind: FaultKind
+) -> None:
+    """It is made if so much more is paid back; else in doubt, and not repeated."""
+    async with Sandbox() as sandbox:
+        async with paid(sandbox, folder) as job:
+            sandbox.faults.add(Fault(kind, operation="refund", times=1))
+            outcomes = await refunded(job)
+        async with paid(sandbox, folder) as job:
+            again = await refunded(job)
+
+        lost = kind is FaultKind.RESET
+        doubt = [one for one in outcomes if one.refund.state is RefundState.UNKNOWN]
+        assert len(doubt) == lost
+        assert states(again) == Counter({RefundState.UNKNOWN: lost} if lost else {})
+        for one in doubt:
+            assert isinstance(one.error, OutcomeUnknownError)
+        assert sandbox.count("refund") == ROWS
+        assert back(sandbox) == 36 - sum(one.refund.amount for one in doubt)
+
+
+async def test_a_doubt_ends_by_a_refresh_too(folder: JobFolder) -> None:
+    """The session of a refund in doubt is looked at though it is completed."""
+    sees_nothing = Fault(FaultKind.STATUS, operation="retrieve", status=503)
+
+    def look(seen: SeenRequest) -> None:
+        if seen.operation == "refund":
+            sandbox.faults.add(sees_nothing)
+
+    sandbox = Sandbox(on_request=look)
+    async with sandbox, paid(sandbox, folder) as job:
+        one = [WantedRefund("order-8", 1)]
+        sandbox.faults.add(Fault(FaultKind.LOST, operation="refund", times=1))
+        expect = {"PLN": Decimal("0.01")}
+        [doubt] = [o async for o in job.refund("one", one, expect_sum=expect)]
+        sandbox.faults.clear()
+        seen = [one async for one in job.refresh()]
+        [count] = await job.refunds()
+
+        assert doubt.refund.state is RefundState.UNKNOWN
+        assert [one.row.row_id for one in seen] == ["order-8"]
+        assert count.state is RefundState.CREATED
+
+
+async def test_a_session_with_a_doubt_is_paid_back_by_no_batch(
+    folder: JobFolder,
+) -> None:
+    """What is in doubt counts as paid back, until it has an end."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        sandbox.faults.add(Fault(FaultKind.RESET, operation="refund", times=1))
+        one = [WantedRefund("order-8", 1)]
+        expect = {"PLN": Decimal("0.01")}
+        [doubt] = [o async for o in job.refund("one", one, expect_sum=expect)]
+        plan = await job.plan_refunds("two", job.sessions_in("completed"))
+
+        assert doubt.refund.state is RefundState.UNKNOWN
+        assert plan.sums == {"PLN": 28}
+        assert [left.reason for left in plan.left_out] == [
+            "has a refund in doubt: resolve that first"
+        ]
+        assert sandbox.count("refund") == 1
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 409])
+async def test_a_refusal_is_an_end(folder: JobFolder, status: int) -> None:
+    """Whatever the batch is told later, it does not ask again."""
+    fault = Fault(FaultKind.STATUS, operation="refund", status=status)
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        sandbox.faults.add(fault)
+        outcomes = await refunded(job)
+        sandbox.faults.clear()
+        again = await refunded(job)
+
+        if status == 409:  # one is at work under the key, for all that is known
+            assert states(outcomes) == {RefundState.UNKNOWN: ROWS}
+        else:
+            assert states(outcomes) == {RefundState.REJECTED: ROWS}
+            assert again == []
+        assert back(sandbox) == 0
+
+
+async def test_what_was_provably_not_sent_is_made_later(folder: JobFolder) -> None:
+    """A 429 is waited for, and a wrong key leaves all pending."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        sandbox.faults.add(Fault(FaultKind.STATUS, operation="refund", status=401))
+        with pytest.raises(AuthenticationError):
+            await refunded(job)
+        sandbox.faults.clear()
+        busy = Fault(FaultKind.STATUS, operation="refund", status=429, times=3)
+        sandbox.faults.add(busy)
+        outcomes = await refunded(job)
+
+        assert states(outcomes) == {RefundState.CREATED: ROWS}
+        assert back(sandbox) == 36
+
+
+async def test_each_refund_has_a_key_of_its_own(folder: JobFolder) -> None:
+    """The same in every run; of no other batch, session, amount or job."""
+    async with Sandbox() as sandbox:
+        async with paid(sandbox, folder) as job:
+            half = [WantedRefund(f"order-{n}", 1) for n in range(2, ROWS + 1)]
+            for batch in ("one", "two"):
+                wanted = [
+                    one for one in half if batch == "one" or one.row_id > "order-2"
+                ]
+                total = {"PLN": Decimal(len(wanted)) / 100}
+                async for _ in job.refund(batch, wanted, expect_sum=total):
+                    pass
+        keys = [
+            one.idempotency_key for one in sandbox.seen if one.operation == "refund"
+        ]
+
+    assert len({*keys}) == len(keys) == 13
+
+
+async def test_a_batch_that_was_not_written_down_whole_has_made_nothing(
+    folder: JobFolder,
+) -> None:
+    """A kill while it is planned: the name is as new."""
+    async with Sandbox() as sandbox:
+        async with paid(sandbox, folder) as job:
+            wanted = job.sessions_in("completed")
+            with pytest.raises(ConfigurationError):
+                await anext(job.refund("march", wanted, expect_sum={}))
+        with Journal.open(folder.journal) as journal:
+            [part] = await journal.refunds.open_in("march", limit=1)
+            with pytest.raises(JournalError, match="not whole"):
+                await journal.refunds.intend(part.number, 0, 1.0)
+            assert await journal.check() == []
+        async with paid(sandbox, folder) as job:
+            outcomes = await refunded(job)
+
+    assert states(outcomes) == {RefundState.CREATED: ROWS}
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "a" * 65])
+async def test_a_batch_has_a_name_as_jobs_have(folder: JobFolder, name: str) -> None:
+    """Which is a part of its keys."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        with pytest.raises(ConfigurationError, match="batch's name"):
+            await job.plan_refunds(name, [])
+        with pytest.raises(ConfigurationError, match="batch's name"):
+            job.refund(name, [], expect_sum={})
