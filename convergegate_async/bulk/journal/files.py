@@ -7,6 +7,8 @@ from pathlib import Path
 
 import attrs
 
+from convergegate_async._core.private_files import problem_of_private_file
+
 from .records import DamagedJournalError, refusal
 from .wal import PAGE_SIZE
 
@@ -95,16 +97,10 @@ def _admit(path: Path) -> None:
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); is the job's name right?"
         raise refusal(path, reason) from None
-    if stat.S_ISLNK(facts.st_mode):
-        raise refusal(path, "is a symbolic link; give the path of the file itself")
-    if not stat.S_ISREG(facts.st_mode):
-        raise refusal(path, "is not a file; give the path of one")
-    if os.name != "posix":  # no owners and modes
-        return
-    if facts.st_uid != os.geteuid():
-        raise refusal(path, "belongs to another user; work as that user")
-    if facts.st_mode & 0o077:
-        raise refusal(path, "is open to others; chmod it to 0600 if you trust it")
+    user = os.geteuid() if os.name == "posix" else None
+    problem = problem_of_private_file(facts.st_mode, facts.st_uid, user)
+    if problem is not None:
+        raise refusal(path, problem)
 
 
 def _admit_folder(path: Path) -> None:
