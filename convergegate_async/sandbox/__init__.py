@@ -8,7 +8,12 @@ from ._book import CODES, BookedEvent, BookedRefund, BookedSession, CodeFate
 from ._faults import Fault, FaultKind, FaultPlan, read_fault
 from ._seen import SeenRequest
 from ._server import Sandbox
-from ._webhook_listener import ReceivedWebhook, WebhookListener, post_webhook
+from ._webhook_listener import (
+    ReceivedWebhook,
+    WebhookListener,
+    forward_webhook,
+    post_webhook,
+)
 from ._webhook_sender import Delivery
 
 __all__ = [
@@ -25,6 +30,7 @@ __all__ = [
     "Sandbox",
     "SeenRequest",
     "WebhookListener",
+    "forward_webhook",
     "post_webhook",
     "read_fault",
 ]
