@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -44,26 +45,40 @@ def webhooks() -> None:
     default=0,
     help="Port to listen on. [default: any free one]",
 )
+@click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append each body to FILE, as a line of JSON, before it is answered.",
+)
 @api_key_option
-def listen(port: int, api_key: str | None) -> None:
+def listen(port: int, record: Path | None, api_key: str | None) -> None:
     """Receive webhooks on 127.0.0.1, and print what they tell, until Ctrl-C.
 
-    The URL on stdout is the notification_url to open sessions with.
+    The URL on stdout is the notification_url to open sessions with. What is not
+    validly signed is refused and not recorded. What could not be recorded is answered
+    500, so that the gateway sends it again.
+
+    FILE is what `bulk reconcile --events` reads.
     """
     from convergegate_async.sandbox import WebhookListener
     from convergegate_async.webhooks import WebhookVerifier
 
     from ._signals import run_until_interrupted
+    from ._webhook_handler import WebhookHandler
+    from ._webhook_recording import Recording
 
     verifier = WebhookVerifier(_secret(api_key))
+    recording = None if record is None else Recording(record)
+    handler = WebhookHandler(recording)
 
     async def serve(stop: "asyncio.Event") -> None:
-        def tell(delivery: "ReceivedWebhook") -> None:
-            _print_delivery(delivery)
-            if loss_of(sys.stdout) is not None:
-                stop.set()  # nobody would see what comes
+        def show(delivery: "ReceivedWebhook") -> None:
+            handler.show(delivery, stop.set)
 
-        async with WebhookListener(verifier, tell, port) as listener:
+        async with WebhookListener(
+            verifier, show, port, handler=handler.handle
+        ) as listener:
             print_data(listener.url)
             if loss_of(sys.stdout) is not None:
                 return
@@ -71,16 +86,6 @@ def listen(port: int, api_key: str | None) -> None:
             await stop.wait()
 
     run_until_interrupted(serve)
-
-
-def _print_delivery(delivery: "ReceivedWebhook") -> None:
-    if delivery.event is None:
-        print_data(f"--> refused: {delivery.problem}", "red")
-    else:
-        about = delivery.event.refund_id or delivery.event.session_id or ""
-        print_data(f"--> {delivery.event.type} {about} [{delivery.event.id}]", "cyan")
-    colour = "green" if delivery.event else "red"
-    print_data(f"<-- {delivery.status} in {delivery.elapsed * 1e3:.1f} ms", colour)
 
 
 @webhooks.command()
@@ -156,6 +161,8 @@ def send(  # noqa: PLR0913 -- the command's options
     from convergegate_async.sandbox import BookedEvent, post_webhook
     from convergegate_async.webhooks import sign
 
+    from ._webhook_display import is_success
+
     secret = _secret(api_key)
     _check_target(url, is_live=is_live_key(Secret(secret)), yes=yes)
     now = int(time.time())
@@ -177,7 +184,7 @@ def send(  # noqa: PLR0913 -- the command's options
     print_data("no answer" if status is None else str(status))
     if status is None:
         return UNANSWERED
-    return 0 if 200 <= status < 300 else REFUSED  # noqa: PLR2004 -- 2xx
+    return 0 if is_success(status) else REFUSED
 
 
 def _check_target(url: str, *, is_live: bool, yes: bool) -> None:
