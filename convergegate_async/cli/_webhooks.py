@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from convergegate_async._core.host_names import read_url
+from convergegate_async._core.host_names import Address, read_url
 from convergegate_async._core.secret import Secret
 from convergegate_async._core.settings import is_live_key, is_loopback
 from convergegate_async.errors import ConfigurationError
@@ -30,6 +30,7 @@ SAMPLE_REFUND_ID = "kLcRRC5P8U68CYe0kVA"
 
 ANY_AGE = 1e11  # seconds: further than any timestamp of the gateway can be
 
+_EVENT_TYPE = click.Choice([str(word) for word in EventType])
 _STATUSES = {str(status): status for status in SessionStatus}
 
 
@@ -51,13 +52,38 @@ def webhooks() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append each body to FILE, as a line of JSON, before it is answered.",
 )
+@click.option(
+    "--forward-to",
+    metavar="URL",
+    help="Pass each webhook on to your shop at URL, as it came, and answer as it does.",
+)
+@click.option(
+    "--events",
+    "kinds",
+    multiple=True,
+    type=_EVENT_TYPE,
+    help="Take events of this type only, and answer 200 to others; may be repeated.",
+)
+@click.option("--yes", is_flag=True, help="Forward to another machine, too.")
 @api_key_option
-def listen(port: int, record: Path | None, api_key: str | None) -> None:
+def listen(  # noqa: PLR0913 -- the command's options
+    *,
+    port: int,
+    record: Path | None,
+    forward_to: str | None,
+    kinds: tuple[str, ...],
+    yes: bool,
+    api_key: str | None,
+) -> None:
     """Receive webhooks on 127.0.0.1, and print what they tell, until Ctrl-C.
 
     The URL on stdout is the notification_url to open sessions with. What is not
-    validly signed is refused and not recorded. What could not be recorded is answered
-    500, so that the gateway sends it again.
+    validly signed is refused, and neither recorded nor forwarded.
+
+    A webhook is answered 200, or as the shop answers it; 502 if the shop cannot be
+    reached, 504 if it does not answer within 9 seconds; 500 if it could not be
+    recorded, and then it is not forwarded. What is not answered 2xx is sent again by
+    the gateway.
 
     FILE is what `bulk reconcile --events` reads.
     """
@@ -68,9 +94,15 @@ def listen(port: int, record: Path | None, api_key: str | None) -> None:
     from ._webhook_handler import WebhookHandler
     from ._webhook_recording import Recording
 
-    verifier = WebhookVerifier(_secret(api_key))
+    secret = _secret(api_key)
+    verifier = WebhookVerifier(secret)
+    if forward_to is not None:
+        target = _check_target(forward_to, secret, yes=yes, named="--forward-to")
+        if is_loopback(target.host) and target.port == port:
+            message = "--forward-to leads back to this --port"
+            raise click.UsageError(message)
     recording = None if record is None else Recording(record)
-    handler = WebhookHandler(recording)
+    handler = WebhookHandler(kinds, recording, forward_to)
 
     async def serve(stop: "asyncio.Event") -> None:
         def show(delivery: "ReceivedWebhook") -> None:
@@ -121,7 +153,7 @@ def verify(
 @click.option(
     "--type",
     "kind",
-    type=click.Choice([str(word) for word in EventType]),
+    type=_EVENT_TYPE,
     default=str(EventType.SESSION_COMPLETED),
     show_default=True,
     help="Type of the event.",
@@ -164,7 +196,7 @@ def send(  # noqa: PLR0913 -- the command's options
     from ._webhook_display import is_success
 
     secret = _secret(api_key)
-    _check_target(url, is_live=is_live_key(Secret(secret)), yes=yes)
+    _check_target(url, secret, yes=yes)
     now = int(time.time())
     noun, _, state = kind.partition(".")
     is_refund = noun == "refund"
@@ -187,19 +219,20 @@ def send(  # noqa: PLR0913 -- the command's options
     return 0 if is_success(status) else REFUSED
 
 
-def _check_target(url: str, *, is_live: bool, yes: bool) -> None:
+def _check_target(url: str, secret: str, *, yes: bool, named: str = "URL") -> Address:
     target = read_url(url)
     if target is None:
-        message = "URL must be a plain http or https URL"
+        message = f"{named} must be a plain http or https URL"
         raise click.UsageError(message)
     if is_loopback(target.host):
-        return
-    if target.scheme == "http" and is_live:
+        return target
+    if target.scheme == "http" and is_live_key(Secret(secret)):
         message = "what a live key signs leaves this machine by https only"
         raise click.UsageError(message)
     if not yes:
         message = f"{target.host} is another machine: add --yes if it is yours"
         raise click.UsageError(message)
+    return target
 
 
 def _secret(api_key: str | None) -> str:

@@ -15,12 +15,15 @@ from listeners import (
     CANARY,
     ENVIRON,
     KEY,
+    OK,
     a_body,
+    answering,
     deliver,
     listening,
 )
 from orders import ORDER_ROW
 from programs import run, shell_needed
+from raw import RawServer
 
 from convergegate_async.bulk import session_ids_in
 from convergegate_async.cli._webhook_recording import on_one_line
@@ -155,14 +158,16 @@ async def test_a_file_of_others_is_refused(
 
 
 async def test_what_cannot_be_recorded_is_not_acknowledged(tmp_path: Path) -> None:
-    """The gateway sends it again, and the file may be mended by then."""
+    """Nor forwarded: the gateway sends it again, and the file may be mended by then."""
     file = tmp_path / "events.jsonl"
     async with (
-        listening("--record", str(file)) as listener,
+        RawServer(answering(OK)) as shop,
+        listening("--record", str(file), "--forward-to", shop.base_url) as listener,
     ):
         file.unlink()
         file.mkdir()
         assert await deliver(listener.url, a_body(1)) == 500
+        assert shop.requests == []
         file.rmdir()
         assert await deliver(listener.url, a_body(1)) == 200
         await listener.end()
