@@ -1,13 +1,20 @@
-"""Verified webhooks in a file, a line of JSON each: how they get there."""
+"""Verified webhooks in a file, a line of JSON each: how they get there, and back."""
 
+import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
+import attrs
+
+from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.private_files import problem_of_private_file
+from convergegate_async._core.signatures import read_event
 from convergegate_async.errors import ConfigurationError
+from convergegate_async.models import WebhookEvent
 
 
 class Recording:
@@ -83,3 +90,41 @@ def _is_torn(file: FileIO) -> bool:
         return False
     file.seek(-1, os.SEEK_END)
     return file.read(1) != b"\n"
+
+
+@attrs.frozen
+class RecordedLine:
+    """A line of a recording; without an event if it is no webhook's body."""
+
+    number: int
+    body: bytes = attrs.field(repr=False)
+    event: WebhookEvent | None
+
+
+def lines_in(path: Path) -> Iterator[RecordedLine]:
+    """Yield the lines of a recording that are not empty.
+
+    Those that come meanwhile are left out: a listener may record what it is sent from
+    its own recording.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            left = facts.st_size if stat.S_ISREG(facts.st_mode) else math.inf
+            for number, line in enumerate(file, 1):
+                if left <= 0:
+                    return
+                left -= len(line)
+                if body := line.strip():
+                    yield RecordedLine(number, body, _event_in(body))
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise ConfigurationError(message) from None
+
+
+def _event_in(body: bytes) -> WebhookEvent | None:
+    event = read_event(body) if len(body) <= BODY_LIMIT else None
+    return event if isinstance(event, WebhookEvent) else None

@@ -1,10 +1,11 @@
-"""``convergegate webhooks``: listen, verify, send."""
+"""``convergegate webhooks``: listen, verify, send, replay."""
 
 import json
 import os
 import secrets
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +18,7 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import EventType, SessionStatus
 
 from ._gateway import api_key_option
+from ._invocation import Invocation
 from ._streams import loss_of, print_data, print_json, print_note
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def listen(  # noqa: PLR0913 -- the command's options
     recorded, and then it is not forwarded. What is not answered 2xx is sent again by
     the gateway.
 
-    FILE is what `bulk reconcile --events` reads.
+    FILE is what `webhooks replay` and `bulk reconcile --events` read.
     """
     from convergegate_async.sandbox import WebhookListener
     from convergegate_async.webhooks import WebhookVerifier
@@ -217,6 +219,61 @@ def send(  # noqa: PLR0913 -- the command's options
     if status is None:
         return UNANSWERED
     return 0 if is_success(status) else REFUSED
+
+
+@webhooks.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("url")
+@click.option(
+    "--events",
+    "kinds",
+    multiple=True,
+    type=_EVENT_TYPE,
+    help="Send events of this type only; may be repeated.",
+)
+@click.option("--yes", is_flag=True, help="Send them to another machine, too.")
+@api_key_option
+def replay(
+    *, file: Path, url: str, kinds: tuple[str, ...], yes: bool, api_key: str | None
+) -> int:
+    """Send the webhooks of FILE to URL again, one by one, each signed anew.
+
+    FILE is what `listen --record` writes: a body a line, and sent in that order. A line
+    that is no webhook's body is named and passed over.
+
+    As with `send`, other machines are sent them only with --yes, and what is signed
+    with a live key never goes there by plain http.
+
+    Exits with 0 if all are answered 2xx, with 4 if one is answered otherwise, with 5 if
+    one is not answered at all; else with 1 if a line was passed over.
+    """
+    from convergegate_async.sandbox import post_webhook
+    from convergegate_async.webhooks import sign
+
+    from ._webhook_display import Replayed, print_replayed
+    from ._webhook_recording import lines_in
+
+    secret = _secret(api_key)
+    _check_target(url, secret, yes=yes)
+    write = click.get_current_context().ensure_object(Invocation).write
+    replayed = Replayed()
+
+    for line in lines_in(file):
+        if line.event is None:
+            print_note(f"line {line.number}: not a webhook's body")
+            replayed.passed_over += 1
+        elif not kinds or line.event.type in kinds:
+            write.news = f"{replayed} Line {line.number} may have arrived, too."
+            headers = sign(line.body, secret=secret, timestamp=int(time.time()))
+            status = write.run(partial(post_webhook, url, line.body, headers))
+            replayed.add(status)
+            write.news = str(replayed)
+            print_replayed(line.event, status)
+    write.news = None
+    print_note(str(replayed))
+    if replayed.unanswered:
+        return UNANSWERED
+    return REFUSED if replayed.refused else int(replayed.passed_over > 0)
 
 
 def _check_target(url: str, secret: str, *, yes: bool, named: str = "URL") -> Address:

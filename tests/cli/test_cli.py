@@ -28,6 +28,7 @@ from convergegate_async.cli._show import spell_amount
 COMMANDS = (
     *("demo", "doctor", "create", "get", "pay", "wait", "refund", "refund-status"),
     *("sandbox", "webhooks", "webhooks listen", "webhooks verify", "webhooks send"),
+    "webhooks replay",
 )
 ORDER = (
     *("--amount", "4999", "--currency", "pln"),
