@@ -9,7 +9,12 @@ from .jobs.progress import Tally
 from .jobs.progress_file import JobProgress, read_progress
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
 from .jobs.refresh import SessionSeen
-from .jobs.refund_plan import RefundPlan, WantedRefund
+from .jobs.refund_plan import (
+    RefundPlan,
+    WantedRefund,
+    plan_refunds,
+    sessions_in,
+)
 from .jobs.refund_rules import LeftOut
 from .jobs.refund_run import RefundOutcome
 from .jobs.reports import every_row, result_of
@@ -33,6 +38,7 @@ from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
+from .tables.amount_rows import AmountRow, read_amounts
 from .tables.csv_file import escape_cell
 from .tables.doubts import meant_currency
 from .tables.finding import Finding
@@ -45,6 +51,7 @@ from .tables.writers import DeadLetter, write_dead_letters, write_results
 
 __all__ = [
     "CANNOT_CONNECT",
+    "AmountRow",
     "AmountSummary",
     "Created",
     "DamagedJournalError",
@@ -99,11 +106,14 @@ __all__ = [
     "meant_currency",
     "new_header",
     "plan_of",
+    "plan_refunds",
+    "read_amounts",
     "read_progress",
     "read_table",
     "reconcile",
     "result_of",
     "session_ids_in",
+    "sessions_in",
     "write_dead_letters",
     "write_off",
     "write_results",

@@ -8,7 +8,7 @@ import attrs
 import click
 
 from ._bulk_options import directory_option, job_argument
-from ._bulk_sessions import refresh
+from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._streams import print_data, print_note, printable, stdin_bytes
@@ -53,6 +53,7 @@ def bulk() -> None:
 
 
 bulk.add_command(refresh)
+bulk.add_command(refund)
 
 
 @bulk.command()

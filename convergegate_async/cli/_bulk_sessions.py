@@ -64,3 +64,100 @@ def _rhythm(pause: str | None, until: str | None) -> "Rhythm | None":
     now = datetime.now().astimezone()
     end = None if until is None else parse_moment(until, now)
     return Rhythm(parse_duration(pause), end)
+
+
+@click.command()
+@job_argument
+@click.option(
+    "--batch", required=True, help="The batch's name; idempotency keys derive from it."
+)
+@click.option(
+    "--rows",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A table of what to pay back: the ids of rows, and amounts if not --full.",
+)
+@click.option(
+    "--where",
+    metavar="status=WORD",
+    help="All rows whose session had that status when it was last looked at.",
+)
+@click.option("--full", is_flag=True, help="All that is left of each session.")
+@click.option(
+    "--amount-column",
+    metavar="COLUMN",
+    help="The column of the amounts, in --rows or else in the job's input.",
+)
+@click.option("--id-column", help="Of --rows. [default: as of the job]")
+@click.option(
+    "--amount-unit",
+    type=click.Choice(["minor", "major"]),
+    help="Of --rows: minor is 4999, major is 49.99. [default: as of the job]",
+)
+@click.option(
+    "--decimal",
+    type=click.Choice([",", "."]),
+    help="The decimal mark in --rows. [default: found]",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Show what the batch comes to, and send nothing."
+)
+@click.option(
+    "--expect-sum",
+    multiple=True,
+    metavar="CURRENCY=AMOUNT",
+    help="What it comes to, as --dry-run shows it; once for each currency.",
+)
+@click.option(
+    "--maximum-rps",
+    type=click.FloatRange(0, min_open=True),
+    help="Most refunds started per second. [default: the job's]",
+)
+@directory_option
+@gateway_options
+def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:  # noqa: ANN401 -- click has read them
+    """Pay sessions of a job back, each once in a batch.
+
+    The same batch name goes on after a kill, and never repeats what was sent. All
+    batches together pay back no more than a session's amount. A refund in doubt is left
+    alone until the gateway shows so much more paid back.
+    """
+    from convergegate_async.bulk import JobFolder
+
+    from . import _job_refunds
+
+    folder = JobFolder(job, directory)
+    selection = _job_refunds.Selection(
+        batch=options["batch"],
+        rows=options["rows"],
+        status=_status_in(options["where"]),
+        amount_column=options["amount_column"],
+        table={name: options[name] for name in ("id_column", "amount_unit", "decimal")},
+    )
+    if (selection.rows is None) is (selection.status is None):
+        message = "say what to pay back: either --rows FILE or --where status=completed"
+        raise click.UsageError(message)
+    if options["full"] is (selection.amount_column is not None):
+        message = "say how much: either --full or --amount-column COLUMN"
+        raise click.UsageError(message)
+    if options["dry_run"]:
+        return _job_refunds.dry_run(folder, selection)
+    if not options["expect_sum"]:
+        message = "it sends only with --expect-sum, as --dry-run shows it"
+        raise click.UsageError(message)
+    return _job_refunds.refund(
+        folder,
+        gateway,
+        selection,
+        expect_sum=_job_refunds.read_sums(options["expect_sum"]),
+        maximum_rps=options["maximum_rps"],
+    )
+
+
+def _status_in(where: str | None) -> str | None:
+    if where is None:
+        return None
+    name, _, word = where.partition("=")
+    if name.strip() != "status" or not word:
+        message = f"{where}: must be status=WORD, such as status=completed"
+        raise click.BadParameter(message, param_hint="--where")
+    return word.strip()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -13,9 +14,16 @@ from convergegate_async.bulk import (
     JobProgress,
     Journal,
     JournalInUseError,
+    RefundCount,
+    RefundState,
     RowCounts,
     SessionCount,
     read_progress,
+)
+
+_SHOWN = (
+    *(RefundState.CREATED, RefundState.REJECTED),
+    *(RefundState.UNKNOWN, RefundState.PENDING),
 )
 
 FRESH = 5.0
@@ -30,11 +38,13 @@ class JobStatus:
         facts: What else there is to say, by name, in the order in which it is shown.
         counts: How many rows are where.
         sessions: What became of the sessions, as far as they were looked at.
+        refunds: What is paid back, by batch.
     """
 
     facts: dict[str, str]
     counts: RowCounts
     sessions: tuple[SessionCount, ...] = ()
+    refunds: tuple[RefundCount, ...] = ()
 
     def as_object(self) -> dict[str, object]:
         """Return what programs read."""
@@ -43,6 +53,7 @@ class JobStatus:
             **attrs.asdict(self.counts),
             "pending": self.counts.pending,
             "sessions": [attrs.asdict(one) for one in self.sessions],
+            "refunds": [attrs.asdict(one) for one in self.refunds],
         }
 
     def lines(self) -> Iterator[str]:
@@ -52,6 +63,8 @@ class JobStatus:
             number = f"{value:,}" if isinstance(value, int) else value
             yield f"{name:<12} {'not known' if number is None else number}"
         yield from lines_of(self.sessions)
+        for batch in dict.fromkeys(one.batch for one in self.refunds):
+            yield from lines_of_batch(batch, self.refunds)
 
 
 def lines_of(sessions: Iterable[SessionCount]) -> Iterator[str]:
@@ -63,10 +76,29 @@ def lines_of(sessions: Iterable[SessionCount]) -> Iterator[str]:
         line = f"  {one.status or 'no status':<14} {one.count:>11,}"
         if one.currency is not None:
             code = one.currency.upper()
-            line += f"  {code} {spell_major(one.amount_total, code):>14}"
+            line += f"  {code} {_spelled(one.amount_total, code)}"
             if one.amount_refunded:
                 line += f", refunded {spell_major(one.amount_refunded, code)}"
         yield line
+
+
+def lines_of_batch(batch: str, counts: Iterable[RefundCount]) -> Iterator[str]:
+    """Yield how many refunds of a batch are where, and what they come to."""
+    own = [one for one in counts if one.batch == batch]
+    by_state = Counter[RefundState]()
+    for one in own:
+        # One that was on its way at a kill is as unknown as the rest.
+        is_sent = one.state is RefundState.SENT
+        by_state[RefundState.UNKNOWN if is_sent else one.state] += one.count
+    words = [f"{state} {by_state[state]:,}" for state in _SHOWN]
+    yield f"batch {batch}: {', '.join(words)}"
+    for one in own:
+        code = one.currency.upper()
+        yield f"  {one.state:<14} {one.count:>11,}  {code} {_spelled(one.amount, code)}"
+
+
+def _spelled(amount: int, code: str) -> str:
+    return f"{spell_major(amount, code):>14}"
 
 
 def status_of(folder: JobFolder) -> JobStatus:
@@ -103,6 +135,7 @@ async def _known(journal: Journal) -> JobStatus:
         facts=facts,
         counts=RowCounts.of(await journal.counts(), header),
         sessions=tuple(await journal.sessions.counts()),
+        refunds=tuple(await journal.refunds.counts()),
     )
 
 

@@ -45,8 +45,9 @@ async def test_a_refresh_shows_what_became_of_the_sessions(
 ) -> None:
     """Counts and sums by status and currency, at its end and in ``status``."""
     before = await bulk(sandbox, folder, "status", "april")
-    for session in [*sandbox.book.sessions.values()][:2]:
-        sandbox.book.pay(session, "123456")
+    for session in sandbox.book.sessions.values():
+        if session.request.amount <= 2000:  # A-1 and A-2
+            sandbox.book.pay(session, "123456")
 
     done = await bulk(sandbox, folder, "refresh", "april")
     table = await bulk(sandbox, folder, "status", "april")
@@ -148,3 +149,132 @@ async def test_an_interrupt_between_two_looks_ends_a_rhythm(
 
     assert between.code == 0, between.err
     assert process.returncode == 130
+
+
+BATCH = ("refund", "april", "--batch", "march", "--where", "status=completed")
+
+
+@pytest.fixture
+async def paid(sandbox: Sandbox, folder: Path) -> Path:
+    """Where the job is, four of whose six sessions are paid."""
+    for session in sandbox.book.sessions.values():
+        if session.request.amount <= 4000:  # A-1 to A-4
+            sandbox.book.pay(session, "123456")
+    done = await bulk(sandbox, folder, "refresh", "april")
+    assert done.code == 0
+    return folder
+
+
+def paid_back(sandbox: Sandbox) -> int:
+    """Return what the gateway has paid back, in grosze."""
+    return sum(one.amount_refunded for one in sandbox.book.sessions.values())
+
+
+async def test_a_batch_is_shown_and_then_paid_back_once(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """What a dry run prints sends it; the command from the history sends nothing."""
+    total = paid_back_at_most(sandbox)
+    shown = await bulk(sandbox, paid, *BATCH, "--full", "--dry-run")
+    expected = shown.out.split()
+    assert (shown.code, sandbox.count("refund")) == (0, 0)
+    assert expected == ["--expect-sum", f"PLN={total / 100:.2f}"]
+
+    runs = [await bulk(sandbox, paid, *BATCH, "--full", *expected) for _ in range(2)]
+    status = await bulk(sandbox, paid, "status", "april")
+
+    assert [done.code for done in runs] == [0, 0]
+    assert "batch march: created 4, rejected 0, unknown 0, pending 0\n" in runs[1].err
+    assert "(begun before)" in runs[1].err
+    assert sandbox.count("refund") == 4
+    assert paid_back(sandbox) == total
+    assert "batch march: created 4, rejected 0, unknown 0, pending 0\n" in status.out
+    assert f", refunded {total / 100:.2f}\n" in status.out
+
+
+def paid_back_at_most(sandbox: Sandbox) -> int:
+    """Return what customers have paid, in grosze."""
+    sessions = sandbox.book.sessions.values()
+    return sum(one.request.amount for one in sessions if one.payments)
+
+
+async def test_rows_of_a_file_are_paid_back_in_its_own_spelling(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """A Polish spreadsheet's amounts, by the ids of the job; and nothing is guessed."""
+    (paid / "zwroty.csv").write_text("id;kwota\nA-1;1,50\nA-2;20,00\n", "cp1250")
+    words = ("refund", "april", "--batch", "march", "--rows", "zwroty.csv")
+    more = ("--amount-column", "Kwota", "--amount-unit", "major")
+
+    other = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21.40")
+    done = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21.50")
+
+    assert (other.code, done.code) == (3, 0)
+    assert "comes to PLN 21.50" in other.err
+    assert sandbox.count("refund") == 2
+    assert paid_back(sandbox) == 2_150
+
+
+async def test_what_a_file_cannot_have_paid_back_stops_all_of_it(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """With each line or row and why, and without an amount in it."""
+    (paid / "refunds.csv").write_text(
+        "id,amount\nA-1,100\nA-1,100\nA-2,9999999\nA-6,100\nA-9,100\nA-3,x\n,5\n"
+    )
+    words = ("refund", "april", "--batch", "march", "--rows", "refunds.csv")
+    more = ("--amount-column", "amount", "--expect-sum", "PLN=1.00")
+
+    done = await bulk(sandbox, paid, *words, *more)
+
+    assert (done.code, sandbox.count("refund")) == (1, 0)
+    for line in (
+        "line 7: column amount must be whole minor units",
+        "line 8: column id has no id",
+        "row A-1 is in the batch already",
+        "row A-2 has less than that left to be paid back",
+        "row A-6 was not paid when it was last looked at",
+        "row A-9 has no session in this job",
+        "Nothing was sent.",
+    ):
+        assert f"{line}\n" in done.err
+    assert "9999999" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--full",), "--rows FILE or --where"),
+        (("--where", "status=completed"), "--full or --amount-column"),
+        (("--where", "paid", "--full"), "must be status=WORD"),
+        (("--where", "status=completed", "--full"), "only with --expect-sum"),
+        (
+            ("--where", "status=completed", "--full", "--expect-sum", "PLN"),
+            "must be like PLN=1234.50",
+        ),
+    ],
+)
+async def test_half_of_a_refund_command_is_refused(
+    sandbox: Sandbox, paid: Path, words: tuple[str, ...], what: str
+) -> None:
+    """With what is missing, and nothing is sent."""
+    done = await bulk(sandbox, paid, "refund", "april", "--batch", "march", *words)
+
+    assert (done.code, sandbox.count("refund")) == (2, 0)
+    assert what in done.err
+
+
+async def test_a_refund_in_doubt_is_told_and_left_alone(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """Its exit code says that something is left to do; a repeat does not send it."""
+    total = f"PLN={paid_back_at_most(sandbox) / 100:.2f}"
+    words = (*BATCH, "--full", "--expect-sum", total)
+    sandbox.faults.add(Fault(FaultKind.RESET, operation="refund", times=1))
+
+    runs = [await bulk(sandbox, paid, *words) for _ in range(2)]
+
+    assert [done.code for done in runs] == [5, 5]
+    for done in runs:
+        assert "batch march: created 3, rejected 0, unknown 1, pending 0\n" in done.err
+    assert sandbox.count("refund") == 4

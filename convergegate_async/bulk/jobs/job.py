@@ -33,9 +33,15 @@ from .job_plan import JobPlan, plan_of
 from .progress import Tally
 from .progress_file import JobProgress
 from .refresh import Refresh, SessionSeen
-from .refund_plan import BatchOrder, RefundPlan, Wanted, WantedRefund, planned
+from .refund_plan import (
+    BatchOrder,
+    RefundPlan,
+    Wanted,
+    WantedRefund,
+    plan_refunds,
+    sessions_in,
+)
 from .refund_run import RefundOutcome, RefundRun
-from .reports import every_row
 from .resume_rules import OnUnknown
 from .row_counts import RowCounts
 from .run import Run
@@ -281,18 +287,8 @@ class Job:
         return self._acts.keep(refresh, refresh.outcomes(final=final))
 
     async def plan_refunds(self, batch: str, wanted: Wanted) -> RefundPlan:
-        """Return what a batch of refunds would come to; nothing is written or sent.
-
-        Args:
-            batch: A name as jobs have them. One that was begun is as it was planned,
-                whatever is wanted now.
-            wanted: What to pay back, such as `sessions_in` gives.
-
-        Raises:
-            ConfigurationError: It cannot be a name.
-            JournalError: The journal is broken.
-        """
-        return await planned(self._journal, batch, wanted)
+        """Return what a batch of refunds would come to; see `bulk.plan_refunds`."""
+        return await plan_refunds(self._journal, batch, wanted)
 
     def refund(
         self,
@@ -343,14 +339,12 @@ class Job:
         """Return how many refunds are where, by batch, and what they come to."""
         return await self._journal.refunds.counts()
 
-    async def sessions_in(self, status: str) -> AsyncIterator[WantedRefund]:
+    def sessions_in(self, status: str) -> AsyncIterator[WantedRefund]:
         """Yield all rows whose session had that *status* when it was last seen.
 
         For `refund`, which pays back all that is left of each.
         """
-        async for row in every_row(self._journal):
-            if row.facts is not None and row.facts.status == status:
-                yield WantedRefund(row.row_id)
+        return sessions_in(self._journal, status)
 
     async def sessions(self) -> list[SessionCount]:
         """Return how many sessions are in each status, and what they come to.

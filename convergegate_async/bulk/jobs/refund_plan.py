@@ -20,6 +20,7 @@ from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from .folder import require_name
 from .refund_rules import LeftOut, plan
+from .reports import every_row
 
 T = TypeVar("T")
 
@@ -196,8 +197,26 @@ class BatchOrder:
     leaves_out: bool = attrs.field(kw_only=True)
 
 
-async def planned(journal: Journal, batch: str, wanted: Wanted) -> RefundPlan:
-    """Return what a batch would come to; see `Job.plan_refunds`."""
+async def sessions_in(journal: Journal, status: str) -> AsyncIterator[WantedRefund]:
+    """Yield all rows whose session had that *status* when it was last seen."""
+    async for row in every_row(journal):
+        if row.facts is not None and row.facts.status == status:
+            yield WantedRefund(row.row_id)
+
+
+async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPlan:
+    """Return what a batch would come to; nothing is written or sent.
+
+    Args:
+        journal: That of the job; reading it is enough.
+        batch: A name as jobs have them. One that was begun is as it was planned,
+            whatever is wanted now.
+        wanted: What to pay back, such as `sessions_in` gives.
+
+    Raises:
+        ConfigurationError: It cannot be a name.
+        JournalError: The journal is broken.
+    """
     order = BatchOrder(batch, wanted, {}, leaves_out=True)
     known = await _begun(journal, order.batch)
     if known is not None:

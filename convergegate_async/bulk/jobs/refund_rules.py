@@ -15,6 +15,9 @@ from convergegate_async.bulk.journal.refund_records import (
     PlannedRefund,
     RefundState,
 )
+from convergegate_async.models import SessionStatus
+
+_UNPAID = frozenset({SessionStatus.OPEN, SessionStatus.PENDING, SessionStatus.EXPIRED})
 
 
 class Act(Enum):
@@ -125,6 +128,8 @@ def plan(
     facts = known.facts
     if facts is None or facts.amount_total is None or facts.currency is None:
         return LeftOut(row_id, "was not looked at: refresh the job first")
+    if facts.status in _UNPAID:
+        return LeftOut(row_id, "was not paid when it was last looked at")
     if any(refund.is_in_doubt for refund in refunds):
         return LeftOut(row_id, "has a refund in doubt: resolve that first")
     pending = sum(

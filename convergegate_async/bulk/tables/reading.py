@@ -208,6 +208,18 @@ class _RowReader:
         return next((name for name, target in targets if target == field), field)
 
 
+def as_row_id(value: object) -> str | None:
+    """Return the id that a cell holds; `None` if it holds none."""
+    if type(value) is int and abs(value) < 10**_MAX_ID:
+        value = str(value)
+    if not isinstance(value, str):
+        return None
+    # Not the same bytes on every system, and yet the same id.
+    row_id = unicodedata.normalize("NFC", value)
+    fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
+    return row_id if fits and row_id == row_id.strip() else None
+
+
 def _problem(
     position: int, row: TableRow, row_id: str | None, column: str | None, reason: str
 ) -> Problem:
@@ -253,20 +265,11 @@ class _RowReading:
 
     def _read_id(self) -> str | None:
         column = self._reader.options.id_column
-        row_id = self._digits(column, self._cells.get(column))
-        if type(row_id) is int and abs(row_id) < 10**_MAX_ID:
-            row_id = str(row_id)
-        if isinstance(row_id, str):
-            # Not the same bytes on every system, and yet the same id.
-            row_id = unicodedata.normalize("NFC", row_id)
-            fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
-            if fits and row_id == row_id.strip():
-                return row_id
-        self.wrongs.setdefault(
-            column,
-            f"must be 1 to {_MAX_ID} printable characters, with no space at either end",
-        )
-        return None
+        row_id = as_row_id(self._digits(column, self._cells.get(column)))
+        if row_id is None:
+            reason = f"must be 1 to {_MAX_ID} printable characters, with no space at "
+            self.wrongs.setdefault(column, f"{reason}either end")
+        return row_id
 
     def _fill_in(self) -> CheckoutSessionRequest | None:
         column_of = self._reader.column

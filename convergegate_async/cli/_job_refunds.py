@@ -1,0 +1,247 @@
+"""What ``bulk refund`` does: a batch is shown, and then paid back."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import click
+
+from convergegate_async._core.money import major_units, spell_major
+from convergegate_async.bulk import (
+    AmountRow,
+    Job,
+    JobFolder,
+    Journal,
+    RefundCount,
+    RefundOutcome,
+    RefundPlan,
+    RefundState,
+    TableOptions,
+    WantedRefund,
+    plan_of,
+    plan_refunds,
+    read_amounts,
+    sessions_in,
+)
+
+from ._gateway import Gateway
+from ._job_status import lines_of_batch
+from ._jobs import RunExitCode, factory_for, of_job, told_end, watched
+from ._streams import print_data, print_note, printable
+from ._wording import counted
+
+_MOST_LISTED = 20
+_TOGETHER = 256  # rows
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """What is to be paid back, as the options say it.
+
+    Attributes:
+        batch: The name of the batch.
+        rows: A file that names the rows; `None` takes those of the input.
+        status: Only rows whose session has it.
+        amount_column: Of the file, or the input; `None` pays all back that is left.
+        table: How the file is read, where that is not as the input was.
+    """
+
+    batch: str
+    rows: str | None
+    status: str | None
+    amount_column: str | None
+    table: Mapping[str, Any]
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether what cannot be paid back is nobody's slip: no file has named it."""
+        return self.rows is None
+
+    def wanted(
+        self, journal: Journal, faults: list[str]
+    ) -> AsyncIterator[WantedRefund]:
+        """Yield what is to be paid back; add to *faults* what cannot be read."""
+        if self.rows is None and self.amount_column is None:
+            return sessions_in(journal, self.status or "")
+        return self._named(journal, faults)
+
+    async def _named(
+        self, journal: Journal, faults: list[str]
+    ) -> AsyncIterator[WantedRefund]:
+        some: list[AmountRow] = []
+        for row in self._rows(journal):
+            some.append(row)
+            if len(some) == _TOGETHER:
+                async for wanted in self._among(journal, some, faults):
+                    yield wanted
+                some = []
+        async for wanted in self._among(journal, some, faults):
+            yield wanted
+
+    def _rows(self, journal: Journal) -> Iterator[AmountRow]:
+        plan = plan_of(journal.header)
+        if self.rows is None:
+            return read_amounts(
+                plan.source, plan.table, self.amount_column, format=plan.format
+            )
+        as_before = TableOptions(
+            id_column=plan.table.id_column, amount_unit=plan.table.amount_unit
+        )
+        given = {name: value for name, value in self.table.items() if value}
+        options = attrs.evolve(as_before, **given)
+        return read_amounts(self.rows, options, self.amount_column)
+
+    async def _among(
+        self, journal: Journal, some: list[AmountRow], faults: list[str]
+    ) -> AsyncIterator[WantedRefund]:
+        known = await journal.lookup([row.row_id for row in some if row.row_id])
+        for row in some:
+            found = known.get(row.row_id or "")
+            facts = None if found is None else found.facts
+            if self.status is not None and (
+                facts is None or facts.status != self.status
+            ):
+                continue
+            if row.fault is not None or row.row_id is None:
+                faults.append(f"line {row.line}: {row.fault}")
+            else:
+                yield WantedRefund(row.row_id, row.amount)
+
+
+def dry_run(folder: JobFolder, selection: Selection) -> int:
+    """Show what a batch comes to, and how it is paid back."""
+
+    async def look() -> tuple[RefundPlan, list[RefundCount], list[str]]:
+        faults: list[str] = []
+        with Journal.read(folder.journal) as journal:
+            wanted = selection.wanted(journal, faults)
+            plan = await plan_refunds(journal, selection.batch, wanted)
+            return plan, await journal.refunds.counts(), faults
+
+    plan, counts, faults = asyncio.run(look())
+    is_good = _show_plan(plan, faults, selection)
+    if plan.is_begun:
+        for line in lines_of_batch(selection.batch, counts):
+            print_note(line)
+    if not is_good:
+        print_note("Nothing was sent.")
+        return 1
+    if plan.refunds:
+        sums = " ".join(f"--expect-sum {code}={total}" for code, total in _sums(plan))
+        print_note("Nothing was sent. To pay it back, put in the place of --dry-run:")
+        print_data(sums)
+    return 0
+
+
+def refund(
+    folder: JobFolder,
+    gateway: Gateway,
+    selection: Selection,
+    *,
+    expect_sum: Mapping[str, Decimal],
+    maximum_rps: float | None,
+) -> int:
+    """Pay a batch back; return what is left to do."""
+    batch = selection.batch
+
+    async def pay() -> int:
+        with Journal.open(folder.journal) as journal:
+            plan = plan_of(journal.header)
+            factory = factory_for(of_job(gateway, journal.header), plan)
+            job = Job(journal, factory, plan, folder)
+            faults: list[str] = []
+            found = await job.plan_refunds(batch, selection.wanted(journal, faults))
+            if not _show_plan(found, faults, selection):
+                print_note("Nothing was sent.")
+                return 1
+            async with factory, job:
+                outcomes = job.refund(
+                    batch,
+                    selection.wanted(journal, faults),
+                    expect_sum=expect_sum,
+                    leaves_out=selection.leaves_out,
+                    maximum_rps=maximum_rps,
+                )
+                codes: Counter[str] = Counter()
+                ended = await watched(batch, job, _counted(outcomes, codes))
+                counts = [one for one in await job.refunds() if one.batch == batch]
+                for line in lines_of_batch(batch, counts):
+                    print_note(line)
+                for word, count in codes.most_common():
+                    print_note(f"  {count:>9,} {word}")
+                code = told_end(job, ended, _again(folder, batch))
+        return _exit_code(counts) if code is None else code
+
+    return asyncio.run(pay())
+
+
+async def _counted(
+    outcomes: AsyncIterator[RefundOutcome], codes: Counter[str]
+) -> AsyncIterator[RefundOutcome]:
+    async for outcome in outcomes:
+        if outcome.error is not None:
+            codes[type(outcome.error).__name__] += 1
+        elif outcome.held or outcome.refund.code:
+            codes[outcome.held or outcome.refund.code or ""] += 1
+        yield outcome
+
+
+def _again(folder: JobFolder, batch: str) -> str:
+    return f"convergegate bulk refund {folder.job} --batch {batch} …, as before"
+
+
+def _show_plan(plan: RefundPlan, faults: list[str], selection: Selection) -> bool:
+    """Show what a batch comes to; tell whether it can be paid back."""
+    begun = " (begun before)" if plan.is_begun else ""
+    print_note(f"batch {plan.batch}: {counted(plan.refunds, 'refund')}{begun}")
+    for code, total in plan.sums.items():
+        print_note(f"{code} {spell_major(total, code)}")
+    for fault in faults[:_MOST_LISTED]:
+        print_note(fault)
+    if len(faults) > _MOST_LISTED:
+        print_note(f"… and {len(faults) - _MOST_LISTED:,} more")
+    left_out = Counter(one.reason for one in plan.left_out)
+    if selection.leaves_out:
+        for reason, count in left_out.most_common():
+            print_note(f"left out: {count:,}{'+' if plan.more else ''}, each {reason}")
+        return not faults
+    for one in plan.left_out[:_MOST_LISTED]:
+        print_note(f"row {printable(one.row_id)} {one.reason}")
+    more = plan.more + max(0, len(plan.left_out) - _MOST_LISTED)
+    if more:
+        print_note(f"… and {more:,} more")
+    return not (faults or plan.left_out)
+
+
+def _sums(plan: RefundPlan) -> Iterator[tuple[str, Decimal]]:
+    for code, total in plan.sums.items():
+        yield code, major_units(total, code)
+
+
+def _exit_code(counts: list[RefundCount]) -> RunExitCode:
+    states = {one.state for one in counts}
+    if states <= {RefundState.CREATED}:
+        return RunExitCode.DONE
+    if states <= {RefundState.CREATED, RefundState.REJECTED}:
+        return RunExitCode.REJECTED
+    return RunExitCode.UNKNOWN
+
+
+def read_sums(texts: tuple[str, ...]) -> dict[str, Decimal]:
+    """Return the major units of each currency, of texts like ``PLN=1234.50``.
+
+    Raises:
+        click.BadParameter: One of them is no such text.
+    """
+    sums: dict[str, Decimal] = {}
+    for text in texts:
+        code, _, amount = text.partition("=")
+        try:
+            sums[code.upper()] = Decimal(amount)
+        except ArithmeticError:
+            message = f"{text}: must be like PLN=1234.50"
+            raise click.BadParameter(message, param_hint="--expect-sum") from None
+    return sums
