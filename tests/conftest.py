@@ -44,6 +44,7 @@ NEEDED = {
     "browser/test_load_report.py": ("hdrh",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "bulk/jobs/test_worker_keys.py": ("distributed",),
+    "cli/test_dask_jobs.py": ("distributed",),
     "cli/test_load.py": ("hdrh",),
     "contrib": ("django", "fastapi", "litestar", "quart", "uvicorn"),
     "contrib/test_otel.py": ("opentelemetry", "opentelemetry.sdk"),

@@ -219,16 +219,19 @@ def resume(
 
 @bulk.command("retry-failed")
 @job_argument
+@_max_pause
+@_max_outage
+@_dask
 @directory_option
 @gateway_options
-def retry_failed(gateway: Gateway, job: str, directory: Path) -> int:
+def retry_failed(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:  # noqa: ANN401 -- click has read them
     """Send the rows again that the gateway rejected."""
     from convergegate_async.bulk import JobFolder
 
     from . import _jobs
 
     folder = JobFolder(job, directory)
-    return _jobs.go_on(folder, gateway, retries_failed=True)
+    return _jobs.go_on(folder, gateway, retries_failed=True, **options)
 
 
 @bulk.command()
