@@ -42,6 +42,7 @@ SHELL = ("factory", "matrix", "transport")
 NEEDED = {
     "browser": ("selenium",),
     "browser/test_load_report.py": ("hdrh",),
+    "bulk/jobs/test_cut_chunks.py": ("distributed",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "bulk/jobs/test_worker_keys.py": ("distributed",),
     "cli/test_dask_jobs.py": ("distributed",),

@@ -237,7 +237,7 @@ async def _watch(job: Job, outcomes: AsyncIterator[object]) -> bool:
         if interrupts == 1:
             print_note("Finishing what is under way; Ctrl-C again to cut it.")
             job.stop()
-        elif task is not None:
+        elif task is not None and not task.cancelling():  # a third breaks off nothing
             task.cancel()
 
     on_interrupt(interrupt)

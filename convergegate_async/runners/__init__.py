@@ -5,6 +5,7 @@ the other, and slices at most once, all at the same time. Losing work and moving
 about is theirs; what a chunk or slice means is their caller's.
 """
 
+from ._cuts import run_until_cut
 from ._dask import DaskRunner
 from ._local import LocalRunner
 from ._protocol import Done, Runner, WorkersLostError
@@ -18,4 +19,5 @@ __all__ = [
     "Runner",
     "Spread",
     "WorkersLostError",
+    "run_until_cut",
 ]

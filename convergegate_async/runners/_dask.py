@@ -123,7 +123,8 @@ class DaskRunner:
     ) -> AsyncGenerator[Done[R], None]:
         """Yield what *work* makes of each chunk; see `Runner.map`.
 
-        A chunk that a worker began when the caller left is worked on to its end.
+        A chunk that a worker began when the caller left is cut there, if its work can
+        be (`run_until_cut`), and else worked on to its end.
         """
         client = self._client
         if client is None:
@@ -169,8 +170,10 @@ async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> Done[R
     # Dask's *retries* are for work that raised, which is not to be done again. Lost
     # workers it bears by itself, as often as `distributed.scheduler.allowed-failures`.
     future = client.submit(begin_and_do, work, chunk, name, pure=False)
+    is_done = False
     try:
         result: R = await future
+        is_done = True
     except KilledWorker as error:
         message = "a chunk was lost with its worker once too often"
         raise WorkersLostError(message) from error
@@ -179,7 +182,7 @@ async def _done_by(client: "Client", work: Callable[[C], R], chunk: C) -> Done[R
         raise WorkersLostError(message) from error
     finally:
         future.release()
-        is_alone = await close_chunk(client, name)
+        is_alone = await close_chunk(client, name, is_done=is_done)
     return Done(result, again=not is_alone)
 
 

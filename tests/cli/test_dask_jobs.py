@@ -1,20 +1,29 @@
 """``bulk --dask`` as a user meets it: real schedulers, workers and programs."""
 
+import asyncio
 import csv
 import io
+import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from clusters import cluster_of
+from begun import begun, until_begun
+from clusters import cluster_of, until_idle
 from distributed import LocalCluster
 from orders import ORDER_ROW
-from programs import run
+from programs import PROGRAM, run, send, variables_of
 
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 WORKERS = 2
 ROWS = 30
+SLOW = ("--maximum-rps", "4", "--concurrency", "2")
+"""Chunks of ten rows, of which two are under way at once on either worker."""
+AT_ONCE = 2 * WORKERS
 
 
 @pytest.fixture
@@ -54,6 +63,80 @@ def new_job(rows: Path, address: str, *options: str) -> tuple[str, ...]:
     )
 
 
+async def status(sandbox: Sandbox, directory: Path) -> dict[str, Any]:
+    """Return what ``status`` tells."""
+    done = await run(
+        sandbox, *job("status", "april", "--output", "json", directory=directory)
+    )
+    summary: dict[str, Any] = json.loads(done.out)
+    return summary
+
+
+# -- Ctrl-C --------------------------------------------------------------------------
+
+
+async def interrupted(
+    words: tuple[str, ...], sandbox: Sandbox, interrupts: int
+) -> tuple[int | None, str]:
+    """Interrupt a job as its workers wait for answers; return exit code and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(*PROGRAM, *words),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **variables_of(sandbox)},
+    )
+    assert process.stderr is not None
+    await until_begun(sandbox, AT_ONCE)
+    send(process, signal.SIGINT)
+    err = ""
+    while "Ctrl-C again" not in err:
+        err += (await process.stderr.readline()).decode()
+    for _ in range(interrupts - 1):
+        send(process, signal.SIGINT)
+    err += (await process.stderr.read()).decode()
+    return await process.wait(), err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("where", "interrupts"), [("remote", 2), ("remote", 4), ("local", 2)]
+)
+async def test_a_second_ctrl_c_cuts_what_workers_do(
+    where: str,
+    interrupts: int,
+    rows: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No row begins after it, also where Ctrl-C is held; all of them are in doubt."""
+    async with Sandbox() as sandbox:
+        monkeypatch.setenv("CONVERGEGATE_API_KEY", sandbox.api_key)
+        sandbox.faults.add(Fault(FaultKind.STALL))
+        async with cluster_of(WORKERS, tmp_path / "dask") as cluster:
+            address = cluster.scheduler_address if where == "remote" else "local:2"
+            words = new_job(rows, address, *SLOW)
+            code, err = await interrupted(words, sandbox, interrupts)
+            before = begun(sandbox)
+            sandbox.faults.clear()
+            await until_idle(cluster)
+            summary = await status(sandbox, tmp_path)
+
+            assert code == 130
+            assert "go on with `convergegate bulk resume april`" in err
+            assert "Traceback" not in err
+            assert begun(sandbox) == before
+            assert (summary["unknown"], summary["pending"]) == (ROWS, 0)
+
+            resume = job("resume", "april", "--dask", address, directory=tmp_path)
+            done = await run(sandbox, *resume, "--on-unknown", "repeat")
+            assert done.code == 0, done.err
+        booked = [session.request.amount for session in sandbox.book.sessions.values()]
+    assert sorted(booked) == list(range(1, ROWS + 1))
+
+
+# -- retry-failed --------------------------------------------------------------------
+
+
 @pytest.mark.timeout(300)
 async def test_rejected_rows_are_retried_on_dask(
     cluster: LocalCluster, sandbox: Sandbox, rows: Path, tmp_path: Path
@@ -62,13 +145,13 @@ async def test_rejected_rows_are_retried_on_dask(
     address = cluster.scheduler_address
     refused = Fault(FaultKind.STATUS, status=400, operation="create", times=3)
     sandbox.faults.add(refused)
-    begun = await run(sandbox, *new_job(rows, address))
+    first = await run(sandbox, *new_job(rows, address))
     sent = len(sandbox.seen)
 
     retry = job("retry-failed", "april", "--dask", address, directory=tmp_path)
     done = await run(sandbox, *retry, "--max-pause", "60", "--max-outage", "60")
 
-    assert (begun.code, done.code) == (4, 0), begun.err + done.err
+    assert (first.code, done.code) == (4, 0), first.err + done.err
     assert "created 3\n" in done.err
     assert len(sandbox.seen) == sent + 3
     exported = await run(sandbox, *job("export", "april", directory=tmp_path))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import worker_functions
-from distributed import Client, LocalCluster, Scheduler
+from clusters import cluster_of, scheduler_of
+from distributed import Client, Scheduler
 
 from convergegate_async.runners import DaskRunner, Done, WorkersLostError
 from convergegate_async.runners._dask_beginnings import (
@@ -26,15 +27,8 @@ async def scheduler(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Scheduler]:
     """The scheduler of two workers; those are processes, and it is in this one."""
-    async with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address=None,
-        local_directory=str(tmp_path_factory.mktemp("dask")),
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        asynchronous=True,
-    ) as cluster:
-        yield cluster.scheduler
+    async with cluster_of(2, tmp_path_factory.mktemp("dask")) as cluster:
+        yield scheduler_of(cluster)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -107,6 +101,59 @@ async def test_nobody_begins_a_chunk_that_was_closed(
 
     assert not path.exists()
     assert await kept(client) == before
+
+
+async def test_a_chunk_that_nobody_waits_for_is_cut(
+    client: Client, tmp_path: Path
+) -> None:
+    """Where it is worked on, and no other chunk of the same worker's."""
+    cut, other = tmp_path / "cut", tmp_path / "other"
+    before = await kept(client)
+    names = {path: await open_chunk(client) for path in (cut, other)}
+    futures = {
+        path: client.submit(
+            begin_and_do, worker_functions.note_until_cut, path, name, pure=False
+        )
+        for path, name in names.items()
+    }
+    for path in names:
+        await asyncio.to_thread(worker_functions.wait_for, path)
+
+    assert await close_chunk(client, names[cut], is_done=False)
+
+    with pytest.raises(WorkersLostError, match="was cut"):
+        await futures[cut]
+    assert len(cut.read_text().splitlines()) == 2
+    assert len(other.read_text().splitlines()) == 1
+    await close_chunk(client, names[other], is_done=False)
+    with pytest.raises(WorkersLostError, match="was cut"):
+        await futures[other]
+    assert await kept(client) == before
+
+
+async def test_a_worker_that_was_taken_for_lost_is_cut(tmp_path: Path) -> None:
+    """The scheduler does not count it any more, and still it can be told."""
+    path = tmp_path / "notes"
+    async with (
+        cluster_of(2, tmp_path / "dask") as cluster,
+        Client(
+            cluster.scheduler_address, asynchronous=True, set_as_default=False
+        ) as client,
+    ):
+        name = await open_chunk(client)
+        future = client.submit(
+            begin_and_do, worker_functions.note_until_cut, path, name, pure=False
+        )
+        await asyncio.to_thread(worker_functions.wait_for, path)
+        scheduler = scheduler_of(cluster)
+        [busy] = [one for one in scheduler.workers.values() if one.processing]
+        await scheduler.remove_worker(busy.address, stimulus_id="test", close=False)
+        await asyncio.to_thread(worker_functions.wait_for_lines, path, 2)
+
+        assert not await close_chunk(client, name, is_done=False)
+
+        future.release()
+        await asyncio.to_thread(worker_functions.wait_for_lines, path, 4)
 
 
 async def test_nobody_begins_without_a_note(

@@ -27,6 +27,7 @@ from convergegate_async.runners import (
     LocalRunner,
     Runner,
     WorkersLostError,
+    run_until_cut,
 )
 from convergegate_async.runners._bounded import bounded_map
 
@@ -105,6 +106,11 @@ def test_every_chunk_is_done_once_and_few_at_a_time(
 
     assert sorted(asyncio.run(collect())) == list(range(len(delays)))
     assert peak <= most
+
+
+def test_what_is_no_chunk_of_a_runner_runs_to_its_end() -> None:
+    """`run_until_cut` is `asyncio.run` where nobody could cut it."""
+    assert run_until_cut(asyncio.sleep(0.0, "done")) == "done"
 
 
 # -- both runners --------------------------------------------------------------------

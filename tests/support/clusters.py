@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from distributed import LocalCluster
+import worker_functions
+from distributed import Client, LocalCluster, Scheduler
 
 
 @asynccontextmanager
@@ -25,3 +26,23 @@ async def cluster_of(workers: int, folder: Path) -> AsyncIterator[LocalCluster]:
         asynchronous=True,
     ) as cluster:
         yield cluster
+
+
+def scheduler_of(cluster: LocalCluster) -> Scheduler:
+    """Return the scheduler of a cluster that runs."""
+    if not isinstance(cluster.scheduler, Scheduler):
+        raise TypeError
+    return cluster.scheduler
+
+
+async def until_idle(cluster: LocalCluster) -> None:
+    """Wait until no worker works on anything: its one thread takes something else."""
+    async with Client(
+        cluster.scheduler_address,
+        asynchronous=True,
+        set_as_default=False,
+    ) as client:
+        for address in list(scheduler_of(cluster).workers):
+            await client.submit(
+                worker_functions.sleep, 0.0, workers=[address], pure=False
+            )

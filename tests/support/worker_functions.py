@@ -1,5 +1,6 @@
 """Work for runners: small functions that other processes can import."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from convergegate_async.runners import Part
+from convergegate_async.runners import Part, run_until_cut
 
 
 def sleep(seconds: float) -> float:
@@ -35,8 +36,13 @@ def note(path: Path) -> int:
 def wait_for_two(path: Path) -> int:
     """Leave a note, and return once there are two; a minute is too long."""
     note(path)
+    return wait_for_lines(path, 2)
+
+
+def wait_for_lines(path: Path, count: int) -> int:
+    """Return once there are so many notes, and how many; a minute is too long."""
     for _ in range(6_000):
-        if (notes := len(path.read_text().splitlines())) > 1:
+        if (notes := len(path.read_text().splitlines())) >= count:
             return notes
         time.sleep(0.01)
     raise TimeoutError
@@ -60,6 +66,20 @@ def die(path: Path) -> None:
     """Kill this process."""
     note(path)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note_until_cut(path: Path) -> None:
+    """Leave a note, and another once it is cut; a minute is too long."""
+    run_until_cut(_note_until_cut(path))
+
+
+async def _note_until_cut(path: Path) -> None:
+    note(path)
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        note(path)
+        raise
 
 
 def environment(name: str) -> str | None:

@@ -18,6 +18,7 @@ from convergegate_async.bulk.sending.workers import Workers
 from convergegate_async.errors import CallError, ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.policy import PoolLimits, RetryPolicy, Timeouts
+from convergegate_async.runners import run_until_cut
 
 T = TypeVar("T")
 
@@ -135,8 +136,12 @@ def check_key(home: Home) -> None:
 
 
 def work_on(chunk: Chunk) -> ChunkResult:
-    """Open a session for each row, in an event loop of its own."""
-    return asyncio.run(_work_on(chunk))
+    """Open a session for each row, in an event loop of its own.
+
+    Raises:
+        WorkersLostError: It was cut: what was not told of its rows is in doubt.
+    """
+    return run_until_cut(_work_on(chunk))
 
 
 async def _work_on(chunk: Chunk) -> ChunkResult:
