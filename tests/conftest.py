@@ -53,6 +53,7 @@ NEEDED = {
     "load": ("hdrh", "distributed"),
     "factory/test_blocking_portal.py": ("anyio",),
     "runners/test_dask_beginnings.py": ("distributed",),
+    "runners/test_dask_connection.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
     "runners/test_spread.py": ("distributed", "psutil"),
     "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi", "opentelemetry"),

@@ -22,6 +22,7 @@ from convergegate_async.errors import ConfigurationError
 
 from ._bounded import bounded_map
 from ._dask_beginnings import begin_and_do, close_chunk, open_chunk
+from ._dask_connection import connect, is_address, require_package, require_tls
 from ._dask_spread import DaskSpread, places_for
 from ._protocol import MOST_LOSSES, Done, WorkersLostError
 from ._spread import Part, Spread, too_few
@@ -47,13 +48,14 @@ class DaskRunner:
 
     Raises:
         ConfigurationError: *address* is neither, or Dask is not installed; on
-            entering: no scheduler answers, or it has no workers.
+            entering: Dask's settings of TLS are missing or wrong, no scheduler answers,
+            it has no workers, or one that has not this package in this version.
     """
 
     def __init__(self, address: str, *, patience: float = 30) -> None:
         scheme, _, rest = address.partition(":")
         self._local = int(rest) if scheme == "local" and rest.isdecimal() else 0
-        if not self._local and not address.startswith(("tcp://", "tls://")):
+        if not self._local and not is_address(address):
             message = (
                 "the Dask address must be tcp://host:port, tls://host:port "
                 "or local:WORKERS"
@@ -68,8 +70,7 @@ class DaskRunner:
         self._client: Client | None = None
 
     async def __aenter__(self) -> Self:
-        from distributed import Client  # noqa: PLC0415 -- an extra
-
+        require_tls(self._address)
         async with AsyncExitStack() as stack:
             where: LocalCluster | str = self._address
             if self._local:
@@ -77,19 +78,11 @@ class DaskRunner:
                 cluster = _local_cluster(self._local, folder)
                 where = await stack.enter_async_context(cluster)
                 stack.push_async_exit(partial(_kill_on_error, cluster))
-            try:
-                client = await stack.enter_async_context(
-                    Client(
-                        where,
-                        asynchronous=True,
-                        set_as_default=False,
-                        timeout=self._patience,
-                    )
-                )
-                await client.wait_for_workers(self._local or 1, self._patience)
-            except OSError as error:  # a TimeoutError, too
-                message = f"no Dask scheduler with workers answers at {self._address}"
-                raise ConfigurationError(message) from error
+            client = await connect(
+                where, self._address, self._local or 1, self._patience, stack
+            )
+            if not self._local:
+                await require_package(client)
             self._client = client
             self._stack = stack.pop_all()
         return self

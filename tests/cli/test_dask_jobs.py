@@ -157,3 +157,31 @@ async def test_rejected_rows_are_retried_on_dask(
     exported = await run(sandbox, *job("export", "april", directory=tmp_path))
     states = [row["state"] for row in csv.DictReader(io.StringIO(exported.out))]
     assert states == ["created"] * ROWS
+
+
+# -- schedulers that cannot be used --------------------------------------------------
+
+
+@pytest.mark.timeout(200)
+async def test_a_scheduler_that_cannot_be_used_is_told_in_one_sentence(
+    sandbox: Sandbox, rows: Path, tmp_path: Path
+) -> None:
+    """Exit code 3, nothing sent, and no word of asyncio's or tornado's after it."""
+    first = await run(sandbox, *new_job(rows, "tls://127.0.0.1:1"))
+    place = sandbox.base_url.removeprefix("http://")
+    ends = {
+        "tls://127.0.0.1:1": "a tls:// address needs certificates",
+        f"tcp://{place}": f"what answers at tcp://{place} is no Dask scheduler",
+        f"http://{place}": "the Dask address must be tcp://host:port",
+        "tcp://[::1": "the Dask address must be tcp://host:port",
+    }
+
+    assert first.code == 3
+    for address, beginning in ends.items():
+        words = job("resume", "april", "--dask", address, directory=tmp_path)
+        done = await run(sandbox, *words)
+        assert (done.code, done.out) == (3, "")
+        [line] = done.err.splitlines()
+        assert line.startswith(f"Error: {beginning}")
+    assert not sandbox.seen
+    assert (await status(sandbox, tmp_path))["pending"] == ROWS

@@ -320,7 +320,12 @@ async def test_workers_take_the_environment_along(
 
 @pytest.mark.parametrize(
     "address",
-    ["", "local", "local:", "local:0", "local:-1", "local:x", "host:8786", "tcp:host"],
+    [
+        *("", "local", "local:", "local:0", "local:-1", "local:x", "host:8786"),
+        *("tcp:host", "tcp://", "tcp://host", "tcp://host:", "tls://host:port"),
+        *("tcp://host:99999", "tcp://host:0", "tcp://[::1", "tcp://host:8786/"),
+        *("tcp://user:word@host:8786", "http://host:8786", "tcp://host:8786?a"),
+    ],
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     """Before anything is imported or started."""
