@@ -31,6 +31,7 @@ VALUES (?, ?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING
 """
 _OPEN = """batch = ? AND state IN ('pending', 'sent', 'unknown') AND number > ?
 ORDER BY number LIMIT ?"""
+_IS_WHOLE = "batch IN (SELECT name FROM batches WHERE is_whole)"
 _INTEND = """
 UPDATE refunds SET state = 'sent', refunded_before = ?, sent_at = ?
 WHERE number = ? AND state = 'pending'
@@ -107,9 +108,10 @@ class RefundTable:
         return self._select(_OPEN, name, after, limit)
 
     def of_sessions(self, session_ids: Sequence[str]) -> list[JournalRefund]:
-        """Return the refunds of some sessions, whatever batch they are in."""
+        """Return the refunds of some sessions, of whatever batch that is whole."""
         marks = ", ".join("?" * len(session_ids))
-        return self._select(f"session_id IN ({marks}) ORDER BY number", *session_ids)
+        condition = f"session_id IN ({marks}) AND {_IS_WHOLE} ORDER BY number"
+        return self._select(condition, *session_ids)
 
     def intend(self, number: int, refunded_before: int, now: float) -> None:
         """Make a refund `SENT`.
@@ -236,7 +238,10 @@ class Refunds:
         return await self._order(partial(self._table.open_in, name, after, limit))
 
     async def of_sessions(self, *session_ids: str) -> list[JournalRefund]:
-        """Return the refunds of 500 sessions at most, whatever batch they are in."""
+        """Return the refunds of 500 sessions at most, of whatever batch is whole.
+
+        What was planned and never begun is worth nothing.
+        """
         return await self._order(partial(self._table.of_sessions, session_ids))
 
     async def intend(self, number: int, refunded_before: int, now: float) -> None:

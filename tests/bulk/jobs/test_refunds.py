@@ -316,7 +316,7 @@ async def test_each_refund_has_a_key_of_its_own(folder: JobFolder) -> None:
 async def test_a_batch_that_was_not_written_down_whole_has_made_nothing(
     folder: JobFolder,
 ) -> None:
-    """A kill while it is planned: the name is as new."""
+    """A kill while it is planned: the name is as new, and nothing is taken."""
     async with Sandbox() as sandbox:
         async with paid(sandbox, folder) as job:
             wanted = job.sessions_in("completed")
@@ -328,8 +328,10 @@ async def test_a_batch_that_was_not_written_down_whole_has_made_nothing(
                 await journal.refunds.intend(part.number, 0, 1.0)
             assert await journal.check() == []
         async with paid(sandbox, folder) as job:
+            other = await job.plan_refunds("april", job.sessions_in("completed"))
             outcomes = await refunded(job)
 
+    assert (other.sums, other.left_out) == ({"PLN": 36}, ())
     assert states(outcomes) == {RefundState.CREATED: ROWS}
 
 
