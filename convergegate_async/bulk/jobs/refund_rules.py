@@ -96,14 +96,14 @@ def decide(
     if any(other.is_in_doubt for other in others):
         reason = "another refund of its session is in doubt"
         return Decision(Act.HOLD, "InDoubt", reason)
+    if None in (facts.currency, facts.amount_total, facts.amount_refunded):
+        reason = "the gateway does not tell what is left of the session"
+        return Decision(Act.HOLD, "NotTold", reason)
     if facts.currency != refund.currency:
         reason = "the session is not in the currency that was planned"
         return Decision(Act.REFUSE, "CurrencyChanged", reason)
-    if facts.amount_total is None or facts.amount_refunded is None:
-        reason = "the gateway does not tell what is left of the session"
-        return Decision(Act.HOLD, "NotTold", reason)
     before = paid_back(facts, others)
-    if before + refund.amount > facts.amount_total:
+    if before + refund.amount > (facts.amount_total or 0):
         reason = "less than that is left of the session"
         return Decision(Act.REFUSE, "ExceedsTotal", reason)
     return Decision(Act.MAKE, refunded_before=before)
