@@ -39,19 +39,24 @@ class JobStatus:
         counts: How many rows are where.
         sessions: What became of the sessions, as far as they were looked at.
         refunds: What is paid back, by batch.
+        progress: What a process that works on it has noted last.
     """
 
     facts: dict[str, str]
     counts: RowCounts
     sessions: tuple[SessionCount, ...] = ()
     refunds: tuple[RefundCount, ...] = ()
+    progress: JobProgress | None = None
 
     def as_object(self) -> dict[str, object]:
         """Return what programs read."""
+        counts = {**attrs.asdict(self.counts), "pending": self.counts.pending}
+        if self.progress is not None:
+            progress = attrs.asdict(self.progress, filter=_is_no_count)
+            return {**self.facts, **progress, **counts}
         return {
             **self.facts,
-            **attrs.asdict(self.counts),
-            "pending": self.counts.pending,
+            **counts,
             "sessions": [attrs.asdict(one) for one in self.sessions],
             "refunds": [attrs.asdict(one) for one in self.refunds],
         }
@@ -59,7 +64,8 @@ class JobStatus:
     def lines(self) -> Iterator[str]:
         """Yield what people read."""
         counts = {**attrs.asdict(self.counts), "pending": self.counts.pending}
-        for name, value in {**self.facts, **counts}.items():
+        facts = self.facts | (_as_facts(self.progress) if self.progress else {})
+        for name, value in {**facts, **counts}.items():
             number = f"{value:,}" if isinstance(value, int) else value
             yield f"{name:<12} {'not known' if number is None else number}"
         yield from lines_of(self.sessions)
@@ -140,12 +146,22 @@ async def _known(journal: Journal) -> JobStatus:
 
 
 def _noted(folder: JobFolder, progress: JobProgress) -> JobStatus:
-    facts = {
-        "job": folder.job,
-        "doing": progress.doing,
-        "as_of": _moment(progress.at),
+    return JobStatus(
+        facts={"job": folder.job}, counts=progress.counts, progress=progress
+    )
+
+
+def _as_facts(progress: JobProgress) -> dict[str, str]:
+    age = max(0, round(time.time() - progress.at))
+    total = "" if progress.total is None else f" of {progress.total:,}"
+    return {
+        "doing": f"{progress.doing}, {progress.done:,}{total} done",
+        "as of": f"{_moment(progress.at)}, {age:,} s ago",
     }
-    return JobStatus(facts=facts, counts=progress.counts)
+
+
+def _is_no_count(field: "attrs.Attribute[object]", _: object) -> bool:
+    return field.name != "counts"
 
 
 def _moment(at: float) -> str:
