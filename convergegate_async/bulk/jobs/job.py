@@ -326,14 +326,10 @@ class Job:
             CallError: As in `run`.
             JournalError: The journal cannot be written.
         """
-        act = RefundRun(
-            self._journal,
-            self._factory,
-            self._limits(maximum_rps),
-            BatchOrder(batch, wanted, expect_sum, leaves_out=leaves_out),
-            self._noted_in,
-        )
-        return self._acts.keep(act, act.outcomes())
+        order = BatchOrder(batch, wanted, expect_sum, leaves_out=leaves_out)
+        limits = self._limits(maximum_rps)
+        act = RefundRun(self._journal, self._factory, limits, self._noted_in)
+        return self._acts.keep(act, act.outcomes(order))
 
     async def refunds(self) -> list[RefundCount]:
         """Return how many refunds are where, by batch, and what they come to."""

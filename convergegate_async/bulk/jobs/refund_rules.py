@@ -20,7 +20,7 @@ from convergegate_async.models import SessionStatus
 _UNPAID = frozenset({SessionStatus.OPEN, SessionStatus.PENDING, SessionStatus.EXPIRED})
 
 
-class Act(Enum):
+class Ruling(Enum):
     """What to do with a refund, now that its session was looked at."""
 
     MAKE = auto()
@@ -38,7 +38,7 @@ class Decision:
         refunded_before: What of the session is paid back, in minor units.
     """
 
-    act: Act
+    ruling: Ruling
     code: str = ""
     reason: str = ""
     refunded_before: int = 0
@@ -95,18 +95,18 @@ def decide(
     """
     if any(other.is_in_doubt for other in others):
         reason = "another refund of its session is in doubt"
-        return Decision(Act.HOLD, "InDoubt", reason)
+        return Decision(Ruling.HOLD, "InDoubt", reason)
     if None in (facts.currency, facts.amount_total, facts.amount_refunded):
         reason = "the gateway does not tell what is left of the session"
-        return Decision(Act.HOLD, "NotTold", reason)
+        return Decision(Ruling.HOLD, "NotTold", reason)
     if facts.currency != refund.currency:
         reason = "the session is not in the currency that was planned"
-        return Decision(Act.REFUSE, "CurrencyChanged", reason)
+        return Decision(Ruling.REFUSE, "CurrencyChanged", reason)
     before = paid_back(facts, others)
     if before + refund.amount > (facts.amount_total or 0):
         reason = "less than that is left of the session"
-        return Decision(Act.REFUSE, "ExceedsTotal", reason)
-    return Decision(Act.MAKE, refunded_before=before)
+        return Decision(Ruling.REFUSE, "ExceedsTotal", reason)
+    return Decision(Ruling.MAKE, refunded_before=before)
 
 
 def plan(

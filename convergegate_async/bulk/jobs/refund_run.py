@@ -2,22 +2,17 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
 import attrs
 
 from convergegate_async._core.idempotency import derive_key
-from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import SessionFacts
 from convergegate_async.bulk.journal.refund_records import (
     JournalRefund,
     RefundResult,
     RefundState,
 )
-from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import is_pending
-from convergegate_async.bulk.sending.pace import PaceInfo
-from convergegate_async.bulk.sending.workers import Workers
 from convergegate_async.errors import (
     AuthenticationError,
     CallError,
@@ -25,14 +20,13 @@ from convergegate_async.errors import (
     InvalidFieldError,
     OutcomeUnknownError,
 )
-from convergegate_async.factory import CheckoutSessionFactory, context_of
+from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import RefundRequest, RefundStatus
 
-from .progress_file import JobProgress, noted_progress
+from .paced_act import PacedAct
 from .refund_doubts import settle, with_result
 from .refund_plan import BatchOrder, written_down
-from .refund_rules import Act, decide
-from .row_counts import RowCounts
+from .refund_rules import Ruling, decide
 from .row_results import MOST_SHOWN
 from .session_facts import facts_of
 
@@ -52,90 +46,24 @@ class RefundOutcome:
     error: CallError | InvalidFieldError | None = None
 
 
-class RefundRun:
-    """Makes the refunds of a batch that are pending; looks for those in doubt.
+class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
+    """Makes the refunds of a batch that are pending; looks for those in doubt."""
 
-    Args:
-        journal: What is known of rows and refunds.
-        factory: Open, with the retry policy of the job.
-        limits: How fast.
-        order: What to pay back.
-        path: Where it is written down how far it is; nowhere if `None`.
-    """
+    doing = "refund"
+    _batch = ""
 
-    def __init__(
-        self,
-        journal: Journal,
-        factory: CheckoutSessionFactory,
-        limits: Limits,
-        order: BatchOrder,
-        path: Path | None = None,
-    ) -> None:
-        self._journal = journal
-        self._factory = factory
-        self._limits = limits
-        self._order = order
-        self._batch = order.batch
-        self._path = path
-        self._runtime = context_of(factory).runtime
-        self._workers: Workers[JournalRefund, RefundOutcome] | None = None
-        self._is_stopped = False
-        self._done = 0
-        self._total: int | None = None
-        self._counts = RowCounts(rows=None)
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether it has begun to look."""
-        return self._workers is not None
-
-    @property
-    def progress(self) -> JobProgress:
-        """How far it is."""
-        return JobProgress(
-            at=self._runtime.now(),
-            doing="refund",
-            done=self._done,
-            total=self._total,
-            counts=self._counts,
-        )
-
-    @property
-    def pace(self) -> PaceInfo | None:
-        """What holds refunds back just now; `None` before it begins."""
-        return None if self._workers is None else self._workers.pace
-
-    def stop(self) -> None:
-        """Begin no further refund; what is under way goes on to its end."""
-        self._is_stopped = True
-        if self._workers is not None:
-            self._workers.stop()
-
-    async def outcomes(self) -> AsyncGenerator[RefundOutcome, None]:
+    async def outcomes(self, order: BatchOrder) -> AsyncGenerator[RefundOutcome, None]:
         """Make them; see `Job.refund`."""
-        journal = self._journal
-        await written_down(journal, self._order, self._runtime.now())
-        self._counts = RowCounts.of(await journal.counts(), journal.header)
-        self._total = sum(
+        self._batch = order.batch
+        await written_down(self._journal, order, self._runtime.now())
+        total = sum(
             one.count
-            for one in await journal.refunds.counts()
-            if one.batch == self._batch and one.state in _OPEN
+            for one in await self._journal.refunds.counts()
+            if one.batch == order.batch and one.state in _OPEN
         )
-        self._workers = Workers(
-            self._factory,
-            self._open(),
-            self._do,
-            self._limits,
-            goes_again=lambda _, outcome: is_pending(outcome),
-        )
-        if self._is_stopped:
-            self._workers.stop()
-        async with (
-            noted_progress(self._path, lambda: self.progress),
-            aclosing(self._workers.outcomes()) as outcomes,
-        ):
-            async for outcome in outcomes:
-                self._done += 1
+        refunds = self._each(self._open(), self._do, total)
+        async with aclosing(refunds):
+            async for outcome in refunds:
                 yield outcome
 
     async def _open(self) -> AsyncIterator[JournalRefund]:
@@ -160,9 +88,9 @@ class RefundRun:
             await self._journal.sessions.see(refund.row_id, facts)
             return RefundOutcome(refund=refund)
         decision = decide(refund, others, facts)
-        if decision.act is Act.HOLD:
+        if decision.ruling is Ruling.HOLD:
             return RefundOutcome(refund=refund, held=decision.reason)
-        if decision.act is Act.REFUSE:
+        if decision.ruling is Ruling.REFUSE:
             refunds = self._journal.refunds
             await refunds.refuse(refund.number, decision.code, decision.reason)
             return RefundOutcome(refund=_refused(refund, decision.code))

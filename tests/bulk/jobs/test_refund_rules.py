@@ -13,7 +13,7 @@ from convergegate_async.bulk import (
     State,
 )
 from convergegate_async.bulk.jobs.refund_rules import (
-    Act,
+    Ruling,
     decide,
     is_made,
     paid_back,
@@ -62,11 +62,11 @@ def test_what_is_made_exceeds_nothing(
     """Not by what the gateway says, nor by what the job itself made, or may have."""
     decision = decide(refund, others, seen)
 
-    if decision.act is not Act.MAKE:
+    if decision.ruling is not Ruling.MAKE:
         assert decision.code
         assert decision.reason
         is_told = None not in (seen.currency, seen.amount_total, seen.amount_refunded)
-        assert is_told or decision.act is Act.HOLD
+        assert is_told or decision.ruling is Ruling.HOLD
         return
     own = [one.amount for one in others if one.state is RefundState.CREATED]
     assert not any(one.is_in_doubt for one in others)
@@ -82,7 +82,7 @@ def test_nothing_is_made_beside_a_doubt(
     """It is held, not refused: it may be made once the doubt has an end."""
     doubt = attrs.evolve(refund, state=RefundState.UNKNOWN)
 
-    assert decide(refund, [*others, doubt], seen).act is Act.HOLD
+    assert decide(refund, [*others, doubt], seen).ruling is Ruling.HOLD
 
 
 @given(refunds, st.integers(0, TOTAL))
@@ -129,7 +129,7 @@ def test_a_gateway_that_lags_behind_misleads_nobody(
         refunded_before=decision.refunded_before,
     )
 
-    assert decision.act is Act.MAKE
+    assert decision.ruling is Ruling.MAKE
     for known in range(len(made) + 1):  # it catches up, one by one
         now = sum(made[:known]) + is_done * amount
         if known == len(made) or not is_done:
