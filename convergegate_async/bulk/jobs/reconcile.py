@@ -11,8 +11,6 @@ from pathlib import Path
 
 import attrs
 
-from convergegate_async._core.echo import ECHO_FIELDS, differing_fields
-from convergegate_async._core.endpoints import CREATE_ECHO
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JobHeader, JournalRow, State
@@ -27,13 +25,10 @@ from convergegate_async.errors import (
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
+from .doubt import Doubt
 from .header import fingerprint, require_same_home
 from .reports import in_chunks
-from .resume_rules import KEY_WINDOW
 from .row_results import session_result
-
-CLOCKS_DIFFER = 300.0
-"""Seconds that the gateway's clock may be ahead of ours, or behind it."""
 
 READS_AT_ONCE = 8
 FAILED_IN_A_ROW = 20  # the gateway is down: the other sessions would fail, too
@@ -182,38 +177,15 @@ class _UnusedList:
             self.more += 1
 
 
-@attrs.frozen(eq=False)
-class _Doubt:
-    """A row in doubt: what its session has to repeat, and when it may have been made.
-
-    Attributes:
-        since: Epoch seconds, and so is *until*.
-    """
-
-    row_id: str
-    expected: Mapping[str, object]
-    since: float
-    until: float
-
-    def fits(self, session: CheckoutSession) -> bool:
-        """Tell whether the row could have asked for *session*, at some time."""
-        return not differing_fields(self.expected, session, ECHO_FIELDS)
-
-    def fits_time(self, session: CheckoutSession) -> bool:
-        """Tell whether *session* was made when the row may have asked for it."""
-        made = session.created_at
-        return made is not None and self.since <= made.timestamp() <= self.until
-
-
 class _Search:
     """Rows in doubt, and the sessions that could be theirs."""
 
     def __init__(self, row_metadata: str | None) -> None:
         self._row_metadata = row_metadata
-        self._by_id: dict[str, _Doubt] = {}
+        self._by_id: dict[str, Doubt] = {}
         # A session is compared with the rows of its customer and amount, not with all.
-        self._alike: defaultdict[object, list[_Doubt]] = defaultdict(list)
-        self._owners: dict[str, list[_Doubt]] = {}
+        self._alike: defaultdict[object, list[Doubt]] = defaultdict(list)
+        self._owners: dict[str, list[Doubt]] = {}
         self._found: defaultdict[str, list[CheckoutSession]] = defaultdict(list)
 
     def __len__(self) -> int:
@@ -223,14 +195,9 @@ class _Search:
         """Look for the session of a row."""
         if row.row_id in self._by_id:
             return
-        request = row.request
-        doubt = _Doubt(
-            row.row_id,
-            CREATE_ECHO.expected_of(request),
-            since=known.sent_at - CLOCKS_DIFFER,
-            until=(known.sent_until or known.sent_at) + KEY_WINDOW + CLOCKS_DIFFER,
-        )
+        doubt = Doubt.of(row, known)
         self._by_id[row.row_id] = doubt
+        request = row.request
         self._alike[request.customer_email.casefold(), request.amount].append(doubt)
 
     def offer(self, session: CheckoutSession) -> str | None:
@@ -242,7 +209,7 @@ class _Search:
             doubt
             for doubt in alike
             if (self._row_metadata is None or named == doubt.row_id)
-            and doubt.fits(session)
+            and not doubt.differing(session)
         ]
         owners = [doubt for doubt in fitting if doubt.fits_time(session)]
         for doubt in owners:
