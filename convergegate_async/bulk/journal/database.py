@@ -28,11 +28,13 @@ from .records import (
     JobHeader,
     JournalRow,
     RowResult,
+    SessionFacts,
     State,
     failure,
     refusal,
 )
 from .refunds import RefundTable
+from .resolutions import ResolutionTable
 from .schema import image
 from .sessions import SessionTable
 from .stored_rows import StoredRows
@@ -101,6 +103,7 @@ class Database:
         self._rows = StoredRows(connection)
         self.sessions: SessionTable = SessionTable(connection, self._rows)
         self.refunds: RefundTable = RefundTable(connection)
+        self.resolutions: ResolutionTable = ResolutionTable(connection, self._rows)
         [(last,)] = connection.execute("SELECT max(completed) FROM rows")
         self._completed = int(last or 0)
         self.header: JobHeader = self._stored_header()
@@ -220,6 +223,18 @@ class Database:
             raise refusal(
                 self.path, "a result was given of a row that is not under way"
             )
+
+    def resolve(
+        self, result: RowResult, facts: SessionFacts | None, by: str, now: float
+    ) -> None:
+        """Settle a row that is in doubt; see `Journal.resolve`.
+
+        Raises:
+            JournalError: It is not in doubt.
+        """
+        self.resolutions.resolve(result, self._next(), by, now)
+        if facts is not None:
+            self.sessions.see(result.row_id, facts)
 
     def forget(self, row_id: str) -> None:
         """Withdraw the last intent of a row.

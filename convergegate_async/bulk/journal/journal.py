@@ -25,7 +25,9 @@ from .records import (
     JobHeader,
     JournalError,
     JournalRow,
+    Resolution,
     RowResult,
+    SessionFacts,
     State,
     failure,
     refusal,
@@ -156,6 +158,28 @@ class Journal:
                 journal is broken.
         """
         return self._order(partial(self._database.complete, result))
+
+    async def resolve(
+        self, result: RowResult, facts: SessionFacts | None, *, by: str, now: float
+    ) -> None:
+        """Write somebody's word on a row that is `SENT` or `UNKNOWN`, and whose it is.
+
+        Unlike what a run is told later, it ends the doubt: the row may be `REJECTED`.
+
+        Args:
+            result: What became of the row.
+            facts: What its session is, if it has one.
+            by: The user's name.
+            now: Epoch seconds.
+
+        Raises:
+            JournalError: The row is in another state, or the journal is broken.
+        """
+        await self._order(partial(self._database.resolve, result, facts, by, now))
+
+    async def resolutions(self) -> list[Resolution]:
+        """Return who has settled which row, in the order of that."""
+        return await self._order(self._database.resolutions.all)
 
     def forget(self, row_id: str) -> Awaitable[None]:
         """Withdraw the last intent of a row, as provably nothing was done for it.

@@ -104,9 +104,13 @@ class Intent:
     sent_at: float
 
 
+def _whole(text: str) -> str:
+    # The gateway's words, or a user's name, may hold half a surrogate pair.
+    return text.encode(errors="replace").decode()
+
+
 def _writable(message: str | None) -> str | None:
-    # The gateway's words may hold half a surrogate pair.
-    return message and message.encode(errors="replace").decode()
+    return message and _whole(message)
 
 
 @attrs.frozen
@@ -128,6 +132,22 @@ class SessionFacts:
     amount_total: int | None = None
     amount_refunded: int | None = None
     expires_at: float | None = None
+
+
+@attrs.frozen
+class Resolution:
+    """Somebody's word on a row of which nobody knew what became.
+
+    Attributes:
+        session_id: The session that it has; `None` if it has none.
+        resolved_by: The user's name.
+        resolved_at: When that was, in seconds since the epoch.
+    """
+
+    row_id: str
+    session_id: str | None
+    resolved_by: str = attrs.field(converter=_whole)
+    resolved_at: float
 
 
 @attrs.frozen

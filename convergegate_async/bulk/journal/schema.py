@@ -46,6 +46,16 @@ CREATE TABLE refunds (
 """
 _REFUND_INDEX = "CREATE INDEX refunds_of ON refunds (session_id)"
 
+_RESOLUTIONS = """
+CREATE TABLE resolutions (
+  number INTEGER PRIMARY KEY,
+  row_id TEXT NOT NULL,
+  session_id TEXT,     -- or it has none
+  resolved_by TEXT NOT NULL,
+  resolved_at REAL NOT NULL
+);
+"""
+
 _SCHEMA = f"""
 PRAGMA page_size = {PAGE_SIZE};
 PRAGMA application_id = {APPLICATION};
@@ -67,6 +77,7 @@ CREATE TABLE job (
   refresh_at REAL
 );
 {_USAGE}
+{_RESOLUTIONS}
 CREATE TABLE rows (
   position INTEGER PRIMARY KEY,
   row_id TEXT NOT NULL UNIQUE,
@@ -138,6 +149,7 @@ UPGRADES = {
         _REFUNDS,
         _REFUND,
         _REFUND_INDEX,
+        _RESOLUTIONS,
         "PRAGMA user_version = 3",
     ),
 }

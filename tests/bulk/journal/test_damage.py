@@ -554,6 +554,7 @@ TO_VERSION_2 = """
     ALTER TABLE rows DROP COLUMN seen_at;
     ALTER TABLE job DROP COLUMN refresh_at;
     ALTER TABLE job DROP COLUMN invalid;
+    DROP TABLE resolutions;
     PRAGMA user_version = 2;
 """
 TO_VERSION_1 = """

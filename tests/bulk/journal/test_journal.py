@@ -29,6 +29,7 @@ from convergegate_async.bulk.journal.records import (
     JobHeader,
     JournalError,
     JournalRow,
+    Resolution,
     RowResult,
     SessionCount,
     SessionFacts,
@@ -111,6 +112,7 @@ class Model:
         self.rows: dict[str, JournalRow] = {}
         self.before: dict[str, State] = {}
         self.finished: list[str] = []
+        self.resolutions: list[Resolution] = []
 
     def intend(self, row: Intent) -> None:
         """Do as the journal should; raise JournalError where it should refuse."""
@@ -172,6 +174,19 @@ class Model:
             raise JournalError
         self.rows[step.row_id] = attrs.evolve(known, facts=step.facts)
 
+    def resolve(self, step: "Word") -> None:
+        """The same, for somebody's word on a row."""
+        result = step.result
+        known = self.rows.get(result.row_id)
+        if known is None or not known.is_in_doubt:
+            raise JournalError
+        changes = attrs.asdict(result) | {"http_status": None}
+        seen = known if step.facts is None else attrs.evolve(known, facts=step.facts)
+        self.rows[result.row_id] = attrs.evolve(seen, **changes)
+        self.finish(result.row_id)
+        resolution = Resolution(result.row_id, result.session_id, step.by, step.now)
+        self.resolutions.append(resolution)
+
     def finish(self, row_id: str) -> None:
         """Put a row last in the order of completion."""
         self.finished = [name for name in self.finished if name != row_id] + [row_id]
@@ -231,6 +246,16 @@ class Look:
     facts: SessionFacts
 
 
+@attrs.frozen
+class Word:
+    """Somebody's word on what became of a row."""
+
+    result: RowResult
+    facts: SessionFacts | None
+    by: str
+    now: float
+
+
 def of(states: set[State], rows: list[JournalRow]) -> list[JournalRow]:
     """Return those of *rows* that are in one of *states*."""
     return [row for row in rows if row.state in states]
@@ -270,10 +295,16 @@ facts = st.builds(
     SessionFacts, moments, words, texts, amounts, amounts, st.none() | moments
 )
 looks = st.builds(Look, names, facts)
+denials = st.builds(RowResult, names, st.just(State.REJECTED), code=texts)
+resolved_by = st.text(st.characters(codec="utf-8"), max_size=9)
+resolved = st.builds(Word, successes, st.none() | facts, resolved_by, moments)
+denied = st.builds(Word, denials, st.none(), resolved_by, moments)
 reopening = st.none()
-steps = st.one_of(intents, intents, ends, successes, names, looks, reopening)
+steps = st.one_of(
+    *(intents, intents, ends, successes, names, looks, resolved, denied, reopening)
+)
 histories = st.lists(steps, min_size=10, max_size=40)
-Step = Intent | RowResult | Look | str | float | None
+Step = Intent | RowResult | Look | Word | str | float | None
 
 
 def expected(model: Model, step: Step) -> bool:
@@ -288,6 +319,8 @@ def expected(model: Model, step: Step) -> bool:
                 model.forget(step)
             case Look():
                 model.see(step)
+            case Word():
+                model.resolve(step)
             case _:
                 raise AssertionError
     except JournalError:
@@ -309,6 +342,8 @@ async def refused(journal: Journal, step: Step) -> bool:
                 await journal.forget(step)
             case Look():
                 await journal.sessions.see(step.row_id, step.facts)
+            case Word(result, facts, by, now):
+                await journal.resolve(result, facts, by=by, now=now)
             case _:
                 raise AssertionError
     except JournalError:
@@ -352,6 +387,7 @@ def test_a_journal_knows_what_a_dict_would(
             state: sum(row.state is state for row in rows) for state in State
         }
         assert await journal.sessions.counts() == model.sessions()
+        assert await journal.resolutions() == model.resolutions
         for final in (True, False):
             wanted = model.to_be_seen(5e9, final=final)
             assert await journal.sessions.to_be_seen(5e9, final=final) == wanted
