@@ -18,6 +18,7 @@ from .jobs.refund_plan import (
 from .jobs.refund_rules import LeftOut
 from .jobs.refund_run import RefundOutcome
 from .jobs.reports import every_row, result_of
+from .jobs.resolve import resolve_created, resolve_not_created
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
 from .journal.journal import Journal
@@ -28,6 +29,7 @@ from .journal.records import (
     JournalError,
     JournalInUseError,
     JournalRow,
+    Resolution,
     RowResult,
     SessionCount,
     SessionFacts,
@@ -82,6 +84,7 @@ __all__ = [
     "RefundPlan",
     "RefundState",
     "Rejected",
+    "Resolution",
     "ResumeRules",
     "Row",
     "RowCounts",
@@ -111,6 +114,8 @@ __all__ = [
     "read_progress",
     "read_table",
     "reconcile",
+    "resolve_created",
+    "resolve_not_created",
     "result_of",
     "session_ids_in",
     "sessions_in",

@@ -47,6 +47,11 @@ class Acts:
         self.last: Act = first
         self._kept: list[tuple[Act, AsyncGenerator[object, None]]] = []
 
+    @property
+    def are_begun(self) -> bool:
+        """Whether one of them is begun, and not yet at its end."""
+        return any(act.is_begun and not _is_over(told) for act, told in self._kept)
+
     def keep(
         self, act: Act, outcomes: AsyncGenerator[T, None]
     ) -> AsyncGenerator[T, None]:
@@ -82,6 +87,10 @@ class Acts:
 
 def _is_awaited(outcomes: AsyncGenerator[object, None]) -> bool:
     return isinstance(outcomes, AsyncGeneratorType) and outcomes.ag_running
+
+
+def _is_over(outcomes: AsyncGenerator[object, None]) -> bool:
+    return isinstance(outcomes, AsyncGeneratorType) and outcomes.ag_frame is None
 
 
 async def _exhaust(outcomes: AsyncGenerator[object, None]) -> None:

@@ -11,7 +11,11 @@ from typing import Self
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalError, SessionCount
+from convergegate_async.bulk.journal.records import (
+    JournalError,
+    JournalRow,
+    SessionCount,
+)
 from convergegate_async.bulk.journal.refund_records import RefundCount
 from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import (
@@ -42,6 +46,7 @@ from .refund_plan import (
     sessions_in,
 )
 from .refund_run import RefundOutcome, RefundRun
+from .resolve import resolve_created, resolve_not_created
 from .resume_rules import OnUnknown
 from .row_counts import RowCounts
 from .run import Run
@@ -348,6 +353,50 @@ class Job:
         As far as they were looked at; this reads the whole journal.
         """
         return await self._journal.sessions.counts()
+
+    async def resolve(
+        self,
+        row_id: str,
+        *,
+        session_id: str | None = None,
+        not_created: bool = False,
+        rows: Iterable[Row | Problem] | None = None,
+    ) -> JournalRow:
+        """Settle a row in doubt by hand; who did so, and when, is in the journal.
+
+        The session is looked at: it must not be another row's, and what it repeats of
+        the row has to be what was sent. A row that was not created is rejected, as
+        ``NotCreated``: a run that *retries_failed* sends it again.
+
+        Args:
+            row_id: The row's, which is `UNKNOWN`, or `SENT` by a process that died.
+            session_id: The session that it has.
+            not_created: It has none; give one of the two.
+            rows: The input; that of the plan's file if `None`.
+
+        Returns:
+            What is known of the row now.
+
+        Raises:
+            ConfigurationError: Both are given, or neither.
+            JournalError: The row is not in doubt, or not in the input as it was sent;
+                the session is another's; or the job is at work.
+            CallError: The session cannot be seen.
+            InvalidFieldError: It cannot be the id of one.
+            SourceError: The plan's file cannot be read.
+        """
+        if not_created is (session_id is not None):
+            message = "a row is resolved by its session_id, or as not_created"
+            raise ConfigurationError(message)
+        if self._acts.are_begun:
+            message = "a row is resolved before a run, or after it"
+            raise JournalError(message)
+        if session_id is None:
+            return await resolve_not_created(self._journal, row_id)
+        given = self.plan.rows() if rows is None else rows
+        return await resolve_created(
+            self._journal, self._factory, given, row_id, session_id
+        )
 
     def _limits(self, maximum_rps: float | None) -> Limits:
         if maximum_rps is None:

@@ -1,0 +1,147 @@
+"""Rows in doubt that a person settles: by their session, or as never created."""
+
+import asyncio
+import getpass
+import time
+from collections.abc import Iterable
+
+from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import (
+    JournalError,
+    JournalRow,
+    RowResult,
+    State,
+)
+from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.factory import CheckoutSessionFactory, context_of
+from convergegate_async.models import CheckoutSession
+
+from .doubt import Doubt
+from .header import fingerprint, require_same_home
+from .row_results import session_result
+from .session_facts import facts_of
+
+NOT_CREATED = "NotCreated"
+"""The code of a row of which somebody said that it has no session."""
+
+
+async def resolve_created(
+    journal: Journal,
+    factory: CheckoutSessionFactory,
+    rows: Iterable[Row | Problem],
+    row_id: str,
+    session_id: str,
+) -> JournalRow:
+    """Give a row in doubt its session, which is looked at and may not be another's.
+
+    Args:
+        journal: What is known of the rows.
+        factory: Open, to retrieve the session.
+        rows: The input, in which the row is looked up.
+        row_id: The row's.
+        session_id: Its session's.
+
+    Returns:
+        What is known of the row now.
+
+    Raises:
+        JournalError: The journal belongs to another gateway, key, or mode; the row is
+            not in doubt, or not in the input as it was sent; or the session is another
+            row's, repeats something else, or was made at another time.
+        CallError: The session cannot be seen.
+        InvalidFieldError: It cannot be the id of one.
+        SourceError: The input cannot be read.
+    """
+    require_same_home(journal.header, factory)
+    known = await _in_doubt(journal, row_id)
+    if await journal.sessions_among({session_id}):
+        message = "the session is that of another row of the job"
+        raise JournalError(message)
+    row = await asyncio.to_thread(_row_of, row_id, rows)
+    session = await factory.retrieve(session_id)
+    is_as_sent = known.fingerprint == fingerprint(row.request, journal.header.salt)
+    _require_fitting(Doubt.of(row, known), session, is_as_sent=is_as_sent)
+    now = context_of(factory).runtime.now()
+    result, facts = session_result(row_id, session), facts_of(session, now)
+    await journal.resolve(result, facts, by=_user(), now=now)
+    return (await journal.lookup([row_id]))[row_id]
+
+
+async def resolve_not_created(journal: Journal, row_id: str) -> JournalRow:
+    """Have it written that a row in doubt has no session: it may be sent again.
+
+    Args:
+        journal: What is known of the rows.
+        row_id: The row's.
+
+    Returns:
+        What is known of the row now.
+
+    Raises:
+        JournalError: The row is not in doubt.
+    """
+    await _in_doubt(journal, row_id)
+    result = RowResult(
+        row_id,
+        State.REJECTED,
+        code=NOT_CREATED,
+        message="resolved by hand: it has no session",
+    )
+    await journal.resolve(result, None, by=_user(), now=time.time())
+    return (await journal.lookup([row_id]))[row_id]
+
+
+async def _in_doubt(journal: Journal, row_id: str) -> JournalRow:
+    known = (await journal.lookup([row_id])).get(row_id)
+    if known is None:
+        message = f"row {row_id} is not in doubt: it was never sent, or is none"
+        raise JournalError(message)
+    if not known.is_in_doubt:
+        details = known.session_id or known.code
+        what = f"{known.state} ({details})" if details else str(known.state)
+        message = f"row {row_id} is not in doubt: it is {what}"
+        raise JournalError(message)
+    return known
+
+
+def _row_of(row_id: str, rows: Iterable[Row | Problem]) -> Row:
+    """Return the row of the input: of two under one id the first is sent."""
+    reason: str | None = None
+    for row in rows:
+        if row.row_id != row_id:
+            continue
+        if isinstance(row, Row):
+            return row
+        reason = row.reason
+    what = "is not in the input any more"
+    if reason is not None:
+        what = f"of the input cannot be read any more ({reason})"
+    message = f"row {row_id} {what}: put it back as it was sent"
+    raise JournalError(message)
+
+
+def _require_fitting(
+    doubt: Doubt, session: CheckoutSession, *, is_as_sent: bool
+) -> None:
+    names = ", ".join(doubt.differing(session))
+    problem = None
+    if not is_as_sent:
+        beside = f", and differs from the session in {names}" if names else ""
+        problem = (
+            f"row {doubt.row_id} of the input has changed since it was sent{beside}: "
+            "put it back as it was"
+        )
+    elif names:
+        problem = f"the session is not row {doubt.row_id}'s: it differs in {names}"
+    # Whoever settles it by hand may know of a session that does not tell its time.
+    elif session.created_at is not None and not doubt.fits_time(session):
+        problem = f"the session was not made when row {doubt.row_id} was sent"
+    if problem is not None:
+        raise JournalError(problem)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # which of them depends on the Python
+        return "unknown"
