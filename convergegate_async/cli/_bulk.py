@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from ._bulk_doubts import resolve
 from ._bulk_options import directory_option, job_argument
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
@@ -54,6 +55,7 @@ def bulk() -> None:
 
 bulk.add_command(refresh)
 bulk.add_command(refund)
+bulk.add_command(resolve)
 
 
 @bulk.command()

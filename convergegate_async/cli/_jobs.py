@@ -338,7 +338,8 @@ def _report(
         print_note(
             f"{counted(counts.unknown, 'row')} may or may not have a session: "
             f"`convergegate bulk export {folder.job}` lists them, "
-            f"`bulk reconcile {folder.job} --events FILE` may find out."
+            f"`bulk reconcile {folder.job} --events FILE` may find out, and "
+            f"`bulk resolve {folder.job} ROW` is for what you find out yourself."
         )
     if dead_letters is not None:
         print_note(
