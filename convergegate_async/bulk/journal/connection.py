@@ -6,6 +6,7 @@ the steps is what matters: `condition` takes what is left at any of them.
 - Begin: the mark is made; then the database says that it is in use, in the file itself.
 - Commit: into the WAL, synced; then into the mark; then its rows may be sent.
 - Checkpoint: the WAL into the file, synced; then into the mark, synced.
+- Rewriting: a commit, also into the mark; all into the WAL, synced; a checkpoint.
 - End: a checkpoint; then the database says that it is not in use, in the file itself;
   the WAL is empty, synced; the mark goes; then the lock and the WAL.
 """
@@ -129,6 +130,19 @@ class Writer(Reader):
             self._since_checkpoint += changes
             if self._since_checkpoint >= _CHECKPOINT_AFTER:
                 self._checkpoint()
+
+    def rewrite(self) -> None:
+        """Write the whole file anew: nothing is left in it of what was deleted.
+
+        *secure_delete* would zero what is deleted from now on, and not what SQLite has
+        left behind before, where it moved rows from page to page.
+        """
+        # A commit of its own: a WAL that is lost on the way is then missed.
+        self._number += 1
+        self.execute("UPDATE usage SET number = ?", (self._number,))
+        self._mark.note_commit(self._number)
+        self.execute("VACUUM")
+        self._checkpoint()
 
     def close(self) -> None:
         """Bring all into the file, and let others have it.
