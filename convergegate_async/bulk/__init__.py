@@ -2,6 +2,7 @@
 
 from .jobs.after_damage import write_off
 from .jobs.folder import JobFolder
+from .jobs.forget import Forgotten, files_to_forget, forget
 from .jobs.header import new_header
 from .jobs.job import Job
 from .jobs.job_plan import JobPlan, plan_of
@@ -60,6 +61,7 @@ __all__ = [
     "DeadLetter",
     "Decision",
     "Finding",
+    "Forgotten",
     "Intent",
     "Job",
     "JobFolder",
@@ -105,6 +107,8 @@ __all__ = [
     "create_many",
     "escape_cell",
     "every_row",
+    "files_to_forget",
+    "forget",
     "guess_format",
     "meant_currency",
     "new_header",

@@ -45,6 +45,11 @@ class JobFolder:
         return self.directory / f"{self.job}.failed.{file_format}"
 
     @property
+    def input(self) -> Path:
+        """What stdin held, if the rows were read from there."""
+        return self.directory / f"{self.job}.input"
+
+    @property
     def progress(self) -> Path:
         """How far a process is that works on the job."""
         return self.directory / f"{self.job}.progress"
@@ -68,7 +73,7 @@ class JobFolder:
         Raises:
             ConfigurationError: There is such a file.
         """
-        path = self.directory / f"{self.job}.input"
+        path = self.input
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
             descriptor = os.open(path, flags, 0o600)

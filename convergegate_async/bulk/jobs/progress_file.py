@@ -76,6 +76,11 @@ async def noted_progress(
         _remove(path)
 
 
+def draft_of(path: Path) -> Path:
+    """Return where what becomes *path* is written."""
+    return path.with_name(f"{path.name}.new")
+
+
 def _remove(path: Path) -> None:
     with suppress(OSError):
         path.unlink(missing_ok=True)
@@ -83,7 +88,7 @@ def _remove(path: Path) -> None:
 
 def _write(path: Path, progress: JobProgress) -> None:
     """Put it in place whole, for its owner alone."""
-    draft = path.with_name(f"{path.name}.new")
+    draft = draft_of(path)
     draft.unlink(missing_ok=True)  # of a process that was killed
     with os.fdopen(os.open(draft, _NEW, 0o600), "w") as file:
         json.dump(attrs.asdict(progress), file)
