@@ -8,6 +8,7 @@ import attrs
 import click
 
 from ._bulk_doubts import resolve
+from ._bulk_forget import forget
 from ._bulk_options import directory_option, job_argument
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
@@ -53,6 +54,7 @@ def bulk() -> None:
     """Open a session for every row of a file; survive being killed on the way."""
 
 
+bulk.add_command(forget)
 bulk.add_command(refresh)
 bulk.add_command(refund)
 bulk.add_command(resolve)

@@ -49,12 +49,15 @@ def readable(source: str) -> Iterator[str]:
         yield copy.name
 
 
-def settle(doubts: Sequence[str], *, is_sure: bool) -> None:
+def settle(
+    doubts: Sequence[str], *, is_sure: bool, nothing: str = "Nothing was sent"
+) -> None:
     """Tell of what may be a slip, and ask whether to go on.
 
     Args:
         doubts: A sentence each.
         is_sure: Nobody has to be asked.
+        nothing: What is told of the command if it does not go on.
 
     Raises:
         click.exceptions.Exit: Nobody wants that, or there is nobody to ask.
@@ -68,9 +71,9 @@ def settle(doubts: Sequence[str], *, is_sure: bool) -> None:
     if stdin is not None and stdin.isatty():
         if click.confirm("Go on?", err=True):
             return
-        print_note("Nothing was sent.")
+        print_note(f"{nothing}.")
         raise click.exceptions.Exit(1)
-    print_note("Nothing was sent: --yes says that all of this is as it should be.")
+    print_note(f"{nothing}: --yes says that all of this is as it should be.")
     raise click.exceptions.Exit(2)
 
 

@@ -1,0 +1,104 @@
+"""``bulk forget`` as a user meets it: what is asked, what goes, what stays."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from orders import ORDER_ROW
+from programs import Done, run
+
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A gateway in this process, so that its book can be read."""
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+async def bulk(
+    sandbox: Sandbox | None, folder: Path, *words: str, stdin: str = ""
+) -> Done:
+    """Run a command of ``bulk``."""
+    return await run(sandbox, "bulk", *words, cwd=folder, stdin=stdin)
+
+
+def orders() -> str:
+    """Return an input of three rows."""
+    lines = [",".join(ORDER_ROW)]
+    for number in (1, 2, 3):
+        order = ORDER_ROW | {"id": f"A-{number}", "amount": 1000 * number}
+        lines.append(",".join(map(str, order.values())))
+    return "\n".join(lines)
+
+
+def a_bad_day() -> list[Fault]:
+    """Return faults that reject one row, and leave another one in doubt."""
+    status = Fault(FaultKind.STATUS, operation="create", status=402, times=1)
+    return [status, Fault(FaultKind.LOST, operation="create", times=1)]
+
+
+async def test_what_stdin_held_goes_with_the_links(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """It is asked with all that goes; counts, ids and looks stay, links do not."""
+    for fault in a_bad_day():
+        sandbox.faults.add(fault)
+    words = ("run", "-", "--job", "april", "--concurrency", "1")
+    await bulk(sandbox, tmp_path, *words, stdin=orders())
+    before = await bulk(None, tmp_path, "status", "april", "--output", "json")
+
+    asked = await bulk(None, tmp_path, "forget", "april")
+    done = await bulk(None, tmp_path, "forget", "april", "--yes")
+
+    notes = (
+        "Note: all links to pay pages will be deleted, and no later export has them.\n"
+        "Note: april.input, april.failed.csv will be removed.\n"
+        "Note: 1 row may or may not have a session, which cannot be found out without "
+        "april.input.\n"
+    )
+    assert (asked.code, asked.out) == (2, "")
+    assert asked.err == (
+        f"{notes}Nothing was deleted: --yes says that all of this is as it should be.\n"
+    )
+    assert (done.code, done.out) == (0, "")
+    assert done.err == (
+        f"{notes}april: 1 link deleted.\n"
+        "april.input removed.\n"
+        "april.failed.csv removed.\n"
+    )
+    left = await bulk(None, tmp_path, "forget", "april")
+    assert "will be removed" not in left.err
+    after = await bulk(None, tmp_path, "status", "april", "--output", "json")
+    assert json.loads(after.out) == json.loads(before.out)
+    assert (await bulk(sandbox, tmp_path, "refresh", "april")).code == 0
+    exported = await bulk(None, tmp_path, "export", "april")
+    rows = list(csv.DictReader(io.StringIO(exported.out)))
+    assert [row["state"] for row in rows] == ["rejected", "unknown", "created"]
+    assert [row["url"] for row in rows] == ["", "", ""]
+
+
+async def test_a_file_of_the_user_s_stays(sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is named, for its owner to see to."""
+    source = tmp_path / "orders.csv"
+    source.write_text(orders())
+    await bulk(sandbox, tmp_path, "run", "orders.csv", "--job", "april")
+
+    done = await bulk(None, tmp_path, "forget", "april", "--yes")
+
+    assert done.err.endswith(
+        f"april: 3 links deleted.\n{source} is yours, and stays as it is.\n"
+    )
+    assert source.read_text() == orders()
+
+
+async def test_a_job_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Without anything made or asked."""
+    done = await bulk(None, tmp_path, "forget", "april", "--yes")
+
+    assert done.code == 3
+    assert "is the job's name right?" in done.err
