@@ -6,6 +6,7 @@ from .jobs.forget import Forgotten, files_to_forget, forget
 from .jobs.header import new_header
 from .jobs.job import Job
 from .jobs.job_plan import JobPlan, plan_of
+from .jobs.moved_source import move_source
 from .jobs.progress import Tally
 from .jobs.progress_file import JobProgress, read_progress
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
@@ -111,6 +112,7 @@ __all__ = [
     "forget",
     "guess_format",
     "meant_currency",
+    "move_source",
     "new_header",
     "plan_of",
     "plan_refunds",

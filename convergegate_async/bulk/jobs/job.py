@@ -34,6 +34,7 @@ from .acts import Acts
 from .folder import JobFolder
 from .header import new_header, require_same_home
 from .job_plan import JobPlan, plan_of
+from .moved_source import move_source
 from .progress import Tally
 from .progress_file import JobProgress
 from .refresh import Refresh, SessionSeen
@@ -144,6 +145,7 @@ class Job:
         *,
         on_unknown: OnUnknown | None = None,
         retries_failed: bool = False,
+        source: str | None = None,
     ) -> Self:
         """Go on with a job, whoever began it.
 
@@ -152,13 +154,19 @@ class Job:
             factory: For the gateway and the key that the job was begun with.
             on_unknown: In the place of what it was begun with.
             retries_failed: Send the rows again that the gateway rejected.
+            source: Where the file of its rows is now, if it was moved: it has to hold
+                the same rows, is read as it was, and is looked for there from now on.
 
         Raises:
-            JournalError: There is no such job, its journal is refused, or it belongs
-                to another gateway, key, or mode.
+            JournalError: There is no such job, its journal is refused, it belongs
+                to another gateway, key, or mode, or *source* holds other rows.
+            ConfigurationError: *source* is of another format, or the job has no file.
+            SourceError: *source* cannot be read.
         """
         with ExitStack() as opened:
             journal = opened.enter_context(Journal.open(folder.journal))
+            if source is not None:
+                await move_source(journal, factory, folder, source)
             plan = plan_of(journal.header, on_unknown, retries_failed=retries_failed)
             job = cls(journal, factory, plan, folder)
             opened.pop_all()

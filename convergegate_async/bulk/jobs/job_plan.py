@@ -10,7 +10,13 @@ import attrs
 from convergegate_async.bulk.journal.records import JobHeader, JournalError
 from convergegate_async.bulk.sending.limits import MAX_OUTAGE, MAX_PAUSE, Limits
 from convergegate_async.bulk.tables.finding import Finding, find_options
-from convergegate_async.bulk.tables.formats import Format, choose_format, opened
+from convergegate_async.bulk.tables.formats import (
+    Format,
+    SourceError,
+    choose_format,
+    guess_format,
+    opened,
+)
 from convergegate_async.bulk.tables.options import TableOptions
 from convergegate_async.bulk.tables.reading import read_table
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -135,13 +141,32 @@ class JobPlan:
         """
         if not self.source:
             return self
-        source = Path(self.source).resolve()
-        if source == folder.dead_letters(self.dead_letter_format).resolve():
-            message = (
-                f"{self.source} would be written over: choose another name for the job"
-            )
+        source = self._resolved(self.source, folder)
+        return attrs.evolve(self, source=source, table=self.find().options)
+
+    def moved_to(self, source: str, folder: JobFolder) -> Self:
+        """Return the plan with another path, to be read as the first one was.
+
+        Raises:
+            ConfigurationError: There was no file; the suffix of *source* promises
+                another format; or the dead letters would be written over it.
+        """
+        if not self.source:
+            message = "the plan has no source: hand the rows to Job.run, from Python"
             raise ConfigurationError(message)
-        return attrs.evolve(self, source=str(source), table=self.find().options)
+        kind = self.file_format
+        if self.format is None and _promised(source) not in {kind, None}:
+            message = f"the input of the job is read as {kind}, which {source} is not"
+            raise ConfigurationError(message)
+        return attrs.evolve(self, source=self._resolved(source, folder), format=kind)
+
+    def _resolved(self, source: str, folder: JobFolder) -> str:
+        """Return the whole path of *source*, which has to stay as it is."""
+        path = Path(source).resolve()
+        if path == folder.dead_letters(self.dead_letter_format).resolve():
+            message = f"{source} would be written over: choose another name for it"
+            raise ConfigurationError(message)
+        return str(path)
 
     def to_json(self) -> str:
         """Return what `from_header` reads, but for the source."""
@@ -174,6 +199,13 @@ class JobPlan:
                 "another version, so use that, or the plan was changed by hand"
             )
             raise JournalError(message) from None
+
+
+def _promised(path: str) -> Format | None:
+    try:
+        return guess_format(path)
+    except SourceError:
+        return None
 
 
 def plan_of(

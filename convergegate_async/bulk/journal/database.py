@@ -176,6 +176,11 @@ class Database:
         self._changes("UPDATE job SET total = ?, invalid = ?", total, invalid)
         self.header = attrs.evolve(self.header, total=total, invalid=invalid)
 
+    def set_source(self, source: str, options: str) -> None:
+        """Note where the input is now, and how it is read."""
+        self._changes("UPDATE job SET source = ?, options = ?", source, options)
+        self.header = attrs.evolve(self.header, source=source, options=options)
+
     def intend(self, row: Intent) -> None:
         """Make *row* `SENT`.
 

@@ -135,6 +135,10 @@ class Journal:
         """Note how many rows the input has, and how many of them cannot be sent."""
         await self._order(partial(self._database.set_total, total, invalid))
 
+    async def set_source(self, source: str, options: str) -> None:
+        """Note where the input is now, and how it is read: JSON of the plan."""
+        await self._order(partial(self._database.set_source, source, options))
+
     async def intend(self, row: Intent) -> None:
         """Make *row* durably `SENT`; only when this returns may it be sent.
 
