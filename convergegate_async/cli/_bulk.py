@@ -42,6 +42,11 @@ _max_outage = click.option(
 )
 
 
+_source = click.option(
+    "--source",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Where the input is now, if it was moved; it has to hold the same rows.",
+)
 _problems = click.option(
     "--problems",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -184,6 +189,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 @_max_pause
 @_max_outage
 @_dask
+@_source
 @directory_option
 @gateway_options
 @click.option(
@@ -226,6 +232,7 @@ def resume(
 @_max_pause
 @_max_outage
 @_dask
+@_source
 @directory_option
 @gateway_options
 def retry_failed(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:  # noqa: ANN401 -- click has read them

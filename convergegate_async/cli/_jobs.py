@@ -26,6 +26,7 @@ from convergegate_async.bulk import (
     RowCounts,
     Tally,
     every_row,
+    move_source,
     plan_of,
     reconcile,
     result_of,
@@ -92,12 +93,20 @@ def go_on(  # noqa: PLR0913 -- each is an option
     dask: str | None = None,
     max_pause: float | None = None,
     max_outage: float | None = None,
+    source: str | None = None,
 ) -> RunExitCode:
     """Run a job again; return what is left to do."""
     runner = None if dask is None else _runner(dask, gateway)
 
     async def run() -> RunExitCode:
         with Journal.open(folder.journal) as journal:
+            begun = plan_of(journal.header)
+            factory = factory_for(of_job(gateway, journal.header), begun)
+            if source is not None:
+                print_note(
+                    f"Comparing {source} with what was sent."
+                )  # a minute of 10^6
+                await move_source(journal, factory, folder, source)
             plan = plan_of(
                 journal.header,
                 None if on_unknown is None else OnUnknown(on_unknown),
@@ -105,12 +114,21 @@ def go_on(  # noqa: PLR0913 -- each is an option
                 max_pause=max_pause,
                 max_outage=max_outage,
             )
-            factory = factory_for(of_job(gateway, journal.header), plan)
+            _require_source(plan)
             job = Job(journal, factory, plan, folder)
             async with factory, job:
                 return await _run(folder, job, runner)
 
     return asyncio.run(run())
+
+
+def _require_source(plan: JobPlan) -> None:
+    if plan.source and not Path(plan.source).exists():
+        message = (
+            f"the input of the job, {plan.source}, is not there any more: put it back, "
+            "or say where it is by --source"
+        )
+        raise ConfigurationError(message)
 
 
 def write_off_rows(folder: JobFolder) -> RunExitCode:

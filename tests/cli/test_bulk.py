@@ -115,6 +115,33 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.failed.*"))
 
 
+def test_a_file_that_was_moved_is_named(bulk: Run, tmp_path: Path) -> None:
+    """Once it is gone the error says how; other rows are refused, and none is sent."""
+    (tmp_path / "orders.csv").write_text(text(20), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+    (tmp_path / "orders.csv").rename(tmp_path / "moved.csv")
+    (tmp_path / "others.csv").write_text(text(19), encoding="utf-8")
+
+    gone = bulk("resume", "april")
+    others = bulk("resume", "april", "--source", "others.csv")
+    done = bulk("resume", "april", "--source", "moved.csv")
+    again = bulk("retry-failed", "april", "--source", str(tmp_path / "moved.csv"))
+
+    where = tmp_path / "orders.csv"
+    assert (gone.returncode, others.returncode) == (3, 3)
+    assert gone.stderr == (
+        f"Error: the input of the job, {where}, is not there any more: put it back, or "
+        "say where it is by --source\n"
+    )
+    assert others.stderr == (
+        "Comparing others.csv with what was sent.\n"
+        "Error: others.csv does not hold the rows of the job as they were: 1 missing\n"
+    )
+    assert done.returncode == 0
+    assert again.returncode == 0
+    assert bulk("resume", "april").returncode == 0
+
+
 @pytest.mark.parametrize("by_file", [False, True])
 def test_a_column_without_a_name_can_be_left_out(
     bulk: Run, tmp_path: Path, *, by_file: bool
