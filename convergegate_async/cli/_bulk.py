@@ -13,6 +13,7 @@ from ._bulk_options import directory_option, job_argument
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
+from ._signals import cleaning_up
 from ._streams import print_data, print_note, printable, stdin_bytes
 from ._tables import format_option, table_of, table_options
 from ._wording import counted
@@ -174,14 +175,15 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         max_pause=options["max_pause"] or Limits().max_pause,
         max_outage=options["max_outage"] or Limits().max_outage,
     )
-    if is_piped:
-        plan = attrs.evolve(plan, source=folder.spool(stdin_bytes("the rows")))
-    try:
-        plan, total = _settled(plan, options)
-        return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
-    finally:
-        if is_piped and not folder.journal.exists():
-            Path(plan.source).unlink()  # there is no job that could need it
+    with cleaning_up():
+        if is_piped:
+            plan = attrs.evolve(plan, source=folder.spool(stdin_bytes("the rows")))
+        try:
+            plan, total = _settled(plan, options)
+            return _jobs.begin(folder, plan, gateway, total=total, dask=options["dask"])
+        finally:
+            if is_piped and not folder.journal.exists():
+                Path(plan.source).unlink()  # there is no job that could need it
 
 
 @bulk.command()

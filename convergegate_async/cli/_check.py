@@ -29,6 +29,7 @@ from convergegate_async.bulk import (
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from ._progress import LINE_EVERY
+from ._signals import cleaning_up
 from ._streams import print_data, print_json, print_note, printable, stdin_bytes
 from ._wording import counted
 
@@ -43,7 +44,7 @@ def readable(source: str) -> Iterator[str]:
     if source != "-":
         yield source
         return
-    with NamedTemporaryFile() as copy:
+    with cleaning_up(), NamedTemporaryFile() as copy:
         shutil.copyfileobj(stdin_bytes("the rows"), copy)
         copy.flush()
         yield copy.name

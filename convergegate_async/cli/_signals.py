@@ -1,8 +1,9 @@
 """What Ctrl-C and SIGTERM do to a command."""
 
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +35,25 @@ def on_interrupt(react: Callable[[], None]) -> None:
     for number in interrupts():
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, react)
+
+
+@contextmanager
+def cleaning_up() -> Iterator[None]:
+    """Let SIGTERM do inside what Ctrl-C does, so that no file is left behind.
+
+    Raises:
+        KeyboardInterrupt: It came; further ones are passed over.
+    """
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def interrupts() -> list[signal.Signals]:

@@ -78,7 +78,11 @@ class JobFolder:
         try:
             descriptor = os.open(path, flags, 0o600)
         except FileExistsError:
-            message = f"{path} exists: move it, or choose another name for the job"
+            message = (
+                f"{path} is there, and no journal: a run was killed while it read its "
+                "rows, and sent none, or the journal is gone; move the file and run "
+                "again, or choose another name for the job"
+            )
             raise ConfigurationError(message) from None
         with ExitStack() as mess:
             mess.callback(path.unlink)
