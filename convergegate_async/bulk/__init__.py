@@ -20,7 +20,12 @@ from .jobs.refund_plan import (
 from .jobs.refund_rules import LeftOut
 from .jobs.refund_run import RefundOutcome
 from .jobs.reports import every_row, result_of
-from .jobs.resolve import resolve_created, resolve_not_created
+from .jobs.resolve import (
+    resolve_created,
+    resolve_not_created,
+    resolve_refund_created,
+    resolve_refund_not_created,
+)
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
 from .journal.journal import Journal
@@ -122,6 +127,8 @@ __all__ = [
     "reconcile",
     "resolve_created",
     "resolve_not_created",
+    "resolve_refund_created",
+    "resolve_refund_not_created",
     "result_of",
     "session_ids_in",
     "sessions_in",

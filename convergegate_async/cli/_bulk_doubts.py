@@ -1,6 +1,6 @@
 """``convergegate bulk``: doubts that a person ends."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,36 +12,36 @@ from ._gateway import Gateway, gateway_options
 @job_argument
 @click.argument("row_id", metavar="ROW")
 @click.option("--session", "session_id", metavar="ID", help="The session that it has.")
+@click.option("--batch", metavar="NAME", help="It is about the refund of that batch.")
+@click.option("--refund", "refund_id", metavar="ID", help="The refund, which was made.")
 @click.option(
     "--not-created",
     is_flag=True,
-    help="It has none: `bulk retry-failed` may send it again.",
+    help="It has none, or the refund was not made: `bulk retry-failed`, or another "
+    "batch, may send it again.",
 )
 @directory_option
 @gateway_options
-def resolve(  # noqa: PLR0913 -- each is an option
-    gateway: Gateway,
-    job: str,
-    row_id: str,
-    session_id: str | None,
-    directory: Path,
-    *,
-    not_created: bool,
-) -> None:
-    """Say what became of ROW, an id, of which nobody knows it.
+def resolve(gateway: Gateway, job: str, row_id: str, **options: Any) -> None:  # noqa: ANN401 -- click has read them
+    """Say what became of ROW, an id, of which nobody knows it, or of a refund of it.
 
-    The session must be nobody else's, and agree with the row as it was sent. Who said
-    so, and when, is kept in the journal.
+    The session must be nobody else's, and agree with the row as it was sent; a refund
+    must be of that amount. Who said so, and when, is kept in the journal.
     """
     from convergegate_async.bulk import JobFolder
 
     from . import _job_doubts
 
-    if not_created is (session_id is not None):
-        message = "say --session ID or --not-created, and not both"
+    folder, batch = JobFolder(job, options["directory"]), options["batch"]
+    name, other = ("session", "refund") if batch is None else ("refund", "session")
+    found, not_created = options[f"{name}_id"], options["not_created"]
+    if options[f"{other}_id"] is not None or not_created is (found is not None):
+        of = "" if batch is None else "of a batch "
+        message = f"{of}say --{name} ID or --not-created, and not both"
         raise click.UsageError(message)
-    folder = JobFolder(job, directory)
-    if session_id is None:
+    if batch is not None:
+        _job_doubts.refund(folder, gateway, row_id, batch, found)
+    elif found is None:
         _job_doubts.as_not_created(folder, row_id)
     else:
-        _job_doubts.by_session(folder, gateway, row_id, session_id)
+        _job_doubts.by_session(folder, gateway, row_id, found)

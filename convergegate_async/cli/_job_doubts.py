@@ -10,9 +10,12 @@ from convergegate_async.bulk import (
     plan_of,
     resolve_created,
     resolve_not_created,
+    resolve_refund_created,
+    resolve_refund_not_created,
 )
 
 from ._gateway import Gateway
+from ._job_status import lines_of_batch
 from ._jobs import factory_for, of_job
 from ._streams import print_note, printable
 
@@ -41,6 +44,28 @@ def as_not_created(folder: JobFolder, row_id: str) -> None:
         row = await resolve_not_created(journal, row_id)
         again = f"`convergegate bulk retry-failed {folder.job}` sends it again"
         await _tell(journal, row, f"rejected: {again}")
+
+    with Journal.open(folder.journal) as journal:
+        asyncio.run(resolve(journal))
+
+
+def refund(
+    folder: JobFolder, gateway: Gateway, row_id: str, batch: str, refund_id: str | None
+) -> None:
+    """Say whether a refund in doubt was made, and which it is; tell so."""
+
+    async def resolve(journal: Journal) -> None:
+        if refund_id is None:
+            found = await resolve_refund_not_created(journal, row_id, batch)
+        else:
+            plan = plan_of(journal.header)
+            async with factory_for(of_job(gateway, journal.header), plan) as factory:
+                found = await resolve_refund_created(
+                    journal, factory, row_id, batch, refund_id
+                )
+        print_note(printable(f"The refund of row {row_id} is {found.state}."))
+        for line in lines_of_batch(batch, await journal.refunds.counts()):
+            print_note(line)
 
     with Journal.open(folder.journal) as journal:
         asyncio.run(resolve(journal))

@@ -278,3 +278,31 @@ async def test_a_refund_in_doubt_is_told_and_left_alone(
     for done in runs:
         assert "batch march: created 3, rejected 0, unknown 1, pending 0\n" in done.err
     assert sandbox.count("refund") == 4
+
+
+async def test_a_refund_in_doubt_has_an_end(sandbox: Sandbox, paid: Path) -> None:
+    """Somebody says that it was not made, and another batch makes it."""
+    total = f"PLN={paid_back_at_most(sandbox) / 100:.2f}"
+    sandbox.faults.add(Fault(FaultKind.RESET, operation="refund", times=1))
+    words = ("--where", "status=completed", "--full")
+    await bulk(sandbox, paid, *BATCH, "--full", "--expect-sum", total)
+    row = next(
+        f"A-{one.request.amount // 1000}"
+        for one in sandbox.book.sessions.values()
+        if one.payments and not one.refunds
+    )
+
+    wrong = await bulk(sandbox, paid, "resolve", "april", row, "--batch", "march")
+    done = await bulk(
+        *(sandbox, paid, "resolve", "april", row),
+        *("--batch", "march", "--not-created"),
+    )
+    rest = ("refund", "april", "--batch", "rest", *words)
+    shown = await bulk(sandbox, paid, *rest, "--dry-run")
+    again = await bulk(sandbox, paid, *rest, *shown.out.split())
+
+    assert wrong.code == 2
+    assert done.code == 0
+    assert done.err.startswith(f"The refund of row {row} is rejected.\nbatch march: ")
+    assert again.code == 0
+    assert paid_back(sandbox) == paid_back_at_most(sandbox)

@@ -1,4 +1,7 @@
-"""Durable jobs: begun once, gone on with as often as it takes, left at any moment."""
+"""Durable jobs: begun once, gone on with as often as it takes, left at any moment.
+
+It is longer than most modules, as each method says what its act promises.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -16,7 +19,7 @@ from convergegate_async.bulk.journal.records import (
     JournalRow,
     SessionCount,
 )
-from convergegate_async.bulk.journal.refund_records import RefundCount
+from convergegate_async.bulk.journal.refund_records import JournalRefund, RefundCount
 from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import (
     RowOutcome,
@@ -47,7 +50,12 @@ from .refund_plan import (
     sessions_in,
 )
 from .refund_run import RefundOutcome, RefundRun
-from .resolve import resolve_created, resolve_not_created
+from .resolve import (
+    resolve_created,
+    resolve_not_created,
+    resolve_refund_created,
+    resolve_refund_not_created,
+)
 from .resume_rules import OnUnknown
 from .row_counts import RowCounts
 from .run import Run
@@ -393,18 +401,57 @@ class Job:
             InvalidFieldError: It cannot be the id of one.
             SourceError: The plan's file cannot be read.
         """
-        if not_created is (session_id is not None):
-            message = "a row is resolved by its session_id, or as not_created"
-            raise ConfigurationError(message)
-        if self._acts.are_begun:
-            message = "a row is resolved before a run, or after it"
-            raise JournalError(message)
+        self._require_one_word(session_id, not_created=not_created)
         if session_id is None:
             return await resolve_not_created(self._journal, row_id)
         given = self.plan.rows() if rows is None else rows
         return await resolve_created(
             self._journal, self._factory, given, row_id, session_id
         )
+
+    async def resolve_refund(
+        self,
+        row_id: str,
+        batch: str,
+        *,
+        refund_id: str | None = None,
+        not_created: bool = False,
+    ) -> JournalRefund:
+        """Settle a refund in doubt by hand; who did so, and when, is in the journal.
+
+        The gateway's refund is looked at: it must be of that amount. One that was not
+        created is rejected, as ``NotCreated``: another batch may make it.
+
+        Args:
+            row_id: That of the row whose session is paid back.
+            batch: The name of the refund's batch.
+            refund_id: The gateway's id of the refund, which was made.
+            not_created: It was not made; give one of the two.
+
+        Returns:
+            What is known of the refund now.
+
+        Raises:
+            ConfigurationError: Both are given, or neither.
+            JournalError: The refund is not in doubt, the gateway's is another one, or
+                the job is at work.
+            CallError: The refund or its session cannot be seen.
+            InvalidFieldError: It cannot be the id of one.
+        """
+        self._require_one_word(refund_id, not_created=not_created)
+        if refund_id is None:
+            return await resolve_refund_not_created(self._journal, row_id, batch)
+        return await resolve_refund_created(
+            self._journal, self._factory, row_id, batch, refund_id
+        )
+
+    def _require_one_word(self, its_id: str | None, *, not_created: bool) -> None:
+        if not_created is (its_id is not None):
+            message = "a doubt is resolved by an id, or as not_created"
+            raise ConfigurationError(message)
+        if self._acts.are_begun:
+            message = "a doubt is resolved before a run, or after it"
+            raise JournalError(message)
 
     def _limits(self, maximum_rps: float | None) -> Limits:
         if maximum_rps is None:

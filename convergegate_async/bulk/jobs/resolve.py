@@ -1,4 +1,4 @@
-"""Rows in doubt that a person settles: by their session, or as never created."""
+"""Rows and refunds in doubt that a person settles: as made, or as never made."""
 
 import asyncio
 import getpass
@@ -12,17 +12,23 @@ from convergegate_async.bulk.journal.records import (
     RowResult,
     State,
 )
+from convergegate_async.bulk.journal.refund_records import (
+    JournalRefund,
+    RefundResult,
+    RefundState,
+)
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.factory import CheckoutSessionFactory, context_of
-from convergegate_async.models import CheckoutSession
+from convergegate_async.models import CheckoutSession, RefundStatus
 
 from .doubt import Doubt
 from .header import fingerprint, require_same_home
+from .refund_doubts import with_result
 from .row_results import session_result
 from .session_facts import facts_of
 
 NOT_CREATED = "NotCreated"
-"""The code of a row of which somebody said that it has no session."""
+"""The code of what somebody said of that it was never made."""
 
 
 async def resolve_created(
@@ -89,6 +95,93 @@ async def resolve_not_created(journal: Journal, row_id: str) -> JournalRow:
     )
     await journal.resolve(result, None, by=_user(), now=time.time())
     return (await journal.lookup([row_id]))[row_id]
+
+
+async def resolve_refund_created(
+    journal: Journal,
+    factory: CheckoutSessionFactory,
+    row_id: str,
+    batch: str,
+    refund_id: str,
+) -> JournalRefund:
+    """Have it written that a refund in doubt was made, and which it is.
+
+    Args:
+        journal: What is known of rows and refunds.
+        factory: Open, to retrieve the refund and the session.
+        row_id: That of the row whose session is paid back.
+        batch: The name of the refund's batch.
+        refund_id: The gateway's id of it.
+
+    Returns:
+        What is known of the refund now.
+
+    Raises:
+        JournalError: The journal belongs to another gateway, key, or mode; the refund
+            is not in doubt; or the gateway's is of another amount, has failed, or is
+            known as another one.
+        CallError: The refund or the session cannot be seen.
+        InvalidFieldError: It cannot be the id of one.
+    """
+    require_same_home(journal.header, factory)
+    refund = await _refund_in_doubt(journal, row_id, batch)
+    for other in await journal.refunds.of_sessions(refund.session_id):
+        if other.refund_id == refund_id:
+            message = f"that refund is known as the one of batch {other.batch}"
+            raise JournalError(message)
+    made = await factory.retrieve_refund(refund_id)
+    if made.status is RefundStatus.FAILED or made.amount not in {None, refund.amount}:
+        what = (
+            "has failed" if made.status is RefundStatus.FAILED else "differs in amount"
+        )
+        message = f"the refund {what}"
+        raise JournalError(message)
+    session = await factory.retrieve(refund.session_id)
+    now = context_of(factory).runtime.now()
+    result = RefundResult(refund.number, RefundState.CREATED, refund_id)
+    await journal.resolve_refund(result, by=_user(), now=now)
+    await journal.sessions.see(row_id, facts_of(session, now))
+    return with_result(refund, result)
+
+
+async def resolve_refund_not_created(
+    journal: Journal, row_id: str, batch: str
+) -> JournalRefund:
+    """Have it written that a refund in doubt was not made: another batch may make it.
+
+    Args:
+        journal: What is known of rows and refunds.
+        row_id: That of the row whose session was to be paid back.
+        batch: The name of the refund's batch.
+
+    Returns:
+        What is known of the refund now.
+
+    Raises:
+        JournalError: The refund is not in doubt.
+    """
+    refund = await _refund_in_doubt(journal, row_id, batch)
+    result = RefundResult(
+        refund.number,
+        RefundState.REJECTED,
+        code=NOT_CREATED,
+        message="resolved by hand: it was not made",
+    )
+    await journal.resolve_refund(result, by=_user(), now=time.time())
+    return with_result(refund, result)
+
+
+async def _refund_in_doubt(journal: Journal, row_id: str, batch: str) -> JournalRefund:
+    known = (await journal.lookup([row_id])).get(row_id)
+    session_id = None if known is None else known.session_id
+    refunds = await journal.refunds.of_sessions(session_id or "")
+    for refund in refunds:
+        if refund.batch == batch and refund.is_in_doubt:
+            return refund
+    found = [refund.state for refund in refunds if refund.batch == batch]
+    what = f"it is {found[0]}" if found else "there is none"
+    message = f"the refund of row {row_id} in batch {batch} is not in doubt: {what}"
+    raise JournalError(message)
 
 
 async def _in_doubt(journal: Journal, row_id: str) -> JournalRow:

@@ -27,12 +27,14 @@ from .records import (
     Intent,
     JobHeader,
     JournalRow,
+    Resolution,
     RowResult,
     SessionFacts,
     State,
     failure,
     refusal,
 )
+from .refund_records import RefundResult
 from .refunds import RefundTable
 from .resolutions import ResolutionTable
 from .schema import image
@@ -266,6 +268,18 @@ class Database:
         """Note when a refresh was begun that is not over; `None` if it is."""
         self._changes("UPDATE job SET refresh_at = ?", begun_at)
         self.header = attrs.evolve(self.header, refresh_at=begun_at)
+
+    def resolve_refund(self, result: RefundResult, by: str, now: float) -> None:
+        """Settle a refund that is in doubt; see `Journal.resolve_refund`.
+
+        Raises:
+            JournalError: It is not in doubt.
+        """
+        self.refunds.complete(result)
+        refund = self.refunds.numbered(result.number)
+        self.resolutions.note(
+            Resolution(refund.row_id, None, by, now, refund.batch, refund.refund_id)
+        )
 
     def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""

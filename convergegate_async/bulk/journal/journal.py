@@ -32,6 +32,7 @@ from .records import (
     failure,
     refusal,
 )
+from .refund_records import RefundResult
 from .refunds import Refunds
 from .sessions import Sessions
 
@@ -181,8 +182,23 @@ class Journal:
         """
         await self._order(partial(self._database.resolve, result, facts, by, now))
 
+    async def resolve_refund(
+        self, result: RefundResult, *, by: str, now: float
+    ) -> None:
+        """Write somebody's word on a refund that is in doubt, and whose it is.
+
+        Args:
+            result: What became of the refund.
+            by: The user's name.
+            now: Epoch seconds.
+
+        Raises:
+            JournalError: The refund is not in doubt, or the journal is broken.
+        """
+        await self._order(partial(self._database.resolve_refund, result, by, now))
+
     async def resolutions(self) -> list[Resolution]:
-        """Return who has settled which row, in the order of that."""
+        """Return who has settled which row or refund, in the order of that."""
         return await self._order(self._database.resolutions.all)
 
     def forget(self, row_id: str) -> Awaitable[None]:

@@ -136,18 +136,22 @@ class SessionFacts:
 
 @attrs.frozen
 class Resolution:
-    """Somebody's word on a row of which nobody knew what became.
+    """Somebody's word on a row of which nobody knew what became, or on a refund of it.
 
     Attributes:
-        session_id: The session that it has; `None` if it has none.
+        session_id: The session that the row has; `None` if it has none.
         resolved_by: The user's name.
         resolved_at: When that was, in seconds since the epoch.
+        batch: That of the refund; `None` if it is about the row.
+        refund_id: The gateway's, of the refund; `None` if it was not made.
     """
 
     row_id: str
     session_id: str | None
     resolved_by: str = attrs.field(converter=_whole)
     resolved_at: float
+    batch: str | None = None
+    refund_id: str | None = None
 
 
 @attrs.frozen

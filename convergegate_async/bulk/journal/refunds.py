@@ -103,6 +103,11 @@ class RefundTable:
             return Batch(row[0], row[1], bool(row[2]))
         return None
 
+    def numbered(self, number: int) -> JournalRefund:
+        """Return the refund of that number."""
+        [refund] = self._select("number = ?", number)
+        return refund
+
     def open_in(self, name: str, after: int, limit: int) -> list[JournalRefund]:
         """Return a page of the refunds of a batch that have no end yet."""
         return self._select(_OPEN, name, after, limit)
@@ -120,7 +125,7 @@ class RefundTable:
             JournalError: It must not be sent: it is not pending, its batch is not
                 whole, or another refund of its session is in doubt.
         """
-        [refund] = self._select("number = ?", number)
+        refund = self.numbered(number)
         batch = self.batch(refund.batch)
         if batch is None or not batch.is_whole:
             raise refusal(self._path, "its batch was not whole: nothing is paid back")

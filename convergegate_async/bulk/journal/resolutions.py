@@ -13,11 +13,13 @@ UPDATE rows SET completed = ?, state = ?, session_id = ?, url = ?, http_status =
 WHERE row_id = ? AND state IN ('sent', 'unknown')
 """
 _NOTE = """
-INSERT INTO resolutions (row_id, session_id, resolved_by, resolved_at)
-VALUES (?, ?, ?, ?)
+INSERT INTO resolutions
+  (row_id, session_id, resolved_by, resolved_at, batch, refund_id)
+VALUES (?, ?, ?, ?, ?, ?)
 """
 _ALL = """
-SELECT row_id, session_id, resolved_by, resolved_at FROM resolutions ORDER BY number
+SELECT row_id, session_id, resolved_by, resolved_at, batch, refund_id
+FROM resolutions ORDER BY number
 """
 
 
@@ -48,7 +50,10 @@ class ResolutionTable:
         if not self._connection.execute(_RESOLVE, values).rowcount:
             path = self._connection.files.path
             raise refusal(path, "a row was to be resolved that is not in doubt")
-        resolution = Resolution(result.row_id, result.session_id, by, now)
+        self.note(Resolution(result.row_id, result.session_id, by, now))
+
+    def note(self, resolution: Resolution) -> None:
+        """Note what somebody has said."""
         self._connection.execute(_NOTE, attrs.astuple(resolution))
 
     def all(self) -> list[Resolution]:

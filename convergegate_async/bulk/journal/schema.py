@@ -50,7 +50,9 @@ _RESOLUTIONS = """
 CREATE TABLE resolutions (
   number INTEGER PRIMARY KEY,
   row_id TEXT NOT NULL,
-  session_id TEXT,     -- or it has none
+  session_id TEXT,     -- or it has none, or it is about a refund
+  batch TEXT,          -- of that refund
+  refund_id TEXT,      -- or it was not made
   resolved_by TEXT NOT NULL,
   resolved_at REAL NOT NULL
 );

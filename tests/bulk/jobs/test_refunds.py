@@ -343,3 +343,56 @@ async def test_a_batch_has_a_name_as_jobs_have(folder: JobFolder, name: str) -> 
             await job.plan_refunds(name, [])
         with pytest.raises(ConfigurationError, match="batch's name"):
             job.refund(name, [], expect_sum={})
+
+
+@asynccontextmanager
+async def a_doubt(sandbox: Sandbox, folder: JobFolder) -> AsyncIterator[Job]:
+    """Give a job whose batch ``march`` has one refund, in doubt and not made."""
+    async with paid(sandbox, folder) as job:
+        sandbox.faults.add(Fault(FaultKind.RESET, operation="refund", times=1))
+        expect = {"PLN": Decimal("0.05")}
+        wanted = [WantedRefund("order-8", 5)]
+        async for _ in job.refund("march", wanted, expect_sum=expect):
+            pass
+    async with paid(sandbox, folder) as job:
+        yield job
+
+
+async def test_a_refund_that_was_not_made_is_made_by_another_batch(
+    folder: JobFolder,
+) -> None:
+    """Once somebody has said so, who is written down; its own batch makes it never."""
+    async with Sandbox() as sandbox, a_doubt(sandbox, folder) as job:
+        settled = await job.resolve_refund("order-8", "march", not_created=True)
+        with pytest.raises(JournalError, match="not in doubt: it is rejected"):
+            await job.resolve_refund("order-8", "march", not_created=True)
+        again = job.refund("march", [], expect_sum={"PLN": Decimal("0.05")})
+        assert [one async for one in again] == []
+        await refunded(job, "april")
+    with Journal.read(folder.journal) as journal:
+        [resolution] = await journal.resolutions()
+
+    assert (settled.state, settled.code) == (RefundState.REJECTED, "NotCreated")
+    assert (resolution.row_id, resolution.batch) == ("order-8", "march")
+    assert (resolution.session_id, resolution.refund_id) == (None, None)
+    assert back(sandbox) == 36
+
+
+async def test_a_refund_that_was_made_is_named(folder: JobFolder) -> None:
+    """Where the gateway does not show it in time; one of another amount is refused."""
+    async with Sandbox() as sandbox, a_doubt(sandbox, folder) as job:
+        session = max(
+            sandbox.book.sessions.values(), key=lambda one: one.request.amount
+        )
+        for amount in (2, 5):
+            await by_hand(sandbox, session.id, amount)
+        other, made = sandbox.book.refunds
+        with pytest.raises(JournalError, match="differs in amount"):
+            await job.resolve_refund("order-8", "march", refund_id=other)
+        with pytest.raises(JournalError, match="there is none"):
+            await job.resolve_refund("order-8", "may", refund_id=made)
+        settled = await job.resolve_refund("order-8", "march", refund_id=made)
+        plan = await job.plan_refunds("rest", job.sessions_in("completed"))
+
+    assert (settled.state, settled.refund_id) == (RefundState.CREATED, made)
+    assert plan.sums == {"PLN": 36 - 7}
