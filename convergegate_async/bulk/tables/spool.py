@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import attrs
 
+from .formats import OWN_PREFIX
+
 Table: TypeAlias = Iterable[Mapping[str, object]]
 Batch: TypeAlias = list[Mapping[str, object]]
 
@@ -20,7 +22,7 @@ class Spool:
     """Records in a nameless file.
 
     Attributes:
-        columns: All that occur, in the order in which they do.
+        columns: All that occur, in the order in which they do; ours last.
         count: How many records there are.
         batches: Gives them, a few at a time, as often as it is called.
     """
@@ -49,4 +51,8 @@ def spooled(records: Table) -> Iterator[Spool]:
             while file.tell() < end:
                 yield pickle.load(file)  # noqa: S301 -- our own, and nobody else's
 
-        yield Spool([*columns], count, batches)
+        yield Spool(sorted(columns, key=_is_ours), count, batches)
+
+
+def _is_ours(column: str) -> bool:
+    return column.startswith(OWN_PREFIX)

@@ -55,10 +55,10 @@ def write_results(  # noqa: PLR0913 -- each is a separate choice of the caller
     r"""Write *records* to *path*, or to stdout for ``-``, and return how many.
 
     The columns of CSV, Parquet and XLSX are all that occur, in the order in which they
-    do. What a format cannot hold is spelled in words, or refused: lone surrogates are
-    ``\udcb3``, unless they were bytes of CSV or JSONL. Texts of XLSX are texts, and so
-    are its numbers of more than 15 digits; as it has no time zones, its times are in
-    UTC, to the millisecond.
+    do, and last those that begin with ``cg_``. What a format cannot hold is spelled in
+    words, or refused: lone surrogates are ``\udcb3``, unless they were bytes of CSV or
+    JSONL. Texts of XLSX are texts, and so are its numbers of more than 15 digits; as it
+    has no time zones, its times are in UTC, to the millisecond.
 
     Args:
         path: A new file, or one to replace.

@@ -229,6 +229,14 @@ class TestResults:
             assert table.to_pylist()[-1] == {"id": "last", "http_status": 200}
             assert table.num_rows == 1_501
 
+    def test_columns_of_ours_come_last(self, path: str) -> None:
+        """Also where the first row is none and has no other."""
+        records = [{"cg_row": "?", "cg_line": 2}, {"id": "1", "note": "", "cg_line": 3}]
+
+        write_results(path, records, format="csv")
+
+        assert Path(path).read_text().splitlines()[0] == "id,note,cg_row,cg_line"
+
     def test_kinds_survive_parquet(self, path: str) -> None:
         """Numbers, decimals, times and what is unset keep their types."""
         parquet = pytest.importorskip("pyarrow.parquet")
