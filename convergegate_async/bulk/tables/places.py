@@ -1,4 +1,4 @@
-"""Which rows and ids were met before, in little memory."""
+"""Which rows, ids and numbers were met before, in little memory."""
 
 from array import array
 from collections import defaultdict
@@ -50,3 +50,28 @@ class Seen:
             return True
         shelf.append(mark)
         return False
+
+
+class Marks:
+    """Remembers whole numbers, in a bit each where they are dense.
+
+    Attributes:
+        count: How many there are.
+    """
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        self._shelves: defaultdict[int, int] = defaultdict(int)
+
+    def before(self, number: int) -> bool:
+        """Tell whether *number* was marked before; now it is."""
+        shelf, place = divmod(number, 1024)
+        if self._shelves[shelf] >> place & 1:
+            return True
+        self._shelves[shelf] |= 1 << place
+        self.count += 1
+        return False
+
+    def __contains__(self, number: int) -> bool:
+        shelf, place = divmod(number, 1024)
+        return bool(self._shelves.get(shelf, 0) >> place & 1)

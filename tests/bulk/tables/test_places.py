@@ -1,0 +1,22 @@
+"""What was met before is remembered, and nothing else."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convergegate_async.bulk.tables.places import Marks
+
+NUMBERS = st.integers(0, 3_000) | st.integers(0, 2**63 - 1)
+
+
+@given(st.lists(NUMBERS), st.lists(NUMBERS))
+def test_numbers_are_marked_as_in_a_set(given: list[int], others: list[int]) -> None:
+    """Dense or far apart, once or again."""
+    marks, known = Marks(), set[int]()
+
+    for number in given:
+        assert marks.before(number) is (number in known)
+        known.add(number)
+
+    assert marks.count == len(known)
+    for number in [*given, *others]:
+        assert (number in marks) is (number in known)
