@@ -6,8 +6,10 @@ import weakref
 from collections.abc import Callable, Iterator
 
 from convergegate_async.bulk.journal.records import JournalRow, RowResult
-from convergegate_async.bulk.tables.rows import Problem, Row, shown
+from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import DeadLetter
+
+from .row_results import INVALID, reason_of
 
 
 class DeadLetters:
@@ -32,8 +34,7 @@ class DeadLetters:
 
     def add_problem(self, index: int, problem: Problem) -> None:
         """Take in a row that cannot be sent, by the first of its problems."""
-        column = "" if problem.column is None else f"column {shown(problem.column)}: "
-        self._add(index, problem, "Invalid", f"{column}{problem.reason}")
+        self._add(index, problem, INVALID, reason_of(problem))
 
     def add_failed(self, index: int, row: Row, known: JournalRow | RowResult) -> None:
         """Take in a row that the gateway rejected, in this run or an earlier one."""

@@ -16,9 +16,13 @@ from convergegate_async.bulk.sending.outcomes import (
     RowOutcome,
     Unknown,
 )
+from convergegate_async.bulk.tables.rows import Problem, shown
 from convergegate_async.errors import CallError, OutcomeUnknownError
 from convergegate_async.models import CheckoutSession
 from convergegate_async.models.code_generation import new_draft, sealed
+
+INVALID = "Invalid"
+"""The code of a row that cannot be sent as it is."""
 
 MOST_SHOWN = 200  # characters
 
@@ -112,6 +116,12 @@ def interrupted_result(row_id: str) -> RowResult:
         code="Interrupted",
         message="the job was ended while the row was on its way",
     )
+
+
+def reason_of(problem: Problem) -> str:
+    """Return why a row cannot be sent."""
+    column = "" if problem.column is None else f"column {shown(problem.column)}: "
+    return f"{column}{problem.reason}"
 
 
 def _is_in_doubt(known: JournalRow | None) -> bool:

@@ -130,7 +130,7 @@ def check(
         ruined += is_new and row.row_id is not None and is_ruined(row.row_id)
         if is_new and row.row_id is not None and seen.before(row.row_id):
             repeated += 1
-            wrongs.append(_problem(row, _REPEATED))
+            wrongs.append(repeated_problem(row))
         if isinstance(row, Row):
             currency = row.request.currency.upper()
             currencies.add(currency)
@@ -216,6 +216,11 @@ class _Mistakes:
             columns = () if column is None else (column,)
             alike[place] = attrs.evolve(one, columns=one.columns + columns)
         return tuple(alike.values())
+
+
+def repeated_problem(row: Row | Problem) -> Problem:
+    """Return what is wrong with a row whose id an earlier one has."""
+    return _problem(row, _REPEATED)
 
 
 def _problem(row: Row | Problem, reason: str) -> Problem:
