@@ -1,6 +1,7 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
 from .jobs.after_damage import write_off
+from .jobs.export import Export, export
 from .jobs.folder import JobFolder
 from .jobs.forget import Forgotten, files_to_forget, forget
 from .jobs.header import new_header
@@ -66,6 +67,7 @@ __all__ = [
     "DamagedJournalError",
     "DeadLetter",
     "Decision",
+    "Export",
     "Finding",
     "Forgotten",
     "Intent",
@@ -113,6 +115,7 @@ __all__ = [
     "create_many",
     "escape_cell",
     "every_row",
+    "export",
     "files_to_forget",
     "forget",
     "guess_format",
