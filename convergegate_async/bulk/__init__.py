@@ -20,7 +20,7 @@ from .jobs.refund_plan import (
 )
 from .jobs.refund_rules import LeftOut
 from .jobs.refund_run import RefundOutcome
-from .jobs.reports import every_row, result_of
+from .jobs.reports import every_row
 from .jobs.resolve import (
     resolve_created,
     resolve_not_created,
@@ -132,7 +132,6 @@ __all__ = [
     "resolve_not_created",
     "resolve_refund_created",
     "resolve_refund_not_created",
-    "result_of",
     "session_ids_in",
     "sessions_in",
     "write_dead_letters",

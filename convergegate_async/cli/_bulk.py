@@ -9,13 +9,14 @@ import click
 
 from ._bulk_doubts import resolve
 from ._bulk_forget import forget
+from ._bulk_export import export
 from ._bulk_options import directory_option, job_argument
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._signals import cleaning_up
 from ._streams import print_data, print_note, printable, stdin_bytes
-from ._tables import format_option, table_of, table_options
+from ._tables import table_of, table_options
 from ._wording import counted
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def bulk() -> None:
 
 bulk.add_command(forget)
 bulk.add_command(refresh)
+bulk.add_command(export)
 bulk.add_command(refund)
 bulk.add_command(resolve)
 
@@ -282,30 +284,6 @@ def verify(job: str, directory: Path) -> int:
     if not problems:
         print_note("The journal is sound.")
     return int(bool(problems))
-
-
-@bulk.command()
-@job_argument
-@click.option(
-    "--output", default="-", help="A file, or - for stdout.", show_default=True
-)
-@format_option("csv", "jsonl", "parquet", "xlsx")
-@click.option(
-    "--order",
-    type=click.Choice(["input", "completion"]),
-    default="input",
-    show_default=True,
-    help="Order of the rows.",
-)
-@directory_option
-def export(job: str, directory: Path, **options: Any) -> None:  # noqa: ANN401 -- click has read them
-    """Write what became of each row."""
-    from convergegate_async.bulk import JobFolder
-
-    from . import _jobs
-
-    rows = _jobs.export(JobFolder(job, directory), **options)
-    print_note(f"{counted(rows, 'row')} written.")
 
 
 @bulk.command()

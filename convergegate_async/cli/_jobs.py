@@ -3,11 +3,11 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -25,14 +25,11 @@ from convergegate_async.bulk import (
     Reconciliation,
     RowCounts,
     Tally,
-    every_row,
     move_source,
     plan_of,
     reconcile,
-    result_of,
     session_ids_in,
     write_off,
-    write_results,
 )
 from convergegate_async.errors import (
     AuthenticationError,
@@ -49,8 +46,6 @@ from ._wording import counted
 
 if TYPE_CHECKING:
     from convergegate_async.runners import Runner
-
-T = TypeVar("T")
 
 _MOST_LISTED = 20
 
@@ -284,29 +279,6 @@ def verify(folder: JobFolder) -> list[str]:
             return asyncio.run(look(journal))
     except DamagedJournalError as error:
         return [str(error)]
-
-
-def export(folder: JobFolder, *, output: str, format: str | None, order: str) -> int:  # noqa: A002 -- the option's name
-    """Write what became of each row; return how many were written."""
-    with Journal.read(folder.journal) as journal, asyncio.Runner() as loop:
-        rows = every_row(journal, by_completion=order == "completion")
-        job = journal.header.job
-        results = (result_of(row, job) for row in _drawn(loop, rows))
-        try:
-            return write_results(output, results, format=format)
-        except OSError as error:
-            message = f"{output} cannot be written: {error.strerror}"
-            raise ConfigurationError(message) from None
-
-
-def _drawn(loop: asyncio.Runner, items: AsyncIterator[T]) -> Iterator[T]:
-    """Yield *items* where nobody can await."""
-    while (item := loop.run(_next(items))) is not None:
-        yield item
-
-
-async def _next(items: AsyncIterator[T]) -> T | None:
-    return await anext(items, None)
 
 
 def reconcile_with_events(

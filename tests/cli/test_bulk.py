@@ -110,8 +110,9 @@ def test_a_file_becomes_sessions(bulk: Run, tmp_path: Path) -> None:
     assert (status["rows"], status["created"], status["pending"]) == (50, 50, 0)
     assert bulk("verify", "april").returncode == 0
     results = list(csv.DictReader(io.StringIO(bulk("export", "april").stdout)))
-    assert [row["row_id"] for row in results] == [f"A-{n}" for n in range(1, 51)]
-    assert all(row["session_id"] and row["state"] == "created" for row in results)
+    assert [row["order"] for row in results] == [f"A-{n}" for n in range(1, 51)]
+    assert all(row["cg_session_id"] for row in results)
+    assert {row["cg_state"] for row in results} == {"created"}
     assert not list(tmp_path.glob("*.failed.*"))
 
 

@@ -1,10 +1,8 @@
-"""What a journal and its input tell together: results, and rows without a session."""
+"""How rows of an input, and of a journal, are taken: some at a time."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
-from typing import Any
 
-from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow
 from convergegate_async.bulk.tables.rows import Problem, Row
@@ -31,19 +29,3 @@ async def every_row(
         for row in page:
             yield row
         after = page[-1].position
-
-
-def result_of(row: JournalRow, job: str) -> dict[str, Any]:
-    """Return the line of the results file."""
-    return {
-        "position": row.position,
-        "row_id": row.row_id,
-        "state": str(row.state),
-        "session_id": row.session_id,
-        "url": row.url,
-        "idempotency_key": derive_key(job, row.row_id),
-        "attempts": row.attempts,
-        "http_status": row.http_status,
-        "code": row.code,
-        "message": row.message,
-    }
