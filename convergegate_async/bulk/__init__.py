@@ -43,7 +43,12 @@ from .journal.records import (
     SessionFacts,
     State,
 )
-from .journal.refund_records import JournalRefund, RefundCount, RefundState
+from .journal.refund_records import (
+    JournalRefund,
+    RefundCount,
+    RefundResult,
+    RefundState,
+)
 from .sending.create_many import create_many
 from .sending.limits import Limits
 from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
@@ -92,6 +97,7 @@ __all__ = [
     "RefundCount",
     "RefundOutcome",
     "RefundPlan",
+    "RefundResult",
     "RefundState",
     "Rejected",
     "Resolution",

@@ -8,8 +8,8 @@ import attrs
 import click
 
 from ._bulk_doubts import resolve
-from ._bulk_forget import forget
 from ._bulk_export import export
+from ._bulk_forget import forget
 from ._bulk_options import directory_option, job_argument
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options

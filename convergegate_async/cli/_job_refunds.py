@@ -29,7 +29,7 @@ from convergegate_async.bulk import (
 
 from ._gateway import Gateway
 from ._job_status import lines_of_batch
-from ._jobs import RunExitCode, factory_for, of_job, told_end, watched
+from ._jobs import RunExitCode, end_shown, factory_for, of_job, watched
 from ._streams import print_data, print_note, printable
 from ._wording import counted
 
@@ -172,7 +172,7 @@ def refund(
                     print_note(line)
                 for word, count in codes.most_common():
                     print_note(f"  {count:>9,} {word}")
-                code = told_end(job, ended, _again(folder, batch))
+                code = end_shown(job, ended, _again(folder, batch))
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())

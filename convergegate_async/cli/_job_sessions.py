@@ -12,7 +12,7 @@ from convergegate_async.bulk import Job, JobFolder, Journal, SessionSeen, plan_o
 
 from ._gateway import Gateway
 from ._job_status import lines_of
-from ._jobs import RunExitCode, factory_for, of_job, told_end, watched
+from ._jobs import RunExitCode, end_shown, factory_for, of_job, watched
 from ._signals import on_interrupt
 from ._streams import print_note
 from ._wording import counted
@@ -88,7 +88,7 @@ async def _refresh(
             _report(folder, job, codes)
             for line in lines_of(sessions):
                 print_note(line)
-            code = told_end(job, ended, f"convergegate bulk refresh {folder.job}")
+            code = end_shown(job, ended, f"convergegate bulk refresh {folder.job}")
     if code is None:
         code = RunExitCode.UNKNOWN if codes else RunExitCode.DONE
     return code, all(one.status in _FINAL for one in sessions)

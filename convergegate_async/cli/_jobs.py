@@ -145,7 +145,7 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
     ended = await watched(folder.job, job, outcomes)
     counts = await job.counts()
     _report(folder, job, counts, await job.write_dead_letters())
-    code = told_end(job, ended, f"convergegate bulk resume {folder.job}")
+    code = end_shown(job, ended, f"convergegate bulk resume {folder.job}")
     if code is not None:
         return code
     if job.tally.not_sent or counts.unknown:
@@ -181,7 +181,7 @@ async def watched(name: str, job: Job, outcomes: AsyncIterator[object]) -> Ended
             ticking.cancel()
 
 
-def told_end(job: Job, ended: Ended, command: str) -> RunExitCode | None:
+def end_shown(job: Job, ended: Ended, command: str) -> RunExitCode | None:
     """Tell why a job ended before all was done, if it did, and how to go on.
 
     Args:

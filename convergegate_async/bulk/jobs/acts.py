@@ -50,7 +50,9 @@ class Acts:
     @property
     def are_begun(self) -> bool:
         """Whether one of them is begun, and not yet at its end."""
-        return any(act.is_begun and not _is_over(told) for act, told in self._kept)
+        return any(
+            act.is_begun and not _is_over(outcomes) for act, outcomes in self._kept
+        )
 
     def keep(
         self, act: Act, outcomes: AsyncGenerator[T, None]
