@@ -6,10 +6,11 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
+from tempfile import gettempdir
 from typing import TextIO
 
 import attrs
@@ -36,6 +37,7 @@ from ._wording import counted
 _MOST_CURRENCIES = 20  # that are named
 _MOST_MISTAKES = 100
 _LOOK_EVERY = 1_000  # rows
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -44,10 +46,12 @@ def readable(source: str) -> Iterator[str]:
     if source != "-":
         yield source
         return
-    with cleaning_up(), NamedTemporaryFile() as copy:
-        shutil.copyfileobj(stdin_bytes("the rows"), copy)
-        copy.flush()
-        yield copy.name
+    path = Path(gettempdir(), f"convergegate-{token_hex(8)}")
+    with cleaning_up(), ExitStack() as mess:
+        mess.callback(path.unlink, missing_ok=True)  # or a signal would come in between
+        with os.fdopen(os.open(path, _NEW, 0o600), "wb") as copy:
+            shutil.copyfileobj(stdin_bytes("the rows"), copy)
+        yield str(path)
 
 
 def settle(
@@ -135,7 +139,7 @@ def _written_to(path: Path | None) -> Iterator[Callable[[Problem], None] | None]
         yield None
         return
     try:  # For one's own eyes, as is all that tells of an input.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, _NEW, 0o600)
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from None
