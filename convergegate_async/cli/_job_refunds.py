@@ -1,6 +1,7 @@
 """What ``bulk refund`` does: a batch is shown, and then paid back."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from decimal import Decimal
@@ -34,6 +35,7 @@ from ._streams import print_data, print_note, printable
 from ._wording import counted
 
 _MOST_LISTED = 20
+_SUM = re.compile(r"([A-Za-z]{3})=([0-9]{1,20}(?:\.[0-9]{1,6})?)")
 _TOGETHER = 256  # rows
 
 
@@ -218,7 +220,7 @@ def _show_plan(plan: RefundPlan, faults: list[str], selection: Selection) -> boo
 
 def _sums(plan: RefundPlan) -> Iterator[tuple[str, Decimal]]:
     for code, total in plan.sums.items():
-        yield code, major_units(total, code)
+        yield code, major_units(1, code) * total
 
 
 def _exit_code(counts: list[RefundCount]) -> RunExitCode:
@@ -238,10 +240,9 @@ def read_sums(texts: tuple[str, ...]) -> dict[str, Decimal]:
     """
     sums: dict[str, Decimal] = {}
     for text in texts:
-        code, _, amount = text.partition("=")
-        try:
-            sums[code.upper()] = Decimal(amount)
-        except ArithmeticError:
-            message = f"{text}: must be like PLN=1234.50"
-            raise click.BadParameter(message, param_hint="--expect-sum") from None
+        match = _SUM.fullmatch(text)
+        if match is None or match[1].upper() in sums:
+            message = f"{text}: must be like PLN=1234.50, once for each currency"
+            raise click.BadParameter(message, param_hint="--expect-sum")
+        sums[match[1].upper()] = Decimal(match[2])
     return sums

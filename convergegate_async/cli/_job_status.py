@@ -21,6 +21,8 @@ from convergegate_async.bulk import (
     read_progress,
 )
 
+from ._streams import printable
+
 _SHOWN = (
     *(RefundState.CREATED, RefundState.REJECTED),
     *(RefundState.UNKNOWN, RefundState.PENDING),
@@ -79,9 +81,9 @@ def lines_of(sessions: Iterable[SessionCount]) -> Iterator[str]:
         if one.seen_at is None:
             yield f"  {'not looked at':<14} {one.count:>11,}"
             continue
-        line = f"  {one.status or 'no status':<14} {one.count:>11,}"
+        line = f"  {printable(one.status or 'no status'):<14} {one.count:>11,}"
         if one.currency is not None:
-            code = one.currency.upper()
+            code = printable(one.currency.upper())
             line += f"  {code} {_spelled(one.amount_total, code)}"
             if one.amount_refunded:
                 line += f", refunded {spell_major(one.amount_refunded, code)}"
@@ -99,7 +101,7 @@ def lines_of_batch(batch: str, counts: Iterable[RefundCount]) -> Iterator[str]:
     words = [f"{state} {by_state[state]:,}" for state in _SHOWN]
     yield f"batch {batch}: {', '.join(words)}"
     for one in own:
-        code = one.currency.upper()
+        code = printable(one.currency.upper())
         yield f"  {one.state:<14} {one.count:>11,}  {code} {_spelled(one.amount, code)}"
 
 
@@ -116,7 +118,7 @@ def status_of(folder: JobFolder) -> JobStatus:
         JournalError: The journal cannot be read.
     """
     progress = read_progress(folder.progress)
-    if progress is not None and time.time() - progress.at < FRESH:
+    if progress is not None and abs(time.time() - progress.at) < FRESH:
         return _noted(folder, progress)
     try:
         with Journal.read(folder.journal) as journal:

@@ -202,7 +202,7 @@ def end_shown(job: Job, ended: Ended, command: str) -> RunExitCode | None:
 
 def _tell_error(job: Job, end: CallError, go_on: str) -> RunExitCode:
     print_note(f"Error: {end}", "red")
-    if end.failure in CANNOT_CONNECT and not job.tally.answered:
+    if end.failure in CANNOT_CONNECT and not job.is_answered:
         print_note(
             f"Nothing was sent in this run: see to that first, then {go_on}, which "
             f"calls {job.base_url}. Another address needs another job."

@@ -29,6 +29,10 @@ class Act(Protocol):
     def pace(self) -> PaceInfo | None:
         """What holds it back just now."""
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the gateway has said anything."""
+
     def stop(self) -> None:
         """Begin nothing further; what is under way goes on to its end."""
 

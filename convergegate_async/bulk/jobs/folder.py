@@ -54,6 +54,11 @@ class JobFolder:
         """How far a process is that works on the job."""
         return self.directory / f"{self.job}.progress"
 
+    def own_files(self, file_format: str) -> set[Path]:
+        """Return the files, as whole paths, that a run of the job writes over."""
+        own = (self.journal, self.progress, self.dead_letters(file_format))
+        return {path.resolve() for path in own}
+
     def require_new(self) -> None:
         """Refuse a name that was used.
 

@@ -219,6 +219,11 @@ class Job:
         return self._acts.last.pace
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the gateway has said anything in what it does, or did last."""
+        return self._acts.last.is_answered
+
+    @property
     def progress(self) -> JobProgress:
         """How far it is with what it does, or did last; nothing before that."""
         return self._acts.last.progress
@@ -345,8 +350,9 @@ class Job:
             AuthenticationError: The key is wrong; the refunds are pending.
             PermissionDeniedError: Three consecutive refunds were answered 403.
             CallError: As in `run`.
-            JournalError: The journal cannot be written.
+            JournalError: The journal cannot be written, or the job is at work.
         """
+        self._require_idle("refunds are made")
         order = BatchOrder(batch, wanted, expect_sum, leaves_out=leaves_out)
         limits = self._limits(maximum_rps)
         act = RefundRun(self._journal, self._factory, limits, self._noted_in)
@@ -449,8 +455,11 @@ class Job:
         if not_created is (its_id is not None):
             message = "a doubt is resolved by an id, or as not_created"
             raise ConfigurationError(message)
+        self._require_idle("a doubt is resolved")
+
+    def _require_idle(self, what: str) -> None:
         if self._acts.are_begun:
-            message = "a doubt is resolved before a run, or after it"
+            message = f"{what} before what the job does now, or after it"
             raise JournalError(message)
 
     def _limits(self, maximum_rps: float | None) -> Limits:

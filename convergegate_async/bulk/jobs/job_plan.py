@@ -137,7 +137,7 @@ class JobPlan:
 
         Raises:
             SourceError: The file cannot be read, or in two ways.
-            ConfigurationError: The dead letters would be written over the source.
+            ConfigurationError: A file of the job would be written over the source.
         """
         if not self.source:
             return self
@@ -163,7 +163,7 @@ class JobPlan:
     def _resolved(self, source: str, folder: JobFolder) -> str:
         """Return the whole path of *source*, which has to stay as it is."""
         path = Path(source).resolve()
-        if path == folder.dead_letters(self.dead_letter_format).resolve():
+        if path in folder.own_files(self.dead_letter_format):
             message = f"{source} would be written over: choose another name for it"
             raise ConfigurationError(message)
         return str(path)

@@ -47,6 +47,7 @@ class PacedAct(Generic[T, R]):
         self._path = path
         self._workers: Workers[T, R] | None = None
         self._is_stopped = False
+        self._is_answered = False
         self._done = 0
         self._total: int | None = None
         self._counts = RowCounts(rows=None)
@@ -66,6 +67,11 @@ class PacedAct(Generic[T, R]):
             total=self._total,
             counts=self._counts,
         )
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the gateway has said anything."""
+        return self._is_answered
 
     @property
     def pace(self) -> PaceInfo | None:
@@ -102,4 +108,6 @@ class PacedAct(Generic[T, R]):
         ):
             async for outcome in outcomes:
                 self._done += 1
+                status = getattr(outcome.error, "http_status", None)
+                self._is_answered |= outcome.error is None or status is not None
                 yield outcome

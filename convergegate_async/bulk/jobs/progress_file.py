@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from math import isfinite
 from pathlib import Path
 
 import attrs
@@ -12,7 +14,14 @@ import attrs
 from .row_counts import RowCounts
 
 WRITTEN_EVERY = 1.0  # seconds
+_LONGEST = 4_096  # bytes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+# Windows has neither links of that kind nor files that block.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError),
+    *(RecursionError, OverflowError),
+)
 
 
 @attrs.frozen
@@ -37,11 +46,31 @@ class JobProgress:
 def read_progress(path: Path) -> JobProgress | None:
     """Return what was written last at *path*; `None` if nothing is there."""
     try:
-        known = json.loads(path.read_bytes())
+        known = json.loads(_bytes_of(path))
         counts = RowCounts(**known.pop("counts"))
-        return JobProgress(counts=counts, **known)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        progress = JobProgress(counts=counts, **known)
+        states = (counts.created, counts.rejected, counts.unknown)
+        numbers = (progress.done, progress.total or 0, counts.rows or 0, *states)
+        is_sound = all(type(number) is int and number >= 0 for number in numbers)
+    except _UNREADABLE:
         return None  # it is a note; the journal knows
+    if not is_sound or type(progress.at) is not float or not isfinite(progress.at):
+        return None
+    return progress
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Return the content of a file that may be anything, as far as it is a note.
+
+    Raises:
+        OSError: It cannot be opened, or is a link.
+        ValueError: It is no file, or longer than a note.
+    """
+    with os.fdopen(os.open(path, _READ), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LONGEST:
+            raise ValueError
+        return file.read(_LONGEST)
 
 
 @asynccontextmanager
@@ -51,13 +80,14 @@ async def noted_progress(
     """Write how far a job is, once a second, and remove that at the end.
 
     A kill leaves it: whoever reads it looks at its time. Where it cannot be written it
-    is not, as a job does not end because nobody can watch it.
+    is not, as a job does not end because nobody can watch it; nor where somebody else's
+    file is.
 
     Args:
         path: Where; nowhere if `None`.
         progress: Gives what is known at the moment.
     """
-    if path is None:
+    if path is None or _is_foreign(path):
         yield
         return
 
@@ -74,6 +104,17 @@ async def noted_progress(
         noting.cancel()
         await asyncio.wait([noting])
         _remove(path)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether there is a file of that name that no version of this has written."""
+    try:
+        note = json.loads(_bytes_of(path))
+    except FileNotFoundError:
+        return False
+    except _UNREADABLE:
+        return True
+    return not (isinstance(note, dict) and "doing" in note)
 
 
 def draft_of(path: Path) -> Path:

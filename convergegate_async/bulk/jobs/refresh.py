@@ -56,28 +56,30 @@ class Refresh(PacedAct[JournalRow, SessionSeen]):
 
     async def outcomes(self, *, final: bool) -> AsyncGenerator[SessionSeen, None]:
         """Look; see `Job.refresh`."""
-        begun_at, sessions = await self._begin(), self._journal.sessions
-        total = await sessions.count_to_be_seen(begun_at, final=final)
-        looks = self._each(self._rows(begun_at, final=final), self._look, total)
+        span, sessions = await self._begin(), self._journal.sessions
+        total = await sessions.count_to_be_seen(span, final=final)
+        looks = self._each(self._rows(span, final=final), self._look, total)
         async with aclosing(looks):
             async for seen in looks:
                 yield seen
         if not self._is_stopped:
             await self._journal.note_refresh(None)
 
-    async def _begin(self) -> float:
-        """Return since when a look counts."""
+    async def _begin(self) -> tuple[float, float]:
+        """Return since when a look counts, and until when."""
         now, journal = self._runtime.now(), self._journal
         self._has_refunds = bool(await journal.refunds.counts())
         last = await journal.sessions.last_seen_at()
         begun_at = begin_of_looks(now, journal.header.refresh_at, last)
         await journal.note_refresh(begun_at)
-        return begun_at
+        return begun_at, now
 
-    async def _rows(self, begun_at: float, *, final: bool) -> AsyncIterator[JournalRow]:
+    async def _rows(
+        self, span: tuple[float, float], *, final: bool
+    ) -> AsyncIterator[JournalRow]:
         after = 0
         while page := await self._journal.sessions.to_be_seen(
-            begun_at, final=final, after=after, limit=_PAGE
+            span, final=final, after=after, limit=_PAGE
         ):
             for row in page:
                 yield row

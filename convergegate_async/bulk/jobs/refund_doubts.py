@@ -20,7 +20,7 @@ async def settle(
 
     In doubt it was made if so much more is paid back, and stays in doubt if not.
     """
-    if not refund.is_in_doubt:
+    if not refund.is_in_doubt or refund.number in journal.refunds.under_way:
         return refund
     if is_made(refund, facts):
         result = RefundResult(refund.number, RefundState.CREATED)

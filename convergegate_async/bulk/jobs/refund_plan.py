@@ -269,9 +269,14 @@ async def _begun(journal: Journal, name: str) -> RefundPlan | None:
     return RefundPlan(batch=name, refunds=refunds, sums=dict(sums), is_begun=True)
 
 
+def major_sum(total: int, code: str) -> Decimal:
+    """Return a sum in major units, which may be more than any amount."""
+    return major_units(1, code) * total
+
+
 def _require_sum(order: BatchOrder, found: RefundPlan) -> None:
     expected = {code.upper(): amount for code, amount in order.expect_sum.items()}
-    sums = {code: major_units(total, code) for code, total in found.sums.items()}
+    sums = {code: major_sum(total, code) for code, total in found.sums.items()}
     if expected != sums:
         listed = (
             ", ".join(f"{code} {total}" for code, total in sums.items()) or "nothing"

@@ -60,16 +60,18 @@ class LeftOut:
 def paid_back(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
     """Return what of a session counts as paid back, in minor units.
 
-    That is what the gateway says, or what the job has made, whichever is more: the one
-    may lag behind, and the other does not know of refunds by hand. What is in doubt
-    counts.
+    That is what the gateway says, or what the job has made, or what the gateway said
+    when that was intended, whichever is more: it may lag behind, and the job does not
+    know of refunds by hand. What is in doubt counts.
     """
-    own = sum(
-        refund.amount
+    counted = [
+        refund
         for refund in refunds
         if refund.is_in_doubt or refund.state is RefundState.CREATED
-    )
-    return max(facts.amount_refunded or 0, own)
+    ]
+    own = sum(refund.amount for refund in counted)
+    seen = [(refund.refunded_before or 0) + refund.amount for refund in counted]
+    return max(facts.amount_refunded or 0, own, *seen)
 
 
 def is_made(refund: JournalRefund, facts: SessionFacts) -> bool:
@@ -125,13 +127,17 @@ def plan(
     """
     if known is None or known.state is not State.CREATED or known.session_id is None:
         return LeftOut(row_id, "has no session in this job")
-    facts = known.facts
+    facts, reason = known.facts, ""
     if facts is None or facts.amount_total is None or facts.currency is None:
         return LeftOut(row_id, "was not looked at: refresh the job first")
-    if facts.status in _UNPAID:
-        return LeftOut(row_id, "was not paid when it was last looked at")
-    if any(refund.is_in_doubt for refund in refunds):
-        return LeftOut(row_id, "has a refund in doubt: resolve that first")
+    if facts.amount_refunded is None:
+        reason = "does not tell what is left of it"
+    elif facts.status in _UNPAID:
+        reason = "was not paid when it was last looked at"
+    elif any(refund.is_in_doubt for refund in refunds):
+        reason = "has a refund in doubt: `bulk resolve` ends that"
+    if reason:
+        return LeftOut(row_id, reason)
     pending = sum(
         refund.amount for refund in refunds if refund.state is RefundState.PENDING
     )

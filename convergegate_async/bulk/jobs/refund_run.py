@@ -137,6 +137,10 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
                 await journal.refunds.forget(refund.number)
                 return RefundOutcome(refund=refund, error=error)
             return await self._failed(sent, error)
+        if made.amount not in {None, refund.amount} or (
+            await journal.refunds.is_known(made.id)
+        ):
+            return await self._crossed(factory, sent)
         is_failed = made.status is RefundStatus.FAILED
         result = RefundResult(
             number=refund.number,
@@ -149,6 +153,26 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
             less = attrs.evolve(facts, amount_refunded=before + refund.amount)
             await journal.sessions.see(refund.row_id, less)
         return RefundOutcome(refund=with_result(sent, result))
+
+    async def _crossed(
+        self, factory: CheckoutSessionFactory, refund: JournalRefund
+    ) -> RefundOutcome:
+        """Leave a refund in doubt that was answered with another one; look for it."""
+        result = RefundResult(
+            refund.number,
+            RefundState.UNKNOWN,
+            code="Crossed",
+            message="the gateway answered with another refund",
+        )
+        await self._journal.refunds.complete(result)
+        known = with_result(refund, result)
+        try:
+            session = await factory.retrieve(refund.session_id)
+        except CallError:  # it is in doubt all the same
+            return RefundOutcome(refund=known)
+        facts = facts_of(session, self._runtime.now())
+        await self._journal.sessions.see(refund.row_id, facts)
+        return RefundOutcome(refund=await settle(self._journal, known, facts))
 
     async def _failed(self, refund: JournalRefund, error: CallError) -> RefundOutcome:
         is_unknown = isinstance(error, OutcomeUnknownError)

@@ -36,19 +36,20 @@ class RowCounts:
             invalid: How many rows were found so far that cannot be sent, if the header
                 does not know more.
         """
-        return cls(
-            rows=header.total,
-            created=states.get(State.CREATED, 0),
-            rejected=states.get(State.REJECTED, 0) + max(header.invalid, invalid),
-            unknown=states.get(State.UNKNOWN, 0) + states.get(State.SENT, 0),
-        )
+        created = states.get(State.CREATED, 0)
+        rejected = states.get(State.REJECTED, 0) + max(header.invalid, invalid)
+        unknown = states.get(State.UNKNOWN, 0) + states.get(State.SENT, 0)
+        rows = header.total
+        if rows is not None:  # a row that was sent counts, though the input lost it
+            rows = max(rows, created + rejected + unknown)
+        return cls(rows=rows, created=created, rejected=rejected, unknown=unknown)
 
     @property
     def pending(self) -> int | None:
         """How many are still to be sent; `None` where it is not known how many are."""
         if self.rows is None:
             return None
-        return max(0, self.rows - self.created - self.rejected - self.unknown)
+        return self.rows - self.created - self.rejected - self.unknown
 
     def __str__(self) -> str:
         counts = [

@@ -100,6 +100,11 @@ class Run:
         return None if self._workers is None else self._workers.pace
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the gateway has said anything about a row."""
+        return bool(self.tally.answered)
+
+    @property
     def progress(self) -> JobProgress:
         """How far it is, and where all rows are, those of earlier runs, too."""
         header = self._journal.header

@@ -51,7 +51,8 @@ WHERE number = ? AND state = 'sent'
 # Whole sums may be more than an integer of SQLite holds, halves of them are not.
 _COUNTS = """
 SELECT batch, state, currency, count(*), sum(amount >> 32), sum(amount & 0xffffffff)
-FROM refunds GROUP BY 1, 2, 3 ORDER BY min(number), 2, 3
+FROM refunds WHERE batch IN (SELECT name FROM batches WHERE is_whole)
+GROUP BY 1, 2, 3 ORDER BY min(number), 2, 3
 """
 
 
@@ -117,6 +118,10 @@ class RefundTable:
         marks = ", ".join("?" * len(session_ids))
         condition = f"session_id IN ({marks}) AND {_IS_WHOLE} ORDER BY number"
         return self._select(condition, *session_ids)
+
+    def is_known(self, refund_id: str) -> bool:
+        """Tell whether the gateway's refund of that id is one of these."""
+        return bool(self._select("refund_id = ? LIMIT 1", refund_id))
 
     def intend(self, number: int, refunded_before: int, now: float) -> None:
         """Make a refund `SENT`.
@@ -195,11 +200,16 @@ def _names() -> tuple[str, ...]:
 
 
 class Refunds:
-    """The refunds that a journal knows. Orders are carried out as they come in."""
+    """The refunds that a journal knows. Orders are carried out as they come in.
+
+    Attributes:
+        under_way: The numbers of those that this process has sent and has no result of.
+    """
 
     def __init__(self, order: Order, table: RefundTable) -> None:
         self._order = order
         self._table = table
+        self.under_way: set[int] = set()
 
     async def begin(self, batch: Batch) -> Batch:
         """Return the batch of that name; begin it if there is none that is whole.
@@ -249,6 +259,10 @@ class Refunds:
         """
         return await self._order(partial(self._table.of_sessions, session_ids))
 
+    async def is_known(self, refund_id: str) -> bool:
+        """Tell whether the gateway's refund of that id is one of these."""
+        return await self._order(partial(self._table.is_known, refund_id))
+
     async def intend(self, number: int, refunded_before: int, now: float) -> None:
         """Make a refund durably `SENT`; only when this returns may it be sent.
 
@@ -263,6 +277,7 @@ class Refunds:
                 broken.
         """
         await self._order(partial(self._table.intend, number, refunded_before, now))
+        self.under_way.add(number)
 
     def complete(self, result: RefundResult) -> Awaitable[None]:
         """Write what became of a refund that was sent.
@@ -273,6 +288,7 @@ class Refunds:
             JournalError: From the awaitable: it is not in doubt, or the journal is
                 broken.
         """
+        self.under_way.discard(result.number)
         return self._order(partial(self._table.complete, result))
 
     async def refuse(self, number: int, code: str, message: str) -> None:
@@ -289,6 +305,7 @@ class Refunds:
         Raises:
             JournalError: From the awaitable: it was not sent, or the journal is broken.
         """
+        self.under_way.discard(number)
         return self._order(partial(self._table.forget, number))
 
     async def counts(self) -> list[RefundCount]:

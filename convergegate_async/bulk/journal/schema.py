@@ -45,6 +45,9 @@ CREATE TABLE refunds (
 )
 """
 _REFUND_INDEX = "CREATE INDEX refunds_of ON refunds (session_id)"
+_REFUND_IDS = (
+    "CREATE INDEX refund_ids ON refunds (refund_id) WHERE refund_id IS NOT NULL"
+)
 
 _RESOLUTIONS = """
 CREATE TABLE resolutions (
@@ -110,6 +113,7 @@ CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
 {_REFUNDS};
 {_REFUND};
 {_REFUND_INDEX};
+{_REFUND_IDS};
 CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
 """
 
@@ -151,6 +155,7 @@ UPGRADES = {
         _REFUNDS,
         _REFUND,
         _REFUND_INDEX,
+        _REFUND_IDS,
         _RESOLUTIONS,
         "PRAGMA user_version = 3",
     ),

@@ -15,7 +15,8 @@ UPDATE rows SET seen_at = ?, status = ?, currency = ?, amount_total = ?,
   amount_refunded = ?, expires_at = ?
 WHERE row_id = ? AND state = 'created'
 """
-_IS_TO_BE_SEEN = """state = 'created' AND ifnull(seen_at, 0) < ? AND (
+# What was seen later than now was seen by a clock that has gone back since.
+_IS_TO_BE_SEEN = """state = 'created' AND ifnull(seen_at < ? OR seen_at > ?, 1) AND (
   ? OR ifnull(status, '') NOT IN ('completed', 'expired') OR session_id IN (
     SELECT session_id FROM refunds WHERE state IN ('sent', 'unknown')))
 """
@@ -50,14 +51,14 @@ class SessionTable:
             raise refusal(path, "a session was seen of a row that has none")
 
     def to_be_seen(
-        self, before: float, after: int, limit: int, *, final: bool
+        self, span: tuple[float, float], after: int, limit: int, *, final: bool
     ) -> list[JournalRow]:
         """Return a page of rows; see `Sessions.to_be_seen`."""
-        return list(self._rows.where(_TO_BE_SEEN, before, final, after, limit))
+        return list(self._rows.where(_TO_BE_SEEN, *span, final, after, limit))
 
-    def count_to_be_seen(self, before: float, *, final: bool) -> int:
+    def count_to_be_seen(self, span: tuple[float, float], *, final: bool) -> int:
         """Return how many rows `to_be_seen` has in all."""
-        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, (before, final))
+        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, (*span, final))
         return int(count)
 
     def last_seen_at(self) -> float | None:
@@ -94,25 +95,32 @@ class Sessions:
         return self._order(partial(self._table.see, row_id, facts))
 
     async def to_be_seen(
-        self, before: float, *, final: bool = False, after: int = 0, limit: int = 10_000
+        self,
+        span: tuple[float, float],
+        *,
+        final: bool = False,
+        after: int = 0,
+        limit: int = 10_000,
     ) -> list[JournalRow]:
         """Return a page of the rows, by position, whose sessions are to be looked at.
 
         Args:
-            before: Epoch seconds: those that were seen since are left out.
+            span: Epoch seconds: those that were seen between the two are left out.
             final: Final sessions, too: those that are completed or expired, and have
                 no refund in doubt.
             after: The position of the last row of the page before; 0 for the first.
             limit: How many rows a page has at most.
         """
         page: Callable[[], list[JournalRow]] = partial(
-            self._table.to_be_seen, before, after, limit, final=final
+            self._table.to_be_seen, span, after, limit, final=final
         )
         return await self._order(page)
 
-    async def count_to_be_seen(self, before: float, *, final: bool = False) -> int:
+    async def count_to_be_seen(
+        self, span: tuple[float, float], *, final: bool = False
+    ) -> int:
         """Return how many rows `to_be_seen` has in all."""
-        count = partial(self._table.count_to_be_seen, before, final=final)
+        count = partial(self._table.count_to_be_seen, span, final=final)
         return await self._order(count)
 
     async def last_seen_at(self) -> float | None:

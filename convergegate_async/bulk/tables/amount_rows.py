@@ -13,12 +13,14 @@ from .amounts import spell_plainly
 from .fields import digits_of
 from .finding import find_options
 from .formats import TableRow, choose_format, opened, seekable
-from .options import TableOptions, refuse
+from .options import TableOptions, refuse, repeated
 from .reading import as_row_id
 from .rows import shown
 from .table_rows import CELLS, read_table_rows
 
 _AMOUNT = "amount"
+_REPEATS = "the header repeats"
+_MOST_DIGITS = 20
 _MINOR = re.compile("[0-9]{1,16}")
 
 
@@ -93,6 +95,8 @@ class _Reader:
         for column in wanted:
             if column not in columns:
                 refuse(f"the input has no column {shown(column)}")
+        for complaint in repeated(filter(wanted.__contains__, columns), _REPEATS):
+            refuse(complaint)
 
     def read(self, row: TableRow, *, typed: bool) -> AmountRow:
         """Return what a row says."""
@@ -120,9 +124,10 @@ class _Reader:
                 return int(value)
         elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             exact = Decimal(str(value))
-            if exact.is_finite() and in_major:
+            is_amount = exact.is_finite() and exact.adjusted() < _MOST_DIGITS
+            if is_amount and in_major:
                 return exact
-            if exact.is_finite() and exact == exact.to_integral_value():
+            if is_amount and exact == exact.to_integral_value():
                 return int(exact)
         unit = "a number of major units" if in_major else "whole minor units"
         raise InvalidFieldError(self._column, f"must be {unit}")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from job_rows import rows_of
+from raw import Exchange, RawServer, http
 
-from convergegate_async import RefundRequest
+from convergegate_async import CheckoutSessionFactory, RefundRequest
 from convergegate_async.bulk import (
     Job,
     JobFolder,
@@ -256,7 +257,7 @@ async def test_a_session_with_a_doubt_is_paid_back_by_no_batch(
         assert doubt.refund.state is RefundState.UNKNOWN
         assert plan.sums == {"PLN": 28}
         assert [left.reason for left in plan.left_out] == [
-            "has a refund in doubt: resolve that first"
+            "has a refund in doubt: `bulk resolve` ends that"
         ]
         assert sandbox.count("refund") == 1
 
@@ -396,3 +397,55 @@ async def test_a_refund_that_was_made_is_named(folder: JobFolder) -> None:
 
     assert (settled.state, settled.refund_id) == (RefundState.CREATED, made)
     assert plan.sums == {"PLN": 36 - 7}
+
+
+ANSWER = '{"id":"%s","status":"completed","amount_total":900,"currency":"pln",%s}'
+
+
+async def test_an_answer_to_another_refund_is_believed_by_nobody(
+    folder: JobFolder,
+) -> None:
+    """One of another amount, or an id that another refund has: it is in doubt."""
+    made: dict[str, int] = {}
+
+    async def gateway(exchange: Exchange) -> None:
+        request = await exchange.read_request()
+        if b"/refunds" in request:  # always the same one, and none is made
+            body = b'{"id":"refund-1","amount":3,"status":"pending"}'
+        elif request.startswith(b"POST"):
+            number = len(made)
+            made[f"session-{number}"] = 0
+            body = f'{{"id":"session-{number}"}}'.encode()
+        else:
+            session_id = request.split()[1].rsplit(b"/", 1)[-1].decode()
+            body = (ANSWER % (session_id, '"amount_refunded":0')).encode()
+        await exchange.write(http(body))
+
+    wanted = [WantedRefund(f"order-{number}", 3) for number in (1, 2, 3)]
+    async with (
+        RawServer(gateway) as server,
+        CheckoutSessionFactory("sk_test_key", server.base_url) as factory,
+        await Job.begin(folder, JobPlan(concurrency=1), factory) as job,
+    ):
+        async for _ in job.run(rows_of(3)):
+            pass
+        async for _ in job.refresh():
+            pass
+        expect = {"PLN": Decimal("0.09")}
+        outcomes = [one async for one in job.refund("a", wanted, expect_sum=expect)]
+
+    assert [one.refund.state for one in outcomes] == [
+        *(RefundState.CREATED, RefundState.UNKNOWN, RefundState.UNKNOWN)
+    ]
+    assert [one.refund.code for one in outcomes] == [None, "Crossed", "Crossed"]
+
+
+async def test_a_job_does_one_thing_at_a_time(folder: JobFolder) -> None:
+    """Refunds and runs are begun one after the other, and nothing is hurt by a slip."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        refreshing = job.refresh(final=True)
+        await anext(refreshing)
+        with pytest.raises(JournalError, match="before what the job does now"):
+            job.refund("march", [], expect_sum={})
+        await refreshing.aclose()
+        assert states(await refunded(job)) == {RefundState.CREATED: ROWS}

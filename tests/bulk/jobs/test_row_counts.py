@@ -26,6 +26,7 @@ from convergegate_async.bulk import (
     read_progress,
 )
 from convergegate_async.bulk.jobs.progress_file import noted_progress
+from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 NUMBERS = st.integers(0, 9)
@@ -62,6 +63,7 @@ def test_the_four_words_add_up(
 
     assert counts.pending is None
     assert whole.pending == pending
+    assert counts.rows is None
     assert whole.unknown == states.get(State.UNKNOWN, 0) + states.get(State.SENT, 0)
     assert str(whole).split(", ")[-1] == f"pending {pending}"
 
@@ -139,7 +141,16 @@ async def test_a_run_notes_how_far_it_is_until_it_ends(tmp_path: Path) -> None:
         "17",
         '{"at":1}',
         '{"at":1,"doing":"run","done":0,"total":1,"counts":{"rows":1,"x":2}}',
+        *(
+            f'{{"at":{at},"doing":"run","done":0,"total":1,"counts":{{"rows":{rows}}}}}'
+            for at, rows in (
+                *((1, 1), ("null", 1), ('"1"', 1), ("1e999", 1), ("Infinity", 1)),
+                *((1.5, "1e9"), (1.5, '"1"')),
+            )
+        ),
+        *("[" * 200_000, " " * 5_000 + "{}"),
     ],
+    ids=lambda text: text[:70],
 )
 def test_a_note_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
     """It may be another version's, or cut: the journal knows."""
@@ -155,6 +166,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from convergegate_async.bulk import Job, JobFolder, JobPlan
 from convergegate_async.bulk.jobs.progress_file import noted_progress
+from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import Sandbox
 from job_rows import rows_of
 
@@ -193,3 +205,48 @@ def test_what_a_kill_leaves_is_replaced(tmp_path: Path) -> None:
     assert left is not None
     assert asyncio.run(note()) == now
     assert [path.suffix for path in tmp_path.glob("april.prog*")] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+def test_a_note_is_a_plain_file(tmp_path: Path) -> None:
+    """Nobody waits for the other end of a pipe, or follows a link."""
+    sound = '{"at":1.5,"doing":"run","done":0,"total":1,"counts":{"rows":1}}'
+    (tmp_path / "sound").write_text(sound)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "sound")
+    (tmp_path / "folder").mkdir()
+
+    assert read_progress(tmp_path / "sound") is not None
+    for name in ("pipe", "link", "folder"):
+        assert read_progress(tmp_path / name) is None
+
+
+async def test_a_file_of_that_name_that_is_no_note_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    """It is somebody's: a job is watched less, and nothing is lost."""
+    path = tmp_path / "april.progress"
+    path.write_text("id,amount")
+    now = JobProgress(2.0, "run", 0, None, RowCounts(rows=None))
+
+    async with noted_progress(path, lambda: now):
+        await asyncio.sleep(0)
+
+    assert path.read_text() == "id,amount"
+
+
+@pytest.mark.parametrize(
+    "name", ["april.progress", "april.journal", "april.failed.csv"]
+)
+async def test_a_job_is_not_begun_from_a_file_of_its_own(
+    tmp_path: Path, kind: str
+) -> None:
+    """What a run writes over, or deletes at its end."""
+    source = tmp_path / f"april.{kind}"
+    source.write_text("id,amount")
+    plan = JobPlan(source=str(source), format="csv")
+    async with Sandbox() as sandbox, sandbox.factory() as factory:
+        with pytest.raises(ConfigurationError):
+            await Job.begin(JobFolder("april", tmp_path), plan, factory)
+
+    assert source.read_text() == "id,amount"

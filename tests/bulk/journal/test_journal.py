@@ -195,7 +195,7 @@ class Model:
         """Return the rows by position."""
         return sorted(self.rows.values(), key=lambda row: row.position)
 
-    def to_be_seen(self, before: float, *, final: bool) -> list[JournalRow]:
+    def to_be_seen(self, span: tuple[float, float], *, final: bool) -> list[JournalRow]:
         """Return the rows whose sessions are to be looked at."""
         return [
             row
@@ -204,7 +204,7 @@ class Model:
             and (
                 row.facts is None
                 or (
-                    row.facts.seen_at < before
+                    not span[0] <= row.facts.seen_at <= span[1]
                     and (final or row.facts.status not in FINAL)
                 )
             )
@@ -288,6 +288,7 @@ session_ids = st.text("abc_-", min_size=1, max_size=22)
 links = st.one_of(texts, session_ids, session_ids.map(LINK.__add__))
 successes = st.builds(RowResult, names, st.just(State.CREATED), session_ids, links)
 FINAL = ("completed", "expired")
+SPAN = (5e9, 8e9)
 words = st.none() | st.sampled_from(["open", "pending", *FINAL]) | texts
 moments = st.floats(0, 1e10)
 amounts = st.none() | st.integers(0, MAX_AMOUNT)
@@ -389,10 +390,12 @@ def test_a_journal_knows_what_a_dict_would(
         assert await journal.sessions.counts() == model.sessions()
         assert await journal.resolutions() == model.resolutions
         for final in (True, False):
-            wanted = model.to_be_seen(5e9, final=final)
-            assert await journal.sessions.to_be_seen(5e9, final=final) == wanted
+            wanted = model.to_be_seen(SPAN, final=final)
+            assert await journal.sessions.to_be_seen(SPAN, final=final) == wanted
             later = [row for row in wanted if row.position > 2]
-            assert await journal.sessions.to_be_seen(5e9, final=final, after=2) == later
+            assert (
+                await journal.sessions.to_be_seen(SPAN, final=final, after=2) == later
+            )
 
     with TemporaryDirectory() as folder:
         asyncio.run(live(Path(folder, "a.journal")))

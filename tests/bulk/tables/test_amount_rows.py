@@ -146,3 +146,23 @@ def test_without_a_column_of_amounts_only_ids_are_read(tmp_path: Path) -> None:
     rows = list(read_amounts(str(path), TableOptions()))
 
     assert rows == [AmountRow(2, "A-1"), AmountRow(3, "A-2")]
+
+
+@pytest.mark.parametrize("header", ["id,amount,amount", "id,id,amount"])
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path, header: str) -> None:
+    """Which of them is meant nobody knows; others may stand twice."""
+    path = tmp_path / "back.csv"
+    path.write_text(f"{header}\nA-1,1,2\n")
+
+    with pytest.raises(SourceError, match="repeats"):
+        list(read_amounts(str(path), TableOptions(), "amount"))
+
+
+def test_a_number_beyond_all_amounts_takes_no_time(tmp_path: Path) -> None:
+    """It is no amount, and its digits are never written out."""
+    path = tmp_path / "back.jsonl"
+    path.write_text('{"id":"A-1","amount":1e300000000}\n')
+
+    [row] = read_amounts(str(path), TableOptions(), "amount")
+
+    assert row.amount is None
