@@ -8,6 +8,7 @@ import click
 from convergegate_async.errors import ConfigurationError
 
 from ._bulk_options import directory_option, job_argument
+from ._signals import cleaning_up
 from ._streams import print_note, printable
 from ._tables import format_option
 from ._wording import counted
@@ -59,12 +60,13 @@ def export(job: str, directory: Path, output: str, **options: Any) -> None:  # n
     with_input = not options.pop("without_input")
     folder = JobFolder(job, directory)
     try:
-        written = write(
-            *(folder, output),
-            by_completion=by_completion,
-            with_input=with_input,
-            **options,
-        )
+        with cleaning_up():
+            written = write(
+                *(folder, output),
+                by_completion=by_completion,
+                with_input=with_input,
+                **options,
+            )
     except OSError as error:
         message = f"{output} cannot be written: {error.strerror}"
         raise ConfigurationError(message) from None
