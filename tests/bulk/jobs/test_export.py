@@ -21,6 +21,7 @@ from orders import ORDER_ROW
 
 from convergegate_async import ConfigurationError, major_units
 from convergegate_async.bulk import (
+    DamagedJournalError,
     Export,
     Intent,
     Job,
@@ -84,8 +85,8 @@ class Order:
     def cells(self) -> dict[str, object]:
         """Return it as a row of a table."""
         changes = {"id": self.row_id, "amount": self.amount, "currency": self.currency}
-        email = {"customer_email": "nobody"} if self.is_spoilt else {}
-        return ORDER_ROW | changes | email | {"note": self.note}
+        spoilt = {"customer_email": "", "success_url": ""} if self.is_spoilt else {}
+        return ORDER_ROW | changes | spoilt | {"note": self.note}
 
 
 ORDERS = st.builds(
@@ -521,6 +522,21 @@ async def test_a_job_that_a_process_works_on_is_not_exported(
     assert path.read_bytes() == b"old"
 
 
+def test_a_journal_that_is_damaged_inside_is_told(folder: JobFolder) -> None:
+    """And the old file stays, however far the new one was."""
+    a_job(folder, *(Order(number=n, state=State.CREATED) for n in range(200)))
+    whole = folder.journal.read_bytes()
+    half = len(whole) // 2
+    folder.journal.write_bytes(whole[:half] + b"\xff" * half)
+    path = folder.directory / "results.csv"
+    path.write_bytes(b"old")
+
+    with pytest.raises(DamagedJournalError):
+        export(folder, str(path))
+
+    assert path.read_bytes() == b"old"
+
+
 def test_neither_input_nor_journal_is_written_over(folder: JobFolder) -> None:
     """Whatever the suffix; both stay as they were."""
     source = a_job(folder, Order(number=1))
@@ -602,9 +618,9 @@ async def test_states_and_sums_are_those_of_the_job_and_of_the_gateway(
         request = session.request
         code = request.currency
         booked[code.upper()] += major_units(request.amount, code)
-    shown: defaultdict[str, Decimal] = defaultdict(Decimal)
+    told: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in lines:
         # The gateway has opened those of unknown rows, too.
         if line["cg_state"] in {"created", "unknown"}:
-            shown[line["cg_currency"]] += Decimal(line["cg_amount"])
-    assert shown == booked
+            told[line["cg_currency"]] += Decimal(line["cg_amount"])
+    assert told == booked
