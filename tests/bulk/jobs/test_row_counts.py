@@ -150,7 +150,7 @@ async def test_a_run_notes_how_far_it_is_until_it_ends(tmp_path: Path) -> None:
         ),
         *("[" * 200_000, " " * 5_000 + "{}"),
     ],
-    ids=lambda text: text[:70],
+    ids=lambda text: f"{text[:80]} of {len(text)}",
 )
 def test_a_note_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
     """It may be another version's, or cut: the journal knows."""
