@@ -618,9 +618,9 @@ async def test_states_and_sums_are_those_of_the_job_and_of_the_gateway(
         request = session.request
         code = request.currency
         booked[code.upper()] += major_units(request.amount, code)
-    told: defaultdict[str, Decimal] = defaultdict(Decimal)
+    shown: defaultdict[str, Decimal] = defaultdict(Decimal)
     for line in lines:
         # The gateway has opened those of unknown rows, too.
         if line["cg_state"] in {"created", "unknown"}:
-            told[line["cg_currency"]] += Decimal(line["cg_amount"])
-    assert told == booked
+            shown[line["cg_currency"]] += Decimal(line["cg_amount"])
+    assert shown == booked
