@@ -266,7 +266,8 @@ def status(job: str, directory: Path, output: str) -> None:
     for line in known.lines():
         print_data(line)
     if "damaged" in known.facts:
-        print_note("Its journal lost something: none of its rows is sent any more.")
+        end = "none of its rows is sent any more, nor paid back"
+        print_note(f"Its journal lost something: {end}.")
 
 
 @bulk.command()

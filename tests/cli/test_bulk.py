@@ -575,7 +575,7 @@ def test_the_status_of_a_job_tells_that_it_was_written_off(
     assert before.stderr == ""
     assert datetime.fromisoformat(str(moment)).tzinfo is UTC
     assert f"damaged      {moment}\n" in after.stdout
-    assert "none of its rows is sent any more" in after.stderr
+    assert "is sent any more, nor paid back" in after.stderr
 
 
 def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:

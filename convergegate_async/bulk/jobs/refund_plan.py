@@ -215,9 +215,10 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
 
     Raises:
         ConfigurationError: It cannot be a name.
-        JournalError: The journal is broken.
+        JournalError: The journal was damaged, or is broken.
     """
     order = BatchOrder(batch, wanted, {}, leaves_out=True)
+    await journal.refunds.require_undamaged()
     known = await _begun(journal, order.batch)
     if known is not None:
         return known
@@ -232,8 +233,9 @@ async def written_down(journal: Journal, order: BatchOrder, now: float) -> Refun
 
     Raises:
         ConfigurationError: It comes to another sum, or some of it cannot be paid back.
-        JournalError: The journal is broken.
+        JournalError: The journal was damaged, or is broken.
     """
+    await journal.refunds.require_undamaged()
     known = await _begun(journal, order.batch)
     if known is not None:
         _require_sum(order, known)

@@ -55,6 +55,11 @@ FROM refunds WHERE batch IN (SELECT name FROM batches WHERE is_whole)
 GROUP BY 1, 2, 3 ORDER BY min(number), 2, 3
 """
 
+_MAY_BE_LOST = (
+    "was damaged, and a refund that it lost may have been made: nothing is paid back "
+    "any more; `convergegate bulk refresh JOB --all` shows what was"
+)
+
 
 class RefundTable:
     """What is stored of refunds, by an open connection."""
@@ -128,8 +133,10 @@ class RefundTable:
 
         Raises:
             JournalError: It must not be sent: it is not pending, its batch is not
-                whole, or another refund of its session is in doubt.
+                whole, another refund of its session is in doubt, or the journal was
+                damaged.
         """
+        self.require_undamaged()
         refund = self.numbered(number)
         batch = self.batch(refund.batch)
         if batch is None or not batch.is_whole:
@@ -139,6 +146,16 @@ class RefundTable:
             raise refusal(self._path, "a refund was to be made beside one in doubt")
         if not self._do(_INTEND, refunded_before, now, number):
             raise refusal(self._path, "a refund that is not pending was to be made")
+
+    def require_undamaged(self) -> None:
+        """Refuse refunds for good if the journal was written off.
+
+        Raises:
+            JournalError: It was.
+        """
+        [(damaged_at,)] = self._connection.execute("SELECT damaged_at FROM job")
+        if damaged_at is not None:
+            raise refusal(self._path, _MAY_BE_LOST)
 
     def complete(self, result: RefundResult) -> None:
         """Write what became of a refund that was sent.
@@ -211,6 +228,14 @@ class Refunds:
         self._table = table
         self.under_way: set[int] = set()
 
+    async def require_undamaged(self) -> None:
+        """Refuse refunds for good if the journal was written off.
+
+        Raises:
+            JournalError: It was, or it is broken.
+        """
+        await self._order(self._table.require_undamaged)
+
     async def begin(self, batch: Batch) -> Batch:
         """Return the batch of that name; begin it if there is none that is whole.
 
@@ -273,8 +298,8 @@ class Refunds:
 
         Raises:
             JournalError: It must not be sent: it is not pending, its batch is not
-                whole, another refund of its session is in doubt, or the journal is
-                broken.
+                whole, another refund of its session is in doubt, the journal was
+                damaged, or it is broken.
         """
         await self._order(partial(self._table.intend, number, refunded_before, now))
         self.under_way.add(number)

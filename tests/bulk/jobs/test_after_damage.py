@@ -1,5 +1,6 @@
 """After damage to a journal no row is sent again, and none is forgotten."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import attrs
@@ -13,16 +14,19 @@ from convergegate_async.bulk import (
     Journal,
     JournalError,
     OnUnknown,
+    RefundState,
     ResumeRules,
     RowCounts,
     SourceError,
+    WantedRefund,
     every_row,
     write_off,
 )
 from convergegate_async.bulk.jobs.header import new_header
 from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.records import DAMAGED
-from convergegate_async.sandbox import Sandbox
+from convergegate_async.errors import AuthenticationError
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ROWS = 12
 PLAN = JobPlan(rules=ResumeRules(keys_honoured=True, on_unknown=OnUnknown.REPEAT))
@@ -60,12 +64,22 @@ async def damage(
         rows = list(plan(folder).rows())[:5]
         async for _ in job.run(rows):
             pass
-        files = JournalFiles(folder.journal)
-        left = {
-            path: path.read_bytes()
-            for path in (files.path, files.wal, files.mark)
-            if not path.name.endswith(lost)
-        }
+        left = left_without(folder, lost)
+    put_back(left)
+
+
+def left_without(folder: JobFolder, lost: str) -> dict[Path, bytes]:
+    """Return the files of a journal that is in use, but for one."""
+    files = JournalFiles(folder.journal)
+    return {
+        path: path.read_bytes()
+        for path in (files.path, files.wal, files.mark)
+        if not path.name.endswith(lost)
+    }
+
+
+def put_back(left: dict[Path, bytes]) -> None:
+    """Lay down what was left of a journal."""
     for path, content in left.items():
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -106,6 +120,49 @@ async def test_a_row_in_doubt_says_why_and_since_when(folder: JobFolder) -> None
     assert len(rows) == ROWS
     assert len(doubtful) == ROWS - 5
     assert {(row.sent_at, row.sent_until) for row in doubtful} == {(begun_at, 2e9)}
+
+
+async def test_nothing_is_paid_back_any_more(folder: JobFolder) -> None:
+    """Neither what is pending nor another batch: what was lost may have been made."""
+    async with Sandbox() as sandbox:
+        wrong_key = Fault(FaultKind.STATUS, operation="refund", status=401)
+        async with (
+            sandbox.factory() as factory,
+            await Job.begin(folder, plan(folder), factory) as job,
+        ):
+            async for _ in job.run():
+                pass
+            for session in sandbox.book.sessions.values():
+                sandbox.book.pay(session, "123456")
+            async for _ in job.refresh():
+                pass
+            wanted = [WantedRefund("order-1", 100)]
+            expect = {"PLN": Decimal(1)}
+            sandbox.faults.add(wrong_key)
+            with pytest.raises(AuthenticationError):
+                [one async for one in job.refund("march", wanted, expect_sum=expect)]
+            sandbox.faults.clear()
+            left = left_without(folder, "-mark")
+        put_back(left)
+        write_off(folder)
+
+        async with (
+            sandbox.factory() as factory,
+            await Job.resume(folder, factory) as job,
+        ):
+            for batch in ("march", "april"):
+                with pytest.raises(JournalError, match="paid back any more"):
+                    await job.plan_refunds(batch, wanted)
+                with pytest.raises(JournalError, match="paid back any more"):
+                    await anext(job.refund(batch, wanted, expect_sum=expect))
+            [count] = await job.refunds()
+        with Journal.open(folder.journal) as journal:
+            with pytest.raises(JournalError, match="paid back any more"):
+                await journal.refunds.intend(1, 0, 1.0)
+            assert await journal.check() == []
+
+        assert (count.batch, count.state) == ("march", RefundState.PENDING)
+        assert not sandbox.book.refunds
 
 
 async def test_a_sound_journal_is_not_written_off(folder: JobFolder) -> None:
