@@ -8,27 +8,25 @@ and resumed until it ends. The judge is the sandbox's own book.
 import argparse
 import asyncio
 import csv
-import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from enum import StrEnum
 from pathlib import Path
-from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 import attrs
 from harness.figures import table
-from harness.killed_job import BEGUN, JOB, TABLE, CrashPoint
+from harness.killed_job import JOB, TABLE, CrashPoint
+from harness.killing import REFUSED, Kill, faults_of, plan_kills, run_killed
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
 from convergegate_async.bulk.journal.records import JournalRow
-from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
+from convergegate_async.sandbox import Sandbox, SeenRequest
 
 KEY = "sk_test_CANARYkey"
 ORDER = {
@@ -42,39 +40,7 @@ ORDER = {
 SECRETS = (b"canar", b"999888777", b"c2tfdGVzdF9DQU5BUlk")
 """What no journal may hold, in lower case but for the key in HTTP Basic's base64."""
 
-REFUSED = 429
-"""The one fault that proves that nothing was done: the row may be sent again."""
-
-FAULTS = tuple(
-    attrs.evolve(fault, operation="create", probability=0.05 / 6)
-    for fault in (
-        Fault(FaultKind.STATUS, status=REFUSED),
-        Fault(FaultKind.STATUS, status=503),
-        Fault(FaultKind.STATUS, status=500, work_done=True),
-        Fault(FaultKind.RESET),
-        Fault(FaultKind.LOST),
-        Fault(FaultKind.TRUNCATE),
-    )
-)
-_SCRIPT = Path(__file__).parent / "harness" / "killed_job.py"
-_PATIENCE = 120.0  # seconds that a run may take
 _MOST_SHOWN = 20
-_ECHO = 0.02  # seconds in which the sandbox reads what a dead job has sent
-
-
-@attrs.frozen
-class Kill:
-    """How a run of the job ends.
-
-    Attributes:
-        point: The crash point; `None` for any moment.
-        passes: How often the point is passed, this time included.
-        seconds: From the begin of a run to its end, where there is no point.
-    """
-
-    point: CrashPoint | None = None
-    passes: int = 1
-    seconds: float = 0.0
 
 
 @attrs.define
@@ -91,7 +57,7 @@ class Verdict:
 
     honoured: bool
     jobs: int = 0
-    kills: Counter[CrashPoint | None] = attrs.field(factory=Counter)
+    kills: Counter[StrEnum | None] = attrs.field(factory=Counter)
     rows: Counter[State] = attrs.field(factory=Counter)
     alarms: int = 0
     violations: list[str] = attrs.field(factory=list)
@@ -140,44 +106,11 @@ class JobUnderTest:
         Raises:
             RuntimeError: It ended otherwise.
         """
-        with self._start(kill) as process:
-            try:
-                await asyncio.to_thread(_wait_for_line, process, BEGUN)
-                if kill is not None and kill.point is None:
-                    await asyncio.sleep(kill.seconds)
-                    process.kill()
-                code = await asyncio.to_thread(process.wait, _PATIENCE)
-            finally:
-                process.kill()
-        if code not in (0, -SIGKILL):
-            message = f"the job ended with {code}"
-            raise RuntimeError(message)
-        await asyncio.sleep(_ECHO)
-        return code == -SIGKILL
-
-    def _start(self, kill: Kill | None) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 -- our own script
-            [sys.executable, _SCRIPT, *self._arguments(kill)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=self._environment(),
-        )
-
-    def _arguments(self, kill: Kill | None) -> Iterator[str]:
-        yield from (str(self._orders), str(self._folder / f"{JOB}.journal"))
+        arguments = [str(self._orders), str(self._folder / f"{JOB}.journal")]
         if self._honoured:
-            yield "--keys-honoured"
-        if kill is not None and kill.point is not None:
-            yield from ("--point", kill.point.name, "--passes", str(kill.passes))
-
-    def _environment(self) -> dict[str, str]:
-        # Whoever is killed cannot write what of it was covered.
-        inherited = os.environ.items()
-        return {
-            **{name: word for name, word in inherited if "COVERAGE" not in name},
-            "CONVERGEGATE_API_KEY": KEY,
-            "CONVERGEGATE_BASE_URL": self._sandbox.base_url,
-        }
+            arguments.append("--keys-honoured")
+        url = self._sandbox.base_url
+        return await run_killed("killed_job", arguments, kill, key=KEY, url=url)
 
     async def judge(self, *, over: bool) -> tuple[Evidence, list[str]]:
         """Return what is known now, and what of it breaks a promise."""
@@ -279,20 +212,13 @@ async def kill_jobs(
             async with Sandbox(
                 api_key=KEY,
                 honour_keys=honoured and not deceived,
-                faults=FAULTS,
+                faults=faults_of("create"),
                 seed=seed + verdict.jobs,
             ) as sandbox:
                 job = JobUnderTest(Path(home), sandbox, rows, honoured=honoured)
                 await _run_to_end(job, left, verdict)
     verdict.seconds = time.perf_counter() - started
     return verdict
-
-
-def _wait_for_line(process: subprocess.Popen[str], line: str) -> None:
-    """Wait until *process* prints *line*, and nothing else."""
-    if process.stdout is None or process.stdout.readline().strip() != line:
-        message = "the job ended before it began"
-        raise RuntimeError(message)
 
 
 async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) -> None:
@@ -320,15 +246,9 @@ async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) ->
 
 def plan(dice: random.Random, *, moments: int, points: int, rows: int) -> list[Kill]:
     """Return so many kills at random *moments*, and so many in each of the points."""
-    kills = [Kill(seconds=dice.uniform(0.05, 0.6)) for _ in range(moments)]
     most = min(200, rows // 2)
-    kills += [
-        Kill(point, passes=dice.randint(1, most))
-        for point in CrashPoint
-        for _ in range(points)
-    ]
-    dice.shuffle(kills)
-    return kills
+    each = [(point, most) for point in CrashPoint for _ in range(points)]
+    return plan_kills(dice, each, moments=moments)
 
 
 def show(verdict: Verdict) -> None:

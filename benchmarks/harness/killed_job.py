@@ -27,14 +27,13 @@ from convergegate_async.bulk import (
     new_header,
 )
 from convergegate_async.bulk.journal.records import Intent, RowResult
+from harness.killing import BEGUN
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 JOB = "april"
 TABLE = TableOptions(row_metadata="row")
-BEGUN = "begun"
-"""What the job says before it touches the journal."""
 
 
 class CrashPoint(StrEnum):
@@ -52,10 +51,10 @@ class CrashPoint(StrEnum):
 class Trap:
     """Kills this process when it comes by *point* as often as is *left*."""
 
-    point: CrashPoint | None
+    point: StrEnum | None
     left: int
 
-    def step_on(self, point: CrashPoint) -> None:
+    def step_on(self, point: StrEnum) -> None:
         """Come by *point*."""
         if point is self.point:
             self.left -= 1
@@ -94,15 +93,21 @@ class TrappedSocket(socket.socket):
     def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
         """Have a trap once the first bytes are the kernel's."""
         sent = super().send(data, flags)
-        self.trap.step_on(CrashPoint.SENT)
+        self.note(bytes(data))
         return sent
 
+    def note(self, _: bytes) -> None:
+        """Come by the point at which something was sent."""
+        self.trap.step_on(CrashPoint.SENT)
 
-def trapped_connector(trap: Trap) -> aiohttp.TCPConnector:
+
+def trapped_connector(
+    trap: Trap, kind: type[TrappedSocket] = TrappedSocket
+) -> aiohttp.TCPConnector:
     """Return a connector for a factory, whose sockets have the trap."""
 
     def make(address: aiohttp.AddrInfoType) -> socket.socket:
-        made = TrappedSocket(*address[:3])
+        made = kind(*address[:3])
         made.trap = trap
         return made
 

@@ -4,7 +4,8 @@ import random
 
 import pytest
 from harness.killed_job import CrashPoint
-from kills import Kill, kill_jobs, plan
+from harness.killing import Kill
+from kills import kill_jobs, plan
 
 from convergegate_async.bulk import State
 
