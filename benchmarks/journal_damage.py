@@ -4,7 +4,8 @@ Real processes work on a journal, one after the other, and are recorded call by 
 From each call on, what a kill and a power cut leave has to be taken, with every row in
 it. Then one file of what is left is cut, flipped, emptied, lost, swapped for another
 job's, or for its own older copy: the journal has to be refused, byte for byte as it is,
-or to know every row that was sent. The judge is a log that the processes kept.
+or to know every row and every refund that was sent. The judge is a log that the
+processes kept.
 
 An older copy of all files together cannot be told; how often is counted apart.
 """
@@ -13,8 +14,9 @@ import argparse
 import asyncio
 import random
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import chain, islice
@@ -26,13 +28,15 @@ from harness.disk import Call, Disk, Files, record, restore, states
 from harness.figures import table
 from harness.recorded_job import JOURNAL, LOG
 
-from convergegate_async.bulk import Journal, State
+from convergegate_async.bulk import Journal, JournalRefund, RefundState
 from convergegate_async.bulk.journal.records import JournalError
 
 _PROGRAM = Path(__file__).parent / "harness" / "recorded_job.py"
 _PARTS = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-mark")
 _BATCH = 512
 """Cases that are in memory at once, some hundred KiB each."""
+
+_TOGETHER = 500  # sessions whose refunds are looked up
 
 
 @attrs.frozen
@@ -53,7 +57,10 @@ class Case:
 
 
 def recorded(home: Path, rows: int) -> list[Call]:
-    """Record one job: run, killed, resumed and killed, resumed, and looked at again."""
+    """Record one job: run, killed, resumed and killed, resumed, and looked at again.
+
+    Each time sessions are opened, looked at, and paid back.
+    """
     folder, salt = home / "job", secrets.token_hex(16)
     folder.mkdir()
     step = rows // 3
@@ -152,23 +159,55 @@ def judge(case: Case) -> str:
             # Before the first row was sent there may be no journal yet.
             is_bad = case.is_honest and (logged or JOURNAL in case.files)
             return "REFUSED THOUGH HONEST" if is_bad else "refused"
-    if any(row_id not in known for _, row_id in logged):
-        return "SENT TWICE IN SILENCE"
-    behind = [row_id for word, row_id in logged if word == "done" and not known[row_id]]
-    if behind and case.is_honest:
+    for word, end in _SENT.items():
+        if any(
+            word not in known.get(name, ()) for said, name in logged if said == word
+        ):
+            return end
+    is_behind = any(word not in known[name] for word, name in logged)
+    if is_behind and case.is_honest:
         return "OUTCOME LOST"
-    return "taken, outcomes lost and told" if behind else "taken, all there"
+    return "taken, outcomes lost and told" if is_behind else "taken, all there"
 
 
-async def _known(path: Path) -> Mapping[str, bool]:
-    """Return of each row that a job would not send again whether it is done."""
+_SENT = {
+    "sent": "SENT TWICE IN SILENCE",
+    "refunding": "PAID BACK TWICE IN SILENCE",
+}
+"""What a job would do again that goes on without one of these lines of the log."""
+
+
+async def _known(path: Path) -> Mapping[str, AbstractSet[str]]:
+    """Return the lines of the log that the journal stands for, by what they name."""
+    known = defaultdict(set)
     with Journal.open(path) as journal:
         rows = await journal.rows(limit=1_000_000)
-    return {
-        row.row_id: row.state is State.CREATED
-        and row.session_id == row.row_id.replace("order", "session")
-        for row in rows
-    }
+        for row in rows:
+            known[row.row_id].add("sent")
+            if row.session_id == row.row_id.replace("order", "session"):
+                known[row.row_id].add("done")
+            if row.facts is not None:
+                known[row.row_id].add("seen")
+        for resolution in await journal.resolutions():
+            name = resolution.refund_id or resolution.row_id
+            known[name].add("resolved")
+        sessions = [row.session_id for row in rows if row.session_id is not None]
+        for refund in await _refunds(journal, sessions):
+            if refund.state is not RefundState.PENDING:  # else it would be sent
+                known[refund.session_id].add("refunding")
+            if refund.refund_id == refund.session_id:
+                known[refund.session_id].add("refunded")
+    return known
+
+
+async def _refunds(journal: Journal, session_ids: list[str]) -> list[JournalRefund]:
+    return [
+        refund
+        for start in range(0, len(session_ids), _TOGETHER)
+        for refund in await journal.refunds.of_sessions(
+            *session_ids[start : start + _TOGETHER]
+        )
+    ]
 
 
 def main() -> None:
