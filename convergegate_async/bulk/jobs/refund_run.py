@@ -138,7 +138,7 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
                 return RefundOutcome(refund=refund, error=error)
             return await self._failed(sent, error)
         if made.amount not in {None, refund.amount} or (
-            await journal.refunds.is_known(made.id)
+            await journal.refunds.known_as(made.id)
         ):
             return await self._crossed(factory, sent)
         is_failed = made.status is RefundStatus.FAILED

@@ -125,10 +125,10 @@ async def resolve_refund_created(
     """
     require_same_home(journal.header, factory)
     refund = await _refund_in_doubt(journal, row_id, batch)
-    for other in await journal.refunds.of_sessions(refund.session_id):
-        if other.refund_id == refund_id:
-            message = f"that refund is known as the one of batch {other.batch}"
-            raise JournalError(message)
+    # The gateway's answer names no session: what the job knows is all there is.
+    for other in await journal.refunds.known_as(refund_id):
+        message = f"that refund is that of row {other.row_id} in batch {other.batch}"
+        raise JournalError(message)
     made = await factory.retrieve_refund(refund_id)
     if made.status is RefundStatus.FAILED or made.amount not in {None, refund.amount}:
         what = (

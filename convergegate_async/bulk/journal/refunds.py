@@ -124,9 +124,9 @@ class RefundTable:
         condition = f"session_id IN ({marks}) AND {_IS_WHOLE} ORDER BY number"
         return self._select(condition, *session_ids)
 
-    def is_known(self, refund_id: str) -> bool:
-        """Tell whether the gateway's refund of that id is one of these."""
-        return bool(self._select("refund_id = ? LIMIT 1", refund_id))
+    def known_as(self, refund_id: str) -> list[JournalRefund]:
+        """Return the refunds that the gateway calls so."""
+        return self._select("refund_id = ?", refund_id)
 
     def intend(self, number: int, refunded_before: int, now: float) -> None:
         """Make a refund `SENT`.
@@ -284,9 +284,9 @@ class Refunds:
         """
         return await self._order(partial(self._table.of_sessions, session_ids))
 
-    async def is_known(self, refund_id: str) -> bool:
-        """Tell whether the gateway's refund of that id is one of these."""
-        return await self._order(partial(self._table.is_known, refund_id))
+    async def known_as(self, refund_id: str) -> list[JournalRefund]:
+        """Return the refunds that the gateway calls so."""
+        return await self._order(partial(self._table.known_as, refund_id))
 
     async def intend(self, number: int, refunded_before: int, now: float) -> None:
         """Make a refund durably `SENT`; only when this returns may it be sent.

@@ -449,3 +449,19 @@ async def test_a_job_does_one_thing_at_a_time(folder: JobFolder) -> None:
             job.refund("march", [], expect_sum={})
         await refreshing.aclose()
         assert states(await refunded(job)) == {RefundState.CREATED: ROWS}
+
+
+async def test_a_refund_of_another_session_ends_no_doubt(folder: JobFolder) -> None:
+    """A gateway's refund does not name its session, but the job knows its own."""
+    wanted = [WantedRefund("order-7", 5)]
+    expect = {"PLN": Decimal("0.05")}
+    async with Sandbox() as sandbox:
+        async with a_doubt(sandbox, folder) as job:
+            [other] = [o async for o in job.refund("may", wanted, expect_sum=expect)]
+        async with paid(sandbox, folder) as job:
+            its_id = other.refund.refund_id
+            with pytest.raises(JournalError, match="that of row order-7 in batch may"):
+                await job.resolve_refund("order-8", "march", refund_id=its_id)
+            [doubt] = [one for one in await job.refunds() if one.batch == "march"]
+
+    assert doubt.state is RefundState.UNKNOWN

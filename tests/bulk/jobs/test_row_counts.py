@@ -235,9 +235,7 @@ async def test_a_file_of_that_name_that_is_no_note_is_left_alone(
     assert path.read_text() == "id,amount"
 
 
-@pytest.mark.parametrize(
-    "name", ["april.progress", "april.journal", "april.failed.csv"]
-)
+@pytest.mark.parametrize("kind", ["progress", "journal", "failed.csv"])
 async def test_a_job_is_not_begun_from_a_file_of_its_own(
     tmp_path: Path, kind: str
 ) -> None:
