@@ -127,10 +127,10 @@ class StateWords:
 
 
 _EARLY = StateWords("'done'", "'failed'")
-STATE_WORDS = {1: _EARLY, 2: _EARLY, VERSION: StateWords()}
+STATE_WORDS: dict[int, StateWords] = {1: _EARLY, 2: _EARLY, VERSION: StateWords()}
 """By the version of a journal, which is checked before it is upgraded."""
 
-UPGRADES = {
+UPGRADES: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE job ADD COLUMN begun_at REAL",
         "ALTER TABLE job ADD COLUMN damaged_at REAL",
