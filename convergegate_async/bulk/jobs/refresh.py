@@ -11,7 +11,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
 from .paced_act import PacedAct
-from .refund_doubts import settle
+from .refund_doubts import looked_over
 from .session_facts import facts_of
 
 GOES_ON_FOR = 3600.0
@@ -97,6 +97,5 @@ class Refresh(PacedAct[JournalRow, SessionSeen]):
         facts = facts_of(session, self._runtime.now())
         await self._journal.sessions.see(row.row_id, facts)
         if self._has_refunds:
-            for refund in await self._journal.refunds.of_sessions(session.id):
-                await settle(self._journal, refund, facts)
+            await looked_over(self._journal, factory, row.session_id, facts)
         return SessionSeen(row=row, session=session)

@@ -1,4 +1,4 @@
-"""Refunds in doubt, and what ends that: how much of their session is paid back."""
+"""What a look at a session tells of its refunds, in doubt or thought to be made."""
 
 import attrs
 
@@ -9,8 +9,53 @@ from convergegate_async.bulk.journal.refund_records import (
     RefundResult,
     RefundState,
 )
+from convergegate_async.errors import CallError, InvalidFieldError
+from convergegate_async.factory import CheckoutSessionFactory
+from convergegate_async.models import RefundStatus
 
 from .refund_rules import is_made
+
+
+async def looked_over(
+    journal: Journal,
+    factory: CheckoutSessionFactory,
+    session_id: str,
+    facts: SessionFacts,
+) -> list[JournalRefund]:
+    """Return the refunds of a session as they are now that it was seen; write that.
+
+    Args:
+        journal: It knows them.
+        factory: Open, to ask for those that may have failed since they were made.
+        session_id: The session's.
+        facts: What it is now.
+    """
+    found = await journal.refunds.of_sessions(session_id)
+    known = [await settle(journal, refund, facts) for refund in found]
+    made = [refund for refund in known if refund.state is RefundState.CREATED]
+    is_less = (facts.amount_refunded or 0) < sum(refund.amount for refund in made)
+    if facts.amount_refunded is None or not is_less:
+        return known
+    return [await _asked_for(journal, factory, refund) for refund in known]
+
+
+async def _asked_for(
+    journal: Journal, factory: CheckoutSessionFactory, refund: JournalRefund
+) -> JournalRefund:
+    """Return a refund as it is now that the gateway was asked, if it was made."""
+    if refund.state is not RefundState.CREATED or refund.refund_id is None:
+        return refund
+    try:
+        answer = await factory.retrieve_refund(refund.refund_id)
+    except (CallError, InvalidFieldError):  # it counts as made, as before
+        return refund
+    if answer.status is not RefundStatus.FAILED:
+        return refund
+    message = "it was made, and has failed since"
+    await journal.refunds.fail(refund.number, message)
+    return attrs.evolve(
+        refund, state=RefundState.REJECTED, code="Failed", message=message
+    )
 
 
 async def settle(

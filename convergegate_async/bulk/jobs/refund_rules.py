@@ -144,6 +144,10 @@ def plan(
     left = facts.amount_total - paid_back(facts, refunds) - pending
     wanted = left if amount is None else amount
     if wanted < 1 or wanted > left:
-        few = "nothing" if left < 1 else "less than that"
-        return LeftOut(row_id, f"has {few} left to be paid back")
+        reason = "has less than that left to be paid back"
+        if left < 1:
+            reason = "has nothing left to be paid back"
+        elif wanted < 1:
+            reason = "is to be paid back nothing"
+        return LeftOut(row_id, reason)
     return PlannedRefund(row_id, known.session_id, facts.currency, wanted)

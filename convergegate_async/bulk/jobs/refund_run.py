@@ -1,6 +1,6 @@
 """The refunds of a batch are made, each once: intended, sent, written down."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import attrs
@@ -24,7 +24,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import RefundRequest, RefundStatus
 
 from .paced_act import PacedAct
-from .refund_doubts import settle, with_result
+from .refund_doubts import looked_over, settle, with_result
 from .refund_plan import BatchOrder, written_down
 from .refund_rules import Ruling, decide
 from .row_results import MOST_SHOWN
@@ -83,7 +83,9 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
         except (CallError, InvalidFieldError) as error:
             return RefundOutcome(refund=refund, error=error)
         facts = facts_of(session, self._runtime.now())
-        refund, others = await self._settled(refund, facts)
+        known = await looked_over(self._journal, factory, refund.session_id, facts)
+        others = [one for one in known if one.number != refund.number]
+        [refund] = [one for one in known if one.number == refund.number]
         if refund.state is not RefundState.PENDING:
             await self._journal.sessions.see(refund.row_id, facts)
             return RefundOutcome(refund=refund)
@@ -97,19 +99,6 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
         return await self._make(
             factory, refund, request, facts, decision.refunded_before
         )
-
-    async def _settled(
-        self, refund: JournalRefund, facts: SessionFacts
-    ) -> tuple[JournalRefund, Sequence[JournalRefund]]:
-        """End the doubts of a session that what was seen of it ends.
-
-        Returns:
-            The refund, and the others of its session, as they are now.
-        """
-        found = await self._journal.refunds.of_sessions(refund.session_id)
-        known = [await settle(self._journal, one, facts) for one in found]
-        [own] = [one for one in known if one.number == refund.number]
-        return own, [one for one in known if one.number != refund.number]
 
     async def _make(
         self,

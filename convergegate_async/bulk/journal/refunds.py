@@ -44,6 +44,10 @@ _REFUSE = """
 UPDATE refunds SET state = 'rejected', code = ?, message = ?
 WHERE number = ? AND state = 'pending'
 """
+_FAIL = """
+UPDATE refunds SET state = 'rejected', code = 'Failed', message = ?
+WHERE number = ? AND state = 'created'
+"""
 _FORGET = """
 UPDATE refunds SET state = 'pending', refunded_before = NULL, sent_at = NULL
 WHERE number = ? AND state = 'sent'
@@ -184,6 +188,15 @@ class RefundTable:
         if not self._do(_REFUSE, code, message, number):
             raise refusal(self._path, "a refund that is not pending was refused")
 
+    def fail(self, number: int, message: str) -> None:
+        """Write that a refund that was made has failed since.
+
+        Raises:
+            JournalError: It was not made.
+        """
+        if not self._do(_FAIL, message, number):
+            raise refusal(self._path, "a refund that was not made has failed")
+
     def forget(self, number: int) -> None:
         """Withdraw an intent, as provably nothing was done for it.
 
@@ -323,6 +336,14 @@ class Refunds:
             JournalError: It is not pending, or the journal is broken.
         """
         await self._order(partial(self._table.refuse, number, code, message))
+
+    async def fail(self, number: int, message: str) -> None:
+        """Write that a refund that was `CREATED` has failed since.
+
+        Raises:
+            JournalError: It was not made, or the journal is broken.
+        """
+        await self._order(partial(self._table.fail, number, message))
 
     def forget(self, number: int) -> Awaitable[None]:
         """Withdraw an intent, as provably nothing was done for it: it is pending again.

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
 import pytest
 from job_rows import rows_of
+from orders import an_order
 from raw import Exchange, RawServer, http
 
 from convergegate_async import CheckoutSessionFactory, RefundRequest
@@ -465,3 +467,46 @@ async def test_a_refund_of_another_session_ends_no_doubt(folder: JobFolder) -> N
             [doubt] = [one for one in await job.refunds() if one.batch == "march"]
 
     assert doubt.state is RefundState.UNKNOWN
+
+
+async def test_a_refund_that_fails_later_is_made_no_more(folder: JobFolder) -> None:
+    """A look at its session finds that less is paid back, and asks; another may go."""
+    [row, *_] = rows_of(1)
+    fails = attrs.evolve(row, request=an_order(amount=666))  # as the sandbox has it
+    expect = {"PLN": Decimal("6.66")}
+    async with (
+        Sandbox() as sandbox,
+        sandbox.factory() as factory,
+        await Job.begin(folder, JobPlan(), factory) as job,
+    ):
+        async for _ in job.run([fails]):
+            pass
+        for session in sandbox.book.sessions.values():
+            sandbox.book.pay(session, "123456")
+        async for _ in job.refresh():
+            pass
+        wanted = [WantedRefund(fails.row_id)]
+        [made] = [o async for o in job.refund("one", wanted, expect_sum=expect)]
+        before = await job.plan_refunds("two", wanted)
+        sandbox.advance(3_600)
+        async for _ in job.refresh(final=True):
+            pass
+        [count] = await job.refunds()
+        after = await job.plan_refunds("two", wanted)
+
+    assert made.refund.state is RefundState.CREATED
+    assert (before.refunds, after.sums) == (0, {"PLN": 666})
+    assert count.state is RefundState.REJECTED
+
+
+async def test_who_lags_behind_makes_no_refund_fail(folder: JobFolder) -> None:
+    """Less is shown than was made, and the refund itself says that it goes on."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        await refunded(job)
+        for session in sandbox.book.sessions.values():
+            session.refunds.clear()  # its figure, and not its refund, is of yesterday
+        async for _ in job.refresh(final=True):
+            pass
+        [count] = await job.refunds()
+
+    assert (count.state, count.count) == (RefundState.CREATED, ROWS)

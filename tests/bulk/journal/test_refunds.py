@@ -57,13 +57,20 @@ class Refuse:
 
 
 @attrs.frozen
+class Fail:
+    """A refund that was made has failed."""
+
+    number: int
+
+
+@attrs.frozen
 class Forget:
     """A refund was not sent after all."""
 
     number: int
 
 
-Step: TypeAlias = Intend | Refuse | Forget | RefundResult | None
+Step: TypeAlias = Intend | Refuse | Forget | Fail | RefundResult | None
 ENDS = (RefundState.CREATED, RefundState.REJECTED, RefundState.UNKNOWN)
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=9)
 results = st.builds(
@@ -82,6 +89,7 @@ steps = st.one_of(
     results,
     st.builds(Refuse, NUMBERS),
     st.builds(Forget, NUMBERS),
+    st.builds(Fail, NUMBERS),
     st.none(),
 )
 
@@ -115,43 +123,41 @@ class Model:
         """Take a step; tell whether it is refused."""
         assert step is not None
         known = self.refunds[step.number]
-        changes: dict[str, Any]
-        match step:
-            case Intend():
-                beside = [
-                    one
-                    for one in self.refunds.values()
-                    if one.session_id == known.session_id and one.is_in_doubt
-                ]
-                if beside or known.state is not RefundState.PENDING:
-                    return True
-                changes = {
-                    "state": RefundState.SENT,
-                    "refunded_before": step.before,
-                    "sent_at": 17.0,
-                }
-            case Refuse():
-                if known.state is not RefundState.PENDING:
-                    return True
-                changes = {
-                    "state": RefundState.REJECTED,
-                    "code": "Code",
-                    "message": "why",
-                }
-            case Forget():
-                if known.state is not RefundState.SENT:
-                    return True
-                changes = {
-                    "state": RefundState.PENDING,
-                    "refunded_before": None,
-                    "sent_at": None,
-                }
-            case RefundResult():
-                if not known.is_in_doubt:
-                    return True
-                changes = attrs.asdict(step)
-        self.refunds[step.number] = attrs.evolve(known, **changes)
+        beside = [
+            one
+            for one in self.refunds.values()
+            if one.session_id == known.session_id and one.is_in_doubt
+        ]
+        if known.state not in FROM[type(step)] or (isinstance(step, Intend) and beside):
+            return True
+        self.refunds[step.number] = attrs.evolve(known, **changes_of(step))
         return False
+
+
+FROM: dict[type, frozenset[RefundState]] = {
+    Intend: frozenset({RefundState.PENDING}),
+    Refuse: frozenset({RefundState.PENDING}),
+    Forget: frozenset({RefundState.SENT}),
+    Fail: frozenset({RefundState.CREATED}),
+    RefundResult: frozenset({RefundState.SENT, RefundState.UNKNOWN}),
+}
+"""The states in which a refund has to be for a step."""
+
+
+def changes_of(step: Step) -> dict[str, Any]:
+    """Return what a step changes."""
+    match step:
+        case Intend():
+            sent = {"refunded_before": step.before, "sent_at": 17.0}
+            return {"state": RefundState.SENT, **sent}
+        case Forget():
+            unsent = {"refunded_before": None, "sent_at": None}
+            return {"state": RefundState.PENDING, **unsent}
+        case RefundResult():
+            return attrs.asdict(step)
+        case _:
+            code = "Code" if isinstance(step, Refuse) else "Failed"
+            return {"state": RefundState.REJECTED, "code": code, "message": "why"}
 
 
 async def refused(journal: Journal, step: Step) -> bool:
@@ -165,6 +171,8 @@ async def refused(journal: Journal, step: Step) -> bool:
                 await refunds.refuse(step.number, "Code", "why")
             case Forget():
                 await refunds.forget(step.number)
+            case Fail():
+                await refunds.fail(step.number, "why")
             case RefundResult():
                 await refunds.complete(step)
             case None:
