@@ -131,7 +131,7 @@ def dry_run(folder: JobFolder, selection: Selection) -> int:
     if not is_good:
         print_note("Nothing was sent.")
         return 1
-    if plan.refunds:
+    if plan.refunds and not _is_over(counts, selection.batch):
         sums = " ".join(f"--expect-sum {code}={total}" for code, total in _sums(plan))
         print_note("Nothing was sent. To pay it back, put in the place of --dry-run:")
         print_data(sums)
@@ -178,6 +178,13 @@ def refund(
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())
+
+
+def _is_over(counts: list[RefundCount], batch: str) -> bool:
+    """Tell whether each refund of a batch that was begun has an end."""
+    ends = {RefundState.CREATED, RefundState.REJECTED}
+    own = {one.state for one in counts if one.batch == batch}
+    return bool(own) and own <= ends
 
 
 async def _counted(

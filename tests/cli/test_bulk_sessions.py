@@ -306,3 +306,24 @@ async def test_a_refund_in_doubt_has_an_end(sandbox: Sandbox, paid: Path) -> Non
     assert done.err.startswith(f"The refund of row {row} is rejected.\nbatch march: ")
     assert again.code == 0
     assert paid_back(sandbox) == paid_back_at_most(sandbox)
+
+
+async def test_a_batch_name_is_not_used_again_by_chance(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """Another file of the same sum under it is refused, and names the rows."""
+    words = ("refund", "april", "--batch", "march", "--amount-column", "amount")
+    runs = []
+    for number in (1, 2):
+        path = paid / f"back-{number}.csv"
+        path.write_text(f"id,amount\nA-{number},100\n")
+        runs.append(
+            await bulk(
+                *(sandbox, paid, *words, "--rows", path.name),
+                *("--expect-sum", "PLN=1.00"),
+            )
+        )
+
+    assert [done.code for done in runs] == [0, 1]
+    assert "row A-2 is not in the batch as it was begun" in runs[1].err
+    assert sandbox.count("refund") == 1

@@ -104,6 +104,25 @@ class Planning:
             rows = await self._journal.lookup([one.row_id for one in some])
             yield self._plan(some, rows, await self._refunds_of(rows.values()))
 
+    async def compare(self, wanted: Wanted) -> None:
+        """Leave out what is no part of the batch as it was begun."""
+        async for some in _together(wanted):
+            rows = await self._journal.lookup([one.row_id for one in some])
+            refunds = await self._refunds_of(rows.values())
+            for one in some:
+                known = rows.get(one.row_id)
+                session_id = "" if known is None else known.session_id or ""
+                self._compare(one, refunds.get(session_id, ()))
+
+    def _compare(self, wanted: WantedRefund, refunds: Sequence[JournalRefund]) -> None:
+        own = [refund for refund in refunds if refund.batch == self._batch]
+        if not own:
+            reason = "is not in the batch as it was begun: another one may have it"
+            self._leave_out(LeftOut(wanted.row_id, reason))
+        elif not _is_amount_of(wanted, own[0]):
+            reason = "is in the batch with another amount"
+            self._leave_out(LeftOut(wanted.row_id, reason))
+
     async def _refunds_of(
         self, rows: Iterable[JournalRow]
     ) -> Mapping[str, Sequence[JournalRefund]]:
@@ -155,6 +174,12 @@ def _plan_one(
     except InvalidFieldError as error:
         return LeftOut(wanted.row_id, f"has an {error.field} that {error.reason}")
     return plan(wanted.row_id, amount, known, refunds)
+
+
+def _is_amount_of(wanted: WantedRefund, refund: JournalRefund) -> bool:
+    if isinstance(wanted.amount, Decimal):
+        return wanted.amount == major_units(refund.amount, refund.currency)
+    return wanted.amount in {None, refund.amount}
 
 
 async def _together(wanted: Wanted) -> AsyncIterator[list[WantedRefund]]:
@@ -209,8 +234,8 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
 
     Args:
         journal: That of the job; reading it is enough.
-        batch: A name as jobs have them. One that was begun is as it was planned,
-            whatever is wanted now.
+        batch: A name as jobs have them. One that was begun is as it was planned; what
+            is wanted now, and is no part of it, is left out.
         wanted: What to pay back, such as `sessions_in` gives.
 
     Raises:
@@ -220,12 +245,14 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
     order = BatchOrder(batch, wanted, {}, leaves_out=True)
     await journal.refunds.require_undamaged()
     known = await _begun(journal, order.batch)
-    if known is not None:
-        return known
     planning = Planning(journal, batch)
-    async for _ in planning.plans(wanted):
-        pass
-    return planning.result
+    if known is None:
+        async for _ in planning.plans(wanted):
+            pass
+        return planning.result
+    await planning.compare(wanted)
+    found = planning.result
+    return attrs.evolve(known, left_out=found.left_out, more=found.more)
 
 
 async def written_down(journal: Journal, order: BatchOrder, now: float) -> RefundPlan:

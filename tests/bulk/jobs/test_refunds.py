@@ -510,3 +510,24 @@ async def test_who_lags_behind_makes_no_refund_fail(folder: JobFolder) -> None:
         [count] = await job.refunds()
 
     assert (count.state, count.count) == (RefundState.CREATED, ROWS)
+
+
+async def test_a_name_that_was_used_is_not_mistaken_for_a_new_batch(
+    folder: JobFolder,
+) -> None:
+    """What is wanted now and is no part of it is told, though the sum is the same."""
+    expect = {"PLN": Decimal("0.05")}
+    first = [WantedRefund("order-8", 2), WantedRefund("order-7", Decimal("0.03"))]
+    other = [WantedRefund("order-6", 2), WantedRefund("order-7", 2)]
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        async for _ in job.refund("march", first, expect_sum=expect):
+            pass
+        same = await job.plan_refunds("march", first)
+        plan = await job.plan_refunds("march", other)
+
+    assert (same.is_begun, same.left_out) == (True, ())
+    assert (plan.is_begun, plan.sums) == (True, {"PLN": 5})
+    assert [(one.row_id, one.reason) for one in plan.left_out] == [
+        ("order-6", "is not in the batch as it was begun: another one may have it"),
+        ("order-7", "is in the batch with another amount"),
+    ]
