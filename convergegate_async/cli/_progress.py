@@ -49,10 +49,8 @@ class Display:
     """
 
     def __init__(self, name: str, job: "Job") -> None:
-        limit = job.plan.maximum_rps
         self._name = name
         self._job = job
-        self._limit = "no limit" if limit is None else f"limit {limit:g}"
         self._rate = RecentRate(time.monotonic())
         self._live: Live | None = None
 
@@ -88,7 +86,9 @@ class Display:
         left = (total - progress.done) / rate if total and rate else None
         minutes, seconds = divmod(round(left or 0), 60)
         eta = "-:--" if left is None else f"{minutes}:{seconds:02}"
-        return f"{rate:,.0f} {_NOUNS[progress.doing]}/s ({self._limit}), {eta} left"
+        most = self._job.limits.maximum_rps
+        limit = "no limit" if most is None else f"limit {most:g}"
+        return f"{rate:,.0f} {_NOUNS[progress.doing]}/s ({limit}), {eta} left"
 
     def _line(self) -> str:
         parts = (self._progress(), self._counts(), self._pace(), self._held_back())

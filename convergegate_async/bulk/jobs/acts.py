@@ -6,6 +6,7 @@ from types import AsyncGeneratorType
 from typing import Protocol, TypeVar
 
 from convergegate_async.bulk.journal.records import JournalError
+from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.pace import PaceInfo
 from convergegate_async.errors import ConvergeGateError
 
@@ -20,6 +21,10 @@ class Act(Protocol):
     @property
     def is_begun(self) -> bool:
         """Whether it has done anything."""
+
+    @property
+    def limits(self) -> Limits:
+        """How fast it may be."""
 
     @property
     def progress(self) -> JobProgress:

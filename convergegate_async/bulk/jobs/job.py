@@ -219,6 +219,11 @@ class Job:
         return self._acts.last.pace
 
     @property
+    def limits(self) -> Limits:
+        """How fast it may do what it does, or did last."""
+        return self._acts.last.limits
+
+    @property
     def is_answered(self) -> bool:
         """Whether the gateway has said anything in what it does, or did last."""
         return self._acts.last.is_answered

@@ -29,6 +29,9 @@ class PacedAct(Generic[T, R]):
         factory: Open, with the retry policy of the job.
         limits: How fast.
         path: Where it is written down how far it is; nowhere if `None`.
+
+    Attributes:
+        limits: How fast.
     """
 
     doing: ClassVar[str]
@@ -43,7 +46,7 @@ class PacedAct(Generic[T, R]):
         self._journal = journal
         self._factory = factory
         self._runtime = context_of(factory).runtime
-        self._limits = limits
+        self.limits: Limits = limits
         self._path = path
         self._workers: Workers[T, R] | None = None
         self._is_stopped = False
@@ -97,7 +100,7 @@ class PacedAct(Generic[T, R]):
             self._factory,
             items,
             work,
-            self._limits,
+            self.limits,
             goes_again=lambda _, outcome: is_pending(outcome),
         )
         if self._is_stopped:

@@ -17,6 +17,7 @@ from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import Intent, RowResult, State
 from convergegate_async.bulk.sending.create_many import create_one
+from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import (
     Numbered,
     Rejected,
@@ -98,6 +99,11 @@ class Run:
     def pace(self) -> PaceInfo | None:
         """What holds rows back just now; `None` before it begins, or on a runner."""
         return None if self._workers is None else self._workers.pace
+
+    @property
+    def limits(self) -> Limits:
+        """How fast it may be."""
+        return self._plan.limits
 
     @property
     def is_answered(self) -> bool:

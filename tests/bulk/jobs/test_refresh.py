@@ -195,3 +195,14 @@ async def test_a_refresh_that_is_left_has_written_what_it_saw(tmp_path: Path) ->
     seen = sum(one.count for one in counts if one.status is not None)
     assert 0 < seen == looked < 40
     assert read_progress(folder.progress) is None
+
+
+async def test_a_refresh_may_be_slower_than_the_job(tmp_path: Path) -> None:
+    """Its own rate is what whoever watches it is told."""
+    folder = JobFolder("april", tmp_path)
+    async with Sandbox() as sandbox, a_job(sandbox, folder, 3) as job:
+        before = job.limits.maximum_rps
+        async for _ in job.refresh(maximum_rps=500):
+            assert job.limits.maximum_rps == 500
+
+    assert before is None
