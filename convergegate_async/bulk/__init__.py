@@ -1,7 +1,7 @@
 """Many sessions: from memory with `create_many`, durable from files with `Job`."""
 
 from .jobs.after_damage import write_off
-from .jobs.export import Export, export
+from .jobs.export import Export, ExportOptions, export
 from .jobs.folder import JobFolder
 from .jobs.forget import Forgotten, files_to_forget, forget
 from .jobs.header import new_header
@@ -73,6 +73,7 @@ __all__ = [
     "DeadLetter",
     "Decision",
     "Export",
+    "ExportOptions",
     "Finding",
     "Forgotten",
     "Intent",

@@ -6,7 +6,7 @@ from contextlib import closing
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict, Unpack
 
 import attrs
 
@@ -53,17 +53,31 @@ class Export:
     unknown_currencies: tuple[str, ...] = ()
 
 
-def export(  # noqa: PLR0913 -- each is a separate choice of the caller
-    folder: JobFolder,
-    path: str,
-    *,
-    by_completion: bool = False,
-    with_input: bool = True,
-    format: str | None = None,  # noqa: A002 -- as the option is called
-    bom: bool = False,
-    delimiter: str | None = None,
-    decimal: str | None = None,
-) -> Export:
+class ExportOptions(TypedDict, total=False):
+    """How an export is written.
+
+    Attributes:
+        by_completion: The rows that came to an end, in the order in which they did, and
+            without the columns of the input.
+        with_input: Read the input once more (the default); else the rows that were sent
+            are written, without its columns.
+        format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; by default what the suffix
+            says.
+        bom: CSV begins with a byte order mark, by which Excel knows UTF-8.
+        delimiter: What stands between cells of CSV; that of the input if `None`.
+        decimal: The decimal mark in CSV of what is not text; that of the input if
+            `None`.
+    """
+
+    by_completion: bool
+    with_input: bool
+    format: str | None
+    bom: bool
+    delimiter: str | None
+    decimal: str | None
+
+
+def export(folder: JobFolder, path: str, **options: Unpack[ExportOptions]) -> Export:
     """Write what became of each row of a job to *path*, or to stdout for ``-``.
 
     Every row of the input is there once, in its order, as it was read: then, in columns
@@ -72,21 +86,13 @@ def export(  # noqa: PLR0913 -- each is a separate choice of the caller
     over.
 
     It needs no gateway, and blocks: in a program that awaits, ``await
-    asyncio.to_thread(export, folder, path)``. Leave the job before.
+    asyncio.to_thread(export, folder, path)``. Leave the job before, or use
+    `Job.export`.
 
     Args:
         folder: Where the job's files are, and its name.
         path: A new file, or one to replace.
-        by_completion: The rows that came to an end, in the order in which they did, and
-            without the columns of the input.
-        with_input: Read the input once more; else the rows that were sent are written,
-            without its columns.
-        format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; by default what the suffix
-            says.
-        bom: CSV begins with a byte order mark, by which Excel knows UTF-8.
-        delimiter: What stands between cells of CSV; that of the input if `None`.
-        decimal: The decimal mark in CSV of what is not text; that of the input if
-            `None`.
+        options: How it is written; see `ExportOptions`.
 
     Raises:
         JournalError: There is no such job, its journal is refused, or a process works
@@ -97,26 +103,34 @@ def export(  # noqa: PLR0913 -- each is a separate choice of the caller
         OSError: The file cannot be written.
     """
     with closing(Database.read(folder.journal)) as database:
-        plan = plan_of(database.header)
-        _require_other_file(path, folder, plan)
-        kind = choose_format(path, format)
-        own = _dialect(kind, plan, delimiter)
-        walk = _Walk(database)
-        chunks, unread = None, None
-        if with_input and not by_completion:
-            chunks, unread = _begun(plan)
-        records = walk.records(chunks, by_completion=by_completion)
-        try:
-            rows = write_results(
-                path,
-                map(_with_numbers, records) if kind == "jsonl" else records,
-                format=format,
-                bom=bom,
-                delimiter=own[0],
-                decimal=decimal or own[1],
-            )
-        except sqlite3.Error as error:
-            raise failure(folder.journal, error) from None
+        return export_from(database, path, **options)
+
+
+def export_from(
+    database: Database, path: str, **options: Unpack[ExportOptions]
+) -> Export:
+    """Do as `export` does with a journal that is open."""
+    plan, file_format = plan_of(database.header), options.get("format")
+    by_completion = options.get("by_completion", False)
+    _require_other_file(path, database, plan)
+    kind = choose_format(path, file_format)
+    delimiter, decimal = _dialect(kind, plan, options.get("delimiter"))
+    walk = _Walk(database)
+    chunks, unread = None, None
+    if options.get("with_input", True) and not by_completion:
+        chunks, unread = _begun(plan)
+    records = walk.records(chunks, by_completion=by_completion)
+    try:
+        rows = write_results(
+            path,
+            map(_with_numbers, records) if kind == "jsonl" else records,
+            format=file_format,
+            bom=options.get("bom", False),
+            delimiter=delimiter,
+            decimal=options.get("decimal") or decimal,
+        )
+    except sqlite3.Error as error:
+        raise failure(database.path, error) from None
     return Export(
         rows=rows,
         gone=0 if chunks is None else walk.gone,
@@ -125,9 +139,9 @@ def export(  # noqa: PLR0913 -- each is a separate choice of the caller
     )
 
 
-def _require_other_file(path: str, folder: JobFolder, plan: JobPlan) -> None:
+def _require_other_file(path: str, database: Database, plan: JobPlan) -> None:
     target = Path(path).resolve()
-    if path != "-" and target in {folder.journal.resolve(), Path(plan.source)}:
+    if path != "-" and target in {database.path.resolve(), Path(plan.source)}:
         message = f"{path} belongs to the job: choose another name"
         raise ConfigurationError(message)
 

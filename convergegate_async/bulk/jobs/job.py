@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import attrs
 
@@ -34,6 +35,7 @@ from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Runner
 
 from .acts import Acts
+from .export import Export, ExportOptions, export_from
 from .folder import JobFolder
 from .header import new_header, require_same_home
 from .job_plan import JobPlan, plan_of
@@ -380,6 +382,25 @@ class Job:
         As far as they were looked at; this reads the whole journal.
         """
         return await self._journal.sessions.counts()
+
+    async def export(self, path: str, **options: Unpack[ExportOptions]) -> Export:
+        """Write what became of each row, beside all columns of the input.
+
+        As `bulk.export` does, which needs neither a job nor a gateway.
+
+        Args:
+            path: A new file, or one to replace; ``-`` is stdout.
+            options: How it is written; see `ExportOptions`.
+
+        Raises:
+            JournalError: The job is at work, or the journal is broken.
+            SourceError: The input breaks off, after it was begun to be read.
+            ConfigurationError: *path* is the input or the journal; or as of
+                `write_results`.
+            OSError: The file cannot be written.
+        """
+        self._require_idle("an export is written")
+        return await self._journal.read_by(partial(export_from, path=path, **options))
 
     async def resolve(
         self,

@@ -216,6 +216,24 @@ class Journal:
         """Note when a refresh was begun that is not over; `None` if it is."""
         await self._order(partial(self._database.note_refresh, begun_at))
 
+    async def read_by(self, work: Callable[[Database], T]) -> T:
+        """Return what *work* makes of the database, which nobody changes meanwhile.
+
+        Raises:
+            Exception: Whatever *work* has raised; the journal is as it was.
+        """
+
+        def attempt() -> T | Exception:
+            try:
+                return work(self._database)
+            except Exception as error:  # noqa: BLE001 -- no fault of the journal's
+                return error
+
+        done = await self._order(attempt)
+        if isinstance(done, Exception):
+            raise done
+        return done
+
     async def lookup(self, row_ids: Sequence[str]) -> dict[str, JournalRow]:
         """Return those of the rows that are not pending, by their ids."""
         return await self._order(partial(self._database.lookup, row_ids))

@@ -522,6 +522,28 @@ async def test_a_job_that_a_process_works_on_is_not_exported(
     assert path.read_bytes() == b"old"
 
 
+async def test_a_job_that_is_open_exports_itself(folder: JobFolder) -> None:
+    """The same as from its folder; a failure leaves its journal as it was."""
+    path = folder.directory / "results.csv"
+    async with Sandbox() as sandbox, sandbox.factory() as factory:
+        async with await Job.begin(folder, JobPlan(), factory) as job:
+            running = job.run(rows_of(3))
+            await anext(running)
+            with pytest.raises(JournalError, match="before what the job does now"):
+                await job.export(str(path))
+            async for _ in running:
+                pass
+            with pytest.raises(OSError, match="No such file"):
+                await job.export(str(folder.directory / "none" / "results.csv"))
+            done = await job.export(str(path))
+            assert (await job.counts()).created == 3
+        own = path.read_bytes()
+
+    assert done == export(folder, str(path))
+    assert done.rows == 3
+    assert path.read_bytes() == own
+
+
 def test_a_journal_that_is_damaged_inside_is_told(folder: JobFolder) -> None:
     """And the old file stays, however far the new one was."""
     a_job(folder, *(Order(number=n, state=State.CREATED) for n in range(200)))
