@@ -55,7 +55,7 @@ async def test_a_row_is_given_its_session(sandbox: Sandbox, folder: Path) -> Non
         "april: created 2, rejected 0, unknown 0, pending 0\n"
     )
     [first, _] = csv.DictReader(io.StringIO(exported.out))
-    assert (first["session_id"], first["url"]) == (session.id, session.url)
+    assert (first["cg_session_id"], first["cg_url"]) == (session.id, session.url)
 
 
 async def test_a_row_that_was_not_created_is_sent_again(

@@ -78,7 +78,7 @@ async def test_what_stdin_held_goes_with_the_links(
     assert (await bulk(sandbox, tmp_path, "refresh", "april")).code == 0
     exported = await bulk(None, tmp_path, "export", "april")
     rows = list(csv.DictReader(io.StringIO(exported.out)))
-    assert [row["state"] for row in rows] == ["rejected", "unknown", "created"]
+    assert [row["cg_state"] for row in rows] == ["rejected", "unknown", "created"]
     assert [row["url"] for row in rows] == ["", "", ""]
 
 

@@ -155,7 +155,7 @@ async def test_rejected_rows_are_retried_on_dask(
     assert "created 3\n" in done.err
     assert len(sandbox.seen) == sent + 3
     exported = await run(sandbox, *job("export", "april", directory=tmp_path))
-    states = [row["state"] for row in csv.DictReader(io.StringIO(exported.out))]
+    states = [row["cg_state"] for row in csv.DictReader(io.StringIO(exported.out))]
     assert states == ["created"] * ROWS
 
 

@@ -239,7 +239,7 @@ async def test_nothing_is_resolved_during_a_run(tmp_path: Path) -> None:
     async with a_doubt(tmp_path) as (_, job):
         async with aclosing(job.run(rows_of(5))) as outcomes:
             await anext(outcomes)
-            with pytest.raises(JournalError, match="before a run, or after it"):
+            with pytest.raises(JournalError, match="before what the job does now"):
                 await job.resolve("order-3", not_created=True)
 
         row = await job.resolve("order-3", not_created=True)
