@@ -79,7 +79,7 @@ async def test_what_stdin_held_goes_with_the_links(
     exported = await bulk(None, tmp_path, "export", "april")
     rows = list(csv.DictReader(io.StringIO(exported.out)))
     assert [row["cg_state"] for row in rows] == ["rejected", "unknown", "created"]
-    assert [row["url"] for row in rows] == ["", "", ""]
+    assert [row["cg_url"] for row in rows] == ["", "", ""]
 
 
 async def test_a_file_of_the_user_s_stays(sandbox: Sandbox, tmp_path: Path) -> None:
