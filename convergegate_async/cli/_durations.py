@@ -31,8 +31,11 @@ def parse_moment(text: str, now: datetime) -> datetime:
     """
     try:
         if _TIME.fullmatch(text):
-            today = datetime.combine(now, time.fromisoformat(text), now.tzinfo)
-            return today if today > now else today + timedelta(days=1)
+            # The clock may be changed before: the zone is that of the moment itself.
+            moment = datetime.combine(now, time.fromisoformat(text))
+            if moment.astimezone() <= now:
+                moment += timedelta(days=1)
+            return moment.astimezone()
         if "T" in text:
             moment = datetime.fromisoformat(text)
             return moment if moment.tzinfo else moment.astimezone()

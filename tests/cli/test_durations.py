@@ -1,5 +1,6 @@
 """How long, and until when, as options say it."""
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -30,14 +31,30 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)),  # noqa: DTZ001 -- local
     st.times(),
 )
-def test_a_time_of_day_is_the_next_one(now: datetime, wanted: object) -> None:
+def test_a_time_of_day_is_the_next_one(naive: datetime, wanted: object) -> None:
     """Later than now, and by no more than a day: 18:00 said at 19:00 is tomorrow's."""
-    text = f"{wanted:%H:%M}"
+    text, now = f"{wanted:%H:%M}", naive.astimezone()
 
     moment = parse_moment(text, now)
 
     assert f"{moment:%H:%M}" == text
-    assert now < moment <= now + timedelta(days=1)
+    assert now < moment <= now + timedelta(hours=25)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="zones cannot be set")
+def test_a_time_of_day_is_that_of_its_own_day(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The clocks go forward in the night between, and 18:00 stays 18:00."""
+    request.addfinalizer(time.tzset)  # once the environment is as it was
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Europe/Warsaw")
+        time.tzset()
+        evening = datetime(2027, 3, 27, 19).astimezone()
+
+        moment = parse_moment("18:00", evening)
+
+        assert moment.isoformat() == "2027-03-28T18:00:00+02:00"
 
 
 def test_a_moment_may_be_a_whole_one() -> None:
