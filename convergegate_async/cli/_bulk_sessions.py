@@ -66,6 +66,10 @@ def _rhythm(pause: str | None, until: str | None) -> "Rhythm | None":
     return Rhythm(parse_duration(pause), end)
 
 
+_SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
+"""Options that say how --rows is spelled."""
+
+
 @click.command()
 @job_argument
 @click.option(
@@ -99,6 +103,10 @@ def _rhythm(pause: str | None, until: str | None) -> "Rhythm | None":
     help="The decimal mark in --rows. [default: found]",
 )
 @click.option(
+    "--delimiter", metavar="SIGN", help="Between the cells of --rows. [default: found]"
+)
+@click.option("--encoding", metavar="NAME", help="Of --rows. [default: found]")
+@click.option(
     "--dry-run", is_flag=True, help="Show what the batch comes to, and send nothing."
 )
 @click.option(
@@ -131,7 +139,7 @@ def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int: 
         rows=options["rows"],
         status=_status_in(options["where"]),
         amount_column=options["amount_column"],
-        table={name: options[name] for name in ("id_column", "amount_unit", "decimal")},
+        table={name: options[name] for name in _SPELLED},
     )
     if (selection.rows is None) is (selection.status is None):
         message = "say what to pay back: either --rows FILE or --where status=completed"

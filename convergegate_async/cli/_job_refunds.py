@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import click
 
-from convergegate_async._core.money import major_units, spell_major
+from convergegate_async._core.money import spell_major
 from convergegate_async.bulk import (
     AmountRow,
     Job,
@@ -132,7 +132,9 @@ def dry_run(folder: JobFolder, selection: Selection) -> int:
         print_note("Nothing was sent.")
         return 1
     if plan.refunds and not _is_over(counts, selection.batch):
-        sums = " ".join(f"--expect-sum {code}={total}" for code, total in _sums(plan))
+        sums = " ".join(
+            f"--expect-sum {code}={total}" for code, total in plan.major_sums.items()
+        )
         print_note("Nothing was sent. To pay it back, put in the place of --dry-run:")
         print_data(sums)
     return 0
@@ -223,11 +225,6 @@ def _show_plan(plan: RefundPlan, faults: list[str], selection: Selection) -> boo
     if more:
         print_note(f"… and {more:,} more")
     return not (faults or plan.left_out)
-
-
-def _sums(plan: RefundPlan) -> Iterator[tuple[str, Decimal]]:
-    for code, total in plan.sums.items():
-        yield code, major_units(1, code) * total
 
 
 def _exit_code(counts: list[RefundCount]) -> RunExitCode:

@@ -204,13 +204,16 @@ async def test_rows_of_a_file_are_paid_back_in_its_own_spelling(
     """A Polish spreadsheet's amounts, by the ids of the job; and nothing is guessed."""
     (paid / "zwroty.csv").write_text("id;kwota\nA-1;1,50\nA-2;20,00\n", "cp1250")
     words = ("refund", "april", "--batch", "march", "--rows", "zwroty.csv")
-    more = ("--amount-column", "Kwota", "--amount-unit", "major")
+    more = (
+        *("--amount-column", "Kwota", "--amount-unit", "major"),
+        *("--delimiter", "semicolon", "--encoding", "cp1250"),
+    )
 
     other = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21.40")
     done = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21.50")
 
     assert (other.code, done.code) == (3, 0)
-    assert "comes to PLN 21.50" in other.err
+    assert "comes to PLN 21.50, and PLN 21.40 was expected" in other.err
     assert sandbox.count("refund") == 2
     assert paid_back(sandbox) == 2_150
 

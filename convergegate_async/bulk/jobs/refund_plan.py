@@ -69,6 +69,12 @@ class RefundPlan:
     left_out: tuple[LeftOut, ...] = ()
     more: int = 0
 
+    @property
+    def major_sums(self) -> dict[str, Decimal]:
+        """The same in major units: what `Job.refund` is to expect."""
+        # A sum may be more than any amount.
+        return {code: major_units(1, code) * sum_ for code, sum_ in self.sums.items()}
+
 
 class Planning:
     """Plans refunds, a few at a time, and keeps their sums.
@@ -298,19 +304,15 @@ async def _begun(journal: Journal, name: str) -> RefundPlan | None:
     return RefundPlan(batch=name, refunds=refunds, sums=dict(sums), is_begun=True)
 
 
-def major_sum(total: int, code: str) -> Decimal:
-    """Return a sum in major units, which may be more than any amount."""
-    return major_units(1, code) * total
-
-
 def _require_sum(order: BatchOrder, found: RefundPlan) -> None:
     expected = {code.upper(): amount for code, amount in order.expect_sum.items()}
-    sums = {code: major_sum(total, code) for code, total in found.sums.items()}
-    if expected != sums:
-        listed = (
-            ", ".join(f"{code} {total}" for code, total in sums.items()) or "nothing"
-        )
+    if expected != found.major_sums:
         message = (
-            f"the batch {found.batch} comes to {listed or 0}: that was not expected"
+            f"the batch {found.batch} comes to {_listed(found.major_sums)}, and "
+            f"{_listed(expected)} was expected"
         )
         raise ConfigurationError(message)
+
+
+def _listed(sums: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{code} {total}" for code, total in sums.items()) or "nothing"

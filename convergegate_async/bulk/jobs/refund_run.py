@@ -95,7 +95,13 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
         if decision.ruling is Ruling.REFUSE:
             refunds = self._journal.refunds
             await refunds.refuse(refund.number, decision.code, decision.reason)
-            return RefundOutcome(refund=_refused(refund, decision.code))
+            refused = RefundResult(
+                refund.number,
+                RefundState.REJECTED,
+                code=decision.code,
+                message=decision.reason,
+            )
+            return RefundOutcome(refund=with_result(refund, refused))
         return await self._make(
             factory, refund, request, facts, decision.refunded_before
         )
@@ -190,7 +196,3 @@ def refund_key(salt: bytes, refund: JournalRefund) -> str:
     """Return the idempotency key of a refund: the same in every run, and no other's."""
     what = f"{refund.batch} {refund.session_id} {refund.amount}"
     return derive_key(f"refund {salt.hex()}", what)
-
-
-def _refused(refund: JournalRefund, code: str) -> JournalRefund:
-    return attrs.evolve(refund, state=RefundState.REJECTED, code=code)

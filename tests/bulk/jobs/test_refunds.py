@@ -108,6 +108,7 @@ async def test_a_batch_sends_nothing_but_the_sum_that_was_expected(
     async with Sandbox() as sandbox, paid(sandbox, folder) as job:
         plan = await job.plan_refunds("march", job.sessions_in("completed"))
         assert (plan.refunds, plan.sums, plan.left_out) == (ROWS, {"PLN": 36}, ())
+        assert plan.major_sums == {"PLN": ALL}
         for expected in (
             {"PLN": Decimal("0.35")},
             {"EUR": ALL},
@@ -120,7 +121,7 @@ async def test_a_batch_sends_nothing_but_the_sum_that_was_expected(
         assert sandbox.count("refund") == 0
 
         assert len(await refunded(job)) == ROWS
-        with pytest.raises(ConfigurationError, match="was not expected"):
+        with pytest.raises(ConfigurationError, match="was expected"):
             await refunded(job, total=Decimal("0.35"))
 
 
@@ -182,8 +183,8 @@ async def test_all_batches_together_exceed_nothing(folder: JobFolder) -> None:
 
         assert rest.sums == {"PLN": 29}
         refused = [one.refund for one in outcomes if one.refund.code]
-        assert [(one.row_id, one.code) for one in refused] == [
-            ("order-8", "ExceedsTotal")
+        assert [(one.row_id, one.code, one.message) for one in refused] == [
+            ("order-8", "ExceedsTotal", "less than that is left of the session")
         ]
         for session in sandbox.book.sessions.values():
             assert session.amount_refunded <= session.request.amount
