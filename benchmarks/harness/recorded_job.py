@@ -72,8 +72,8 @@ class Shop:
         await refunds.begin(Batch(batch, 0.0))
         await refunds.plan(batch, [_refund_of(number) for number in done])
         await refunds.seal(batch)
-        await self._side_by_side(self._pay_back, await refunds.open_in(batch))
-        doubts = [one for one in await refunds.open_in(batch) if one.is_in_doubt]
+        await self._side_by_side(self._pay_back, await refunds.listed(batch))
+        doubts = [one for one in await refunds.listed(batch) if one.is_in_doubt]
         await self._side_by_side(self._end_doubt, doubts[::2])
 
     async def _side_by_side(

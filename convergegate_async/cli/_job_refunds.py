@@ -176,10 +176,32 @@ def refund(
                     print_note(line)
                 for word, count in codes.most_common():
                     print_note(f"  {count:>9,} {word}")
+                await _show_troubles(folder, job, batch)
                 code = end_shown(job, ended, _again(folder, batch))
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())
+
+
+async def _show_troubles(folder: JobFolder, job: Job, batch: str) -> None:
+    """Name the refunds that were not made, or may not have been, and why."""
+    states = (RefundState.UNKNOWN, RefundState.REJECTED)
+    shown, resolvable = 0, False
+    async for refund in job.refunds_in(batch, states):
+        shown += 1
+        if shown > _MOST_LISTED:
+            print_note("… and more: `bulk status` counts them")
+            break
+        resolvable |= refund.state is RefundState.UNKNOWN
+        code = refund.currency.upper()
+        amount = f"{code} {spell_major(refund.amount, code)}"
+        why = refund.message or refund.code or "its answer was lost"
+        print_note(printable(f"row {refund.row_id}: {refund.state}, {amount}: {why}"))
+    if resolvable:
+        print_note(
+            f"What you find out of an unknown one: `convergegate bulk resolve "
+            f"{folder.job} ROW --batch {batch}` with --refund ID or --not-created."
+        )
 
 
 def _is_over(counts: list[RefundCount], batch: str) -> bool:

@@ -4,7 +4,13 @@ It is longer than most modules, as each method says what its act promises.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Collection,
+    Iterable,
+    Mapping,
+)
 from contextlib import ExitStack
 from decimal import Decimal
 from functools import partial
@@ -20,7 +26,11 @@ from convergegate_async.bulk.journal.records import (
     JournalRow,
     SessionCount,
 )
-from convergegate_async.bulk.journal.refund_records import JournalRefund, RefundCount
+from convergegate_async.bulk.journal.refund_records import (
+    JournalRefund,
+    RefundCount,
+    RefundState,
+)
 from convergegate_async.bulk.sending.limits import Limits
 from convergegate_async.bulk.sending.outcomes import (
     RowOutcome,
@@ -364,6 +374,16 @@ class Job:
         limits = self._limits(maximum_rps)
         act = RefundRun(self._journal, self._factory, limits, self._noted_in)
         return self._acts.keep(act, act.outcomes(order))
+
+    async def refunds_in(
+        self, batch: str, states: Collection[RefundState] = tuple(RefundState)
+    ) -> AsyncIterator[JournalRefund]:
+        """Yield the refunds of a batch that are in one of *states*, as planned."""
+        after = 0
+        while page := await self._journal.refunds.listed(batch, states, after=after):
+            for refund in page:
+                yield refund
+            after = page[-1].number
 
     async def refunds(self) -> list[RefundCount]:
         """Return how many refunds are where, by batch, and what they come to."""

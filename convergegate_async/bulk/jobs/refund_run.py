@@ -68,7 +68,8 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
 
     async def _open(self) -> AsyncIterator[JournalRefund]:
         after = 0
-        while page := await self._journal.refunds.open_in(self._batch, after=after):
+        refunds = self._journal.refunds
+        while page := await refunds.listed(self._batch, _OPEN, after=after):
             for refund in page:
                 yield refund
             after = page[-1].number

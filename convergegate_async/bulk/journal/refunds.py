@@ -4,7 +4,7 @@ A batch is written down whole before the first of its refunds is made, so that i
 alone goes on with it. The journal itself refuses what would pay back twice.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import cache, partial
 
 import attrs
@@ -29,8 +29,9 @@ _PLAN = """
 INSERT INTO refunds (batch, row_id, session_id, currency, amount, state)
 VALUES (?, ?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING
 """
-_OPEN = """batch = ? AND state IN ('pending', 'sent', 'unknown') AND number > ?
-ORDER BY number LIMIT ?"""
+_LISTED = (
+    "batch = ? AND state IN (?, ?, ?, ?, ?) AND number > ? ORDER BY number LIMIT ?"
+)
 _IS_WHOLE = "batch IN (SELECT name FROM batches WHERE is_whole)"
 _INTEND = """
 UPDATE refunds SET state = 'sent', refunded_before = ?, sent_at = ?
@@ -118,9 +119,12 @@ class RefundTable:
         [refund] = self._select("number = ?", number)
         return refund
 
-    def open_in(self, name: str, after: int, limit: int) -> list[JournalRefund]:
-        """Return a page of the refunds of a batch that have no end yet."""
-        return self._select(_OPEN, name, after, limit)
+    def listed(
+        self, name: str, states: Collection[RefundState], after: int, limit: int
+    ) -> list[JournalRefund]:
+        """Return a page of the refunds of a batch; see `Refunds.listed`."""
+        wanted = [state.value if state in states else None for state in RefundState]
+        return self._select(_LISTED, name, *wanted, after, limit)
 
     def of_sessions(self, session_ids: Sequence[str]) -> list[JournalRefund]:
         """Return the refunds of some sessions, of whatever batch that is whole."""
@@ -278,17 +282,24 @@ class Refunds:
         """Return the batch of that name, if there is one."""
         return await self._order(partial(self._table.batch, name))
 
-    async def open_in(
-        self, name: str, *, after: int = 0, limit: int = 1_000
+    async def listed(
+        self,
+        name: str,
+        states: Collection[RefundState] = tuple(RefundState),
+        *,
+        after: int = 0,
+        limit: int = 1_000,
     ) -> list[JournalRefund]:
-        """Return a page of the refunds of a batch that are pending or in doubt.
+        """Return a page of the refunds of a batch that are in one of *states*.
 
         Args:
             name: The batch's.
+            states: Which refunds to return.
             after: The number of the last refund of the page before; 0 for the first.
             limit: How many refunds a page has at most.
         """
-        return await self._order(partial(self._table.open_in, name, after, limit))
+        page = partial(self._table.listed, name, states, after, limit)
+        return await self._order(page)
 
     async def of_sessions(self, *session_ids: str) -> list[JournalRefund]:
         """Return the refunds of 500 sessions at most, of whatever batch is whole.

@@ -175,22 +175,24 @@ async def test_all_batches_together_exceed_nothing(folder: JobFolder) -> None:
         half = [WantedRefund(f"order-{number}", 1) for number in range(2, ROWS + 1)]
         async for _ in job.refund("one", half, expect_sum={"PLN": Decimal("0.07")}):
             pass
-        by_row = {one.row_id: one.session_id or "" for one in await known(job)}
+        by_row = {one.row_id: one.session_id or "" for one in await rows_in(job)}
         wanted = job.sessions_in("completed")
         rest = await job.plan_refunds("two", wanted)
         await by_hand(sandbox, by_row["order-8"], 1)
         outcomes = await refunded(job, "two", Decimal("0.29"))
+        known = [one async for one in job.refunds_in("two", [RefundState.REJECTED])]
 
         assert rest.sums == {"PLN": 29}
         refused = [one.refund for one in outcomes if one.refund.code]
         assert [(one.row_id, one.code, one.message) for one in refused] == [
             ("order-8", "ExceedsTotal", "less than that is left of the session")
         ]
+        assert known == refused
         for session in sandbox.book.sessions.values():
             assert session.amount_refunded <= session.request.amount
 
 
-async def known(job: Job) -> list[JournalRow]:
+async def rows_in(job: Job) -> list[JournalRow]:
     """Return what the journal knows of the rows."""
     return [seen.row async for seen in job.refresh(final=True)]
 
@@ -327,7 +329,7 @@ async def test_a_batch_that_was_not_written_down_whole_has_made_nothing(
             with pytest.raises(ConfigurationError):
                 await anext(job.refund("march", wanted, expect_sum={}))
         with Journal.open(folder.journal) as journal:
-            [part] = await journal.refunds.open_in("march", limit=1)
+            [part] = await journal.refunds.listed("march", limit=1)
             with pytest.raises(JournalError, match="not whole"):
                 await journal.refunds.intend(part.number, 0, 1.0)
             assert await journal.check() == []

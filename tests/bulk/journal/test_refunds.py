@@ -38,6 +38,7 @@ HEADER = JobHeader(
     sdk_version="0.1.0",
 )
 NUMBERS = st.integers(1, 6)
+OPEN = (RefundState.PENDING, RefundState.SENT, RefundState.UNKNOWN)
 few = settings(max_examples=40, deadline=None)
 
 
@@ -212,17 +213,18 @@ def test_a_journal_knows_of_refunds_what_a_dict_would(history: list[Step]) -> No
             assert await journal.refunds.of_sessions(*ids) == known
             assert sorted(await journal.refunds.counts()) == counts(known)
             for name in ("one", "two"):
-                left = [one for one in known if one.batch == name and is_open(one)]
-                assert await journal.refunds.open_in(name) == left
+                own = [one for one in known if one.batch == name]
+                assert await journal.refunds.listed(name) == own
+                left = [one for one in own if one.state in OPEN]
+                assert await journal.refunds.listed(name, OPEN) == left
+                assert (
+                    await journal.refunds.listed(name, OPEN, after=2, limit=1)
+                    == [one for one in left if one.number > 2][:1]
+                )
             assert await journal.check() == []
 
     with TemporaryDirectory() as folder:
         asyncio.run(live(Path(folder, "a.journal")))
-
-
-def is_open(refund: JournalRefund) -> bool:
-    """Tell whether it has no end yet."""
-    return refund.state is RefundState.PENDING or refund.is_in_doubt
 
 
 def counts(refunds: list[JournalRefund]) -> list[RefundCount]:
