@@ -52,15 +52,20 @@ class JobStatus:
 
     def as_object(self) -> dict[str, object]:
         """Return what programs read."""
-        counts = {**attrs.asdict(self.counts), "pending": self.counts.pending}
+        progress = None
         if self.progress is not None:
             progress = attrs.asdict(self.progress, filter=_is_no_count)
-            return {**self.facts, **progress, **counts}
+        is_known = self.progress is None
         return {
+            "gateway": None,
+            "mode": None,
+            "damaged": None,
             **self.facts,
-            **counts,
-            "sessions": [attrs.asdict(one) for one in self.sessions],
-            "refunds": [attrs.asdict(one) for one in self.refunds],
+            **attrs.asdict(self.counts),
+            "pending": self.counts.pending,
+            "sessions": [attrs.asdict(o) for o in self.sessions] if is_known else None,
+            "refunds": [attrs.asdict(o) for o in self.refunds] if is_known else None,
+            "progress": progress,
         }
 
     def lines(self) -> Iterator[str]:
@@ -70,6 +75,8 @@ class JobStatus:
         for name, value in {**facts, **counts}.items():
             number = f"{value:,}" if isinstance(value, int) else value
             yield f"{name:<12} {'not known' if number is None else number}"
+        if self.sessions:
+            yield "sessions"
         yield from lines_of(self.sessions)
         for batch in dict.fromkeys(one.batch for one in self.refunds):
             yield from lines_of_batch(batch, self.refunds)

@@ -445,11 +445,14 @@ def test_the_status_of_a_job_that_runs_is_what_it_noted(
     (tmp_path / "april.progress").write_text("{}")  # as if that was long ago
     killed = states(bulk, "april")
 
-    assert running["doing"] == "run"
+    assert running.keys() == killed.keys()
+    assert running["progress"]["doing"] == "run"  # type: ignore[index]  # an object
+    assert running["sessions"] is running["refunds"] is None
     for known in (running, killed):
         counts = [known[word] for word in ("created", "rejected", "unknown", "pending")]
         assert sum(map(int, map(str, counts))) == known["rows"] == 5_000
-    assert "doing" not in killed
+    assert killed["progress"] is None
+    assert [one["status"] for one in killed["sessions"]] == [None]  # type: ignore[attr-defined]
 
 
 def test_two_resumers_do_not_work_on_one_job(
