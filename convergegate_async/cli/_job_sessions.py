@@ -57,6 +57,9 @@ def refresh(
             now = datetime.now().astimezone()
             if has_ended or is_over or rhythm is None or not rhythm.goes_on(now):
                 return code
+            print_note(
+                f"Next look at {now + timedelta(seconds=rhythm.pause):%H:%M:%S}."
+            )
             if await _is_interrupted_within(rhythm.pause):
                 return RunExitCode.INTERRUPTED
 
