@@ -119,6 +119,7 @@ def dry_run(folder: JobFolder, selection: Selection) -> int:
     async def look() -> tuple[RefundPlan, list[RefundCount], list[str]]:
         faults: list[str] = []
         with Journal.read(folder.journal) as journal:
+            await _require_status(journal, selection)
             wanted = selection.wanted(journal, faults)
             plan = await plan_refunds(journal, selection.batch, wanted)
             return plan, await journal.refunds.counts(), faults
@@ -156,6 +157,7 @@ def refund(
             plan = plan_of(journal.header)
             factory = factory_for(of_job(gateway, journal.header), plan)
             job = Job(journal, factory, plan, folder)
+            await _require_status(journal, selection)
             faults: list[str] = []
             found = await job.plan_refunds(batch, selection.wanted(journal, faults))
             if not _show_plan(found, faults, selection):
@@ -181,6 +183,21 @@ def refund(
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())
+
+
+async def _require_status(journal: Journal, selection: Selection) -> None:
+    """Refuse a status that no session of the job has: it may be a slip.
+
+    Raises:
+        click.BadParameter: With those that there are.
+    """
+    counts = await journal.sessions.counts()
+    known = [one.status or "no status" for one in counts if one.seen_at is not None]
+    if selection.status is None or selection.status in known:
+        return
+    listed = ", ".join(map(printable, dict.fromkeys(known))) or "none was looked at"
+    message = f"no session has the status {selection.status} ({listed})"
+    raise click.BadParameter(message, param_hint="--where")
 
 
 async def _show_troubles(folder: JobFolder, job: Job, batch: str) -> None:

@@ -252,6 +252,10 @@ async def test_what_a_file_cannot_have_paid_back_stops_all_of_it(
         (("--where", "paid", "--full"), "must be status=WORD"),
         (("--where", "status=completed", "--full"), "only with --expect-sum"),
         (
+            ("--where", "status=paid", "--full", "--dry-run"),
+            "no session has the status paid (completed, open)",
+        ),
+        (
             ("--where", "status=completed", "--full", "--expect-sum", "PLN"),
             "must be like PLN=1234.50",
         ),
