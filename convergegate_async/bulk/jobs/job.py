@@ -538,5 +538,12 @@ class Job:
         if not letters:
             path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
             return None
-        write_dead_letters(str(path), letters, format=file_format)
+        table = self.plan.table
+        write_dead_letters(
+            str(path),
+            letters,
+            format=file_format,
+            delimiter=table.delimiter or ",",
+            encoding=table.encoding or "utf-8",
+        )
         return path

@@ -1,6 +1,8 @@
 """CSV in the dialect of its reader: a program, or a spreadsheet of some country."""
 
+import codecs
 import csv
+from collections.abc import Callable
 from decimal import Decimal
 from typing import BinaryIO
 
@@ -11,9 +13,12 @@ from convergegate_async.errors import ConfigurationError
 from .cell_texts import encoded, text_of
 from .csv_file import escape_cell
 from .delimiters import choose_delimiter
+from .encodings import choose_encoding
 from .spool import Table, spooled
 
 _MARK = "\ufeff"
+_UTF_8 = "utf-8"
+_AS_READ = "convergegate-as-read"
 
 
 def _choose_decimal(mark: str) -> str:
@@ -31,29 +36,52 @@ class CsvDialect:
         bom: It begins with a byte order mark, by which Excel knows UTF-8.
         delimiter: What stands between cells, or the word for it.
         decimal: The decimal mark of numbers.
+        encoding: One in which tables are read; a sign that it lacks becomes ``?``.
 
     Raises:
-        ConfigurationError: There is no such delimiter or mark.
+        ConfigurationError: There is no such delimiter, mark or encoding.
     """
 
     bom: bool = False
     delimiter: str = attrs.field(default=",", converter=choose_delimiter)
     decimal: str = attrs.field(default=".", converter=_choose_decimal)
+    encoding: str = attrs.field(default=_UTF_8, converter=choose_encoding)
+
+
+def _as_read(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for a sign that an encoding lacks.
+
+    A byte that was none of its signs when it was read is the same byte again.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    error.end = error.start + 1  # one by one: not all of them may have been bytes
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        return "?", error.end
+
+
+codecs.register_error(_AS_READ, _as_read)
 
 
 class _Encoded:
     """What `csv.writer` needs of a file of texts."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
         self._file = file
+        encoder = codecs.getincrementalencoder(encoding)(_AS_READ)
+        self._encode: Callable[[str], bytes] = (
+            encoded if encoding == _UTF_8 else encoder.encode
+        )
 
     def write(self, text: str) -> int:
-        return self._file.write(encoded(text))
+        return self._file.write(self._encode(text))
 
 
 def write_csv(file: BinaryIO, records: Table, dialect: CsvDialect) -> int:
     """Write *records* to *file*, and return how many."""
-    text = _Encoded(file)
+    text = _Encoded(file, dialect.encoding)
     with spooled(records) as spool:
         if dialect.bom:
             text.write(_MARK)

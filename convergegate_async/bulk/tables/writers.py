@@ -88,7 +88,14 @@ def write_results(  # noqa: PLR0913 -- each is a separate choice of the caller
         return _WRITERS[kind](file, records)
 
 
-def write_dead_letters(path: str, letters: Iterable[DeadLetter], *, format: str) -> int:  # noqa: A002 -- as the option is called
+def write_dead_letters(
+    path: str,
+    letters: Iterable[DeadLetter],
+    *,
+    format: str,  # noqa: A002 -- as the option is called
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+) -> int:
     """Write the rows of *letters* as input for another run, and return how many.
 
     Each has its own columns, and ``cg_line``, ``cg_code`` and ``cg_message``, which
@@ -98,12 +105,21 @@ def write_dead_letters(path: str, letters: Iterable[DeadLetter], *, format: str)
         path: A new file, or one to replace; ``-`` is stdout.
         letters: The rows; they are read once, a few at a time.
         format: That of the input: texts stay texts, and numbers numbers.
+        delimiter: That of the input, if it was CSV: the same options read both.
+        encoding: Likewise. UTF-8 beside another delimiter than the comma is for a
+            spreadsheet, and has a byte order mark.
 
     Raises:
         ConfigurationError: As `write_results` does.
         OSError: The file cannot be written.
     """
-    return write_results(path, map(_as_row, letters), format=format)
+    rows = map(_as_row, letters)
+    if choose_format(path, format) != "csv":
+        return write_results(path, rows, format=format)
+    dialect = CsvDialect(delimiter=delimiter, encoding=encoding)
+    is_for_people = dialect.delimiter != "," and dialect.encoding == "utf-8"
+    with _whole(path) as file:
+        return write_csv(file, rows, attrs.evolve(dialect, bom=is_for_people))
 
 
 def _as_row(letter: DeadLetter) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from orders import ORDER_FIELDS
+from orders import ORDER_FIELDS, ORDER_ROW
 from programs import PROGRAM
 
 from convergegate_async import AuthenticationError, ConfigurationError
@@ -20,11 +20,13 @@ from convergegate_async.bulk import (
     JobPlan,
     JournalError,
     OnUnknown,
+    Problem,
     ResumeRules,
     SourceError,
     TableOptions,
     new_header,
     plan_of,
+    read_table,
 )
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
@@ -454,3 +456,27 @@ async def test_a_journal_without_a_plan_is_refused(
 
     with pytest.raises(JournalError, match="begun by another version"):
         await Job.resume(JobFolder("april", tmp_path), sandbox.factory())
+
+
+async def test_dead_letters_are_in_the_dialect_of_the_input(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The same options read both: names are what they were, and nothing is guessed."""
+    order = ORDER_ROW | {"customer_lastname": "Żółw", "amount": "nothing"}
+    text = f"{';'.join(order)}\n{';'.join(map(str, order.values()))}\n"
+    source = tmp_path / "orders.csv"
+    source.write_text(text, encoding="cp1250")
+    table = TableOptions(encoding="cp1250", delimiter=";")
+    plan = JobPlan(source=str(source), table=table)
+    folder = JobFolder("april", tmp_path)
+    async with (
+        sandbox.factory() as factory,
+        await Job.begin(folder, plan, factory) as job,
+    ):
+        await exhaust(job)
+        path = await job.write_dead_letters()
+
+    assert path is not None
+    [letter] = read_table(str(path), table)
+    assert isinstance(letter, Problem)
+    assert letter.raw["customer_lastname"] == "Żółw"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from orders import ORDER_ROW
 
 from convergegate_async import ConfigurationError
+from convergegate_async.bulk.tables.csv_file import unescape_cell
 from convergegate_async.bulk.tables.options import TableOptions
 from convergegate_async.bulk.tables.reading import read_table
 from convergegate_async.bulk.tables.rows import Row
@@ -372,3 +374,44 @@ def test_a_letter_shows_no_row() -> None:
     (letter,) = letters(ORDER_ROW)
 
     assert "john@example.com" not in repr(letter)
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {"Nr": st.text("AŻółw;,\t 0\udc81\udc83", min_size=1, max_size=9)}
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1250", "iso8859-2"]),
+)
+def test_dead_letters_are_read_by_the_options_of_their_input(
+    rows: list[dict[str, str]], delimiter: str, encoding: str
+) -> None:
+    """Delimiter and encoding, also where bytes were no signs of that."""
+    if encoding != "cp1250":  # which lacks those two
+        rows = [
+            {"Nr": row["Nr"].replace("\udc81", "").replace("\udc83", "")}
+            for row in rows
+        ]
+    letters = [
+        DeadLetter(line, "Invalid", "is not … text", row)
+        for line, row in enumerate(rows, 2)
+    ]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "failed.csv")
+        write_dead_letters(
+            str(path), letters, format="csv", delimiter=delimiter, encoding=encoding
+        )
+        text = path.read_bytes().decode(
+            encoding.replace("utf-8", "utf-8-sig"),
+            "surrogateescape" if encoding == "cp1250" else "strict",
+        )
+        is_marked = path.read_bytes().startswith(b"\xef\xbb\xbf")
+
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    found = [unescape_cell(row["Nr"]) for row in table]
+    assert found == [row["Nr"] for row in rows]
+    assert is_marked is (encoding == "utf-8" and delimiter != ",")
