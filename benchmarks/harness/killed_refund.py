@@ -76,10 +76,10 @@ class TrappedRefunds(Refunds):
         self._trap.step_on(RefundPoint.ANSWERED)
         return self._committed(super().complete(result))
 
-    def forget(self, number: int) -> Awaitable[None]:
+    def withdraw(self, number: int) -> Awaitable[None]:
         """Have a trap before it, and after it is durable."""
         self._trap.step_on(RefundPoint.ANSWERED)
-        return self._committed(super().forget(number))
+        return self._committed(super().withdraw(number))
 
     async def _committed(self, written: Awaitable[None]) -> None:
         await written

@@ -125,12 +125,12 @@ class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
         try:
             made = await factory.refund(request, idempotency_key=key)
         except ConfigurationError:  # the factory is closed: nothing was sent
-            await journal.refunds.forget(refund.number)
+            await journal.refunds.withdraw(refund.number)
             raise
         except CallError as error:
             outcome = RefundOutcome(refund=sent, error=error)
             if is_pending(outcome) or isinstance(error, AuthenticationError):
-                await journal.refunds.forget(refund.number)
+                await journal.refunds.withdraw(refund.number)
                 return RefundOutcome(refund=refund, error=error)
             return await self._failed(sent, error)
         if made.amount not in {None, refund.amount} or (

@@ -2,6 +2,12 @@
 
 A batch is written down whole before the first of its refunds is made, so that its name
 alone goes on with it. The journal itself refuses what would pay back twice.
+
+- `intend`: pending → sent, beside no other doubt of its session
+- `withdraw`: sent → pending
+- `complete`: sent, unknown → created, rejected, unknown
+- `refuse`: pending → rejected
+- `fail`: created → rejected
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -49,7 +55,7 @@ _FAIL = """
 UPDATE refunds SET state = 'rejected', code = 'Failed', message = ?
 WHERE number = ? AND state = 'created'
 """
-_FORGET = """
+_WITHDRAW = """
 UPDATE refunds SET state = 'pending', refunded_before = NULL, sent_at = NULL
 WHERE number = ? AND state = 'sent'
 """
@@ -201,13 +207,13 @@ class RefundTable:
         if not self._do(_FAIL, message, number):
             raise refusal(self._path, "a refund that was not made has failed")
 
-    def forget(self, number: int) -> None:
+    def withdraw(self, number: int) -> None:
         """Withdraw an intent, as provably nothing was done for it.
 
         Raises:
             JournalError: It was not sent.
         """
-        if not self._do(_FORGET, number):
+        if not self._do(_WITHDRAW, number):
             raise refusal(self._path, "a refund was withdrawn that was not sent")
 
     def counts(self) -> list[RefundCount]:
@@ -356,14 +362,14 @@ class Refunds:
         """
         await self._order(partial(self._table.fail, number, message))
 
-    def forget(self, number: int) -> Awaitable[None]:
+    def withdraw(self, number: int) -> Awaitable[None]:
         """Withdraw an intent, as provably nothing was done for it: it is pending again.
 
         Raises:
             JournalError: From the awaitable: it was not sent, or the journal is broken.
         """
         self.under_way.discard(number)
-        return self._order(partial(self._table.forget, number))
+        return self._order(partial(self._table.withdraw, number))
 
     async def counts(self) -> list[RefundCount]:
         """Return how many refunds are alike, and what they come to."""

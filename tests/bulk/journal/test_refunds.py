@@ -65,13 +65,13 @@ class Fail:
 
 
 @attrs.frozen
-class Forget:
+class Withdraw:
     """A refund was not sent after all."""
 
     number: int
 
 
-Step: TypeAlias = Intend | Refuse | Forget | Fail | RefundResult | None
+Step: TypeAlias = Intend | Refuse | Withdraw | Fail | RefundResult | None
 ENDS = (RefundState.CREATED, RefundState.REJECTED, RefundState.UNKNOWN)
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=9)
 results = st.builds(
@@ -89,7 +89,7 @@ steps = st.one_of(
     intents,
     results,
     st.builds(Refuse, NUMBERS),
-    st.builds(Forget, NUMBERS),
+    st.builds(Withdraw, NUMBERS),
     st.builds(Fail, NUMBERS),
     st.none(),
 )
@@ -138,7 +138,7 @@ class Model:
 FROM: dict[type, frozenset[RefundState]] = {
     Intend: frozenset({RefundState.PENDING}),
     Refuse: frozenset({RefundState.PENDING}),
-    Forget: frozenset({RefundState.SENT}),
+    Withdraw: frozenset({RefundState.SENT}),
     Fail: frozenset({RefundState.CREATED}),
     RefundResult: frozenset({RefundState.SENT, RefundState.UNKNOWN}),
 }
@@ -151,7 +151,7 @@ def changes_of(step: Step) -> dict[str, Any]:
         case Intend():
             sent = {"refunded_before": step.before, "sent_at": 17.0}
             return {"state": RefundState.SENT, **sent}
-        case Forget():
+        case Withdraw():
             unsent = {"refunded_before": None, "sent_at": None}
             return {"state": RefundState.PENDING, **unsent}
         case RefundResult():
@@ -170,8 +170,8 @@ async def refused(journal: Journal, step: Step) -> bool:
                 await refunds.intend(step.number, step.before, 17.0)
             case Refuse():
                 await refunds.refuse(step.number, "Code", "why")
-            case Forget():
-                await refunds.forget(step.number)
+            case Withdraw():
+                await refunds.withdraw(step.number)
             case Fail():
                 await refunds.fail(step.number, "why")
             case RefundResult():
