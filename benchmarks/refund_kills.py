@@ -301,8 +301,7 @@ async def _pay_back(job: JobUnderTest, left: deque[Kill], verdict: Verdict) -> N
     for batch in BATCHES * 2:
         evidence = await _run(job, batch, None, verdict)
     if len(left) == before:
-        message = f"whole batches never came by {left[0].point}"
-        raise RuntimeError(message)
+        left[0] = left[0].sooner()
     verdict.jobs += 1
     for what, refund in evidence.refunds.items():
         verdict.refunds[refund.state] += 1

@@ -1,7 +1,7 @@
 """One run of a job: a row is in the journal before a byte of it is on the wire.
 
-Both ways to send rows, from here or from workers elsewhere, share what comes before a
-row is sent, and after.
+It is longer than most modules, as both ways to send rows, from here or from workers
+elsewhere, share what comes before a row is sent, and after.
 """
 
 import asyncio
