@@ -8,6 +8,7 @@ from .jobs.header import new_header
 from .jobs.job import Job
 from .jobs.job_plan import JobPlan, plan_of
 from .jobs.moved_source import move_source
+from .jobs.paging import every_row
 from .jobs.progress import Tally
 from .jobs.progress_file import JobProgress, read_progress
 from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
@@ -20,7 +21,6 @@ from .jobs.refund_plan import (
 )
 from .jobs.refund_rules import LeftOut
 from .jobs.refund_run import RefundOutcome
-from .jobs.reports import every_row
 from .jobs.resolve import (
     resolve_created,
     resolve_not_created,

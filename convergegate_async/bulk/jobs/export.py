@@ -24,7 +24,7 @@ from convergegate_async.errors import ConfigurationError
 
 from .folder import JobFolder
 from .job_plan import JobPlan, plan_of
-from .reports import in_chunks
+from .paging import in_chunks
 from .row_report import COLUMNS, RowReport, report_of, report_of_unsent
 
 Record: TypeAlias = dict[str, object]

@@ -13,7 +13,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from .folder import JobFolder
 from .header import fingerprint, require_same_home
 from .job_plan import JobPlan
-from .reports import in_chunks
+from .paging import in_chunks
 
 _SAME, _CHANGED, _SPOILT = 1, 2, 3
 

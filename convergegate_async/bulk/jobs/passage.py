@@ -10,8 +10,8 @@ from convergegate_async.bulk.tables.places import Places, Seen
 from convergegate_async.bulk.tables.rows import Problem, Row
 
 from .dead_letters import DeadLetters
+from .paging import in_chunks
 from .progress import Tally
-from .reports import in_chunks
 
 
 @attrs.define

@@ -27,7 +27,7 @@ from convergegate_async.models import CheckoutSession
 
 from .doubt import Doubt
 from .header import fingerprint, require_same_home
-from .reports import in_chunks
+from .paging import in_chunks
 from .row_results import session_result
 
 READS_AT_ONCE = 8

@@ -19,8 +19,8 @@ from convergegate_async.bulk.tables.places import Seen
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from .folder import require_name
+from .paging import every_row
 from .refund_rules import LeftOut, plan
-from .reports import every_row
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""How rows of an input, and of a journal, are taken: some at a time."""
+"""How long sequences are taken: some at a time."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
