@@ -1,20 +1,40 @@
 """How long sequences are taken: some at a time."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow
-from convergegate_async.bulk.tables.rows import Problem, Row
 
-LOOKS_AHEAD = 256  # rows whose fate is looked up together
+T = TypeVar("T")
+
+_CHUNK = 256  # rows that are looked up together
 _PAGE = 10_000  # rows
 
 
-def in_chunks(rows: Iterable[Row | Problem]) -> Iterator[list[Row | Problem]]:
-    """Yield *rows*, as many together as are looked up together."""
-    source = iter(rows)
-    while chunk := list(islice(source, LOOKS_AHEAD)):
+def in_chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield *items*, as many together as are looked up together."""
+    source = iter(items)
+    while chunk := list(islice(source, _CHUNK)):
+        yield chunk
+
+
+async def in_chunks_async(
+    items: Iterable[T] | AsyncIterable[T],
+) -> AsyncIterator[list[T]]:
+    """Yield *items* as `in_chunks` does, whichever kind of iterable they are."""
+    if not isinstance(items, AsyncIterable):
+        for chunk in in_chunks(items):
+            yield chunk
+        return
+    chunk = []
+    async for item in items:
+        chunk.append(item)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
         yield chunk
 
 
