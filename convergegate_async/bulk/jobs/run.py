@@ -36,8 +36,8 @@ from .chunked_run import ChunkedRun
 from .chunks import CallOptions, Chunk, ChunkResult, Home, check_key, first_of, work_on
 from .dead_letters import DeadLetters
 from .header import fingerprint_of
+from .input_cursor import InputCursor, InputEntry
 from .job_plan import JobPlan
-from .passage import Met, Passage
 from .progress import Tally
 from .progress_file import JobProgress, noted_progress
 from .resume_rules import Decision
@@ -47,7 +47,7 @@ from .row_results import interrupted_result, outcome_result, row_outcome
 
 @attrs.define
 class _Task:
-    met: Met
+    entry: InputEntry
     body: bytes = attrs.field(repr=False)
     fingerprint: bytes
     times: int = 0  # that it came back
@@ -82,18 +82,18 @@ class Run:
         self._path = path
         self._states: Counter[State] = Counter()
         self._workers: Workers[_Task, RowOutcome] | None = None
-        self._under_way: dict[int, Met] = {}
+        self._under_way: dict[int, InputEntry] = {}
         self._writing: dict[int, tuple[RowOutcome, Awaitable[None]]] = {}
         self._is_stopped = False
         self._is_whole = False
         self._dead_letters = DeadLetters()
-        self._passage: Passage | None = None
-        self._failed_before: dict[int, Met] = {}
+        self._cursor: InputCursor | None = None
+        self._failed_before: dict[int, InputEntry] = {}
 
     @property
     def is_begun(self) -> bool:
         """Whether it has looked at a row."""
-        return self._passage is not None
+        return self._cursor is not None
 
     @property
     def pace(self) -> PaceInfo | None:
@@ -114,7 +114,7 @@ class Run:
     def progress(self) -> JobProgress:
         """How far it is, and where all rows are, those of earlier runs, too."""
         header = self._journal.header
-        invalid = 0 if self._passage is None else self._passage.invalid
+        invalid = 0 if self._cursor is None else self._cursor.invalid
         return JobProgress(
             at=self._runtime.now(),
             doing="run",
@@ -137,10 +137,10 @@ class Run:
         self, rows: Iterable[Row | Problem] | None
     ) -> AsyncGenerator[RowOutcome, None]:
         """Send from this process; see `Job.run`."""
-        passage = await self._begin(rows)
+        cursor = await self._begin(rows)
         self._workers = Workers(
             self._factory,
-            self._tasks(passage),
+            self._tasks(cursor),
             self._send,
             self._plan.limits,
             goes_again=self._goes_again,
@@ -167,12 +167,12 @@ class Run:
             message = "a lost worker's rows are sent again: that needs keys_honoured"
             raise ConfigurationError(message)
         CallOptions.of(self._factory)  # or they cannot be had elsewhere
-        passage = await self._begin(rows)
+        cursor = await self._begin(rows)
         chunked: ChunkedRun[_Task] = ChunkedRun(self._plan.limits, self._runtime.clock)
         async with self._noted(), runner:
             await runner.everywhere(check_key, self._home)
             while True:
-                chunks = self._chunks(passage, runner, chunked)
+                chunks = self._chunks(cursor, runner, chunked)
                 async with aclosing(runner.map(work_on, chunks)) as results:
                     async for done in results:
                         for outcome in await self._take_in(done, chunked):
@@ -194,30 +194,30 @@ class Run:
 
         What the run has not come to is looked through.
         """
-        passage = self._passage or self._begin_passage(None)
-        async for met in passage:
-            self._note_failed(met)
-        await self._keep_total(passage)
-        for met in self._failed_before.values():
-            self._note_failed(met)
+        cursor = self._cursor or self._begin_cursor(None)
+        async for entry in cursor:
+            self._note_failed(entry)
+        await self._keep_total(cursor)
+        for entry in self._failed_before.values():
+            self._note_failed(entry)
         self._failed_before.clear()
         return self._dead_letters
 
-    async def _begin(self, rows: Iterable[Row | Problem] | None) -> Passage:
+    async def _begin(self, rows: Iterable[Row | Problem] | None) -> InputCursor:
         if self.is_begun:
             message = "a Job runs once: go on with another, by Job.resume"
             raise ConfigurationError(message)
         self._plan.limits.require_kept_by(self._factory)
         context_of(self._factory).require_open()
-        passage = self._begin_passage(rows)
+        cursor = self._begin_cursor(rows)
         self._states.update(await self._journal.counts())
-        return passage
+        return cursor
 
-    def _begin_passage(self, rows: Iterable[Row | Problem] | None) -> Passage:
+    def _begin_cursor(self, rows: Iterable[Row | Problem] | None) -> InputCursor:
         self._is_whole = rows is None
         rows = self._plan.rows() if rows is None else rows
-        self._passage = Passage(rows, self._journal, self.tally, self._dead_letters)
-        return self._passage
+        self._cursor = InputCursor(rows, self._journal, self.tally, self._dead_letters)
+        return self._cursor
 
     @property
     def _home(self) -> Home:
@@ -229,9 +229,9 @@ class Run:
         )
 
     async def _chunks(
-        self, passage: Passage, runner: Runner, chunked: ChunkedRun[_Task]
+        self, cursor: InputCursor, runner: Runner, chunked: ChunkedRun[_Task]
     ) -> AsyncIterator[Chunk]:
-        tasks = chunked.with_again(self._tasks(passage))
+        tasks = chunked.with_again(self._tasks(cursor))
         limits, options = self._plan.limits, CallOptions.of(self._factory)
         while not self._is_stopped:
             # Workers come and go: the share is that of this moment.
@@ -245,7 +245,7 @@ class Run:
                 number=number,
                 home=self._home,
                 options=options,
-                rows=tuple(self._numbered(task.met) for task in batch),
+                rows=tuple(self._numbered(task.entry) for task in batch),
                 limits=attrs.evolve(limits, maximum_rps=rate),
                 pause=pause,
                 is_answered=chunked.is_answered,
@@ -257,7 +257,7 @@ class Run:
         """Write what became of a chunk; return what is to be told of its rows."""
         result, is_lost = done.result, done.again
         tasks = chunked.take_back(result.number)
-        by_index = {task.met.index: task for task in tasks}
+        by_index = {task.entry.index: task for task in tasks}
         writing, final = [], []
         for call_outcome in result.outcomes:
             task = by_index.pop(call_outcome.index)
@@ -269,7 +269,7 @@ class Run:
             else:
                 final.append(outcome)
         writing += [
-            self._withdraw(task.met, is_lost=is_lost) for task in by_index.values()
+            self._withdraw(task.entry, is_lost=is_lost) for task in by_index.values()
         ]
         await asyncio.gather(*writing)
         for outcome in final:
@@ -278,67 +278,67 @@ class Run:
             self.stop()
         return final
 
-    def _withdraw(self, met: Met, *, is_lost: bool) -> Awaitable[None]:
+    def _withdraw(self, entry: InputEntry, *, is_lost: bool) -> Awaitable[None]:
         """Have it written of a row that it was not sent after all."""
-        row = met.row
-        del self._under_way[met.index]
+        row = entry.row
+        del self._under_way[entry.index]
         if is_lost:
             self.tally.unknown += 1
-            return self._complete(interrupted_result(row.row_id), met)
-        self._failed_before[met.index] = met
+            return self._complete(interrupted_result(row.row_id), entry)
+        self._failed_before[entry.index] = entry
         return self._journal.forget(row.row_id)
 
-    async def _tasks(self, passage: Passage) -> AsyncIterator[_Task]:
-        async for met in passage:
+    async def _tasks(self, cursor: InputCursor) -> AsyncIterator[_Task]:
+        async for entry in cursor:
             if self._is_stopped:
-                self._note_failed(met)
+                self._note_failed(entry)
                 return
-            task = await self._judge(met)
+            task = await self._judge(entry)
             if task is not None:
                 yield task
-        await self._keep_total(passage)
+        await self._keep_total(cursor)
 
-    async def _keep_total(self, passage: Passage) -> None:
+    async def _keep_total(self, cursor: InputCursor) -> None:
         # What was handed in may be a part of the input.
         if not self._is_whole:
             return
         header = self._journal.header
-        now = max(passage.count, header.total or 0), passage.invalid
+        now = max(cursor.count, header.total or 0), cursor.invalid
         if now != (header.total, header.invalid):
             await self._journal.set_total(*now)
 
-    async def _judge(self, met: Met) -> _Task | None:
+    async def _judge(self, entry: InputEntry) -> _Task | None:
         """Return what is to be done with a row, if anything is; count it if not."""
-        row = met.row
+        row = entry.row
         body = encode_form(row.request)
         mark = fingerprint_of(body, self._journal.header.salt)
-        task = _Task(met, body, mark)
+        task = _Task(entry, body, mark)
         del body  # tracebacks show locals
-        match self._rules.decide(met.known, mark, self._runtime.now()):
+        match self._rules.decide(entry.known, mark, self._runtime.now()):
             case Decision.SEND:
-                self._failed_before[met.index] = met  # until it is on its way
+                self._failed_before[entry.index] = entry  # until it is on its way
                 return task
             case Decision.SKIP:
                 self.tally.skipped += 1
-                self._note_failed(met)
+                self._note_failed(entry)
             case Decision.CHANGED:
                 self.tally.changed.append(row.row_id)
-                self._note_failed(met)
+                self._note_failed(entry)
             case Decision.GIVE_UP:
-                await self._complete(interrupted_result(row.row_id), met)
+                await self._complete(interrupted_result(row.row_id), entry)
                 self.tally.unknown += 1
         return None
 
-    def _note_failed(self, met: Met) -> None:
-        if met.known is not None and met.known.state is State.REJECTED:
-            self._dead_letters.add_failed(met.index, met.row, met.known)
+    def _note_failed(self, entry: InputEntry) -> None:
+        if entry.known is not None and entry.known.state is State.REJECTED:
+            self._dead_letters.add_failed(entry.index, entry.row, entry.known)
 
     async def _send(self, factory: CheckoutSessionFactory, task: _Task) -> RowOutcome:
         await self._intend(task)
         try:
-            outcome = await create_one(factory, self._numbered(task.met, task.body))
+            outcome = await create_one(factory, self._numbered(task.entry, task.body))
         except ConfigurationError:  # the factory is closed: the row was not sent
-            await self._withdraw(task.met, is_lost=False)
+            await self._withdraw(task.entry, is_lost=False)
             raise
         # The worker is free for the next row while this one is made durable.
         _, written = self._writing[outcome.index] = self._write(outcome)
@@ -350,20 +350,20 @@ class Run:
         """Tell whether a row is taken up again: not one that was in doubt too long."""
         if not is_pending(outcome):
             return False
-        known, now = task.met.known, self._runtime.now()
+        known, now = task.entry.known, self._runtime.now()
         return self._rules.decide(known, task.fingerprint, now) is Decision.SEND
 
     async def _intend(self, task: _Task) -> None:
-        met = task.met
+        entry = task.entry
         intent = new_draft(Intent)
-        intent.row_id = met.row.row_id
-        intent.position = met.index + 1
+        intent.row_id = entry.row.row_id
+        intent.position = entry.index + 1
         intent.fingerprint = task.fingerprint
         intent.sent_at = self._runtime.now()
         # Before: an intent is written even if the wait for it is cancelled.
-        self._failed_before.pop(met.index, None)
+        self._failed_before.pop(entry.index, None)
         await self._journal.intend(sealed(intent, Intent))
-        self._under_way[met.index] = met
+        self._under_way[entry.index] = entry
 
     def _write(
         self, outcome: RowOutcome, *, is_lost: bool = False
@@ -377,27 +377,27 @@ class Run:
         Returns:
             What became of the row over all runs, and what is done once it is durable.
         """
-        met = self._under_way.pop(outcome.index)
-        row = met.row
+        entry = self._under_way.pop(outcome.index)
+        row = entry.row
         wrong_key = isinstance(outcome, Rejected) and isinstance(
             outcome.error, AuthenticationError
         )
         if not is_lost and (wrong_key or is_pending(outcome)):
-            self._failed_before[met.index] = met  # it is what it was before
+            self._failed_before[entry.index] = entry  # it is what it was before
             written = self._journal.forget(row.row_id)
         else:
-            result = outcome_result(row.row_id, outcome, met.known, is_lost=is_lost)
+            result = outcome_result(row.row_id, outcome, entry.known, is_lost=is_lost)
             if result.state is State.REJECTED:
-                self._dead_letters.add_failed(met.index, row, result)
-            written = self._complete(result, met)
-        return row_outcome(met.known, outcome, is_lost=is_lost), written
+                self._dead_letters.add_failed(entry.index, row, result)
+            written = self._complete(result, entry)
+        return row_outcome(entry.known, outcome, is_lost=is_lost), written
 
-    def _complete(self, result: RowResult, met: Met) -> Awaitable[None]:
-        if met.known is not None:
-            self._states[met.known.state] -= 1
+    def _complete(self, result: RowResult, entry: InputEntry) -> Awaitable[None]:
+        if entry.known is not None:
+            self._states[entry.known.state] -= 1
         self._states[result.state] += 1
         return self._journal.complete(result)
 
-    def _numbered(self, met: Met, body: bytes | None = None) -> Numbered:
-        key = derive_key(self._journal.header.job, met.row.row_id)
-        return Numbered(met.index, met.row.request, key, body)
+    def _numbered(self, entry: InputEntry, body: bytes | None = None) -> Numbered:
+        key = derive_key(self._journal.header.job, entry.row.row_id)
+        return Numbered(entry.index, entry.row.request, key, body)

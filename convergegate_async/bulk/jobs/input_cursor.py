@@ -1,4 +1,4 @@
-"""One way through an input, whoever goes on where another was cut off."""
+"""A cursor over an input: each row beside what the journal knows of it."""
 
 from collections.abc import AsyncIterator, Iterable
 
@@ -15,7 +15,7 @@ from .progress import Tally
 
 
 @attrs.define
-class Met:
+class InputEntry:
     """A row of the input, and what the journal knows of it.
 
     Attributes:
@@ -28,8 +28,10 @@ class Met:
     known: JournalRow | None
 
 
-class Passage:
-    """Passes over rows once: good ones are met, bad ones counted and put aside.
+class InputCursor:
+    """Passes over rows once: good ones are yielded, bad ones counted and put aside.
+
+    Whoever goes on after another was cut off misses no row.
 
     Args:
         rows: The input.
@@ -66,17 +68,17 @@ class Passage:
         """How many of them cannot be sent, and are no rows of the journal."""
         return self._invalid
 
-    def __aiter__(self) -> AsyncIterator[Met]:
+    def __aiter__(self) -> AsyncIterator[InputEntry]:
         return self
 
-    async def __anext__(self) -> Met:
+    async def __anext__(self) -> InputEntry:
         while True:
             if self._known is None:
                 await self._look_up()
             while self._batch:
-                met = self._meet(self._batch.pop(0))
-                if met is not None:
-                    return met
+                entry = self._entry_of(self._batch.pop(0))
+                if entry is not None:
+                    return entry
             self._known = None
 
     async def _look_up(self) -> None:
@@ -93,7 +95,7 @@ class Passage:
         row_ids = [row.row_id for row in self._batch if row.row_id is not None]
         self._known = await self._journal.lookup(row_ids)
 
-    def _meet(self, row: Row | Problem) -> Met | None:
+    def _entry_of(self, row: Row | Problem) -> InputEntry | None:
         is_new = self._places.take(row)
         index = self.count - 1
         known = (self._known or {}).get(row.row_id or "")
@@ -109,7 +111,7 @@ class Passage:
             self._tally.invalid += 1
             self._invalid += 1
         else:
-            return Met(index, row, known)
+            return InputEntry(index, row, known)
         return None
 
     def _is_dead(self, known: JournalRow | None) -> bool:
