@@ -9,7 +9,7 @@ from convergegate_async.bulk.journal.records import (
     JobHeader,
     JournalError,
 )
-from convergegate_async.bulk.tables.places import Places
+from convergegate_async.bulk.tables.row_counter import RowCounter
 from convergegate_async.bulk.tables.rows import Problem, Row
 
 from .folder import JobFolder
@@ -55,15 +55,15 @@ def _intents(
 ) -> Iterator[Intent]:
     rows = plan_of(header).rows() if given is None else given
     begun_at = header.begun_at or 0.0
-    places = Places()
+    counter = RowCounter()
     for row in rows:
-        places.take(row)
+        counter.take(row)
         if isinstance(row, Row):
             mark = fingerprint(row.request, header.salt)
-            yield Intent(row.row_id, places.count, mark, begun_at)
-    if header.total not in {None, places.count}:
+            yield Intent(row.row_id, counter.count, mark, begun_at)
+    if header.total not in {None, counter.count}:
         message = (
-            f"the input has {places.count:,} rows, and had {header.total:,} when the "
+            f"the input has {counter.count:,} rows, and had {header.total:,} when the "
             "job was begun: put it back as it was"
         )
         raise JournalError(message)

@@ -16,8 +16,9 @@ from convergegate_async.bulk.journal.records import JournalRow, State, failure
 from convergegate_async.bulk.tables.delimiters import choose_delimiter
 from convergegate_async.bulk.tables.formats import Format, SourceError, choose_format
 from convergegate_async.bulk.tables.options import TableOptions
-from convergegate_async.bulk.tables.places import Marks, Places, Seen
+from convergegate_async.bulk.tables.row_counter import RowCounter
 from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.seen import SeenNumbers, SeenTexts
 from convergegate_async.bulk.tables.validation import repeated_problem
 from convergegate_async.bulk.tables.writers import write_results
 from convergegate_async.errors import ConfigurationError
@@ -201,9 +202,9 @@ class _Walk:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._places = Places()
-        self._met = Marks()
-        self._unsent = Seen()
+        self._counter = RowCounter()
+        self._met = SeenNumbers()
+        self._unsent = SeenTexts()
         self.gone = 0
         self.unknown_currencies: set[str] = set()
 
@@ -231,7 +232,7 @@ class _Walk:
         row_ids = [row.row_id for row in chunk if row.row_id is not None]
         known = self._database.lookup(row_ids)
         for row in chunk:
-            if self._places.take(row):  # it may have several problems
+            if self._counter.take(row):  # it may have several problems
                 report = self._report(row, known.get(row.row_id or ""))
                 cells = row.raw.items()
                 yield {

@@ -6,8 +6,9 @@ import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow, State
-from convergegate_async.bulk.tables.places import Places, Seen
+from convergegate_async.bulk.tables.row_counter import RowCounter
 from convergegate_async.bulk.tables.rows import Problem, Row
+from convergegate_async.bulk.tables.seen import SeenTexts
 
 from .dead_letters import DeadLetters
 from .paging import in_chunks
@@ -51,8 +52,8 @@ class InputCursor:
         self._journal = journal
         self._tally = tally
         self._dead_letters = dead_letters
-        self._seen = Seen()
-        self._places = Places()
+        self._seen = SeenTexts()
+        self._counter = RowCounter()
         self._invalid = 0
         self._fault: Exception | None = None
         self._batch: list[Row | Problem] = []
@@ -61,7 +62,7 @@ class InputCursor:
     @property
     def count(self) -> int:
         """How many rows were passed."""
-        return self._places.count
+        return self._counter.count
 
     @property
     def invalid(self) -> int:
@@ -96,7 +97,7 @@ class InputCursor:
         self._known = await self._journal.lookup(row_ids)
 
     def _entry_of(self, row: Row | Problem) -> InputEntry | None:
-        is_new = self._places.take(row)
+        is_new = self._counter.take(row)
         index = self.count - 1
         known = (self._known or {}).get(row.row_id or "")
         if isinstance(row, Problem):

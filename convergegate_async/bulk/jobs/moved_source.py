@@ -6,7 +6,7 @@ import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalError
-from convergegate_async.bulk.tables.places import Places
+from convergegate_async.bulk.tables.row_counter import RowCounter
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.factory import CheckoutSessionFactory
 
@@ -61,11 +61,11 @@ async def move_source(
 
 
 async def _compared(journal: Journal, rows: Iterable[Row | Problem]) -> _Difference:
-    fates, places, salt = bytearray(), Places(), journal.header.salt
+    fates, counter, salt = bytearray(), RowCounter(), journal.header.salt
     for batch in in_chunks(rows):
         known = await journal.lookup([row.row_id or "" for row in batch])
         for row in batch:
-            places.take(row)
+            counter.take(row)
             record = known.get(row.row_id or "")
             if record is None:
                 continue
@@ -81,7 +81,7 @@ async def _compared(journal: Journal, rows: Iterable[Row | Problem]) -> _Differe
     missing = sum(counts.values()) - (len(fates) - fates.count(0))
     total = journal.header.total
     # Rows that were never sent are known by their number alone.
-    more = 0 if total is None else places.count - (total - missing)
+    more = 0 if total is None else counter.count - (total - missing)
     return _Difference(
         missing=missing + max(0, -more),
         changed=fates.count(_CHANGED) + fates.count(_SPOILT),

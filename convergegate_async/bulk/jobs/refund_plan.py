@@ -15,7 +15,7 @@ from convergegate_async.bulk.journal.refund_records import (
     JournalRefund,
     PlannedRefund,
 )
-from convergegate_async.bulk.tables.places import Seen
+from convergegate_async.bulk.tables.seen import SeenTexts
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from .folder import require_name
@@ -87,7 +87,7 @@ class Planning:
     def __init__(self, journal: Journal, batch: str) -> None:
         self._journal = journal
         self._batch = batch
-        self._seen = Seen()
+        self._seen = SeenTexts()
         self._count = 0
         self._sums: Counter[str] = Counter()
         self._left_out: list[LeftOut] = []

@@ -12,8 +12,9 @@ from convergegate_async._core.money import EXPONENTS
 from convergegate_async._core.operations import lives_long_enough
 
 from .doubts import is_ruined
-from .places import Places, Seen
+from .row_counter import RowCounter
 from .rows import Problem, Row, in_columns
+from .seen import SeenTexts
 
 _FIRST = 5  # lines of a mistake that are named
 _SAMPLES = 3
@@ -117,7 +118,7 @@ def check(
             are not kept.
     """
     moment = time.time() if now is None else now
-    seen, places = Seen(), Places()
+    seen, counter = SeenTexts(), RowCounter()
     problems: list[Problem] = []
     mistakes = _Mistakes()
     sums: dict[str, _Sum] = {}
@@ -126,7 +127,7 @@ def check(
     repeated = ruined = 0
     for row in rows:
         wrongs = _wrongs_of(row, moment)
-        is_new = places.take(row)
+        is_new = counter.take(row)
         ruined += is_new and row.row_id is not None and is_ruined(row.row_id)
         if is_new and row.row_id is not None and seen.before(row.row_id):
             repeated += 1
@@ -143,7 +144,7 @@ def check(
                 on_problem(problem)
         problems += wrongs[: most - len(problems)]
     return Validation(
-        total=places.count,
+        total=counter.count,
         problems=tuple(problems),
         more=mistakes.count - len(problems),
         unknown_currencies=tuple(sorted(currencies - EXPONENTS.keys())),
