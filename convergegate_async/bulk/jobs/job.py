@@ -1,6 +1,6 @@
 """Durable jobs: begun once, gone on with as often as it takes, left at any moment.
 
-It is longer than most modules, as each method says what its act promises.
+It is longer than most modules, as each method says what it promises.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from convergegate_async.errors import (
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Runner
 
-from .acts import Acts
+from .activities import Activities
 from .export import Export, ExportOptions, export_from
 from .folder import JobFolder
 from .header import new_header, require_same_home
@@ -118,7 +118,7 @@ class Job:
         self._run = Run(journal, self._factory, self.plan, self._noted_in)
         self.tally: Tally = self._run.tally
         self._folder = folder
-        self._acts = Acts(self._run)
+        self._activities = Activities(self._run)
 
     @classmethod
     async def begin(
@@ -203,7 +203,7 @@ class Job:
     ) -> None:
         is_cut = isinstance(error, BaseException) and not isinstance(error, Exception)
         try:
-            await self._acts.end(at_once=is_cut)
+            await self._activities.end(at_once=is_cut)
         except JournalError:
             if error is None:  # else that is what ended the job
                 raise
@@ -228,22 +228,22 @@ class Job:
     @property
     def pace(self) -> PaceInfo | None:
         """What holds rows back just now; `None` before a run, or on a runner."""
-        return self._acts.last.pace
+        return self._activities.last.pace
 
     @property
     def limits(self) -> Limits:
         """How fast it may do what it does, or did last."""
-        return self._acts.last.limits
+        return self._activities.last.limits
 
     @property
     def is_answered(self) -> bool:
         """Whether the gateway has said anything in what it does, or did last."""
-        return self._acts.last.is_answered
+        return self._activities.last.is_answered
 
     @property
     def progress(self) -> JobProgress:
         """How far it is with what it does, or did last; nothing before that."""
-        return self._acts.last.progress
+        return self._activities.last.progress
 
     async def counts(self) -> RowCounts:
         """Return how many rows are where; this reads the whole journal."""
@@ -276,7 +276,7 @@ class Job:
                 job has run: `resume` it.
             SourceError: The plan's file cannot be read.
         """
-        return self._acts.keep(self._run, self._run.here(rows))
+        return self._activities.keep(self._run, self._run.here(rows))
 
     def run_on(
         self, runner: Runner, rows: Iterable[Row | Problem] | None = None
@@ -301,7 +301,7 @@ class Job:
             SourceError: The plan's file cannot be read.
             WorkersLostError: Workers were lost again and again, or all at once.
         """
-        return self._acts.keep(self._run, self._run.on(runner, rows))
+        return self._activities.keep(self._run, self._run.on(runner, rows))
 
     def refresh(
         self, *, final: bool = False, maximum_rps: float | None = None
@@ -327,7 +327,7 @@ class Job:
         """
         limits = self._limits(maximum_rps)
         refresh = Refresh(self._journal, self._factory, limits, self._noted_in)
-        return self._acts.keep(refresh, refresh.outcomes(final=final))
+        return self._activities.keep(refresh, refresh.outcomes(final=final))
 
     async def plan_refunds(self, batch: str, wanted: Wanted) -> RefundPlan:
         """Return what a batch of refunds would come to; see `bulk.plan_refunds`."""
@@ -372,8 +372,8 @@ class Job:
         self._require_idle("refunds are made")
         order = BatchOrder(batch, wanted, expect_sum, leaves_out=leaves_out)
         limits = self._limits(maximum_rps)
-        act = RefundRun(self._journal, self._factory, limits, self._noted_in)
-        return self._acts.keep(act, act.outcomes(order))
+        refunds = RefundRun(self._journal, self._factory, limits, self._noted_in)
+        return self._activities.keep(refunds, refunds.outcomes(order))
 
     async def refunds_in(
         self, batch: str, states: Collection[RefundState] = tuple(RefundState)
@@ -504,7 +504,7 @@ class Job:
         self._require_idle("a doubt is resolved")
 
     def _require_idle(self, what: str) -> None:
-        if self._acts.are_begun:
+        if self._activities.are_begun:
             message = f"{what} before what the job does now, or after it"
             raise JournalError(message)
 
@@ -515,7 +515,7 @@ class Job:
 
     def stop(self) -> None:
         """Begin no further row; what is under way goes on to its end."""
-        self._acts.stop()
+        self._activities.stop()
 
     async def write_dead_letters(self) -> Path | None:
         """Write the rows that came to no session, if any, as input for another job.

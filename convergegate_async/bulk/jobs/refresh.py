@@ -10,7 +10,7 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
-from .paced_act import PacedAct
+from .paced_activity import PacedActivity
 from .refund_doubts import looked_over
 from .session_facts import facts_of
 
@@ -48,7 +48,7 @@ def begin_of_looks(now: float, begun_at: float | None, last: float | None) -> fl
     return begun_at
 
 
-class Refresh(PacedAct[JournalRow, SessionSeen]):
+class Refresh(PacedActivity[JournalRow, SessionSeen]):
     """Looks at the sessions of a job that are not final, once."""
 
     doing = "refresh"

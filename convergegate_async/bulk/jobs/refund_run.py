@@ -23,7 +23,7 @@ from convergegate_async.errors import (
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import RefundRequest, RefundStatus
 
-from .paced_act import PacedAct
+from .paced_activity import PacedActivity
 from .refund_doubts import looked_over, settle, with_result
 from .refund_plan import BatchOrder, written_down
 from .refund_rules import Ruling, decide
@@ -46,7 +46,7 @@ class RefundOutcome:
     error: CallError | InvalidFieldError | None = None
 
 
-class RefundRun(PacedAct[JournalRefund, RefundOutcome]):
+class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
     """Makes the refunds of a batch that are pending; looks for those in doubt."""
 
     doing = "refund"

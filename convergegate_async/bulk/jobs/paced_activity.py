@@ -19,7 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Outcome)
 
 
-class PacedAct(Generic[T, R]):
+class PacedActivity(Generic[T, R]):
     """Does something for one item after the other, several at once.
 
     What is to come back later, as its error says, is taken up again in between.

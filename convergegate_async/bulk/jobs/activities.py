@@ -1,4 +1,4 @@
-"""What a job does: one act after the other, each ended before the job is left."""
+"""What a job does: one activity after another, each ended before the job is left."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -15,7 +15,7 @@ from .progress_file import JobProgress
 T = TypeVar("T")
 
 
-class Act(Protocol):
+class Activity(Protocol):
     """Something that a job does, one outcome after the other."""
 
     @property
@@ -42,7 +42,7 @@ class Act(Protocol):
         """Begin nothing further; what is under way goes on to its end."""
 
 
-class Acts:
+class Activities:
     """Those of one job.
 
     Args:
@@ -52,30 +52,31 @@ class Acts:
         last: What was begun last.
     """
 
-    def __init__(self, first: Act) -> None:
-        self.last: Act = first
-        self._kept: list[tuple[Act, AsyncGenerator[object, None]]] = []
+    def __init__(self, first: Activity) -> None:
+        self.last: Activity = first
+        self._kept: list[tuple[Activity, AsyncGenerator[object, None]]] = []
 
     @property
     def are_begun(self) -> bool:
         """Whether one of them is begun, and not yet at its end."""
         return any(
-            act.is_begun and not _is_over(outcomes) for act, outcomes in self._kept
+            activity.is_begun and not _is_over(outcomes)
+            for activity, outcomes in self._kept
         )
 
     def keep(
-        self, act: Act, outcomes: AsyncGenerator[T, None]
+        self, activity: Activity, outcomes: AsyncGenerator[T, None]
     ) -> AsyncGenerator[T, None]:
-        """Keep an act, so that whoever leaves the job can end it."""
-        self.last = act
-        self._kept.append((act, outcomes))
+        """Keep an activity, so that whoever leaves the job can end it."""
+        self.last = activity
+        self._kept.append((activity, outcomes))
         return outcomes
 
     def stop(self) -> None:
         """Begin nothing further; what is under way goes on to its end."""
         self.last.stop()
-        for act, _ in self._kept:
-            act.stop()
+        for activity, _ in self._kept:
+            activity.stop()
 
     async def end(self, *, at_once: bool) -> None:
         """Have written what is under way.
@@ -87,10 +88,10 @@ class Acts:
             JournalError: The journal cannot be written.
         """
         self.stop()
-        for act, outcomes in self._kept:
+        for activity, outcomes in self._kept:
             while _is_awaited(outcomes):  # noqa: ASYNC110 -- by another task
                 await asyncio.sleep(0.01)
-            if at_once or not act.is_begun:
+            if at_once or not activity.is_begun:
                 await outcomes.aclose()
             else:
                 await _exhaust(outcomes)
