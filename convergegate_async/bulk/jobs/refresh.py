@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import attrs
 
-from convergegate_async.bulk.journal.records import JournalRow
+from convergegate_async.bulk.journal.records import JournalRow, TimeSpan
 from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
@@ -65,18 +65,16 @@ class Refresh(PacedActivity[JournalRow, SessionSeen]):
         if not self._is_stopped:
             await self._journal.note_refresh(None)
 
-    async def _begin(self) -> tuple[float, float]:
+    async def _begin(self) -> TimeSpan:
         """Return since when a look counts, and until when."""
         now, journal = self._runtime.now(), self._journal
         self._has_refunds = bool(await journal.refunds.counts())
         last = await journal.sessions.last_seen_at()
         begun_at = begin_of_looks(now, journal.header.refresh_at, last)
         await journal.note_refresh(begun_at)
-        return begun_at, now
+        return TimeSpan(since=begun_at, until=now)
 
-    async def _rows(
-        self, span: tuple[float, float], *, final: bool
-    ) -> AsyncIterator[JournalRow]:
+    async def _rows(self, span: TimeSpan, *, final: bool) -> AsyncIterator[JournalRow]:
         after = 0
         while page := await self._journal.sessions.to_be_seen(
             span, final=final, after=after, limit=_PAGE

@@ -134,6 +134,14 @@ class SessionFacts:
     expires_at: float | None = None
 
 
+@attrs.frozen(kw_only=True)
+class TimeSpan:
+    """From when to when, both included, in seconds since the epoch."""
+
+    since: float
+    until: float
+
+
 @attrs.frozen
 class Resolution:
     """Somebody's word on a row of which nobody knew what became, or on a refund of it.

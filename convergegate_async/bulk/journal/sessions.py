@@ -7,7 +7,7 @@ import attrs
 
 from .connection import Reader
 from .ordering import Order
-from .records import JournalRow, SessionCount, SessionFacts, refusal
+from .records import JournalRow, SessionCount, SessionFacts, TimeSpan, refusal
 from .stored_rows import StoredRows
 
 _SEE = """
@@ -51,14 +51,16 @@ class SessionTable:
             raise refusal(path, "a session was seen of a row that has none")
 
     def to_be_seen(
-        self, span: tuple[float, float], after: int, limit: int, *, final: bool
+        self, span: TimeSpan, after: int, limit: int, *, final: bool
     ) -> list[JournalRow]:
         """Return a page of rows; see `Sessions.to_be_seen`."""
-        return list(self._rows.where(_TO_BE_SEEN, *span, final, after, limit))
+        values = span.since, span.until, final, after, limit
+        return list(self._rows.where(_TO_BE_SEEN, *values))
 
-    def count_to_be_seen(self, span: tuple[float, float], *, final: bool) -> int:
+    def count_to_be_seen(self, span: TimeSpan, *, final: bool) -> int:
         """Return how many rows `to_be_seen` has in all."""
-        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, (*span, final))
+        values = span.since, span.until, final
+        [(count,)] = self._connection.execute(_COUNT_TO_BE_SEEN, values)
         return int(count)
 
     def last_seen_at(self) -> float | None:
@@ -96,7 +98,7 @@ class Sessions:
 
     async def to_be_seen(
         self,
-        span: tuple[float, float],
+        span: TimeSpan,
         *,
         final: bool = False,
         after: int = 0,
@@ -105,7 +107,7 @@ class Sessions:
         """Return a page of the rows, by position, whose sessions are to be looked at.
 
         Args:
-            span: Epoch seconds: those that were seen between the two are left out.
+            span: Those that were seen in it are left out.
             final: Final sessions, too: those that are completed or expired, and have
                 no refund in doubt.
             after: The position of the last row of the page before; 0 for the first.
@@ -116,9 +118,7 @@ class Sessions:
         )
         return await self._order(page)
 
-    async def count_to_be_seen(
-        self, span: tuple[float, float], *, final: bool = False
-    ) -> int:
+    async def count_to_be_seen(self, span: TimeSpan, *, final: bool = False) -> int:
         """Return how many rows `to_be_seen` has in all."""
         count = partial(self._table.count_to_be_seen, span, final=final)
         return await self._order(count)

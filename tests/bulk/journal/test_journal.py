@@ -34,6 +34,7 @@ from convergegate_async.bulk.journal.records import (
     SessionCount,
     SessionFacts,
     State,
+    TimeSpan,
 )
 from convergegate_async.models.rules import MAX_AMOUNT
 
@@ -195,7 +196,7 @@ class Model:
         """Return the rows by position."""
         return sorted(self.rows.values(), key=lambda row: row.position)
 
-    def to_be_seen(self, span: tuple[float, float], *, final: bool) -> list[JournalRow]:
+    def to_be_seen(self, span: TimeSpan, *, final: bool) -> list[JournalRow]:
         """Return the rows whose sessions are to be looked at."""
         return [
             row
@@ -204,7 +205,7 @@ class Model:
             and (
                 row.facts is None
                 or (
-                    not span[0] <= row.facts.seen_at <= span[1]
+                    not span.since <= row.facts.seen_at <= span.until
                     and (final or row.facts.status not in FINAL)
                 )
             )
@@ -288,7 +289,7 @@ session_ids = st.text("abc_-", min_size=1, max_size=22)
 links = st.one_of(texts, session_ids, session_ids.map(LINK.__add__))
 successes = st.builds(RowResult, names, st.just(State.CREATED), session_ids, links)
 FINAL = ("completed", "expired")
-SPAN = (5e9, 8e9)
+SPAN = TimeSpan(since=5e9, until=8e9)
 words = st.none() | st.sampled_from(["open", "pending", *FINAL]) | texts
 moments = st.floats(0, 1e10)
 amounts = st.none() | st.integers(0, MAX_AMOUNT)
