@@ -114,6 +114,7 @@ class Job:
         policy = self.plan.rules.policy(context_of(factory).policy)
         self._journal = journal
         self._factory = factory.with_options(retry=policy)
+        self._now = context_of(factory).runtime.now
         self._noted_in = None if folder is None else folder.progress
         self._run = Run(journal, self._factory, self.plan, self._noted_in)
         self.tally: Tally = self._run.tally
@@ -455,7 +456,7 @@ class Job:
         """
         self._require_one_word(session_id, not_created=not_created)
         if session_id is None:
-            return await resolve_not_created(self._journal, row_id)
+            return await resolve_not_created(self._journal, row_id, now=self._now())
         given = self.plan.rows() if rows is None else rows
         return await resolve_created(
             self._journal, self._factory, given, row_id, session_id
@@ -492,7 +493,9 @@ class Job:
         """
         self._require_one_word(refund_id, not_created=not_created)
         if refund_id is None:
-            return await resolve_refund_not_created(self._journal, row_id, batch)
+            return await resolve_refund_not_created(
+                self._journal, row_id, batch, now=self._now()
+            )
         return await resolve_refund_created(
             self._journal, self._factory, row_id, batch, refund_id
         )

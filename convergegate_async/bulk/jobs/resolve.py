@@ -73,12 +73,15 @@ async def resolve_created(
     return (await journal.lookup([row_id]))[row_id]
 
 
-async def resolve_not_created(journal: Journal, row_id: str) -> JournalRow:
+async def resolve_not_created(
+    journal: Journal, row_id: str, *, now: float | None = None
+) -> JournalRow:
     """Have it written that a row in doubt has no session: it may be sent again.
 
     Args:
         journal: What is known of the rows.
         row_id: The row's.
+        now: Epoch seconds; the clock's if `None`.
 
     Returns:
         What is known of the row now.
@@ -93,7 +96,8 @@ async def resolve_not_created(journal: Journal, row_id: str) -> JournalRow:
         code=NOT_CREATED,
         message="resolved by hand: it has no session",
     )
-    await journal.resolve(result, None, by=_user(), now=time.time())
+    moment = time.time() if now is None else now
+    await journal.resolve(result, None, by=_user(), now=moment)
     return (await journal.lookup([row_id]))[row_id]
 
 
@@ -145,7 +149,7 @@ async def resolve_refund_created(
 
 
 async def resolve_refund_not_created(
-    journal: Journal, row_id: str, batch: str
+    journal: Journal, row_id: str, batch: str, *, now: float | None = None
 ) -> JournalRefund:
     """Have it written that a refund in doubt was not made: another batch may make it.
 
@@ -153,6 +157,7 @@ async def resolve_refund_not_created(
         journal: What is known of rows and refunds.
         row_id: That of the row whose session was to be paid back.
         batch: The name of the refund's batch.
+        now: Epoch seconds; the clock's if `None`.
 
     Returns:
         What is known of the refund now.
@@ -167,7 +172,8 @@ async def resolve_refund_not_created(
         code=NOT_CREATED,
         message="resolved by hand: it was not made",
     )
-    await journal.resolve_refund(result, by=_user(), now=time.time())
+    moment = time.time() if now is None else now
+    await journal.resolve_refund(result, by=_user(), now=moment)
     return with_result(refund, result)
 
 

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from job_rows import rows_of
 from orders import an_order
+from scripted import ScriptedTransport, scripted_factory
 
 from convergegate_async import ConfigurationError
 from convergegate_async.bulk import (
@@ -22,6 +23,7 @@ from convergegate_async.bulk import (
     Row,
     RowResult,
     State,
+    new_header,
     resolve_created,
     resolve_not_created,
     write_off,
@@ -30,6 +32,7 @@ from convergegate_async.bulk.jobs.resume_rules import KEY_WINDOW
 from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.records import DAMAGED, Intent
 from convergegate_async.errors import NotFoundError
+from convergegate_async.factory import context_of
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ROWS = rows_of(3)
@@ -257,6 +260,20 @@ async def test_what_a_killed_process_was_sending_is_in_doubt(tmp_path: Path) -> 
             row = await resolve_not_created(journal, "order-4")
 
     assert row.state is State.REJECTED
+
+
+async def test_the_moment_is_that_of_the_factory_s_clock(tmp_path: Path) -> None:
+    """As all moments are that a job writes down, whatever is said of the row."""
+    factory = scripted_factory(ScriptedTransport())
+    header = new_header(factory, "april")
+    with Journal.create(tmp_path / "april.journal", header) as journal:
+        await journal.intend(Intent("order-1", 1, bytes(16), 0.0))
+        job = Job(journal, factory)
+
+        await job.resolve("order-1", not_created=True)
+
+        [resolution] = await journal.resolutions()
+    assert resolution.resolved_at == context_of(factory).runtime.now()
 
 
 async def test_damage_is_resolved_row_by_row(tmp_path: Path) -> None:
