@@ -26,8 +26,8 @@ def resolve(gateway: Gateway, job: str, row_id: str, **options: Any) -> None:  #
     """Say what became of ROW, an id, of which nobody knows it, or of a refund of it.
 
     The session must be no other row's of this job, and agree with the row as it was
-    sent; a refund
-    must be of that amount. Who said so, and when, is kept in the journal.
+    sent; a refund must be of that amount. Who said so, and when, is kept in the
+    journal.
     """
     from convergegate_async.bulk import JobFolder
 

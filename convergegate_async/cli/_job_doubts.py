@@ -31,7 +31,10 @@ def by_session(
             row = await resolve_created(
                 journal, factory, plan.rows(), row_id, session_id
             )
-        await _tell(journal, row, f"created, with session {row.session_id}")
+        what = f"created, with session {row.session_id}"
+        await _tell(journal, row, f"{what}, which no other row of this job has")
+        if row.message is not None:
+            print_note(f"Look at it once more: {row.message}.")
 
     with Journal.open(folder.journal) as journal:
         asyncio.run(resolve(journal))

@@ -51,11 +51,31 @@ async def test_a_row_is_given_its_session(sandbox: Sandbox, folder: Path) -> Non
 
     assert (done.code, done.out) == (0, "")
     assert done.err == (
-        f"Row A-1 is created, with session {session.id}.\n"
+        f"Row A-1 is created, with session {session.id}, which no other row of this "
+        "job has.\n"
         "april: created 2, rejected 0, unknown 0, pending 0\n"
     )
     [first, _] = csv.DictReader(io.StringIO(exported.out))
     assert (first["cg_session_id"], first["cg_url"]) == (session.id, session.url)
+
+
+async def test_a_session_without_its_time_is_told(
+    sandbox: Sandbox, folder: Path
+) -> None:
+    """It is taken, as it may be known otherwise; the export keeps that it was so."""
+    session = next(iter(sandbox.book.sessions.values()))
+    session.created_at = 10**20  # no moment that there is
+
+    done = await bulk(
+        sandbox, folder, "resolve", "april", "A-1", "--session", session.id
+    )
+    exported = await bulk(None, folder, "export", "april")
+
+    assert done.code == 0
+    why = "its session does not tell when it was made, and may be an older one"
+    assert f"Look at it once more: {why}.\n" in done.err
+    [first, _] = csv.DictReader(io.StringIO(exported.out))
+    assert (first["cg_state"], first["cg_message"]) == ("created", why)
 
 
 async def test_a_row_that_was_not_created_is_sent_again(

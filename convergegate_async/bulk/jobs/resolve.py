@@ -5,6 +5,8 @@ import getpass
 import time
 from collections.abc import Iterable
 
+import attrs
+
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import (
     JournalError,
@@ -30,6 +32,8 @@ from .session_facts import facts_of
 NOT_CREATED = "NotCreated"
 """The code of what somebody said of that it was never made."""
 
+_UNDATED = "its session does not tell when it was made, and may be an older one"
+
 
 async def resolve_created(
     journal: Journal,
@@ -48,7 +52,8 @@ async def resolve_created(
         session_id: Its session's.
 
     Returns:
-        What is known of the row now.
+        What is known of the row now; its message says so if the session does not tell
+        when it was made.
 
     Raises:
         JournalError: The journal belongs to another gateway, key, or mode; the row is
@@ -68,8 +73,10 @@ async def resolve_created(
     is_as_sent = known.fingerprint == fingerprint(row.request, journal.header.salt)
     _require_fitting(Doubt.of(row, known), session, is_as_sent=is_as_sent)
     now = context_of(factory).runtime.now()
-    result, facts = session_result(row_id, session), facts_of(session, now)
-    await journal.resolve(result, facts, by=_user(), now=now)
+    result = session_result(row_id, session)
+    if session.created_at is None:
+        result = attrs.evolve(result, message=_UNDATED)
+    await journal.resolve(result, facts_of(session, now), by=_user(), now=now)
     return (await journal.lookup([row_id]))[row_id]
 
 
