@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -12,7 +11,7 @@ from convergegate_async.bulk import Job, JobFolder, Journal, SessionSeen, plan_o
 
 from ._gateway import Gateway
 from ._job_status import lines_of
-from ._jobs import RunExitCode, end_shown, factory_for, of_job, watched
+from ._jobs import RunExitCode, end_shown, factory_for, of_job, tallied, watched
 from ._signals import on_interrupt
 from ._streams import print_note
 from ._wording import counted
@@ -85,8 +84,9 @@ async def _refresh(
         job = Job(journal, factory, plan, folder)
         async with factory, job:
             codes: Counter[str] = Counter()
-            looks = job.refresh(final=final, maximum_rps=maximum_rps)
-            ended = await watched(folder.job, job, _counted(looks, codes))
+            seen = job.refresh(final=final, maximum_rps=maximum_rps)
+            looks = tallied(seen, codes, _code_of)
+            ended = await watched(folder.job, job, looks)
             sessions = await job.sessions()
             _report(folder, job, codes)
             for line in lines_of(sessions):
@@ -97,13 +97,8 @@ async def _refresh(
     return code, all(one.status in _FINAL for one in sessions)
 
 
-async def _counted(
-    looks: AsyncIterator[SessionSeen], codes: Counter[str]
-) -> AsyncIterator[SessionSeen]:
-    async for seen in looks:
-        if seen.error is not None:
-            codes[type(seen.error).__name__] += 1
-        yield seen
+def _code_of(seen: SessionSeen) -> str | None:
+    return None if seen.error is None else type(seen.error).__name__
 
 
 def _report(folder: JobFolder, job: Job, codes: Counter[str]) -> None:

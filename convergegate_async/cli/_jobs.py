@@ -3,11 +3,11 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -46,6 +46,8 @@ from ._wording import counted
 
 if TYPE_CHECKING:
     from convergegate_async.runners import Runner
+
+T = TypeVar("T")
 
 _MOST_LISTED = 20
 
@@ -179,6 +181,17 @@ async def watched(name: str, job: Job, outcomes: AsyncIterator[object]) -> Ended
             return Ended(error=error)
         finally:
             ticking.cancel()
+
+
+async def tallied(
+    outcomes: AsyncIterator[T], codes: Counter[str], code_of: Callable[[T], str | None]
+) -> AsyncIterator[T]:
+    """Yield *outcomes*, and count in *codes* those that have a code."""
+    async for outcome in outcomes:
+        code = code_of(outcome)
+        if code is not None:
+            codes[code] += 1
+        yield outcome
 
 
 def end_shown(job: Job, ended: Ended, command: str) -> RunExitCode | None:
