@@ -40,9 +40,11 @@ def resolve(gateway: Gateway, job: str, row_id: str, **options: Any) -> None:  #
         of = "" if batch is None else "of a batch "
         message = f"{of}say --{name} ID or --not-created, and not both"
         raise click.UsageError(message)
-    if batch is not None:
-        _job_doubts.refund(folder, gateway, row_id, batch, found)
-    elif found is None:
+    if batch is None and found is None:
         _job_doubts.as_not_created(folder, row_id)
-    else:
+    elif batch is None:
         _job_doubts.by_session(folder, gateway, row_id, found)
+    elif found is None:
+        _job_doubts.refund_as_not_created(folder, row_id, batch)
+    else:
+        _job_doubts.refund_by_id(folder, gateway, row_id, batch, found)

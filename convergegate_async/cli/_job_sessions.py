@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from convergegate_async.bulk import Job, JobFolder, Journal, SessionSeen, plan_of
+from convergegate_async.bulk import Job, JobFolder, SessionSeen
 
 from ._gateway import Gateway
 from ._job_status import lines_of
-from ._jobs import RunExitCode, end_shown, factory_for, of_job, tallied, watched
+from ._jobs import RunExitCode, end_shown, open_job, tallied, watched
 from ._signals import on_interrupt
 from ._streams import print_note
 from ._wording import counted
@@ -78,20 +78,16 @@ async def _refresh(
     folder: JobFolder, gateway: Gateway, maximum_rps: float | None, *, final: bool
 ) -> tuple[RunExitCode, bool]:
     """Look once; return what is left to do, and whether all sessions are final."""
-    with Journal.open(folder.journal) as journal:
-        plan = plan_of(journal.header)
-        factory = factory_for(of_job(gateway, journal.header), plan)
-        job = Job(journal, factory, plan, folder)
-        async with factory, job:
-            codes: Counter[str] = Counter()
-            seen = job.refresh(final=final, maximum_rps=maximum_rps)
-            looks = tallied(seen, codes, _code_of)
-            ended = await watched(folder.job, job, looks)
-            sessions = await job.sessions()
-            _report(folder, job, codes)
-            for line in lines_of(sessions):
-                print_note(line)
-            code = end_shown(job, ended, f"convergegate bulk refresh {folder.job}")
+    async with open_job(folder, gateway) as job:
+        codes: Counter[str] = Counter()
+        seen = job.refresh(final=final, maximum_rps=maximum_rps)
+        looks = tallied(seen, codes, _code_of)
+        ended = await watched(folder.job, job, looks)
+        sessions = await job.sessions()
+        _report(folder, job, codes)
+        for line in lines_of(sessions):
+            print_note(line)
+        code = end_shown(job, ended, f"convergegate bulk refresh {folder.job}")
     if code is None:
         code = RunExitCode.UNKNOWN if codes else RunExitCode.DONE
     return code, all(one.status in _FINAL for one in sessions)

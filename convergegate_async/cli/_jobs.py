@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -312,6 +313,17 @@ def reconcile_with_events(
 
     with Journal.open(folder.journal) as journal:
         return asyncio.run(look(journal))
+
+
+@asynccontextmanager
+async def open_job(folder: JobFolder, gateway: Gateway) -> AsyncIterator[Job]:
+    """Go on with a job as it was begun, at the gateway that it was begun with."""
+    with Journal.open(folder.journal) as journal:
+        plan = plan_of(journal.header)
+        factory = factory_for(of_job(gateway, journal.header), plan)
+        job = Job(journal, factory, plan, folder)
+        async with factory, job:
+            yield job
 
 
 def factory_for(gateway: Gateway, plan: JobPlan) -> CheckoutSessionFactory:
