@@ -4,11 +4,7 @@ import time
 from collections.abc import Collection, Iterator
 
 from convergegate_async.bulk.journal import salvage
-from convergegate_async.bulk.journal.records import (
-    Intent,
-    JobHeader,
-    JournalError,
-)
+from convergegate_async.bulk.journal.records import Intent, JobHeader, JournalError
 from convergegate_async.bulk.tables.row_counter import RowCounter
 from convergegate_async.bulk.tables.rows import Problem, Row
 

@@ -4,11 +4,14 @@ import pickle
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from convergegate_async.bulk.journal.records import JournalRow, RowResult
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.writers import DeadLetter
+from convergegate_async.bulk.tables.writers import DeadLetter, write_dead_letters
 
+from .folder import JobFolder
+from .job_plan import JobPlan
 from .row_results import INVALID, reason_of
 
 
@@ -24,9 +27,6 @@ class DeadLetters:
         self.close: Callable[[], object] = weakref.finalize(self, self._file.close)
         self._places: list[tuple[int, int]] = []
 
-    def __len__(self) -> int:
-        return len(self._places)
-
     def __iter__(self) -> Iterator[DeadLetter]:
         for _, offset in sorted(self._places):
             self._file.seek(offset)
@@ -39,6 +39,25 @@ class DeadLetters:
     def add_failed(self, index: int, row: Row, known: JournalRow | RowResult) -> None:
         """Take in a row that the gateway rejected, in this run or an earlier one."""
         self._add(index, row, known.code or "", known.message or "")
+
+    def write(self, folder: JobFolder, plan: JobPlan) -> Path | None:
+        """Write them beside the journal; return where they are, if there are any.
+
+        Raises:
+            ConfigurationError: The file cannot be written.
+        """
+        path = folder.dead_letters(plan.dead_letter_format)
+        if not self._places:
+            path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
+            return None
+        write_dead_letters(
+            str(path),
+            self,
+            format=plan.dead_letter_format,
+            delimiter=plan.table.delimiter or ",",
+            encoding=plan.table.encoding or "utf-8",
+        )
+        return path
 
     def _add(self, index: int, row: Row | Problem, code: str, message: str) -> None:
         letter = DeadLetter(line=row.line, code=code, message=message, raw=row.raw)

@@ -4,13 +4,7 @@ It is longer than most modules, as each method says what it promises.
 """
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Collection,
-    Iterable,
-    Mapping,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
 from functools import partial
@@ -32,15 +26,10 @@ from convergegate_async.bulk.journal.refund_records import (
     RefundState,
 )
 from convergegate_async.bulk.sending.limits import Limits
-from convergegate_async.bulk.sending.outcomes import (
-    RowOutcome,
-)
+from convergegate_async.bulk.sending.outcomes import RowOutcome
 from convergegate_async.bulk.sending.pace import PaceInfo
 from convergegate_async.bulk.tables.rows import Problem, Row
-from convergegate_async.bulk.tables.writers import write_dead_letters
-from convergegate_async.errors import (
-    ConfigurationError,
-)
+from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, context_of
 from convergegate_async.runners import Runner
 
@@ -50,6 +39,7 @@ from .folder import JobFolder
 from .header import new_header, require_same_home
 from .job_plan import JobPlan, plan_of
 from .moved_source import move_source
+from .paging import every_refund
 from .progress import Tally
 from .progress_file import JobProgress
 from .refresh import Refresh, SessionSeen
@@ -376,15 +366,11 @@ class Job:
         refunds = RefundRun(self._journal, self._factory, limits, self._noted_in)
         return self._activities.keep(refunds, refunds.outcomes(order))
 
-    async def refunds_in(
+    def refunds_in(
         self, batch: str, states: Collection[RefundState] = tuple(RefundState)
     ) -> AsyncIterator[JournalRefund]:
         """Yield the refunds of a batch that are in one of *states*, as planned."""
-        after = 0
-        while page := await self._journal.refunds.listed(batch, states, after=after):
-            for refund in page:
-                yield refund
-            after = page[-1].number
+        return every_refund(self._journal, batch, states)
 
     async def refunds(self) -> list[RefundCount]:
         """Return how many refunds are where, by batch, and what they come to."""
@@ -536,17 +522,4 @@ class Job:
             message = "dead letters need a folder: use Job.begin or Job.resume"
             raise ConfigurationError(message)
         letters = await self._run.gather_dead_letters()
-        file_format = self.plan.dead_letter_format
-        path = self._folder.dead_letters(file_format)
-        if not letters:
-            path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
-            return None
-        table = self.plan.table
-        write_dead_letters(
-            str(path),
-            letters,
-            format=file_format,
-            delimiter=table.delimiter or ",",
-            encoding=table.encoding or "utf-8",
-        )
-        return path
+        return letters.write(self._folder, self.plan)

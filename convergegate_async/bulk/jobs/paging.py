@@ -1,11 +1,18 @@
 """How long sequences are taken: some at a time."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Collection,
+    Iterable,
+    Iterator,
+)
 from itertools import islice
 from typing import TypeVar
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow
+from convergegate_async.bulk.journal.refund_records import JournalRefund, RefundState
 
 T = TypeVar("T")
 
@@ -49,3 +56,14 @@ async def every_row(
         for row in page:
             yield row
         after = page[-1].position
+
+
+async def every_refund(
+    journal: Journal, batch: str, states: Collection[RefundState]
+) -> AsyncIterator[JournalRefund]:
+    """Yield the refunds of a batch that are in one of *states*, a page at a time."""
+    after = 0
+    while page := await journal.refunds.listed(batch, states, after=after):
+        for refund in page:
+            yield refund
+        after = page[-1].number
