@@ -1,6 +1,6 @@
 """Durable jobs: begun once, gone on with as often as it takes, left at any moment.
 
-It is longer than most modules, as each method says what it promises.
+It is longer than most modules: nearly half of it is what editors show of a method.
 """
 
 import asyncio
@@ -111,6 +111,8 @@ class Job:
         self._folder = folder
         self._activities = Activities(self._run)
 
+    # -- how it begins, and is left --------------------------------------------------
+
     @classmethod
     async def begin(
         cls,
@@ -201,10 +203,16 @@ class Job:
         finally:
             self.close()
 
+    def stop(self) -> None:
+        """Begin no further row; what is under way goes on to its end."""
+        self._activities.stop()
+
     def close(self) -> None:
         """Close the journal, so that others can have it; a run has to be over."""
         self._run.close()
         self._journal.close()
+
+    # -- how far it is ---------------------------------------------------------------
 
     @property
     def total(self) -> int | None:
@@ -239,6 +247,8 @@ class Job:
     async def counts(self) -> RowCounts:
         """Return how many rows are where; this reads the whole journal."""
         return RowCounts.of(await self._journal.counts(), self._journal.header)
+
+    # -- rows are sent ---------------------------------------------------------------
 
     def run(
         self, rows: Iterable[Row | Problem] | None = None
@@ -294,6 +304,47 @@ class Job:
         """
         return self._activities.keep(self._run, self._run.on(runner, rows))
 
+    # -- what became of them is written ----------------------------------------------
+
+    async def write_dead_letters(self) -> Path | None:
+        """Write the rows that came to no session, if any, as input for another job.
+
+        Call it after a run, also after one that was stopped: the rest of the input is
+        looked through for rows that an earlier run has sent.
+
+        Returns:
+            Where they are; `None` if there are none.
+
+        Raises:
+            ConfigurationError: The job has no folder, or the file cannot be written.
+        """
+        if self._folder is None:
+            message = "dead letters need a folder: use Job.begin or Job.resume"
+            raise ConfigurationError(message)
+        letters = await self._run.gather_dead_letters()
+        return letters.write(self._folder, self.plan)
+
+    async def export(self, path: str, **options: Unpack[ExportOptions]) -> Export:
+        """Write what became of each row, beside all columns of the input.
+
+        As `bulk.export` does, which needs neither a job nor a gateway.
+
+        Args:
+            path: A new file, or one to replace; ``-`` is stdout.
+            options: How it is written; see `ExportOptions`.
+
+        Raises:
+            JournalError: The job is at work, or the journal is broken.
+            SourceError: The input breaks off, after it was begun to be read.
+            ConfigurationError: *path* is the input or the journal; or as of
+                `write_results`.
+            OSError: The file cannot be written.
+        """
+        self._require_idle("an export is written")
+        return await self._journal.read_by(partial(export_from, path=path, **options))
+
+    # -- sessions are looked at, and paid back ---------------------------------------
+
     def refresh(
         self, *, final: bool = False, maximum_rps: float | None = None
     ) -> AsyncGenerator[SessionSeen, None]:
@@ -319,6 +370,20 @@ class Job:
         limits = self._limits(maximum_rps)
         refresh = Refresh(self._journal, self._factory, limits, self._noted_in)
         return self._activities.keep(refresh, refresh.outcomes(final=final))
+
+    async def sessions(self) -> list[SessionCount]:
+        """Return how many sessions are in each status, and what they come to.
+
+        As far as they were looked at; this reads the whole journal.
+        """
+        return await self._journal.sessions.counts()
+
+    def sessions_in(self, status: str) -> AsyncIterator[WantedRefund]:
+        """Yield all rows whose session had that *status* when it was last seen.
+
+        For `refund`, which pays back all that is left of each.
+        """
+        return sessions_in(self._journal, status)
 
     async def plan_refunds(self, batch: str, wanted: Wanted) -> RefundPlan:
         """Return what a batch of refunds would come to; see `bulk.plan_refunds`."""
@@ -366,48 +431,17 @@ class Job:
         refunds = RefundRun(self._journal, self._factory, limits, self._noted_in)
         return self._activities.keep(refunds, refunds.outcomes(order))
 
+    async def refunds(self) -> list[RefundCount]:
+        """Return how many refunds are where, by batch, and what they come to."""
+        return await self._journal.refunds.counts()
+
     def refunds_in(
         self, batch: str, states: Collection[RefundState] = tuple(RefundState)
     ) -> AsyncIterator[JournalRefund]:
         """Yield the refunds of a batch that are in one of *states*, as planned."""
         return every_refund(self._journal, batch, states)
 
-    async def refunds(self) -> list[RefundCount]:
-        """Return how many refunds are where, by batch, and what they come to."""
-        return await self._journal.refunds.counts()
-
-    def sessions_in(self, status: str) -> AsyncIterator[WantedRefund]:
-        """Yield all rows whose session had that *status* when it was last seen.
-
-        For `refund`, which pays back all that is left of each.
-        """
-        return sessions_in(self._journal, status)
-
-    async def sessions(self) -> list[SessionCount]:
-        """Return how many sessions are in each status, and what they come to.
-
-        As far as they were looked at; this reads the whole journal.
-        """
-        return await self._journal.sessions.counts()
-
-    async def export(self, path: str, **options: Unpack[ExportOptions]) -> Export:
-        """Write what became of each row, beside all columns of the input.
-
-        As `bulk.export` does, which needs neither a job nor a gateway.
-
-        Args:
-            path: A new file, or one to replace; ``-`` is stdout.
-            options: How it is written; see `ExportOptions`.
-
-        Raises:
-            JournalError: The job is at work, or the journal is broken.
-            SourceError: The input breaks off, after it was begun to be read.
-            ConfigurationError: *path* is the input or the journal; or as of
-                `write_results`.
-            OSError: The file cannot be written.
-        """
-        self._require_idle("an export is written")
-        return await self._journal.read_by(partial(export_from, path=path, **options))
+    # -- doubts that a person ends ---------------------------------------------------
 
     async def resolve(
         self,
@@ -492,6 +526,8 @@ class Job:
             raise ConfigurationError(message)
         self._require_idle("a doubt is resolved")
 
+    # -- for all of it ---------------------------------------------------------------
+
     def _require_idle(self, what: str) -> None:
         if self._activities.are_begun:
             message = f"{what} before what the job does now, or after it"
@@ -501,25 +537,3 @@ class Job:
         if maximum_rps is None:
             return self.plan.limits
         return attrs.evolve(self.plan.limits, maximum_rps=maximum_rps)
-
-    def stop(self) -> None:
-        """Begin no further row; what is under way goes on to its end."""
-        self._activities.stop()
-
-    async def write_dead_letters(self) -> Path | None:
-        """Write the rows that came to no session, if any, as input for another job.
-
-        Call it after a run, also after one that was stopped: the rest of the input is
-        looked through for rows that an earlier run has sent.
-
-        Returns:
-            Where they are; `None` if there are none.
-
-        Raises:
-            ConfigurationError: The job has no folder, or the file cannot be written.
-        """
-        if self._folder is None:
-            message = "dead letters need a folder: use Job.begin or Job.resume"
-            raise ConfigurationError(message)
-        letters = await self._run.gather_dead_letters()
-        return letters.write(self._folder, self.plan)
