@@ -8,7 +8,6 @@ rows has left the input. Goal: less than 200 MiB for a million rows.
 import argparse
 import csv
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from harness.figures import table
+from harness.figures import most_resident, table
 
 from convergegate_async.bulk import (
     Intent,
@@ -92,7 +91,7 @@ def measure(directory: str, suffix: str) -> None:
     folder = JobFolder("benchmark", Path(directory))
     written = export(folder, str(folder.directory / f"results.{suffix}"))
     seconds = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = most_resident() / 2**20
     print(json.dumps([written.rows, written.gone, seconds, peak]))
 
 

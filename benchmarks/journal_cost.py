@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import base64
 import os
-import resource
 import statistics
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from sqlite3 import sqlite_version
 from tempfile import TemporaryDirectory
 
 import attrs
-from harness.figures import table
+from harness.figures import most_resident, table
 from harness.workers import share
 
 from convergegate_async.bulk.journal.journal import Journal
@@ -123,7 +122,7 @@ def main() -> None:
         path = Path(folder, "benchmark.journal")
         taken = asyncio.run(measure(path, rows, options.tasks))
     rate, size = rows / taken.wall, taken.size / rows
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = most_resident() / 2**20
     print(f"{rows:,} rows, {options.tasks} tasks")
     print(f"Python {python_version()}, SQLite {sqlite_version}")
     lines = [

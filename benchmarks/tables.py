@@ -8,7 +8,6 @@ rows of anything take less than 200 MiB.
 import argparse
 import csv
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from harness.figures import spread, table
+from harness.figures import most_resident, spread, table
 
 from convergegate_async.bulk import TableOptions, check, read_table
 
@@ -69,7 +68,7 @@ def measure(path: str, options: dict[str, object]) -> None:
     seconds = time.process_time() - began
     if found.mistakes:
         raise AssertionError(found.mistakes[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = most_resident() / 2**20
     print(json.dumps([seconds, peak]))
 
 

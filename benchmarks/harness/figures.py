@@ -1,6 +1,6 @@
 """How figures are formed and shown."""
 
-import os
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -9,10 +9,21 @@ from pathlib import Path
 
 def resident() -> int:
     """Return the resident bytes of this process, or 0 where they cannot be known."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
+    return _memory("VmRSS")
+
+
+def most_resident() -> int:
+    """Return the most that `resident` ever was."""
+    # Not ru_maxrss, which begins with that of the process that started this one.
+    return _memory("VmHWM")
+
+
+def _memory(name: str) -> int:
+    status = Path("/proc/self/status")
+    if not status.exists():
         return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    found = re.search(rf"{name}:\s+(\d+) kB", status.read_text())
+    return int(found[1]) * 1024 if found else 0
 
 
 def spread(values: Iterable[float]) -> str:
