@@ -132,6 +132,9 @@ def _usage(path: Path, connection: sqlite3.Connection) -> Usage:
         raise refusal(path, "is not a journal; give the path of one")
     if version > VERSION:
         raise refusal(path, "was made by a newer version of this package; use that")
+    if version < 1:
+        reason = f"is damaged: there is no version {version}; restore it from a copy"
+        raise refusal(path, reason, DamagedJournalError)
     [(salt,)] = connection.execute("SELECT salt FROM job")
     if version == 1:  # which numbered no commits
         return Usage(version, salt, salt, 0, in_use=False)

@@ -23,8 +23,9 @@ def damaged_header(path: Path) -> JobHeader:
             or it is another version's: only a copy can help.
     """
     with _refusing(path) as files, open_to_read(files) as connection:
+        found = condition_of(files, connection)  # of a version whose faults are known
         require_no_faults(path, connection)
-        _require_damaged(files, connection)
+        _require_damaged(files.path, connection, found)
         return Database(Reader(files, connection)).header
 
 
@@ -49,7 +50,8 @@ def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int
     """
     with _refusing(path) as files:
         connection = locked(files)
-        found = _require_damaged(files, connection)
+        found = condition_of(files, connection)
+        _require_damaged(files.path, connection, found)
         database = Database(Reader(files, connection))
         with connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -76,14 +78,14 @@ def _refusing(path: Path) -> Iterator[JournalFiles]:
         raise failure(path, error) from None
 
 
-def _require_damaged(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
-    found = condition_of(files, connection)
+def _require_damaged(
+    path: Path, connection: sqlite3.Connection, found: Condition
+) -> None:
     is_current = {found.whole.version, found.alone.version} == {VERSION}
     if damage(found) is None and not (is_current and _was_damaged(connection)):
-        raise refusal(files.path, "is sound; go on with it as with any other")
+        raise refusal(path, "is sound; go on with it as with any other")
     if not is_current:
-        raise refusal(files.path, "is another version's; restore it from a copy")
-    return found
+        raise refusal(path, "is another version's; restore it from a copy")
 
 
 def _last_commit(found: Condition) -> int:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,7 @@ from convergegate_async.bulk.journal.records import (
     State,
     TimeSpan,
 )
+from convergegate_async.bulk.journal.salvage import damaged_header
 from convergegate_async.models.rules import MAX_AMOUNT
 
 HEADER = JobHeader(
@@ -772,21 +774,31 @@ def test_a_foreign_file_is_refused(path: Path, content: bytes) -> None:
 
 
 def test_a_foreign_database_is_refused(path: Path) -> None:
-    """Another program's database is no journal."""
+    """Another program's database is no journal, nor is it written off."""
     path.touch(mode=0o600)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE rows (row_id)")
 
     refuse(path, "not a journal")
+    with pytest.raises(JournalError, match="not a journal"):
+        damaged_header(path)
 
 
-def test_another_schema_is_refused(path: Path) -> None:
-    """A journal of a newer version is not guessed at."""
+@pytest.mark.parametrize("opening", [Journal.open, Journal.read, damaged_header])
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [(99, "newer version"), (0, "no version 0"), (-1, "no version -1")],
+)
+def test_another_schema_is_refused(
+    path: Path, opening: Callable[[Path], object], version: int, reason: str
+) -> None:
+    """A journal of a newer version, or of none that there was, is not guessed at."""
     made(path, 1)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 99")
+        connection.execute(f"PRAGMA user_version = {version}")
 
-    refuse(path, "newer version")
+    with pytest.raises(JournalError, match=reason):
+        opening(path)
 
 
 def test_a_journal_without_a_job_is_refused(path: Path) -> None:
