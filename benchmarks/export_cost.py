@@ -6,83 +6,21 @@ rows has left the input. Goal: less than 200 MiB for a million rows.
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 
 from harness.figures import most_resident, table
+from harness.seen_job import make_seen_job, write_input
 
-from convergegate_async.bulk import (
-    Intent,
-    JobFolder,
-    JobHeader,
-    JobPlan,
-    Row,
-    RowResult,
-    SessionFacts,
-    State,
-    export,
-)
-from convergegate_async.bulk.jobs.header import fingerprint
-from convergegate_async.bulk.journal.database import Database
+from convergegate_async import CheckoutSessionFactory
+from convergegate_async.bulk import JobFolder, export
 
 MOST_MEMORY = 200  # MiB
-FIELDS = (
-    *("id", "amount", "currency", "customer_email", "customer_firstname"),
-    *("customer_lastname", "customer_phone", "success_url"),
-)
-SALT = bytes(16)
-
-
-def write_input(path: Path, numbers: range) -> None:
-    """Write an order for each of *numbers*."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(FIELDS)
-        for n in numbers:
-            writer.writerow(
-                [
-                    *(f"order-{n}", n % 90_000 + 1, "pln", f"klient{n}@example.pl"),
-                    *("Łukasz", "Gżegżółka", "+48601234567"),
-                    "https://shop.example/ok",
-                ]
-            )
-
-
-def make_job(folder: JobFolder, rows: int) -> None:
-    """Make a job that has opened and seen a session for each of so many rows."""
-    source = folder.directory / "orders.csv"
-    write_input(source, range(rows))
-    plan = JobPlan(source=str(source)).kept_in(folder)
-    header = JobHeader(
-        job=folder.job,
-        base_url="https://api.example.com",
-        live=False,
-        api_key_fingerprint="0" * 16,
-        keys_honoured=False,
-        salt=SALT,
-        sdk_version="0",
-        source=plan.source,
-        options=plan.to_json(),
-    )
-    Database.create(folder.journal, header)
-    with closing(Database.open(folder.journal)) as database, database.transaction():
-        for row in plan.rows():
-            if not isinstance(row, Row):
-                raise TypeError(row)
-            mark = fingerprint(row.request, SALT)
-            database.intend(Intent(row.row_id, row.position, mark, time.time()))
-            session_id = f"cs_{row.position:019}"
-            url = f"https://checkout.example.com/shop/pay/{session_id}"
-            database.complete(RowResult(row.row_id, State.CREATED, session_id, url))
-            amount = row.request.amount
-            facts = SessionFacts(time.time(), "open", "pln", amount, 0, 4e9)
-            database.sessions.see(row.row_id, facts)
+URL = "https://api.example.com"
 
 
 def measure(directory: str, suffix: str) -> None:
@@ -110,11 +48,11 @@ def main() -> None:
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as directory:
             folder = JobFolder("benchmark", Path(directory))
-            make_job(folder, rows)
+            make_seen_job(folder, rows, CheckoutSessionFactory("sk_test_x", URL))
             for suffix in [*options.formats, "gone"]:
                 if suffix == "gone":
                     left = range(rows - rows // 10)
-                    write_input(folder.directory / "orders.csv", left)
+                    write_input(folder, left)
                 words = ["--measure", directory, suffix.replace("gone", "csv")]
                 output = subprocess.check_output(  # noqa: S603 -- our own
                     [sys.executable, __file__, *words]
