@@ -5,23 +5,19 @@ requests; it is killed with SIGKILL, at random moments and in each of the crash 
 and resumed until it ends. The judge is the sandbox's own book.
 """
 
-import argparse
-import asyncio
 import csv
 import random
 import shutil
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import attrs
-from harness.figures import table
 from harness.killed_job import JOB, TABLE, CrashPoint
 from harness.killing import REFUSED, Kill, faults_of, plan_kills, run_killed
+from harness.verdicts import Trial, Verdict, judge
 
 from convergegate_async import derive_key
 from convergegate_async.bulk import Journal, State, every_row
@@ -39,29 +35,6 @@ ORDER = {
 }
 SECRETS = (b"canar", b"999888777", b"c2tfdGVzdF9DQU5BUlk")
 """What no journal may hold, in lower case but for the key in HTTP Basic's base64."""
-
-_MOST_SHOWN = 20
-
-
-@attrs.define
-class Verdict:
-    """What became of the jobs of one mode.
-
-    Attributes:
-        seconds: How long it took.
-        kills: How many runs ended so, by point.
-        rows: How many rows ended in each state.
-        alarms: How many rows are unknown though the gateway has no session for them.
-        violations: What was broken, by the invariants' numbers.
-    """
-
-    honoured: bool
-    jobs: int = 0
-    kills: Counter[StrEnum | None] = attrs.field(factory=Counter)
-    rows: Counter[State] = attrs.field(factory=Counter)
-    alarms: int = 0
-    violations: list[str] = attrs.field(factory=list)
-    seconds: float = 0.0
 
 
 @attrs.frozen
@@ -228,6 +201,7 @@ async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) ->
     while not over:
         kill = left[0] if left else None
         over = not await job.run(kill)
+        verdict.runs += 1
         evidence, wrong = await job.judge(over=over)
         verdict.violations += wrong
         if not over and kill is not None:
@@ -238,9 +212,9 @@ async def _run_to_end(job: JobUnderTest, left: deque[Kill], verdict: Verdict) ->
             left[0] = kill.sooner()
     verdict.jobs += 1
     for row_id, row in evidence.rows.items():
-        verdict.rows[row.state] += 1
+        verdict.states[row.state] += 1
         is_alarm = row.state is State.UNKNOWN and not evidence.sessions.get(row_id)
-        verdict.alarms += is_alarm
+        verdict.odd += is_alarm
 
 
 def plan(dice: random.Random, *, moments: int, points: int, rows: int) -> list[Kill]:
@@ -250,60 +224,18 @@ def plan(dice: random.Random, *, moments: int, points: int, rows: int) -> list[K
     return plan_kills(dice, each, moments=moments)
 
 
-def show(verdict: Verdict) -> None:
-    """Print what became of the jobs of one mode."""
-    rows = verdict.rows
-    print(
-        f"keys {'honoured' if verdict.honoured else 'ignored'}: "
-        f"{verdict.kills.total():,} kills of {verdict.jobs:,} jobs of "
-        f"{rows.total():,} rows in {verdict.seconds:,.0f} s\n"
-    )
-    counts = [
-        *(
-            (f"killed at {point or 'a random moment'}", count)
-            for point, count in verdict.kills.most_common()
-        ),
-        *((f"rows {state}", count) for state, count in rows.most_common()),
-        ("of the unknown without a session", verdict.alarms),
-        ("violations", len(verdict.violations)),
-    ]
-    print(
-        table(("what", "how often"), [(what, f"{often:,}") for what, often in counts])
-    )
-    print()
-    for violation in verdict.violations[:_MOST_SHOWN]:
-        print(f"- {violation}")
-
-
-def _run(task: tuple[list[Kill], int, bool, int]) -> Verdict:
-    kills, rows, honoured, seed = task
-    return asyncio.run(kill_jobs(kills, rows=rows, honoured=honoured, seed=seed))
-
-
 def main() -> None:
     """Kill in both modes at once; print what became of the jobs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=2_000)
-    parser.add_argument("--rows", type=int, default=2_000, help="of one job")
-    parser.add_argument("--seed", type=int, default=17)
-    options = parser.parse_args()
-    dice = random.Random(options.seed)  # noqa: S311 -- chance, not secrets
-    points = options.kills // (4 * len(CrashPoint))  # half of the kills of each mode
-    moments = options.kills // 2 - points * len(CrashPoint)
-    tasks = [
-        (
-            plan(dice, moments=moments, points=points, rows=options.rows),
-            options.rows,
-            honoured,
-            options.seed,
-        )
-        for honoured in (True, False)
-    ]
-    with ProcessPoolExecutor(len(tasks)) as pool:
-        verdicts = list(pool.map(_run, tasks))
-    for verdict in verdicts:
-        show(verdict)
-    raise SystemExit(any(verdict.violations for verdict in verdicts))
+    trial = Trial(
+        work=kill_jobs,
+        plan=plan,
+        points=CrashPoint,
+        items="rows",
+        odd="without a session",
+        kills=2_000,
+        rows=2_000,
+    )
+    judge(trial, __doc__)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,21 @@ each of the crash points, and its command repeated until the batch has come to i
 and twice more. The judge is the sandbox's own book.
 """
 
-import argparse
-import asyncio
 import csv
 import random
 import shutil
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 import attrs
-from harness.figures import table
 from harness.killed_refund import AMOUNTS, JOB, REPORTED, RefundPoint, wanted_in
 from harness.killing import REFUSED, Kill, faults_of, plan_kills, run_killed
+from harness.verdicts import Trial, Verdict, judge
 
 from convergegate_async import CheckoutSessionRequest, major_units
 from convergegate_async.bulk import (
@@ -48,33 +44,9 @@ BATCHES = ("part", "rest")
 _LEAST = 4_001  # minor units: no part of it is the 666 that the sandbox fails
 _MOST_ROWS = 500  # of a job: a journal tells the refunds of so many sessions at once
 _MOST_RUNS = 5  # that a batch needs to come to its end, once nothing kills it
-_MOST_SHOWN = 20
 
 What: TypeAlias = tuple[str, int]
 """A session and an amount: each refund of a job has another pair."""
-
-
-@attrs.define
-class Verdict:
-    """What became of the refunds of one mode.
-
-    Attributes:
-        runs: How many there were, those that were killed included.
-        kills: How many runs ended so, by point.
-        refunds: How many ended in each state.
-        doubts_made: How many are in doubt that the gateway has made.
-        violations: What was broken.
-        seconds: How long it took.
-    """
-
-    honoured: bool
-    jobs: int = 0
-    runs: int = 0
-    kills: Counter[StrEnum | None] = attrs.field(factory=Counter)
-    refunds: Counter[RefundState] = attrs.field(factory=Counter)
-    doubts_made: int = 0
-    violations: list[str] = attrs.field(factory=list)
-    seconds: float = 0.0
 
 
 @attrs.frozen
@@ -304,8 +276,8 @@ async def _pay_back(job: JobUnderTest, left: deque[Kill], verdict: Verdict) -> N
         left[0] = left[0].sooner()
     verdict.jobs += 1
     for what, refund in evidence.refunds.items():
-        verdict.refunds[refund.state] += 1
-        verdict.doubts_made += refund.is_in_doubt and bool(evidence.made.get(what))
+        verdict.states[refund.state] += 1
+        verdict.odd += refund.is_in_doubt and bool(evidence.made.get(what))
 
 
 async def _run_to_end(
@@ -347,61 +319,18 @@ def plan(dice: random.Random, *, moments: int, points: int, rows: int) -> list[K
     return plan_kills(dice, each, moments=moments)
 
 
-def show(verdict: Verdict) -> None:
-    """Print what became of the refunds of one mode."""
-    refunds = verdict.refunds
-    print(
-        f"keys {'honoured' if verdict.honoured else 'ignored'}: "
-        f"{verdict.kills.total():,} kills in {verdict.runs:,} runs of "
-        f"{verdict.jobs:,} jobs, {refunds.total():,} refunds, "
-        f"{verdict.seconds:,.0f} s\n"
-    )
-    counts = [
-        *(
-            (f"killed at {point or 'a random moment'}", count)
-            for point, count in verdict.kills.most_common()
-        ),
-        *((f"refunds {state}", count) for state, count in refunds.most_common()),
-        ("of the unknown in the gateway's book", verdict.doubts_made),
-        ("violations", len(verdict.violations)),
-    ]
-    print(
-        table(("what", "how often"), [(what, f"{often:,}") for what, often in counts])
-    )
-    print()
-    for violation in verdict.violations[:_MOST_SHOWN]:
-        print(f"- {violation}")
-
-
-def _work(task: tuple[list[Kill], int, bool, int]) -> Verdict:
-    kills, rows, honoured, seed = task
-    return asyncio.run(kill_refunds(kills, rows=rows, honoured=honoured, seed=seed))
-
-
 def main() -> None:
     """Kill in both modes at once; print what became of the refunds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=400, help="of one job")
-    parser.add_argument("--seed", type=int, default=17)
-    options = parser.parse_args()
-    dice = random.Random(options.seed)  # noqa: S311 -- chance, not secrets
-    points = options.kills // (4 * len(RefundPoint))  # half of the kills of each mode
-    moments = options.kills // 2 - points * len(RefundPoint)
-    tasks = [
-        (
-            plan(dice, moments=moments, points=points, rows=options.rows),
-            options.rows,
-            honoured,
-            options.seed,
-        )
-        for honoured in (True, False)
-    ]
-    with ProcessPoolExecutor(len(tasks)) as pool:
-        verdicts = list(pool.map(_work, tasks))
-    for verdict in verdicts:
-        show(verdict)
-    raise SystemExit(any(verdict.violations for verdict in verdicts))
+    trial = Trial(
+        work=kill_refunds,
+        plan=plan,
+        points=RefundPoint,
+        items="refunds",
+        odd="in the gateway's book",
+        kills=300,
+        rows=400,
+    )
+    judge(trial, __doc__)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ async def test_no_row_is_lost_or_opened_twice(*, honoured: bool) -> None:
 
     assert verdict.violations == []
     assert verdict.kills == {None: 10} | dict.fromkeys(CrashPoint, 1)
-    assert verdict.rows.total() == ROWS * verdict.jobs
-    assert verdict.rows[State.REJECTED] == 0
-    assert (verdict.rows[State.UNKNOWN] == 0) is honoured
+    assert verdict.states.total() == ROWS * verdict.jobs
+    assert verdict.states[State.REJECTED] == 0
+    assert (verdict.states[State.UNKNOWN] == 0) is honoured
 
 
 async def test_the_judge_sees_what_is_opened_twice() -> None:

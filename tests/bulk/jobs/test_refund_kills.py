@@ -25,7 +25,7 @@ async def test_no_refund_is_lost_or_made_twice(*, honoured: bool) -> None:
 
     assert verdict.violations == []
     assert verdict.kills == {None: 4} | dict.fromkeys(RefundPoint, 1)
-    assert {*verdict.refunds} <= {RefundState.CREATED, RefundState.UNKNOWN}
+    assert {*verdict.states} <= {RefundState.CREATED, RefundState.UNKNOWN}
 
 
 async def test_the_judge_sees_what_is_made_twice() -> None:
