@@ -2,42 +2,25 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from orders import ORDER_ROW
-from programs import Done, run
+from orders import numbered_orders, table_of
+from programs import bulk
 
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A gateway in this process, so that its book can be read."""
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
     """Where the job ``april`` has a row of two in doubt."""
-    lines = [",".join(ORDER_ROW)]
-    for number in (1, 2):
-        order = ORDER_ROW | {"id": f"A-{number}", "amount": 1000 * number}
-        lines.append(",".join(map(str, order.values())))
-    (tmp_path / "orders.csv").write_text("\n".join(lines))
+    (tmp_path / "orders.csv").write_text(table_of(numbered_orders(2)))
     sandbox.faults.add(Fault(FaultKind.LOST, operation="create", times=1))
     words = ("orders.csv", "--job", "april", "--concurrency", "1")
     done = await bulk(sandbox, tmp_path, "run", *words)
     assert done.code == 5
     assert "`bulk resolve april ROW` is for what you find out yourself" in done.err
     return tmp_path
-
-
-async def bulk(sandbox: Sandbox | None, folder: Path, *words: str) -> Done:
-    """Run a command of ``bulk``."""
-    return await run(sandbox, "bulk", *words, cwd=folder)
 
 
 async def test_a_row_is_given_its_session(sandbox: Sandbox, folder: Path) -> None:

@@ -3,11 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from programs import Done, run
+from programs import bulk
 
 from convergegate_async.bulk import Journal
 from convergegate_async.sandbox import Sandbox
@@ -26,13 +25,6 @@ NOTES = ("0012", "=1+1", "+48 601 234 567", 'z "dostawą"; pilne')
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A gateway in this process, so that its money can be moved."""
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
     """Where the job ``maj`` has opened the sessions of a Polish spreadsheet."""
     lines = [HEADER]
@@ -46,11 +38,6 @@ async def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
     done = await bulk(sandbox, tmp_path, "run", "zam.csv", "--job", "maj", *OPTIONS)
     assert done.code == 0, done.err
     return tmp_path
-
-
-async def bulk(sandbox: Sandbox, folder: Path, *words: str) -> Done:
-    """Run a command of ``bulk``."""
-    return await run(sandbox, "bulk", *words, cwd=folder)
 
 
 async def test_an_export_is_the_spreadsheet_with_what_became_of_it(

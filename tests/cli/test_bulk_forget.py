@@ -3,37 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-from orders import ORDER_ROW
-from programs import Done, run
+from orders import numbered_orders, table_of
+from programs import bulk
 
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A gateway in this process, so that its book can be read."""
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-async def bulk(
-    sandbox: Sandbox | None, folder: Path, *words: str, stdin: str = ""
-) -> Done:
-    """Run a command of ``bulk``."""
-    return await run(sandbox, "bulk", *words, cwd=folder, stdin=stdin)
-
-
-def orders() -> str:
-    """Return an input of three rows."""
-    lines = [",".join(ORDER_ROW)]
-    for number in (1, 2, 3):
-        order = ORDER_ROW | {"id": f"A-{number}", "amount": 1000 * number}
-        lines.append(",".join(map(str, order.values())))
-    return "\n".join(lines)
+ORDERS = table_of(numbered_orders(3))
 
 
 def a_bad_day() -> list[Fault]:
@@ -49,7 +26,7 @@ async def test_what_stdin_held_goes_with_the_links(
     for fault in a_bad_day():
         sandbox.faults.add(fault)
     words = ("run", "-", "--job", "april", "--concurrency", "1")
-    await bulk(sandbox, tmp_path, *words, stdin=orders())
+    await bulk(sandbox, tmp_path, *words, stdin=ORDERS)
     before = await bulk(None, tmp_path, "status", "april", "--output", "json")
 
     asked = await bulk(None, tmp_path, "forget", "april")
@@ -85,7 +62,7 @@ async def test_what_stdin_held_goes_with_the_links(
 async def test_a_file_of_the_user_s_stays(sandbox: Sandbox, tmp_path: Path) -> None:
     """It is named, for its owner to see to."""
     source = tmp_path / "orders.csv"
-    source.write_text(orders())
+    source.write_text(ORDERS)
     await bulk(sandbox, tmp_path, "run", "orders.csv", "--job", "april")
 
     done = await bulk(None, tmp_path, "forget", "april", "--yes")
@@ -93,7 +70,7 @@ async def test_a_file_of_the_user_s_stays(sandbox: Sandbox, tmp_path: Path) -> N
     assert done.err.endswith(
         f"april: 3 links deleted.\n{source} is yours, and stays as it is.\n"
     )
-    assert source.read_text() == orders()
+    assert source.read_text() == ORDERS
 
 
 async def test_a_job_that_is_not_there_is_told(tmp_path: Path) -> None:

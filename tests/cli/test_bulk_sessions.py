@@ -3,12 +3,11 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from orders import ORDER_ROW
-from programs import PROGRAM, Done, run, send, shell_needed, variables_of
+from orders import numbered_orders, table_of
+from programs import PROGRAM, bulk, send, shell_needed, variables_of
 
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -16,28 +15,12 @@ ROWS = 6
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A gateway in this process, so that its book can be read and its money moved."""
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 async def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
     """Where the job ``april`` has opened its sessions."""
-    lines = [",".join(ORDER_ROW)]
-    for number in range(1, ROWS + 1):
-        order = ORDER_ROW | {"id": f"A-{number}", "amount": 1000 * number}
-        lines.append(",".join(map(str, order.values())))
-    (tmp_path / "orders.csv").write_text("\n".join(lines))
+    (tmp_path / "orders.csv").write_text(table_of(numbered_orders(ROWS)))
     done = await bulk(sandbox, tmp_path, "run", "orders.csv", "--job", "april")
     assert done.code == 0, done.err
     return tmp_path
-
-
-async def bulk(sandbox: Sandbox, folder: Path, *words: str) -> Done:
-    """Run a command of ``bulk``."""
-    return await run(sandbox, "bulk", *words, cwd=folder)
 
 
 async def test_a_refresh_shows_what_became_of_the_sessions(

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from programs import PROGRAM, Done, run, shell_needed, variables_of
+from programs import PROGRAM, bulk, shell_needed, variables_of
 
 from convergegate_async.sandbox import BookedSession, Fault, FaultKind, Sandbox
 
@@ -40,11 +40,6 @@ def write_orders(folder: Path) -> None:
         person = f"k{number}@example.com;Żaneta;Wójcik;601 234 5{number:02}"
         lines.append(f"FV/{number};{amount};{currency};{person}")
     (folder / "orders.csv").write_bytes("\r\n".join(lines).encode("cp1250"))
-
-
-async def bulk(sandbox: Sandbox, folder: Path, *words: str) -> Done:
-    """Run a command of ``bulk`` to its end."""
-    return await run(sandbox, "bulk", *words, cwd=folder)
 
 
 async def killed(

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from orders import ORDER_FIELDS
+from orders import ORDER_FIELDS, table_of
 from programs import ERR_LOST, PROGRAM, run, send, shell_needed, variables_of
 
 from convergegate_async.sandbox import (
@@ -29,8 +29,7 @@ READING = [("unread", 0), (">/dev/full", 1), (">&-", 1)]
 def orders(tmp_path: Path) -> Path:
     """A folder with an input of 20 rows, the names of which ASCII lacks."""
     names = {**ORDER_FIELDS, "customer_firstname": "Łukasz"}
-    lines = [f"A-{n}," + ",".join(map(str, names.values())) for n in range(20)]
-    text = "\n".join([",".join(["id", *names]), *lines])
+    text = table_of({"id": f"A-{n}", **names} for n in range(20))
     (tmp_path / "orders.csv").write_text(text, encoding="utf-8")
     return tmp_path
 

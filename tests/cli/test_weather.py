@@ -9,7 +9,7 @@ from pathlib import Path
 
 import authority
 import pytest
-from orders import ORDER_FIELDS
+from orders import ORDER_FIELDS, table_of
 from programs import run
 
 from convergegate_async.bulk import PaceInfo
@@ -23,8 +23,7 @@ KEY = {"CONVERGEGATE_API_KEY": "sk_test_x"}
 @pytest.fixture
 def orders(tmp_path: Path) -> Path:
     """A folder with an input."""
-    lines = [f"A-{n}," + ",".join(map(str, ORDER_FIELDS.values())) for n in range(ROWS)]
-    text = "\n".join([",".join(["id", *ORDER_FIELDS]), *lines])
+    text = table_of({"id": f"A-{n}", **ORDER_FIELDS} for n in range(ROWS))
     (tmp_path / "orders.csv").write_text(text, encoding="utf-8")
     return tmp_path
 

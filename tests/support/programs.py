@@ -181,3 +181,10 @@ async def run(  # noqa: PLR0913 -- the sides of a process
         os.close(stdout)
     out, err = await process.communicate(stdin.encode())
     return Done(process.returncode, (out or b"").decode(encoding), err.decode(encoding))
+
+
+async def bulk(
+    sandbox: Sandbox | None, folder: Path, *words: str, stdin: str = ""
+) -> Done:
+    """Run a command of ``bulk`` in *folder* to its end."""
+    return await run(sandbox, "bulk", *words, cwd=folder, stdin=stdin)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from orders import ORDER_ROW
+from orders import ORDER_ROW, table_of
 
 from convergegate_async.bulk import (
     Job,
@@ -41,11 +41,8 @@ def folder(tmp_path: Path) -> JobFolder:
 
 def write_input(directory: Path, rows: int) -> None:
     """Lay down so many rows that differ by their ids alone."""
-    lines = [",".join(ORDER_ROW)]
-    for number in range(rows):
-        row = ORDER_ROW | {"id": f"order-{number}"}
-        lines.append(",".join(map(str, row.values())))
-    (directory / "orders.csv").write_text("\n".join(lines))
+    orders = (ORDER_ROW | {"id": f"order-{number}"} for number in range(rows))
+    (directory / "orders.csv").write_text(table_of(orders))
 
 
 def plan(folder: JobFolder) -> JobPlan:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from orders import ORDER_ROW
+from orders import ORDER_ROW, table_of
 
 from convergegate_async import CheckoutSessionFactory, ConfigurationError
 from convergegate_async.bulk import (
@@ -35,8 +35,7 @@ def orders(rows: int = ROWS) -> Lines:
 
 def write(path: Path, rows: Lines, delimiter: str = ";") -> str:
     """Write them as CSV; return the path."""
-    lines = [ORDER_ROW, *(row.values() for row in rows)]
-    path.write_text("\n".join(delimiter.join(map(str, line)) for line in lines))
+    path.write_text(table_of(rows, delimiter))
     return str(path)
 
 
