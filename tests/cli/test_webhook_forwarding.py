@@ -5,15 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from listeners import (
-    OK,
-    REFUSED,
-    a_body,
-    answering,
-    bodies_of,
-    deliver,
-    listening,
-)
+from listeners import OK, REFUSED, Shop, a_body, deliver, listening
 from programs import run, shell_needed
 from raw import Exchange, RawServer
 
@@ -25,14 +17,14 @@ async def test_a_shop_is_handed_what_came(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     body = b"\n" + json.dumps(json.loads(a_body()), indent=2).encode()
     async with (
-        RawServer(answering(OK, REFUSED)) as shop,
+        Shop(OK, REFUSED) as shop,
         listening("--forward-to", shop.base_url, "--record", str(file)) as listener,
     ):
         statuses = [await deliver(listener.url, body) for _ in range(2)]
         await listener.end()
 
     assert statuses == [200, 500]
-    assert bodies_of(shop) == [body, body]
+    assert shop.bodies == [body, body]
     assert len(file.read_bytes().splitlines()) == 2
     assert listener.out.count("--> session.completed session_1 [evt_1]\n") == 2
     assert "<-- 200 in " in listener.out
@@ -103,7 +95,7 @@ async def test_other_events_are_taken_and_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     kinds = ("--events", "session.completed", "--events", "refund.failed")
     async with (
-        RawServer(answering(OK, OK)) as shop,
+        Shop(OK, OK) as shop,
         listening(
             *kinds, "--record", str(file), "--forward-to", shop.base_url
         ) as listener,
@@ -117,7 +109,7 @@ async def test_other_events_are_taken_and_passed_over(tmp_path: Path) -> None:
 
     wanted = [a_body(0), a_body(2, "refund.failed")]
     assert file.read_bytes().splitlines() == wanted
-    assert bodies_of(shop) == wanted
+    assert shop.bodies == wanted
     assert "session.created" not in listener.out
     assert "new.word" not in listener.out
     assert "--> refused: the signature does not match" in listener.out

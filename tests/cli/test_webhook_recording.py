@@ -11,19 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from listeners import (
-    CANARY,
-    ENVIRON,
-    KEY,
-    OK,
-    a_body,
-    answering,
-    deliver,
-    listening,
-)
+from listeners import CANARY, ENVIRON, KEY, OK, Shop, a_body, deliver, listening
 from orders import ORDER_ROW
 from programs import run, shell_needed
-from raw import RawServer
 
 from convergegate_async.bulk import session_ids_in
 from convergegate_async.cli._webhook_recording import on_one_line
@@ -161,7 +151,7 @@ async def test_what_cannot_be_recorded_is_not_acknowledged(tmp_path: Path) -> No
     """Nor forwarded: the gateway sends it again, and the file may be mended by then."""
     file = tmp_path / "events.jsonl"
     async with (
-        RawServer(answering(OK)) as shop,
+        Shop(OK) as shop,
         listening("--record", str(file), "--forward-to", shop.base_url) as listener,
     ):
         file.unlink()

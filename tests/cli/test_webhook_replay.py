@@ -12,15 +12,14 @@ from listeners import (
     KEY,
     OK,
     REFUSED,
+    Shop,
     a_body,
-    answering,
-    bodies_of,
     deliver,
     listening,
 )
 from matrix import AMPLE
 from programs import ERR_LOST, OUT_LOST, PROGRAM, Done, run, send, shell_needed
-from raw import Exchange, RawServer, says
+from raw import Exchange, RawServer
 
 pytestmark = shell_needed
 
@@ -90,11 +89,11 @@ async def test_the_exit_code_tells_the_worst(
 ) -> None:
     """Not answered, refused, no webhook's body; all that is one is sent."""
     file = recording(tmp_path, a_body(1), b"", *more, a_body(2))
-    async with RawServer(answering(*answers)) as shop:
+    async with Shop(*answers) as shop:
         done = await replay(file, shop.base_url)
 
     assert done.code == code
-    assert bodies_of(shop) == [a_body(1), a_body(2)]
+    assert shop.bodies == [a_body(1), a_body(2)]
     *passed_over, last = done.err.splitlines()
     assert passed_over == [
         f"line {number}: not a webhook's body" for number, _ in enumerate(more, 3)
@@ -107,10 +106,10 @@ async def test_the_exit_code_tells_the_worst(
 async def test_only_some_events_are_sent_again(tmp_path: Path) -> None:
     """Those of the types that were asked for."""
     file = recording(tmp_path, a_body(1, "session.created"), a_body(2))
-    async with RawServer(answering(OK)) as shop:
+    async with Shop(OK) as shop:
         done = await replay(file, shop.base_url, *("--events", "session.completed"))
 
-    assert (done.code, bodies_of(shop)) == (0, [a_body(2)])
+    assert (done.code, shop.bodies) == (0, [a_body(2)])
 
 
 async def test_a_replay_into_its_own_recording_ends(tmp_path: Path) -> None:
@@ -192,7 +191,7 @@ async def test_a_replay_that_is_interrupted_tells_how_far_it_was(
 async def test_a_replay_goes_on_without_a_screen(streams: str, tmp_path: Path) -> None:
     """All is sent; the exit code tells of a screen that was lost."""
     file = recording(tmp_path, a_body(1), a_body(2))
-    async with RawServer(says(OK)) as shop:
+    async with Shop(OK, OK) as shop:
         done = await replay(file, shop.base_url, streams=streams)
 
     assert len(shop.requests) == 2

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import attrs
 from matrix import AMPLE
 from programs import PROGRAM, send
-from raw import Exchange, Handler, RawServer, http
+from raw import Exchange, RawServer, http
 
 from convergegate_async.sandbox import post_webhook
 from convergegate_async.webhooks import sign
@@ -73,19 +73,20 @@ async def listening(*options: str, by: Sequence[str] = ()) -> AsyncIterator[List
             await process.communicate()
 
 
-def answering(*answers: bytes | None) -> Handler:
-    """Answer one request after the other, or hang up for `None`."""
-    left = list(answers)
+class Shop(RawServer):
+    """Answers one webhook after the other, or hangs up for `None`."""
 
-    async def handler(exchange: Exchange) -> None:
+    def __init__(self, *answers: bytes | None) -> None:
+        super().__init__(self._answer)
+        self._left = list(answers)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """What it was sent."""
+        return [request.partition(b"\r\n\r\n")[2] for request in self.requests]
+
+    async def _answer(self, exchange: Exchange) -> None:
         await exchange.read_request()
-        answer = left.pop(0)
+        answer = self._left.pop(0)
         if answer is not None:
             await exchange.write(answer)
-
-    return handler
-
-
-def bodies_of(shop: RawServer) -> list[bytes]:
-    """Return what a shop was sent."""
-    return [request.partition(b"\r\n\r\n")[2] for request in shop.requests]
