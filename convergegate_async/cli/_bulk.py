@@ -10,13 +10,14 @@ import click
 from ._bulk_doubts import resolve
 from ._bulk_export import export
 from ._bulk_forget import forget
-from ._bulk_options import directory_option, job_argument
+from ._bulk_options import directory_option, job_argument, named
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._signals import cleaning_up
 from ._streams import print_data, print_note, printable, stdin_bytes
 from ._tables import table_of, table_options
+from ._usage import ABOVE_ZERO
 from ._wording import counted
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ _dask = click.option(
 )
 _max_pause = click.option(
     "--max-pause",
-    type=click.FloatRange(0, min_open=True),
+    type=ABOVE_ZERO,
     help="Most seconds, in a row, that a Retry-After may hold the job. [default: 300]",
 )
 _max_outage = click.option(
     "--max-outage",
-    type=click.FloatRange(0, min_open=True),
+    type=ABOVE_ZERO,
     help="Most seconds that nothing gets through before the job ends. [default: 900]",
 )
 
@@ -85,7 +86,10 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 @bulk.command()
 @click.argument("source")
 @click.option(
-    "--job", required=True, help="The job's name; idempotency keys derive from it."
+    "--job",
+    required=True,
+    callback=named("a job"),
+    help="The job's name; idempotency keys derive from it.",
 )
 @table_options
 @click.option(
@@ -97,7 +101,7 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 )
 @click.option(
     "--maximum-rps",
-    type=click.FloatRange(0, min_open=True),
+    type=ABOVE_ZERO,
     help="Most requests started per second.",
 )
 @click.option(

@@ -10,7 +10,8 @@ from convergegate_async.errors import ConfigurationError
 from ._bulk_options import directory_option, job_argument
 from ._signals import cleaning_up
 from ._streams import print_note, printable
-from ._tables import format_option
+from ._tables import checked_by_table, format_option
+from ._usage import as_usage
 from ._wording import counted
 
 
@@ -37,6 +38,7 @@ from ._wording import counted
 @click.option(
     "--delimiter",
     metavar="SIGN",
+    callback=checked_by_table,
     help="What stands between the cells of CSV: comma, semicolon, tab or another "
     "character. [default: as in the input]",
 )
@@ -53,8 +55,12 @@ def export(job: str, directory: Path, output: str, **options: Any) -> None:  # n
     Our columns begin with cg_, and are passed over where an export is read as input.
     Rows that were sent and are not in the input any more come last.
     """
-    from convergegate_async.bulk import JobFolder
+    from convergegate_async.bulk import JobFolder, guess_format
     from convergegate_async.bulk import export as write
+
+    if options["format"] is None:
+        with as_usage():
+            guess_format(output)
 
     by_completion = options.pop("order") == "completion"
     with_input = not options.pop("without_input")

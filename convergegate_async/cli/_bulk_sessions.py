@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._bulk_options import directory_option, job_argument
+from ._bulk_options import directory_option, job_argument, named
 from ._durations import parse_duration, parse_moment
 from ._gateway import Gateway, gateway_options
+from ._tables import checked_by_table
+from ._usage import ABOVE_ZERO
 
 if TYPE_CHECKING:
     from ._job_sessions import Rhythm
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--maximum-rps",
-    type=click.FloatRange(0, min_open=True),
+    type=ABOVE_ZERO,
     help="Most looks started per second. [default: the job's]",
 )
 @directory_option
@@ -73,7 +75,10 @@ _SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
 @click.command()
 @job_argument
 @click.option(
-    "--batch", required=True, help="The batch's name; idempotency keys derive from it."
+    "--batch",
+    required=True,
+    callback=named("a batch"),
+    help="The batch's name; idempotency keys derive from it.",
 )
 @click.option(
     "--rows",
@@ -103,9 +108,17 @@ _SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
     help="The decimal mark in --rows. [default: found]",
 )
 @click.option(
-    "--delimiter", metavar="SIGN", help="Between the cells of --rows. [default: found]"
+    "--delimiter",
+    metavar="SIGN",
+    callback=checked_by_table,
+    help="Between the cells of --rows. [default: found]",
 )
-@click.option("--encoding", metavar="NAME", help="Of --rows. [default: found]")
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    callback=checked_by_table,
+    help="Of --rows. [default: found]",
+)
 @click.option(
     "--dry-run", is_flag=True, help="Show what the batch comes to, and send nothing."
 )
@@ -117,7 +130,7 @@ _SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
 )
 @click.option(
     "--maximum-rps",
-    type=click.FloatRange(0, min_open=True),
+    type=ABOVE_ZERO,
     help="Most refunds started per second. [default: the job's]",
 )
 @directory_option

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, time, timedelta
 
-from convergegate_async.errors import ConfigurationError
+import click
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
 _TIME = re.compile("[0-9]{2}:[0-9]{2}")
@@ -14,12 +14,12 @@ def parse_duration(text: str) -> float:
     """Return the seconds of ``60s``, ``500ms``, ``2m``, ``1h`` or ``60``.
 
     Raises:
-        ConfigurationError: It is no duration.
+        click.BadParameter: It is no duration.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
         message = "a duration is a number and a unit, as in 60s, 500ms, 2m or 1h"
-        raise ConfigurationError(message)
+        raise click.BadParameter(message)
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -27,7 +27,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
     """Return the next ``18:00``, local time, or a whole ``2026-12-01T18:00``.
 
     Raises:
-        ConfigurationError: It is neither.
+        click.BadParameter: It is neither.
     """
     try:
         if _TIME.fullmatch(text):
@@ -42,4 +42,4 @@ def parse_moment(text: str, now: datetime) -> datetime:
     except ValueError:
         pass
     message = "a moment is a time of day such as 18:00, or 2026-12-01T18:00"
-    raise ConfigurationError(message)
+    raise click.BadParameter(message)

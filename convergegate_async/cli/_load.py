@@ -13,6 +13,7 @@ from convergegate_async.errors import ConfigurationError
 from ._durations import parse_duration
 from ._gateway import api_key_option
 from ._invocation import output_option
+from ._usage import as_usage
 
 if TYPE_CHECKING:
     from convergegate_async.load import LoadPlan, Profile, Target, Trace
@@ -193,18 +194,19 @@ def _plan(profile: "Profile | Trace", options: dict[str, Any]) -> "LoadPlan":
     from convergegate_async.load import LoadPlan
     from convergegate_async.policy import RetryPolicy
 
-    return LoadPlan(
-        profile=profile,
-        scenario=options["scenario"],
-        thresholds=options["thresholds"],
-        abort_on=options.get("abort_on", ()),
-        max_in_flight=options["max_in_flight"],
-        max_lag=parse_duration(options["max_lag"]),
-        max_errors=options["max_errors"],
-        cold=options["cold"],
-        retry=RetryPolicy(max_attempts=1 + options["retries"]),
-        seed=options.get("seed", 0),
-    )
+    with as_usage():
+        return LoadPlan(
+            profile=profile,
+            scenario=options["scenario"],
+            thresholds=options["thresholds"],
+            abort_on=options.get("abort_on", ()),
+            max_in_flight=options["max_in_flight"],
+            max_lag=parse_duration(options["max_lag"]),
+            max_errors=options["max_errors"],
+            cold=options["cold"],
+            retry=RetryPolicy(max_attempts=1 + options["retries"]),
+            seed=options.get("seed", 0),
+        )
 
 
 def _drivers(options: dict[str, Any]) -> "Drivers":
@@ -231,12 +233,13 @@ def _profile(options: dict[str, Any]) -> "Profile | Trace":
         message = "give a --rate, or a --trace"
         raise click.UsageError(message)
     if trace is None:
-        return Profile.parse(
-            rate,
-            parse_duration(options["duration"] or "60s"),
-            arrivals=options["arrivals"] or "even",
-            seed=options["seed"],
-        )
+        with as_usage():
+            return Profile.parse(
+                rate,
+                parse_duration(options["duration"] or "60s"),
+                arrivals=options["arrivals"] or "even",
+                seed=options["seed"],
+            )
     if options["duration"] or options["arrivals"]:
         message = "a --trace has its own --duration and --arrivals"
         raise click.UsageError(message)
@@ -247,8 +250,8 @@ def _target(options: dict[str, Any]) -> "Target | None":
     """Return the gateway to load; `None` for one of its own.
 
     Raises:
-        ConfigurationError: It is no address, or is not on this machine and that was
-            not said.
+        ConfigurationError: It is no address.
+        click.UsageError: It is not on this machine, and that was not said.
     """
     from urllib.parse import urlsplit
 
@@ -265,7 +268,7 @@ def _target(options: dict[str, Any]) -> "Target | None":
         raise ConfigurationError(message)
     if not is_loopback(host) and not options["yes"]:
         message = f"{host} is not this machine: load it only if you may, with --yes"
-        raise ConfigurationError(message)
+        raise click.UsageError(message)
     return Target(base_url=base_url, api_key=options["api_key"])
 
 
@@ -340,14 +343,16 @@ def find(**options: Any) -> int:  # noqa: ANN401 -- click has read them
     if not options["thresholds"]:
         message = "give a --threshold: what has to hold?"
         raise click.UsageError(message)
-    profile = Profile.constant(options["start"], parse_duration(options["duration"]))
-    search = Search(
-        options["start"],
-        floor=options["floor"],
-        ceiling=options["ceiling"],
-        precision=options["precision"],
-        repeats=options["repeats"],
-    )
+    duration = parse_duration(options["duration"])
+    with as_usage():
+        profile = Profile.constant(options["start"], duration)
+        search = Search(
+            options["start"],
+            floor=options["floor"],
+            ceiling=options["ceiling"],
+            precision=options["precision"],
+            repeats=options["repeats"],
+        )
     return _load_runs.find(
         _plan(profile, options), search, _target(options), _drivers(options)
     )

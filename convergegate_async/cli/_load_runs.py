@@ -36,6 +36,7 @@ from ._load_display import LoadDisplay
 from ._load_results import in_short, print_comparison, print_report
 from ._signals import on_interrupt
 from ._streams import print_data, print_note
+from ._usage import as_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def run(
     """Run a load test, show what came of it, and return the exit code."""
     for path in reports:
         _refuse_unwritable(path)  # before a run is spent on it
-    plan.scenario_for(_ANY_KEY)  # likewise
+    _refuse_no_scenario(plan)  # likewise
     if target is not None:
         target.factory()  # likewise: its address may hold a password, and is shown
     if drivers.dask is not None and target is not None and target.api_key is not None:
@@ -104,8 +105,15 @@ def run(
     return report.exit_code or int(not all(are_written))
 
 
+def _refuse_no_scenario(plan: LoadPlan) -> None:
+    with as_usage():
+        plan.scenario_for(_ANY_KEY)
+
+
 def _refuse_unwritable(path: Path) -> None:
-    if kind_of(path) == ".png" and not has_charts():
+    with as_usage():
+        kind = kind_of(path)
+    if kind == ".png" and not has_charts():
         message = (
             'pictures need the extra "charts": pip install "convergegate-async[charts]"'
         )
@@ -165,12 +173,14 @@ async def _run(
 
 def calibrate(start: float, seconds: float, scenario: str, drivers: Drivers) -> int:
     """Find the highest rate that this machine drives, and return the exit code."""
-    search = Search(start, precision=0.05, repeats=3)
+    with as_usage():
+        search = Search(start, precision=0.05, repeats=3)
+        profile = Profile.constant(start, seconds)
+        plan = LoadPlan(profile=profile, scenario=scenario)
+    _refuse_no_scenario(plan)
 
     async def search_it() -> None:
         async with own_target("stub") as stub:
-            profile = Profile.constant(start, seconds)
-            plan = LoadPlan(profile=profile, scenario=scenario)
             await _search(search, plan, stub, drivers, _is_honest)
 
     asyncio.run(search_it())
@@ -190,6 +200,7 @@ def find(
     plan: LoadPlan, search: Search, target: Target | None, drivers: Drivers
 ) -> int:
     """Find the highest rate that keeps all thresholds, and return the exit code."""
+    _refuse_no_scenario(plan)
 
     async def search_it() -> set[float]:
         if target is not None:

@@ -8,10 +8,28 @@ import click
 
 from convergegate_async.errors import ConfigurationError
 
+from ._usage import as_usage
+
 if TYPE_CHECKING:
     from convergegate_async.bulk import TableOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def checked_by_table(
+    _context: click.Context, option: click.Parameter, value: str | None
+) -> str | None:
+    """Return the *value* of an option of `TableOptions`, if it can be one.
+
+    Raises:
+        click.BadParameter: There is no such zone, encoding, country or the like.
+    """
+    from convergegate_async.bulk import SourceError, TableOptions
+
+    given: dict[str, Any] = {str(option.name): value}
+    with as_usage(SourceError):
+        TableOptions(**given)
+    return value
 
 
 def format_option(*names: str) -> Callable[[F], F]:
@@ -62,12 +80,14 @@ _OPTIONS = (
     click.option(
         "--delimiter",
         metavar="SIGN",
+        callback=checked_by_table,
         help="What stands between the cells of CSV: comma, semicolon, tab or another "
         "character. [default: found]",
     ),
     click.option(
         "--encoding",
         metavar="NAME",
+        callback=checked_by_table,
         help="utf-8, utf-16, cp1250, cp1252 or iso8859-2. [default: found]",
     ),
     click.option(
@@ -78,22 +98,26 @@ _OPTIONS = (
     click.option(
         "--timezone",
         metavar="NAME",
+        callback=checked_by_table,
         help="Where times are that name no zone. [default: Europe/Warsaw if all is "
         "paid in złoty, else nowhere]",
     ),
     click.option(
         "--date-format",
         metavar="FORMAT",
+        callback=checked_by_table,
         help="Of times without a zone, as of Python: %d.%m.%Y %H:%M. [default: found]",
     ),
     click.option(
         "--default-country",
         metavar="CODE",
+        callback=checked_by_table,
         help="PL reads 601 234 567 as +48601234567. [default: none]",
     ),
     click.option(
         "--row-metadata",
         metavar="NAME",
+        callback=checked_by_table,
         help="Put the row's id into the metadata, too.",
     ),
     format_option("csv", "jsonl", "parquet", "xlsx"),
@@ -111,24 +135,27 @@ def table_of(options: Mapping[str, Any]) -> "TableOptions":
     """Return how a file is read, as *options* say.
 
     Raises:
-        ConfigurationError: They contradict each other, or name what there is not.
+        click.BadParameter: They contradict each other, or name what there is not.
+        ConfigurationError: The file of mappings holds none.
     """
-    from convergegate_async.bulk import TableOptions
+    from convergegate_async.bulk import SourceError, TableOptions
 
-    return TableOptions(
-        id_column=options["id_column"],
-        columns=_columns(options["maps"], options["map_file"]),
-        constants=_pairs(options["constants"], "--set", "FIELD=TEXT"),
-        ignore_extra=options["ignore_extra"],
-        amount_unit=options["amount_unit"],
-        row_metadata=options["row_metadata"],
-        delimiter=options["delimiter"],
-        encoding=options["encoding"],
-        decimal=options["decimal"],
-        timezone=options["timezone"],
-        date_format=options["date_format"],
-        default_country=options["default_country"],
-    )
+    columns = _columns(options["maps"], options["map_file"])
+    with as_usage(SourceError):
+        return TableOptions(
+            id_column=options["id_column"],
+            columns=columns,
+            constants=_pairs(options["constants"], "--set", "FIELD=TEXT"),
+            ignore_extra=options["ignore_extra"],
+            amount_unit=options["amount_unit"],
+            row_metadata=options["row_metadata"],
+            delimiter=options["delimiter"],
+            encoding=options["encoding"],
+            decimal=options["decimal"],
+            timezone=options["timezone"],
+            date_format=options["date_format"],
+            default_country=options["default_country"],
+        )
 
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:

@@ -293,7 +293,7 @@ def test_a_plan_that_cannot_be_keeps_no_stdin(bulk: Run, tmp_path: Path) -> None
     """The next try finds nothing in its way."""
     done = bulk("run", "-", "--job", "nan", "--max-pause", "nan", stdin=text(20))
 
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert list(tmp_path.iterdir()) == []
 
 
@@ -596,7 +596,6 @@ def test_dask_needs_keys_that_are_honoured(bulk: Run, tmp_path: Path) -> None:
     [
         ("status", "nobody"),
         ("resume", "nobody"),
-        ("status", "../etc"),
         ("run", "missing.csv", "--job", "x"),
         ("run", "orders.xls", "--job", "x"),
     ],

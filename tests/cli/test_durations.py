@@ -3,12 +3,12 @@
 import time
 from datetime import datetime, timedelta
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from convergegate_async.cli._durations import parse_duration, parse_moment
-from convergegate_async.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "s", "60 seconds", "-1s", "1e3s", "nans", "1d"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """With what one looks like."""
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(click.BadParameter):
         parse_duration(text)
 
 
@@ -72,5 +72,5 @@ def test_a_moment_may_be_a_whole_one() -> None:
 @pytest.mark.parametrize("text", ["", "noon", "25:00", "18:60", "18", "2026-13-01"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     """With what one looks like."""
-    with pytest.raises(ConfigurationError, match="18:00"):
+    with pytest.raises(click.BadParameter, match="18:00"):
         parse_moment(text, datetime.now().astimezone())

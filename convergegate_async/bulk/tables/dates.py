@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
-from convergegate_async.errors import InvalidFieldError
+from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from .formats import SourceError
 
@@ -56,7 +56,8 @@ def find_zone(name: str) -> ZoneInfo:
     """Return the time zone called *name*, such as ``Europe/Warsaw``.
 
     Raises:
-        SourceError: There is none, or this machine knows none at all.
+        SourceError: There is none.
+        ConfigurationError: This machine knows none at all.
     """
     if name not in _OF_THE_MACHINE and not name.startswith(_COUNTS_OTHERWISE):
         with suppress(KeyError, ValueError, OSError):  # as for a folder or a long name
@@ -64,7 +65,7 @@ def find_zone(name: str) -> ZoneInfo:
     known = [zone for zone in available_timezones() if not zone.startswith("Etc/")]
     if not known:
         message = "this machine has no time zones: pip install tzdata"
-        raise SourceError(message)
+        raise ConfigurationError(message)
     shown = name[:60] if name.isprintable() else ascii(name[:60])
     places = [zone for zone in known if "/" in zone]
     similar = get_close_matches(name[:60], places, 1, 0.81)

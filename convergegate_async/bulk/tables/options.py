@@ -73,6 +73,7 @@ class TableOptions:
     Raises:
         SourceError: There is no such field, unit, mark, time zone or country, or two
             columns are for one field.
+        ConfigurationError: What reads phone numbers or time zones is not installed.
     """
 
     id_column: str = "id"
@@ -161,6 +162,7 @@ def spellings_of(options: TableOptions) -> Spellings | None:
 
     Raises:
         SourceError: There is no such time zone or country.
+        ConfigurationError: What reads them is not installed.
     """
     if options.plain:
         return None

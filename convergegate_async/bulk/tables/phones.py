@@ -7,7 +7,7 @@ import re
 from importlib import import_module
 from types import ModuleType
 
-from convergegate_async.errors import InvalidFieldError
+from convergegate_async.errors import ConfigurationError, InvalidFieldError
 from convergegate_async.models import rules
 
 from .formats import SourceError
@@ -31,8 +31,8 @@ def check_country(country: str) -> str:
         country: Two letters of ISO 3166, in any case.
 
     Raises:
-        SourceError: There are no phones in such a country, or phonenumbers is not
-            installed.
+        SourceError: There are no phones in such a country.
+        ConfigurationError: phonenumbers is not installed.
     """
     code = country.upper()
     if code not in _phonenumbers().SUPPORTED_REGIONS:
@@ -53,7 +53,7 @@ def read_phone(field: str, text: str, country: str) -> str:
     Raises:
         InvalidFieldError: It is no valid number, or is one with and one without the
             code that it seems to begin with; or something else stands beside it.
-        SourceError: phonenumbers is not installed.
+        ConfigurationError: phonenumbers is not installed.
     """
     if rules.PHONE.fullmatch(text):
         return text
@@ -93,4 +93,4 @@ def _phonenumbers() -> ModuleType:
             "a default country needs phonenumbers: pip install "
             '"convergegate-async[bulk]"'
         )
-    raise SourceError(message)
+    raise ConfigurationError(message)
