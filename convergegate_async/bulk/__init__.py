@@ -11,7 +11,13 @@ from .jobs.moved_source import move_source
 from .jobs.paging import every_row
 from .jobs.progress import Tally
 from .jobs.progress_file import JobProgress, read_progress
-from .jobs.reconcile import Reconciliation, Unused, reconcile, session_ids_in
+from .jobs.reconcile import (
+    Reconciliation,
+    Undecided,
+    Unused,
+    reconcile,
+    session_ids_in,
+)
 from .jobs.refresh import SessionSeen
 from .jobs.refund_plan import (
     RefundPlan,
@@ -114,6 +120,7 @@ __all__ = [
     "State",
     "TableOptions",
     "Tally",
+    "Undecided",
     "Unknown",
     "Unused",
     "Validation",

@@ -21,9 +21,9 @@ from ._usage import ABOVE_ZERO
 from ._wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from convergegate_async.bulk import JobPlan
+    from convergegate_async.bulk import JobPlan, Reconciliation
 
 UNKNOWN = 5  # exit code: there are rows that may or may not have a session
 
@@ -313,9 +313,34 @@ def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
         print_note(str(unused))
     if done.more:
         print_note(f"… and {done.more:,} more")
+    for line in _undecided_in(done):
+        print_note(line)
     reconciled = counted(done.reconciled, "row")
     print_note(f"{reconciled} reconciled, {done.unknown:,} still unknown.")
     return UNKNOWN if done.unknown else 0
+
+
+def _undecided_in(done: "Reconciliation") -> "Iterator[str]":
+    """Yield why rows are still unknown."""
+    for row in done.undecided:
+        yield printable(str(row))
+    undecided = done.unmatched + done.ambiguous
+    if more := undecided - len(done.undecided):
+        yield f"… and {counted(more, 'more row')}"
+    if not undecided:
+        return
+    looked_for = f"Of {counted(done.sessions, 'session')} that no row had"
+    yield (
+        f"{looked_for}, none fits {counted(done.unmatched, 'row')}; "
+        f"{counted(done.ambiguous, 'row')} cannot be told apart."
+    )
+    if done.by_row_id:
+        yield "Sessions were known by their row's id (--row-metadata)."
+    elif done.ambiguous:
+        yield (
+            "Rows that look alike are told apart in jobs that `bulk run` was given "
+            "--row-metadata NAME for."
+        )
 
 
 def _format_of(source: str, options: "Mapping[str, Any]") -> str | None:

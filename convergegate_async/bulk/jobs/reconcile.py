@@ -33,6 +33,7 @@ from .row_results import session_result
 READS_AT_ONCE = 8
 FAILED_IN_A_ROW = 20  # the gateway is down: the other sessions would fail, too
 MOST_LISTED = 100
+MOST_UNDECIDED = 20  # rows that are named
 
 
 @attrs.frozen
@@ -52,6 +53,28 @@ class Unused:
 
 
 @attrs.frozen(kw_only=True)
+class Undecided:
+    """A row that was given no session.
+
+    Attributes:
+        row_id: Its id.
+        sessions: How many sessions fit it.
+        rows: How many rows the one of them fits that fits the most, this one included.
+    """
+
+    row_id: str
+    sessions: int
+    rows: int
+
+    def __str__(self) -> str:
+        if not self.sessions:
+            return f"{self.row_id}: no session fits it"
+        are = "session fits" if self.sessions == 1 else "sessions fit"
+        others = " and other rows" if self.rows > 1 else ""
+        return f"{self.row_id}: {self.sessions:,} {are} it{others}"
+
+
+@attrs.frozen(kw_only=True)
 class Reconciliation:
     """What came of reconciling.
 
@@ -60,12 +83,22 @@ class Reconciliation:
         unknown: How many are still unknown.
         unused: The first lines and sessions of which no use could be made.
         more: How many there are besides.
+        sessions: How many sessions were looked for: those that no row had before.
+        unmatched: How many rows none of them fits.
+        ambiguous: How many are one of several rows that a session fits, or fit several.
+        undecided: The first of those rows.
+        by_row_id: Whether sessions carry their row's id, and were known by it.
     """
 
     reconciled: int
     unknown: int
     unused: tuple[Unused, ...] = ()
     more: int = 0
+    sessions: int = 0
+    unmatched: int = 0
+    ambiguous: int = 0
+    undecided: tuple[Undecided, ...] = ()
+    by_row_id: bool = False
 
 
 def session_ids_in(path: Path) -> Iterator[str | Unused]:
@@ -149,10 +182,11 @@ async def reconcile(
         )
         raise ConfigurationError(message)
     unused = _UnusedList()
-    await _Looks(factory, search, unused).take(
-        await _wanted(journal, session_ids, unused)
-    )
+    wanted = await _wanted(journal, session_ids, unused)
+    await _Looks(factory, search, unused).take(wanted)
     found = list(search.found())
+    undecided = list(search.undecided())
+    unmatched = sum(not row.sessions for row in undecided)
     written = [journal.complete(session_result(*match)) for match in found]
     await asyncio.gather(*written)
     return Reconciliation(
@@ -160,6 +194,11 @@ async def reconcile(
         unknown=await _count_in_doubt(journal),
         unused=tuple(unused.first),
         more=unused.more,
+        sessions=len(wanted),
+        unmatched=unmatched,
+        ambiguous=len(undecided) - unmatched,
+        undecided=tuple(undecided[:MOST_UNDECIDED]),
+        by_row_id=row_metadata is not None,
     )
 
 
@@ -226,6 +265,16 @@ class _Search:
         for row_id, (session, *others) in self._found.items():
             if not others and len(self._owners[session.id]) == 1:
                 yield row_id, session
+
+    def undecided(self) -> Iterator[Undecided]:
+        """Yield the other rows, in the order of the input."""
+        decided = {row_id for row_id, _ in self.found()}
+        for row_id in self._by_id:
+            if row_id not in decided:
+                fitting = self._found.get(row_id, ())
+                owners = (self._owners[session.id] for session in fitting)
+                rows = max(map(len, owners), default=0)
+                yield Undecided(row_id=row_id, sessions=len(fitting), rows=rows)
 
 
 class _Looks:

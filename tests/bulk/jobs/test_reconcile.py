@@ -30,7 +30,11 @@ from convergegate_async.bulk import (
     session_ids_in,
 )
 from convergegate_async.bulk.jobs.header import fingerprint
-from convergegate_async.bulk.jobs.reconcile import FAILED_IN_A_ROW, MOST_LISTED
+from convergegate_async.bulk.jobs.reconcile import (
+    FAILED_IN_A_ROW,
+    MOST_LISTED,
+    MOST_UNDECIDED,
+)
 from convergegate_async.bulk.journal.records import Intent
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -122,7 +126,7 @@ async def test_a_session_of_the_row_s_time_is_its(
     """Made from five minutes before it was sent to a day and five minutes after."""
     done = await look_for_one(tmp_path, made_at)
 
-    assert done == Reconciliation(reconciled=1, unknown=0)
+    assert done == Reconciliation(reconciled=1, unknown=0, sessions=1)
 
 
 @pytest.mark.parametrize("made_at", [-3.2 * 365 * DAY, -301, DAY + 301, 30 * DAY])
@@ -133,7 +137,8 @@ async def test_a_session_of_another_time_is_nobody_s(
     done = await look_for_one(tmp_path, made_at)
 
     why = Unused("cs_1", "was not made when its row was sent")
-    assert done == Reconciliation(reconciled=0, unknown=1, unused=(why,))
+    assert (done.reconciled, done.unknown, done.unused) == (0, 1, (why,))
+    assert done.unmatched == 1
 
 
 async def test_a_session_without_its_time_is_nobody_s(tmp_path: Path) -> None:
@@ -186,6 +191,43 @@ async def test_a_row_that_was_written_off_may_be_of_the_whole_job(
 
     assert (done.reconciled, done.unknown) == (2, 1)
     assert [unused.what for unused in done.unused] == ["cs_3"]
+
+
+async def test_a_row_that_gets_no_session_tells_how_many_fit_it(
+    tmp_path: Path,
+) -> None:
+    """None, several, or one that another row could have asked for, too."""
+    archive, rows = Archive(), [a_row(1), a_row(2), a_row(3)]
+    rows.append(attrs.evolve(rows[2], row_id="twin"))
+    archive.keep("cs_1", rows[1])
+    archive.keep("cs_2", rows[1])
+    archive.keep("cs_3", rows[2])
+    factory = scripted_factory(archive)
+    async with job_at(factory, tmp_path) as journal:
+        await send_and_lose(journal, *rows)
+        done = await reconcile(journal, factory, rows, ["cs_1", "cs_2", "cs_3"])
+
+    assert [str(row) for row in done.undecided] == [
+        "order-1: no session fits it",
+        "order-2: 2 sessions fit it",
+        "order-3: 1 session fits it and other rows",
+        "twin: 1 session fits it and other rows",
+    ]
+    assert (done.unmatched, done.ambiguous, done.sessions) == (1, 3, 3)
+
+
+async def test_the_first_rows_without_a_session_are_named(tmp_path: Path) -> None:
+    """Of a whole job in doubt twenty are, and all are counted."""
+    rows = [a_row(number) for number in range(1, 31)]
+    factory = scripted_factory(Archive())
+    async with job_at(factory, tmp_path) as journal:
+        await send_and_lose(journal, *rows)
+        done = await reconcile(journal, factory, rows, [], "row")
+
+    assert [row.row_id for row in done.undecided] == [
+        row.row_id for row in rows[:MOST_UNDECIDED]
+    ]
+    assert (done.unmatched, done.ambiguous, done.by_row_id) == (30, 0, True)
 
 
 @pytest.mark.parametrize("row_metadata", [None, "row"])
@@ -386,7 +428,7 @@ async def test_each_session_is_compared_with_few_rows(tmp_path: Path) -> None:
         done = await reconcile(journal, factory, rows, list(archive.answers))
         paired = {row.row_id: row.session_id for row in await journal.rows()}
 
-    assert done == Reconciliation(reconciled=2_000, unknown=0)
+    assert done == Reconciliation(reconciled=2_000, unknown=0, sessions=2_000)
     assert all(paired[row.row_id] == f"cs_{row.position}" for row in rows)
 
 
@@ -425,3 +467,36 @@ async def test_the_command_goes_on_past_a_bad_line_and_tells(
     assert (done.code, "Traceback" in done.err) == (0, False)
     assert "line 1: not a webhook's body" in done.err
     assert "3 rows reconciled, 0 still unknown" in done.err
+
+
+async def test_the_command_tells_why_rows_are_still_unknown(
+    lost_job: Path, sandbox: Sandbox
+) -> None:
+    """By their ids and in all, and what would have told them apart."""
+    path = lost_job / "orders.jsonl"
+    first, second, third, *_ = map(json.loads, path.read_text().splitlines())
+    rows = [first, second, second | {"id": third["id"]}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    await run(sandbox, "bulk", "run", "orders.jsonl", "--job", "april", cwd=lost_job)
+    events = [
+        json.dumps({"data": {"session_id": session.id}})
+        for session in sandbox.book.sessions.values()
+        if session.request.amount != first["amount"]
+    ]
+    (lost_job / "events.jsonl").write_text("\n".join(events))
+
+    words = ("reconcile", "april", "--events", "events.jsonl")
+    done = await run(sandbox, "bulk", *words, cwd=lost_job)
+
+    assert done.code == 5
+    assert done.err.splitlines() == [
+        f"{first['id']}: no session fits it",
+        f"{second['id']}: 2 sessions fit it and other rows",
+        f"{third['id']}: 2 sessions fit it and other rows",
+        "Of 2 sessions that no row had, none fits 1 row; 2 rows cannot be told apart.",
+        (
+            "Rows that look alike are told apart in jobs that `bulk run` was given "
+            "--row-metadata NAME for."
+        ),
+        "0 rows reconciled, 3 still unknown.",
+    ]
