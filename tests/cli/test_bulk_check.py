@@ -137,6 +137,28 @@ def test_the_file_of_an_accountant_is_read(tmp_path: Path) -> None:
     assert "    expires_at           2096-12-31 22:59:00 UTC\n" in done.stdout
 
 
+def test_mistakes_name_their_remedies(tmp_path: Path) -> None:
+    """One row in euro takes the zone from all; a day that is none, a phone's country.
+
+    Times that have no zone are told at the top, with why, and by their rows.
+    """
+    late = GOOD.replace("2096-12-31T23:59+01:00", "31.12.2096 12:00")
+    rows = [
+        late.replace("pln", "eur"),
+        late.replace("A-1", "A-2").replace("31.12.", "31.02."),
+        GOOD.replace("A-1", "A-3").replace("+48123456789", "601 234 567"),
+    ]
+
+    code, out = check(tmp_path, *rows)
+
+    assert code == 1
+    assert "times need a zone (--timezone), as not all is paid in PLN\n" in out
+    assert "line 2, column expires_at: needs a time zone: say which with --tim" in out
+    assert "line 3, column expires_at: must be a time that is in the calendar" in out
+    assert "line 4, column customer_phone: must be a phone number in E.164" in out
+    assert "unless --default-country tells its country, such as PL\n" in out
+
+
 def test_how_it_cannot_be_read_is_told(tmp_path: Path) -> None:
     """By options, each of which is named, with exit code 2, where it cannot be."""
     (tmp_path / "orders.csv").write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from .amounts import spell_plainly
 from .fields import digits_of
 from .finding import find_options
 from .formats import TableRow, choose_format, opened, seekable
-from .options import TableOptions, refuse, repeated
+from .options import TableOptions, lacking, refuse, repeated
 from .reading import as_row_id
 from .rows import shown
 from .table_rows import CELLS, read_table_rows
@@ -94,7 +94,7 @@ class _Reader:
         wanted = [self._options.id_column, *[self._column] * self._has_amounts]
         for column in wanted:
             if column not in columns:
-                refuse(f"the input has no column {shown(column)}")
+                refuse(lacking(column, columns))
         for complaint in repeated(filter(wanted.__contains__, columns), _REPEATS):
             refuse(complaint)
 

@@ -19,6 +19,7 @@ _LOCAL = re.compile(
     r"([0-9]{4}|[0-9]{1,2})([-./])([0-9]{1,2})\2([0-9]{4}|[0-9]{1,2})"
     r"(?:(T|,? +)([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?)?"
 )
+_OFFSET = re.compile("(?<=:[0-9]{2})(?:Z|[+-][0-9]{2}:?[0-9]{2})$")
 _YEAR = 4  # digits
 _EXAMPLE = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
 _SAMPLES = (_EXAMPLE, datetime(2027, 2, 1, 3, 4, tzinfo=UTC))
@@ -159,23 +160,28 @@ def _readings(text: str) -> dict[str, datetime]:
     match = _LOCAL.fullmatch(text)
     if match is None or match[5] is None:
         return {}
-    first, sign, middle, last, _, hour, minute, second = match.groups()
-    if len(first) == _YEAR:
-        orders = {"%Y{0}%m{0}%d": (first, middle, last)}
-    elif len(last) == _YEAR:
-        orders = {"%d{0}%m{0}%Y": (last, middle, first)}
-        if sign != ".":
-            orders["%m{0}%d{0}%Y"] = (last, first, middle)
-    else:
-        return {}
+    hour, minute, second = match.group(6, 7, 8)
     readings: dict[str, datetime] = {}
-    for order, date in orders.items():
+    for date_format, date in _orders(match).items():
         year, month, day = map(int, date)
         with suppress(ValueError):
-            readings[f"{order.format(sign)} %H:%M"] = datetime(  # noqa: DTZ001 -- its zone comes later
+            readings[date_format] = datetime(  # noqa: DTZ001 -- its zone comes later
                 year, month, day, int(hour), int(minute), int(second or 0)
             )
     return readings
+
+
+def _orders(match: re.Match[str]) -> dict[str, tuple[str, str, str]]:
+    """Return what may be year, month and day, by format."""
+    first, sign, middle, last = match.group(1, 2, 3, 4)
+    if len(first) == _YEAR:
+        return {f"%Y{sign}%m{sign}%d %H:%M": (first, middle, last)}
+    if len(last) != _YEAR:
+        return {}
+    orders = {f"%d{sign}%m{sign}%Y %H:%M": (last, middle, first)}
+    if sign != ".":
+        orders[f"%m{sign}%d{sign}%Y %H:%M"] = (last, first, middle)
+    return orders
 
 
 def _parsed(text: str, date_format: str) -> datetime | None:
@@ -187,12 +193,18 @@ def _parsed(text: str, date_format: str) -> datetime | None:
 
 def _unread(text: str, date_format: str | None) -> str:
     """Return why *text* is no time."""
-    match = _LOCAL.fullmatch(text)
+    local = _OFFSET.sub("", text)
+    match = _LOCAL.fullmatch(local)
     if match is not None and match[5] is None:
         return NO_TIME_OF_DAY
+    is_spelled_so = match is not None and (
+        local != text or date_format in _orders(match)
+    )
+    if is_spelled_so and not _readings(local):
+        return _NO_SUCH_TIME
     if date_format is not None:
         return f"must be a time like {_EXAMPLE.strftime(date_format)}"
-    if match is None:
+    if match is None or local != text:
         return _NO_TIME
     has_year = _YEAR in {len(match[1]), len(match[4])}
     return _NO_SUCH_TIME if has_year else _SHORT_YEAR

@@ -33,6 +33,7 @@ _WRITTEN: Collection[Format] = ("csv", "xlsx")
 _ZLOTY = "PLN"
 _POLISH_TIME = "Europe/Warsaw"
 _EXAMPLE = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+_NO_ZONE = "times need a zone (--timezone), as not all is paid in PLN"
 _LATIN = "cp1250"
 """Any encoding of single bytes shows the ASCII in a table: its currencies, for one."""
 
@@ -85,8 +86,8 @@ def find_options(file: BinaryIO, kind: Format, options: TableOptions) -> Finding
         options = _find_spellings(head, options)
         if options.amount_unit == "major" and options.decimal:
             read_as.append(f"49{options.decimal}99")
-        if head.has("expires_at"):
-            read_as += _times_as(options)
+    if head.has("expires_at") and (kind in _WRITTEN or options.timezone):
+        read_as += _times_as(options)
     return Finding(options=options, read_as=tuple(read_as), doubts=doubts)
 
 
@@ -126,7 +127,7 @@ def _looks_polish(file: BinaryIO, options: TableOptions) -> bool:
 
 
 def _times_as(options: TableOptions) -> Iterator[str]:
-    zone = options.timezone or "times need a zone"
+    zone = options.timezone or _NO_ZONE
     if options.date_format is None:
         yield zone
     else:

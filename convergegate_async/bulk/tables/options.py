@@ -17,12 +17,13 @@ from .encodings import choose_encoding
 from .fields import FIELDS, Spellings
 from .formats import OWN_PREFIX, SourceError
 from .phones import check_country
-from .rows import listed
+from .rows import listed, shown
 
 _TEXTS = (
     *("row_metadata", "delimiter", "encoding", "timezone", "date_format"),
     *("default_country", "zone_currency"),
 )
+_OF_DATA = re.compile("[0-9@]")  # which few names of columns have
 _METADATA_NAME = "metadata"
 _METADATA = re.compile(rf"metadata\[([^\[\]]{{1,{rules.MAX_METADATA_KEY}}})\]")
 
@@ -212,6 +213,16 @@ def _refuse_other_kinds(options: TableOptions) -> None:
 def is_field(name: str) -> bool:
     """Tell whether a request has such a field, or metadata such a key."""
     return name in FIELDS or _METADATA.fullmatch(name) is not None
+
+
+def lacking(column: str, there: Sequence[str]) -> str:
+    """Return a sentence on a *column* that is not *there*, and on those that are.
+
+    A first row of data is no header: its cells are not for a message.
+    """
+    message = f"the input has no column {shown(column)}"
+    is_data = any(map(_OF_DATA.search, there))
+    return message if is_data else f"{message} among {listed(there)}"
 
 
 def repeated(names: Iterable[str], complaint: str) -> Iterator[str]:

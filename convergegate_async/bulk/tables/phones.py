@@ -16,6 +16,12 @@ from .formats import SourceError
 _WRITTEN = re.compile(r"\(?\+?[0-9][0-9\s().\u2010-\u2015\u2212-]*")
 _NO_DIGIT = re.compile("[^0-9]+")
 _OF_A_FLOAT = ".0"
+_LEAST = 7  # digits of a phone number
+
+NO_CODE = (
+    "must be a phone number in E.164 (+48123456789), unless --default-country tells "
+    "its country, such as PL"
+)
 
 _NO_PHONE = "must be a phone number: digits, spaces, brackets, dashes"
 _NO_NUMBER = "must be a valid phone number of {}, or begin with a + and a code"
@@ -39,6 +45,13 @@ def check_country(country: str) -> str:
         message = "default_country must be two letters of ISO 3166, such as PL"
         raise SourceError(message)
     return code
+
+
+def lacks_code(text: object) -> bool:
+    """Tell whether *text* may be a phone number, but for the code of its country."""
+    if not isinstance(text, str) or "+" in text or not _WRITTEN.fullmatch(text):
+        return False
+    return len(_NO_DIGIT.sub("", text)) >= _LEAST
 
 
 def read_phone(field: str, text: str, country: str) -> str:

@@ -23,7 +23,8 @@ from .fields import (
 )
 from .finding import find_options
 from .formats import Format, TableRow, choose_format, opened, seekable
-from .options import TableOptions, refuse, repeated, spellings_of
+from .options import TableOptions, lacking, refuse, repeated, spellings_of
+from .phones import NO_CODE, lacks_code
 from .rows import Problem, Row, listed, shown
 from .table_rows import CELLS, read_table_rows
 
@@ -119,7 +120,8 @@ class _RowReader:
         targets = [target for name in columns if (target := self.target(name))]
         if options.id_column not in columns:
             hint = "say which with --id-column; the first row has to be a header"
-            yield f"the input has no column {shown(options.id_column)} ({hint})"
+            there = columns[: len(columns) - len(self.constants)]
+            yield f"{lacking(options.id_column, there)} ({hint})"
             if len(targets) <= len(self.constants):
                 return  # a first row of data: its cells are not for a message
         unknown = [name for name in columns if name and self.target(name) is None]
@@ -292,7 +294,9 @@ class _RowReading:
             except InvalidFieldError as error:
                 first = {column_of(error.field): error.reason}
         for name, reason in broken_rules(fields):
-            self.wrongs.setdefault(column_of(name), reason)
+            is_phone = name == "customer_phone" and not self._reader.options.plain
+            has_remedy = is_phone and lacks_code(fields.get(name))
+            self.wrongs.setdefault(column_of(name), NO_CODE if has_remedy else reason)
         if not self.wrongs:  # no row may vanish
             self.wrongs.update(first)
         return None

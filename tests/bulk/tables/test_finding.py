@@ -154,11 +154,15 @@ def test_what_the_accountants_spreadsheet_wrote_is_read() -> None:
     [
         ("A-1,49.99,pln", MAJOR, ", · UTF-8 · 49.99 · Europe/Warsaw"),
         ("A-1,4999,pln", TableOptions(), ", · UTF-8 · Europe/Warsaw"),
-        ("A-1,4999,eur", TableOptions(), ", · UTF-8 · times need a zone"),
+        (
+            "A-1,4999,eur",
+            TableOptions(),
+            ", · UTF-8 · times need a zone (--timezone), as not all is paid in PLN",
+        ),
         (
             "A-1,4999,eur,\nA-2,4999,pln",  # paid in złoty, and not all of it
             TableOptions(),
-            ", · UTF-8 · times need a zone",
+            ", · UTF-8 · times need a zone (--timezone), as not all is paid in PLN",
         ),
         (
             "A-1,4999,eur",

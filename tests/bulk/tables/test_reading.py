@@ -27,6 +27,7 @@ from convergegate_async.bulk.tables.csv_file import escape_cell, unescape_cell
 from convergegate_async.bulk.tables.fields import read_major, read_time, read_words
 from convergegate_async.bulk.tables.formats import SourceError, guess_format
 from convergegate_async.bulk.tables.options import TableOptions
+from convergegate_async.bulk.tables.phones import NO_CODE
 from convergegate_async.bulk.tables.reading import read_table
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.validation import check
@@ -393,6 +394,12 @@ class TestCsv:
                 id="no header",
             ),
             pytest.param(
+                "Nr,Kwota,E-mail",
+                PLAIN,
+                "no column id among Nr, Kwota, E-mail (say which with --id-column",
+                id="no id",
+            ),
+            pytest.param(
                 f"{HEADER},custmer_ip",
                 PLAIN,
                 "unknown columns: custmer_ip (--map",
@@ -695,7 +702,7 @@ class TestParquet:
 
         found = list(read_table(parquet_file(tmp_path, columns), PLAIN))
 
-        phone = "must be a phone number in E.164 (+48123456789)"
+        phone = NO_CODE
         assert summary(found) == [
             f"line 1, column customer_phone: {phone}",
             f"line 2, column amount: {MINOR}",
