@@ -2,6 +2,14 @@
 
 A gateway has no way to ask for a refund whose id nobody knows. What tells is how much
 of the session is paid back, and so one refund of a session is in doubt at a time.
+
+Nor has it a way to tell whose refund a session shows. A journal may be a copy, or an
+older backup, whose other self has made what is pending here. So what was paid back by
+others is kept when a refund is planned, and one whose session shows more by now is
+refused for good: it may be that very refund. If it was another one, by hand, a batch
+of another name is planned against what is known then. It could not be held instead: no
+later look at the session would tell more. Two copies that look at a session at the same
+moment see nothing of each other; there only the idempotency key is in the way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,6 +26,10 @@ from convergegate_async.bulk.journal.refund_records import (
 from convergegate_async.models import SessionStatus
 
 _UNPAID = frozenset({SessionStatus.OPEN, SessionStatus.PENDING, SessionStatus.EXPIRED})
+_REFUNDED_ELSEWHERE = (
+    "more of the session is paid back than this job knows: it may be this very refund; "
+    "if it is not, plan another batch"
+)
 
 
 class Ruling(Enum):
@@ -64,14 +76,16 @@ def paid_back(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
     when that was intended, whichever is more: it may lag behind, and the job does not
     know of refunds by hand. What is in doubt counts.
     """
-    counted = [
-        refund
-        for refund in refunds
-        if refund.is_in_doubt or refund.state is RefundState.CREATED
-    ]
+    counted = [refund for refund in refunds if _counts(refund)]
     own = sum(refund.amount for refund in counted)
     seen = [(refund.refunded_before or 0) + refund.amount for refund in counted]
     return max(facts.amount_refunded or 0, own, *seen)
+
+
+def elsewhere(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
+    """Return what the gateway shows as paid back that this job cannot account for."""
+    own = sum(refund.amount for refund in refunds if _counts(refund))
+    return max(0, (facts.amount_refunded or 0) - own)
 
 
 def is_made(refund: JournalRefund, facts: SessionFacts) -> bool:
@@ -108,6 +122,8 @@ def decide(
     if before + refund.amount > (facts.amount_total or 0):
         reason = "less than that is left of the session"
         return Decision(Ruling.REFUSE, "ExceedsTotal", reason)
+    if elsewhere(facts, others) > refund.refunded_elsewhere:
+        return Decision(Ruling.REFUSE, "RefundedElsewhere", _REFUNDED_ELSEWHERE)
     return Decision(Ruling.MAKE, refunded_before=before)
 
 
@@ -150,4 +166,9 @@ def plan(
         elif wanted < 1:
             reason = "is to be paid back nothing"
         return LeftOut(row_id, reason)
-    return PlannedRefund(row_id, known.session_id, facts.currency, wanted)
+    others = elsewhere(facts, refunds)
+    return PlannedRefund(row_id, known.session_id, facts.currency, wanted, others)
+
+
+def _counts(refund: JournalRefund) -> bool:
+    return refund.is_in_doubt or refund.state is RefundState.CREATED

@@ -95,6 +95,7 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
             return RefundOutcome(refund=refund, held=decision.reason)
         if decision.ruling is Ruling.REFUSE:
             refunds = self._journal.refunds
+            await self._journal.sessions.see(refund.row_id, facts)
             await refunds.refuse(refund.number, decision.code, decision.reason)
             refused = RefundResult(
                 refund.number,

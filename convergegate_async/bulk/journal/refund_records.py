@@ -46,12 +46,15 @@ class PlannedRefund:
         session_id: That session.
         currency: In lower case.
         amount: In minor units.
+        refunded_elsewhere: What of the session was known to be paid back by others than
+            this job, in minor units.
     """
 
     row_id: str
     session_id: str
     currency: str
     amount: int
+    refunded_elsewhere: int = 0
 
 
 @attrs.frozen
@@ -88,6 +91,8 @@ class JournalRefund:
         refunded_before: What of the session was paid back before it was sent, in minor
             units.
         sent_at: In seconds since the epoch.
+        refunded_elsewhere: What of the session was known to be paid back by others than
+            this job when it was planned, in minor units.
     """
 
     number: int
@@ -103,6 +108,7 @@ class JournalRefund:
     http_status: int | None = None
     code: str | None = None
     message: str | None = None
+    refunded_elsewhere: int = 0
 
     @property
     def is_in_doubt(self) -> bool:

@@ -29,11 +29,12 @@ from .refund_records import (
 
 _SELECT = """
 SELECT number, batch, row_id, session_id, currency, amount, state, refunded_before,
-  sent_at, refund_id, http_status, code, message
+  sent_at, refund_id, http_status, code, message, refunded_elsewhere
 FROM refunds WHERE """
 _PLAN = """
-INSERT INTO refunds (batch, row_id, session_id, currency, amount, state)
-VALUES (?, ?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING
+INSERT INTO refunds (batch, row_id, session_id, currency, amount, refunded_elsewhere,
+  state)
+VALUES (?, ?, ?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING
 """
 _LISTED = (
     "batch = ? AND state IN (?, ?, ?, ?, ?) AND number > ? ORDER BY number LIMIT ?"

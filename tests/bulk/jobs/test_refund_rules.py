@@ -1,5 +1,9 @@
 """Whether a refund is made: nothing twice, nothing beyond a session's amount."""
 
+from collections import Counter
+from random import Random
+from typing import TypeAlias
+
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +23,7 @@ from convergegate_async.bulk.jobs.refund_rules import (
     paid_back,
     plan,
 )
+from convergegate_async.bulk.journal.refund_records import PlannedRefund
 
 TOTAL = 1_000
 AMOUNTS = st.integers(1, TOTAL)
@@ -33,6 +38,7 @@ refunds = st.builds(
     amount=AMOUNTS,
     state=STATES,
     refunded_before=st.none() | st.integers(0, TOTAL),
+    refunded_elsewhere=st.integers(0, TOTAL),
 )
 facts = st.builds(
     SessionFacts,
@@ -71,7 +77,8 @@ def test_what_is_made_exceeds_nothing(
     own = [one.amount for one in others if one.state is RefundState.CREATED]
     assert not any(one.is_in_doubt for one in others)
     assert seen.currency == refund.currency
-    assert decision.refunded_before == max(seen.amount_refunded or 0, sum(own))
+    assert (seen.amount_refunded or 0) <= refund.refunded_elsewhere + sum(own)
+    assert decision.refunded_before == paid_back(seen, others)
     assert decision.refunded_before + refund.amount <= TOTAL
 
 
@@ -161,3 +168,118 @@ def test_what_is_planned_can_be_paid_back(
     assert found.amount <= TOTAL - paid_back(known.facts, others)
     if amount is not None:
         assert found.amount == amount
+
+
+# -- copies of a journal -------------------------------------------------------------
+
+Copy: TypeAlias = dict[str, JournalRefund]
+"""What one of them knows of the refunds of a session, by their batches."""
+
+Step: TypeAlias = tuple[str, int, str, int]
+"""What is done, in which copy, in which batch, and how much it comes to."""
+
+COPIES = 3
+steps = st.tuples(
+    st.sampled_from(["plan", "make", "make", "lose", "copy", "by hand"]),
+    st.integers(0, COPIES - 1),
+    st.sampled_from(["march", "april", "may"]),
+    st.integers(1, TOTAL // 3),
+)
+
+
+class Gateway:
+    """One session that is paid back, under no idempotency key, from several copies."""
+
+    def __init__(self) -> None:
+        self.copies: list[Copy] = [{} for _ in range(COPIES)]
+        self.made: Counter[tuple[str, int]] = Counter()
+        self.back = 0
+        self._number = 0
+
+    def take(self, step: Step) -> None:
+        """Do one thing, from its look at the session to the end."""
+        what, copy, batch, amount = step
+        known = self.copies[copy]
+        if what == "copy":
+            self.copies[(copy + 1) % COPIES] = dict(known)
+        elif what == "by hand":
+            self.back += min(amount, TOTAL - self.back)
+        elif what == "plan" and batch not in known:
+            self._plan(known, batch, amount)
+        elif what in {"make", "lose"} and batch in known:
+            self._make(known, batch, is_lost=what == "lose")
+
+    def seen(self) -> SessionFacts:
+        """Return what a look tells."""
+        return SessionFacts(1.0, "completed", "pln", TOTAL, self.back)
+
+    def _plan(self, known: Copy, batch: str, amount: int) -> None:
+        row = JournalRow(
+            row_id="order-1",
+            position=1,
+            fingerprint=bytes(16),
+            state=State.CREATED,
+            attempts=1,
+            sent_at=1.0,
+            session_id="session-1",
+            facts=self.seen(),
+        )
+        found = plan("order-1", amount, row, [*known.values()])
+        if isinstance(found, PlannedRefund):
+            self._number += 1
+            known[batch] = JournalRefund(
+                number=self._number,
+                batch=batch,
+                state=RefundState.PENDING,
+                **attrs.asdict(found),
+            )
+
+    def _make(self, known: Copy, batch: str, *, is_lost: bool) -> None:
+        seen, refund = self.seen(), known[batch]
+        for name, one in known.items():
+            if one.is_in_doubt and is_made(one, seen):
+                known[name] = attrs.evolve(one, state=RefundState.CREATED)
+        if refund.state is not RefundState.PENDING:
+            return
+        others = [one for name, one in known.items() if name != batch]
+        decision = decide(refund, others, seen)
+        if decision.ruling is Ruling.HOLD:
+            return
+        state = RefundState.REJECTED
+        if decision.ruling is Ruling.MAKE:
+            self.made[batch, refund.number] += 1
+            self.back += refund.amount
+            state = RefundState.UNKNOWN if is_lost else RefundState.CREATED
+        before = decision.refunded_before
+        known[batch] = attrs.evolve(refund, state=state, refunded_before=before)
+
+
+@given(st.lists(steps, max_size=40))
+def test_no_copy_of_a_journal_makes_what_another_has_made(history: list[Step]) -> None:
+    """Whatever was planned, lost, copied or paid by hand between them."""
+    gateway = Gateway()
+
+    for step in history:
+        gateway.take(step)
+
+    assert set(gateway.made.values()) <= {1}
+    assert gateway.back <= TOTAL
+
+
+@given(st.lists(AMOUNTS, min_size=2, max_size=4), st.randoms())
+def test_all_that_one_journal_has_planned_is_made(
+    amounts: list[int], dice: Random
+) -> None:
+    """In whatever order its batches are begun, and with what was by hand before."""
+    gateway = Gateway()
+    gateway.take(("by hand", 0, "", 77))
+    parts = [max(1, amount // 5) for amount in amounts]
+    for number, amount in enumerate(parts):
+        gateway.take(("plan", 0, f"b{number}", amount))
+    order = [f"b{number}" for number in range(len(parts))]
+    dice.shuffle(order)
+
+    for batch in order:
+        gateway.take(("make", 0, batch, 0))
+
+    assert gateway.back == 77 + sum(parts)

@@ -1,5 +1,6 @@
 """Refunds of a job: each once, never beyond an amount, and doubts that are told."""
 
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -534,3 +535,94 @@ async def test_a_name_that_was_used_is_not_mistaken_for_a_new_batch(
         ("order-6", "is not in the batch as it was begun: another one may have it"),
         ("order-7", "is in the batch with another amount"),
     ]
+
+
+HALVES = [WantedRefund(f"order-{number}", 1) for number in range(2, ROWS + 1)]
+"""What can be paid back twice without exceeding what was paid."""
+
+SEVEN = Decimal("0.07")
+UNSEEN = Fault(FaultKind.STATUS, operation="retrieve", status=404)
+"""Leaves a batch as it was planned."""
+
+
+async def halves(job: Job, batch: str = "march") -> list[RefundOutcome]:
+    """Pay a part of each session back; return what became of each refund."""
+    outcomes = job.refund(batch, HALVES, expect_sum={"PLN": SEVEN})
+    return [outcome async for outcome in outcomes]
+
+
+@pytest.mark.parametrize("made_first", [0, 3])
+async def test_a_copy_of_a_journal_pays_nothing_back_twice(
+    folder: JobFolder, tmp_path: Path, made_first: int
+) -> None:
+    """Both go on with a batch of before the copy, and the gateway ignores keys."""
+    copy = JobFolder("april", tmp_path / "copy")
+    copy.directory.mkdir()
+    async with Sandbox(honour_keys=False) as sandbox:
+        async with paid(sandbox, folder) as job:
+            sandbox.faults.add(UNSEEN)
+            assert states(await halves(job)) == {RefundState.PENDING: 7}
+            sandbox.faults.clear()
+        shutil.copy(folder.journal, copy.journal)
+        async with paid(sandbox, copy) as other:
+            outcomes = other.refund("march", [], expect_sum={"PLN": SEVEN})
+            for _ in range(made_first):
+                await anext(outcomes)
+            await outcomes.aclose()
+        async with paid(sandbox, folder) as job:
+            first = await halves(job)
+        before = back(sandbox)
+        async with paid(sandbox, copy) as other:
+            second = await halves(other)
+
+        assert before == back(sandbox) == 7
+        refused = [one.refund for one in (*first, *second) if one.refund.code]
+        assert {one.code for one in refused} == {"RefundedElsewhere"}
+        assert {one.state for one in refused} == {RefundState.REJECTED}
+
+
+async def test_what_was_refused_for_a_refund_by_hand_is_planned_anew(
+    folder: JobFolder,
+) -> None:
+    """A batch of another name goes by what is known now, without another look."""
+    wanted = [WantedRefund("order-8", 3)]
+    expect = {"PLN": Decimal("0.03")}
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        by_row = {one.row_id: one.session_id or "" for one in await rows_in(job)}
+        await by_hand(sandbox, by_row["order-8"], 1)
+        [first] = [one async for one in job.refund("a", wanted, expect_sum=expect)]
+        again = [one async for one in job.refund("a", wanted, expect_sum=expect)]
+        [other] = [one async for one in job.refund("b", wanted, expect_sum=expect)]
+
+    assert (first.refund.code, again) == ("RefundedElsewhere", [])
+    assert first.refund.message is not None
+    assert "more of the session is paid back than this job knows" in (
+        first.refund.message
+    )
+    assert other.refund.state is RefundState.CREATED
+    assert back(sandbox) == 4
+
+
+async def test_batches_that_are_planned_before_one_another_are_all_paid(
+    folder: JobFolder,
+) -> None:
+    """Each accounts for what the others have made since it was planned."""
+    async with Sandbox(honour_keys=False) as sandbox, paid(sandbox, folder) as job:
+        by_row = {one.row_id: one.session_id or "" for one in await rows_in(job)}
+        await by_hand(sandbox, by_row["order-8"], 1)
+        async for _ in job.refresh(final=True):
+            pass
+        sandbox.faults.add(UNSEEN)
+        for batch in ("a", "b"):
+            outcomes = job.refund(
+                batch,
+                [WantedRefund("order-8", 2), WantedRefund("order-4", 2)],
+                expect_sum={"PLN": Decimal("0.04")},
+            )
+            assert states([one async for one in outcomes]) == {RefundState.PENDING: 2}
+        sandbox.faults.clear()
+        for batch in ("b", "a"):
+            outcomes = job.refund(batch, [], expect_sum={"PLN": Decimal("0.04")})
+            assert states([one async for one in outcomes]) == {RefundState.CREATED: 2}
+
+    assert back(sandbox) == 9

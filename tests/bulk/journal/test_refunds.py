@@ -108,6 +108,7 @@ class Model:
                 currency="pln",
                 amount=number,
                 state=RefundState.PENDING,
+                refunded_elsewhere=7 * number,
             )
             for number in range(1, 7)
         }
@@ -115,7 +116,10 @@ class Model:
     def planned(self, batch: str) -> list[PlannedRefund]:
         """Return what is planned of a batch."""
         return [
-            PlannedRefund(one.row_id, one.session_id, one.currency, one.amount)
+            PlannedRefund(
+                *(one.row_id, one.session_id, one.currency, one.amount),
+                one.refunded_elsewhere,
+            )
             for one in self.refunds.values()
             if one.batch == batch
         ]
@@ -262,6 +266,30 @@ async def test_a_broken_rule_of_refunds_is_reported(
 
     with pytest.raises(JournalError, match=words):
         Journal.open(path)
+
+
+async def test_a_journal_from_before_the_release_is_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    """Its refunds are there, as if nothing was paid back but by the job."""
+    path = tmp_path / "april.journal"
+    model = Model()
+    (await planned(path, model)).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE refunds DROP COLUMN refunded_elsewhere")
+
+    with pytest.raises(JournalError, match="older version"):
+        Journal.read(path)
+    with Journal.open(path) as journal:
+        known = await journal.refunds.listed("one")
+    with Journal.read(path) as journal:
+        assert await journal.refunds.listed("one") == known
+
+    assert known == [
+        attrs.evolve(one, refunded_elsewhere=0)
+        for one in model.refunds.values()
+        if one.batch == "one"
+    ]
 
 
 def change(path: Path, what: str) -> None:
