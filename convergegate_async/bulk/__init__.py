@@ -51,6 +51,7 @@ from .journal.records import (
 )
 from .journal.refund_records import (
     JournalRefund,
+    RefundCode,
     RefundCount,
     RefundResult,
     RefundState,
@@ -101,6 +102,7 @@ __all__ = [
     "PaceInfo",
     "Problem",
     "Reconciliation",
+    "RefundCode",
     "RefundCount",
     "RefundOutcome",
     "RefundPlan",

@@ -11,7 +11,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import CheckoutSession
 
 from .paced_activity import PacedActivity
-from .refund_doubts import looked_over
+from .refund_doubts import settle_refunds
 from .session_facts import facts_of
 
 GOES_ON_FOR = 3600.0
@@ -95,5 +95,5 @@ class Refresh(PacedActivity[JournalRow, SessionSeen]):
         facts = facts_of(session, self._runtime.now())
         await self._journal.sessions.see(row.row_id, facts)
         if self._has_refunds:
-            await looked_over(self._journal, factory, row.session_id, facts)
+            await settle_refunds(self._journal, factory, row.session_id, facts)
         return SessionSeen(row=row, session=session)

@@ -6,6 +6,7 @@ from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import SessionFacts
 from convergegate_async.bulk.journal.refund_records import (
     JournalRefund,
+    RefundCode,
     RefundResult,
     RefundState,
 )
@@ -13,10 +14,11 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import RefundStatus
 
+from .refund_results import coded_result, with_result
 from .refund_rules import is_made
 
 
-async def looked_over(
+async def settle_refunds(
     journal: Journal,
     factory: CheckoutSessionFactory,
     session_id: str,
@@ -36,10 +38,10 @@ async def looked_over(
     is_less = (facts.amount_refunded or 0) < sum(refund.amount for refund in made)
     if facts.amount_refunded is None or not is_less:
         return known
-    return [await _asked_for(journal, factory, refund) for refund in known]
+    return [await _ask_for(journal, factory, refund) for refund in known]
 
 
-async def _asked_for(
+async def _ask_for(
     journal: Journal, factory: CheckoutSessionFactory, refund: JournalRefund
 ) -> JournalRefund:
     """Return a refund as it is now that the gateway was asked, if it was made."""
@@ -51,10 +53,10 @@ async def _asked_for(
         return refund
     if answer.status is not RefundStatus.FAILED:
         return refund
-    message = "it was made, and has failed since"
-    await journal.refunds.fail(refund.number, message)
+    await journal.refunds.fail(refund.number)
+    code = RefundCode.FAILED
     return attrs.evolve(
-        refund, state=RefundState.REJECTED, code="Failed", message=message
+        refund, state=RefundState.REJECTED, code=code.value, message=code.reason
     )
 
 
@@ -70,20 +72,9 @@ async def settle(
     if is_made(refund, facts):
         result = RefundResult(refund.number, RefundState.CREATED)
     elif refund.state is RefundState.SENT:
-        result = RefundResult(
-            refund.number,
-            RefundState.UNKNOWN,
-            code="Interrupted",
-            message="the job was ended while the refund was on its way",
-        )
+        code = RefundCode.INTERRUPTED
+        result = coded_result(refund.number, RefundState.UNKNOWN, code)
     else:
         return refund
     await journal.refunds.complete(result)
     return with_result(refund, result)
-
-
-def with_result(refund: JournalRefund, result: RefundResult) -> JournalRefund:
-    """Return what is known of a refund once *result* is written."""
-    changes = attrs.asdict(result)
-    del changes["number"]
-    return attrs.evolve(refund, **changes)

@@ -21,15 +21,12 @@ from convergegate_async.bulk.journal.records import JournalRow, SessionFacts, St
 from convergegate_async.bulk.journal.refund_records import (
     JournalRefund,
     PlannedRefund,
+    RefundCode,
     RefundState,
 )
 from convergegate_async.models import SessionStatus
 
 _UNPAID = frozenset({SessionStatus.OPEN, SessionStatus.PENDING, SessionStatus.EXPIRED})
-_REFUNDED_ELSEWHERE = (
-    "more of the session is paid back than this job knows: it may be this very refund; "
-    "if it is not, plan another batch"
-)
 
 
 class Ruling(Enum):
@@ -45,14 +42,12 @@ class Decision:
     """What to do with a refund, and why.
 
     Attributes:
-        code: What is in the way, in a word; empty if nothing is.
-        reason: The same as a sentence.
+        code: What is in the way, if anything is.
         refunded_before: What of the session is paid back, in minor units.
     """
 
     ruling: Ruling
-    code: str = ""
-    reason: str = ""
+    code: RefundCode | None = None
     refunded_before: int = 0
 
 
@@ -110,20 +105,16 @@ def decide(
         facts: What the session is now.
     """
     if any(other.is_in_doubt for other in others):
-        reason = "another refund of its session is in doubt"
-        return Decision(Ruling.HOLD, "InDoubt", reason)
+        return Decision(Ruling.HOLD, RefundCode.IN_DOUBT)
     if None in (facts.currency, facts.amount_total, facts.amount_refunded):
-        reason = "the gateway does not tell what is left of the session"
-        return Decision(Ruling.HOLD, "NotTold", reason)
+        return Decision(Ruling.HOLD, RefundCode.NOT_TOLD)
     if facts.currency != refund.currency:
-        reason = "the session is not in the currency that was planned"
-        return Decision(Ruling.REFUSE, "CurrencyChanged", reason)
+        return Decision(Ruling.REFUSE, RefundCode.CURRENCY_CHANGED)
     before = paid_back(facts, others)
     if before + refund.amount > (facts.amount_total or 0):
-        reason = "less than that is left of the session"
-        return Decision(Ruling.REFUSE, "ExceedsTotal", reason)
+        return Decision(Ruling.REFUSE, RefundCode.EXCEEDS_TOTAL)
     if elsewhere(facts, others) > refund.refunded_elsewhere:
-        return Decision(Ruling.REFUSE, "RefundedElsewhere", _REFUNDED_ELSEWHERE)
+        return Decision(Ruling.REFUSE, RefundCode.REFUNDED_ELSEWHERE)
     return Decision(Ruling.MAKE, refunded_before=before)
 
 

@@ -9,7 +9,7 @@ from convergegate_async._core.idempotency import derive_key
 from convergegate_async.bulk.journal.records import SessionFacts
 from convergegate_async.bulk.journal.refund_records import (
     JournalRefund,
-    RefundResult,
+    RefundCode,
     RefundState,
 )
 from convergegate_async.bulk.sending.outcomes import is_pending
@@ -18,16 +18,20 @@ from convergegate_async.errors import (
     CallError,
     ConfigurationError,
     InvalidFieldError,
-    OutcomeUnknownError,
 )
 from convergegate_async.factory import CheckoutSessionFactory
-from convergegate_async.models import RefundRequest, RefundStatus
+from convergegate_async.models import Refund, RefundRequest
 
 from .paced_activity import PacedActivity
-from .refund_doubts import looked_over, settle, with_result
+from .refund_doubts import settle, settle_refunds
 from .refund_plan import BatchOrder, written_down
-from .refund_rules import Ruling, decide
-from .row_results import MOST_SHOWN
+from .refund_results import (
+    answered_result,
+    coded_result,
+    failed_result,
+    with_result,
+)
+from .refund_rules import Decision, Ruling, decide
 from .session_facts import facts_of
 
 
@@ -79,45 +83,45 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
     ) -> RefundOutcome:
         """Look at the session, and pay it back if nothing is in the way."""
         try:
-            request = RefundRequest(session_id=refund.session_id, amount=refund.amount)
             session = await factory.retrieve(refund.session_id)
         except (CallError, InvalidFieldError) as error:
             return RefundOutcome(refund=refund, error=error)
         facts = facts_of(session, self._runtime.now())
-        known = await looked_over(self._journal, factory, refund.session_id, facts)
+        known = await settle_refunds(self._journal, factory, refund.session_id, facts)
         others = [one for one in known if one.number != refund.number]
         [refund] = [one for one in known if one.number == refund.number]
         if refund.state is not RefundState.PENDING:
             await self._journal.sessions.see(refund.row_id, facts)
             return RefundOutcome(refund=refund)
         decision = decide(refund, others, facts)
-        if decision.ruling is Ruling.HOLD:
-            return RefundOutcome(refund=refund, held=decision.reason)
-        if decision.ruling is Ruling.REFUSE:
-            refunds = self._journal.refunds
-            await self._journal.sessions.see(refund.row_id, facts)
-            await refunds.refuse(refund.number, decision.code, decision.reason)
-            refused = RefundResult(
-                refund.number,
-                RefundState.REJECTED,
-                code=decision.code,
-                message=decision.reason,
-            )
-            return RefundOutcome(refund=with_result(refund, refused))
-        return await self._make(
-            factory, refund, request, facts, decision.refunded_before
-        )
+        match decision:
+            case Decision(Ruling.HOLD, RefundCode() as code):
+                return RefundOutcome(refund=refund, held=code.reason)
+            case Decision(Ruling.REFUSE, RefundCode() as code):
+                return await self._refuse(refund, code, facts)
+            case _:
+                return await self._make(factory, refund, decision, facts)
+
+    async def _refuse(
+        self, refund: JournalRefund, code: RefundCode, facts: SessionFacts
+    ) -> RefundOutcome:
+        """Leave it for good; another batch goes by what was seen."""
+        await self._journal.sessions.see(refund.row_id, facts)
+        await self._journal.refunds.refuse(refund.number, code)
+        result = coded_result(refund.number, RefundState.REJECTED, code)
+        return RefundOutcome(refund=with_result(refund, result))
 
     async def _make(
         self,
         factory: CheckoutSessionFactory,
         refund: JournalRefund,
-        request: RefundRequest,
+        decision: Decision,
         facts: SessionFacts,
-        before: int,
     ) -> RefundOutcome:
-        journal = self._journal
-        now = self._runtime.now()
+        """Intend it, send it, and write what came of that."""
+        journal, now = self._journal, self._runtime.now()
+        before = decision.refunded_before
+        request = RefundRequest(session_id=refund.session_id, amount=refund.amount)
         await journal.refunds.intend(refund.number, before, now)
         sent = attrs.evolve(
             refund, state=RefundState.SENT, refunded_before=before, sent_at=now
@@ -129,64 +133,61 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
             await journal.refunds.withdraw(refund.number)
             raise
         except CallError as error:
-            outcome = RefundOutcome(refund=sent, error=error)
-            if is_pending(outcome) or isinstance(error, AuthenticationError):
-                await journal.refunds.withdraw(refund.number)
-                return RefundOutcome(refund=refund, error=error)
-            return await self._failed(sent, error)
-        if made.amount not in {None, refund.amount} or (
-            await journal.refunds.known_as(made.id)
-        ):
-            return await self._crossed(factory, sent)
-        is_failed = made.status is RefundStatus.FAILED
-        result = RefundResult(
-            number=refund.number,
-            state=RefundState.REJECTED if is_failed else RefundState.CREATED,
-            refund_id=made.id,
-            code="Failed" if is_failed else None,
-        )
+            return await self._note_error(refund, sent, error)
+        return await self._note_answer(factory, sent, made, facts)
+
+    async def _note_answer(
+        self,
+        factory: CheckoutSessionFactory,
+        sent: JournalRefund,
+        made: Refund,
+        facts: SessionFacts,
+    ) -> RefundOutcome:
+        journal = self._journal
+        is_of_amount = made.amount in {None, sent.amount}
+        if not is_of_amount or await journal.refunds.known_as(made.id):
+            return await self._note_crossed(factory, sent)
+        result = answered_result(sent.number, made)
         await journal.refunds.complete(result)
-        if not is_failed:
-            less = attrs.evolve(facts, amount_refunded=before + refund.amount)
-            await journal.sessions.see(refund.row_id, less)
+        if result.state is RefundState.CREATED:
+            back = (sent.refunded_before or 0) + sent.amount
+            await journal.sessions.see(
+                sent.row_id, attrs.evolve(facts, amount_refunded=back)
+            )
         return RefundOutcome(refund=with_result(sent, result))
 
-    async def _crossed(
-        self, factory: CheckoutSessionFactory, refund: JournalRefund
+    async def _note_crossed(
+        self, factory: CheckoutSessionFactory, sent: JournalRefund
     ) -> RefundOutcome:
         """Leave a refund in doubt that was answered with another one; look for it."""
-        result = RefundResult(
-            refund.number,
-            RefundState.UNKNOWN,
-            code="Crossed",
-            message="the gateway answered with another refund",
-        )
+        code = RefundCode.CROSSED
+        result = coded_result(sent.number, RefundState.UNKNOWN, code)
         await self._journal.refunds.complete(result)
-        known = with_result(refund, result)
+        known = with_result(sent, result)
         try:
-            session = await factory.retrieve(refund.session_id)
+            session = await factory.retrieve(sent.session_id)
         except CallError:  # it is in doubt all the same
             return RefundOutcome(refund=known)
         facts = facts_of(session, self._runtime.now())
-        await self._journal.sessions.see(refund.row_id, facts)
+        await self._journal.sessions.see(sent.row_id, facts)
         return RefundOutcome(refund=await settle(self._journal, known, facts))
 
-    async def _failed(self, refund: JournalRefund, error: CallError) -> RefundOutcome:
-        is_unknown = isinstance(error, OutcomeUnknownError)
-        result = RefundResult(
-            number=refund.number,
-            state=RefundState.UNKNOWN if is_unknown else RefundState.REJECTED,
-            http_status=error.http_status,
-            code=type(error).__name__,
-            message=str(error)[:MOST_SHOWN],
-        )
+    async def _note_error(
+        self, pending: JournalRefund, sent: JournalRefund, error: CallError
+    ) -> RefundOutcome:
+        """Write what a call that failed has done: nothing, all, or nobody knows."""
+        outcome = RefundOutcome(refund=pending, error=error)
+        if is_pending(outcome) or isinstance(error, AuthenticationError):
+            await self._journal.refunds.withdraw(pending.number)
+            return outcome
+        result = failed_result(sent.number, error)
         await self._journal.refunds.complete(result)
-        known = with_result(refund, result)
+        known = with_result(sent, result)
         if error.session is not None:
             facts = facts_of(error.session, self._runtime.now())
             known = await settle(self._journal, known, facts)
             if known.state is RefundState.CREATED:
-                await self._journal.sessions.see(refund.row_id, facts)
+                await self._journal.sessions.see(sent.row_id, facts)
                 return RefundOutcome(refund=known)
         return RefundOutcome(refund=known, error=error)
 

@@ -25,7 +25,7 @@ from convergegate_async.models import CheckoutSession, RefundStatus
 
 from .doubt import Doubt
 from .header import fingerprint, require_same_home
-from .refund_doubts import with_result
+from .refund_results import with_result
 from .row_results import session_result
 from .session_facts import facts_of
 

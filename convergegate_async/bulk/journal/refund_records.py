@@ -22,6 +22,52 @@ class RefundState(StrEnum):
 IN_DOUBT = frozenset({RefundState.SENT, RefundState.UNKNOWN})
 
 
+class RefundCode(StrEnum):
+    """Why a refund is not made, or not known to be, where no error of a call says so.
+
+    Attributes:
+        IN_DOUBT: Another refund of its session is; it is pending until that is not.
+        NOT_TOLD: What is left of its session is not to be had; it is pending.
+        CURRENCY_CHANGED: Its session is not in the currency that was planned.
+        EXCEEDS_TOTAL: Less than its amount is left of its session.
+        REFUNDED_ELSEWHERE: More of its session is paid back than the job knows of.
+        CROSSED: It was answered with another one, and is in doubt.
+        INTERRUPTED: It was on its way when the job was ended, and is in doubt.
+        FAILED: The gateway took it, and could not make it.
+    """
+
+    IN_DOUBT = "InDoubt"
+    NOT_TOLD = "NotTold"
+    CURRENCY_CHANGED = "CurrencyChanged"
+    EXCEEDS_TOTAL = "ExceedsTotal"
+    REFUNDED_ELSEWHERE = "RefundedElsewhere"
+    CROSSED = "Crossed"
+    INTERRUPTED = "Interrupted"
+    FAILED = "Failed"
+
+    @property
+    def reason(self) -> str:
+        """The same as a sentence."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    RefundCode.IN_DOUBT: "another refund of its session is in doubt",
+    RefundCode.NOT_TOLD: "the gateway does not tell what is left of the session",
+    RefundCode.CURRENCY_CHANGED: (
+        "the session is not in the currency that was planned"
+    ),
+    RefundCode.EXCEEDS_TOTAL: "less than that is left of the session",
+    RefundCode.REFUNDED_ELSEWHERE: (
+        "more of the session is paid back than this job knows: it may be this very "
+        "refund; if it is not, plan another batch"
+    ),
+    RefundCode.CROSSED: "the gateway answered with another refund",
+    RefundCode.INTERRUPTED: "the job was ended while the refund was on its way",
+    RefundCode.FAILED: "it was made, and has failed since",
+}
+
+
 @attrs.frozen
 class Batch:
     """Refunds that are made under one name, each once.
@@ -65,7 +111,7 @@ class RefundResult:
         number: That of the refund.
         state: `CREATED`, `REJECTED` or `UNKNOWN`.
         refund_id: The gateway's, where it is known.
-        code: The class name of the error.
+        code: A `RefundCode`, or the class name of the error.
         message: At most 200 characters, with nothing of the row in them.
     """
 

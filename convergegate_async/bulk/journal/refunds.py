@@ -22,6 +22,7 @@ from .refund_records import (
     Batch,
     JournalRefund,
     PlannedRefund,
+    RefundCode,
     RefundCount,
     RefundResult,
     RefundState,
@@ -53,7 +54,7 @@ UPDATE refunds SET state = 'rejected', code = ?, message = ?
 WHERE number = ? AND state = 'pending'
 """
 _FAIL = """
-UPDATE refunds SET state = 'rejected', code = 'Failed', message = ?
+UPDATE refunds SET state = 'rejected', code = ?, message = ?
 WHERE number = ? AND state = 'created'
 """
 _WITHDRAW = """
@@ -190,22 +191,23 @@ class RefundTable:
         if not changed:
             raise refusal(self._path, "a refund that was not sent had a result")
 
-    def refuse(self, number: int, code: str, message: str) -> None:
+    def refuse(self, number: int, code: RefundCode) -> None:
         """Write that a refund is not made, and why.
 
         Raises:
             JournalError: It is not pending.
         """
-        if not self._do(_REFUSE, code, message, number):
+        if not self._do(_REFUSE, code.value, code.reason, number):
             raise refusal(self._path, "a refund that is not pending was refused")
 
-    def fail(self, number: int, message: str) -> None:
+    def fail(self, number: int) -> None:
         """Write that a refund that was made has failed since.
 
         Raises:
             JournalError: It was not made.
         """
-        if not self._do(_FAIL, message, number):
+        code = RefundCode.FAILED
+        if not self._do(_FAIL, code.value, code.reason, number):
             raise refusal(self._path, "a refund that was not made has failed")
 
     def withdraw(self, number: int) -> None:
@@ -347,21 +349,21 @@ class Refunds:
         self.under_way.discard(result.number)
         return self._order(partial(self._table.complete, result))
 
-    async def refuse(self, number: int, code: str, message: str) -> None:
+    async def refuse(self, number: int, code: RefundCode) -> None:
         """Write that a pending refund is not made, and why.
 
         Raises:
             JournalError: It is not pending, or the journal is broken.
         """
-        await self._order(partial(self._table.refuse, number, code, message))
+        await self._order(partial(self._table.refuse, number, code))
 
-    async def fail(self, number: int, message: str) -> None:
+    async def fail(self, number: int) -> None:
         """Write that a refund that was `CREATED` has failed since.
 
         Raises:
             JournalError: It was not made, or the journal is broken.
         """
-        await self._order(partial(self._table.fail, number, message))
+        await self._order(partial(self._table.fail, number))
 
     def withdraw(self, number: int) -> Awaitable[None]:
         """Withdraw an intent, as provably nothing was done for it: it is pending again.

@@ -18,6 +18,7 @@ from convergegate_async.bulk import (
     Journal,
     JournalError,
     JournalRefund,
+    RefundCode,
     RefundCount,
     RefundState,
 )
@@ -38,6 +39,7 @@ HEADER = JobHeader(
     sdk_version="0.1.0",
 )
 NUMBERS = st.integers(1, 6)
+CODE = RefundCode.EXCEEDS_TOTAL
 OPEN = (RefundState.PENDING, RefundState.SENT, RefundState.UNKNOWN)
 few = settings(max_examples=40, deadline=None)
 
@@ -161,8 +163,9 @@ def changes_of(step: Step) -> dict[str, Any]:
         case RefundResult():
             return attrs.asdict(step)
         case _:
-            code = "Code" if isinstance(step, Refuse) else "Failed"
-            return {"state": RefundState.REJECTED, "code": code, "message": "why"}
+            code = CODE if isinstance(step, Refuse) else RefundCode.FAILED
+            end = {"code": code, "message": code.reason}
+            return {"state": RefundState.REJECTED, **end}
 
 
 async def refused(journal: Journal, step: Step) -> bool:
@@ -173,11 +176,11 @@ async def refused(journal: Journal, step: Step) -> bool:
             case Intend():
                 await refunds.intend(step.number, step.before, 17.0)
             case Refuse():
-                await refunds.refuse(step.number, "Code", "why")
+                await refunds.refuse(step.number, CODE)
             case Withdraw():
                 await refunds.withdraw(step.number)
             case Fail():
-                await refunds.fail(step.number, "why")
+                await refunds.fail(step.number)
             case RefundResult():
                 await refunds.complete(step)
             case None:
