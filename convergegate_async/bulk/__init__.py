@@ -19,12 +19,8 @@ from .jobs.reconcile import (
     session_ids_in,
 )
 from .jobs.refresh import SessionSeen
-from .jobs.refund_plan import (
-    RefundPlan,
-    WantedRefund,
-    plan_refunds,
-    sessions_in,
-)
+from .jobs.refund_batch import plan_refunds
+from .jobs.refund_plan import RefundPlan
 from .jobs.refund_rules import LeftOut
 from .jobs.refund_run import RefundOutcome
 from .jobs.resolve import (
@@ -35,6 +31,7 @@ from .jobs.resolve import (
 )
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
+from .jobs.wanted_refunds import WantedRefund, sessions_in
 from .journal.journal import Journal
 from .journal.records import (
     DamagedJournalError,

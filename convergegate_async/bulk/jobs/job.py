@@ -43,14 +43,8 @@ from .paging import every_refund
 from .progress import Tally
 from .progress_file import JobProgress
 from .refresh import Refresh, SessionSeen
-from .refund_plan import (
-    BatchOrder,
-    RefundPlan,
-    Wanted,
-    WantedRefund,
-    plan_refunds,
-    sessions_in,
-)
+from .refund_batch import BatchOrder, plan_refunds
+from .refund_plan import RefundPlan
 from .refund_run import RefundOutcome, RefundRun
 from .resolve import (
     resolve_created,
@@ -61,6 +55,7 @@ from .resolve import (
 from .resume_rules import OnUnknown
 from .row_counts import RowCounts
 from .run import Run
+from .wanted_refunds import Wanted, WantedRefund, sessions_in
 
 
 class Job:

@@ -13,10 +13,12 @@ moment see nothing of each other; there only the idempotency key is in the way.
 """
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from enum import Enum, auto
 
 import attrs
 
+from convergegate_async._core.money import major_units, minor_units
 from convergegate_async.bulk.journal.records import JournalRow, SessionFacts, State
 from convergegate_async.bulk.journal.refund_records import (
     JournalRefund,
@@ -24,7 +26,10 @@ from convergegate_async.bulk.journal.refund_records import (
     RefundCode,
     RefundState,
 )
+from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import SessionStatus
+
+from .wanted_refunds import WantedRefund
 
 _UNPAID = frozenset({SessionStatus.OPEN, SessionStatus.PENDING, SessionStatus.EXPIRED})
 
@@ -119,46 +124,79 @@ def decide(
 
 
 def plan(
-    row_id: str,
-    amount: int | None,
-    known: JournalRow | None,
-    refunds: Sequence[JournalRefund],
+    wanted: WantedRefund, known: JournalRow | None, refunds: Sequence[JournalRefund]
 ) -> PlannedRefund | LeftOut:
     """Return the refund of a row, as far as the journal can tell.
 
     Args:
-        row_id: The row's.
-        amount: In minor units; `None` is all that is left.
+        wanted: What is to be paid back of it.
         known: What the journal knows of it.
         refunds: Those of its session.
     """
+    found = _refundable(known, refunds)
+    if isinstance(found, str):
+        return LeftOut(wanted.row_id, found)
+    if found.left < 1:
+        return LeftOut(wanted.row_id, "has nothing left to be paid back")
+    try:
+        amount = _minor_amount(wanted.amount, found)
+    except InvalidFieldError as error:
+        return LeftOut(wanted.row_id, f"has an {error.field} that {error.reason}")
+    if amount < 1:
+        return LeftOut(wanted.row_id, "is to be paid back nothing")
+    if amount > found.left:
+        return LeftOut(wanted.row_id, "has less than that left to be paid back")
+    return PlannedRefund(
+        *(wanted.row_id, found.session_id, found.currency, amount), found.elsewhere
+    )
+
+
+@attrs.frozen(kw_only=True)
+class _Refundable:
+    """What can be paid back of a session, in minor units."""
+
+    session_id: str
+    currency: str
+    left: int
+    elsewhere: int
+
+
+def _refundable(
+    known: JournalRow | None, refunds: Sequence[JournalRefund]
+) -> _Refundable | str:
+    """Return what can be paid back of a row, or why nothing can."""
     if known is None or known.state is not State.CREATED or known.session_id is None:
-        return LeftOut(row_id, "has no session in this job")
-    facts, reason = known.facts, ""
+        return "has no session in this job"
+    facts = known.facts
     if facts is None or facts.amount_total is None or facts.currency is None:
-        return LeftOut(row_id, "was not looked at: refresh the job first")
+        return "was not looked at: refresh the job first"
     if facts.amount_refunded is None:
-        reason = "does not tell what is left of it"
-    elif facts.status in _UNPAID:
-        reason = "was not paid when it was last looked at"
-    elif any(refund.is_in_doubt for refund in refunds):
-        reason = "has a refund in doubt: `bulk resolve` ends that"
-    if reason:
-        return LeftOut(row_id, reason)
+        return "does not tell what is left of it"
+    if facts.status in _UNPAID:
+        return "was not paid when it was last looked at"
+    if any(refund.is_in_doubt for refund in refunds):
+        return "has a refund in doubt: `bulk resolve` ends that"
     pending = sum(
         refund.amount for refund in refunds if refund.state is RefundState.PENDING
     )
-    left = facts.amount_total - paid_back(facts, refunds) - pending
-    wanted = left if amount is None else amount
-    if wanted < 1 or wanted > left:
-        reason = "has less than that left to be paid back"
-        if left < 1:
-            reason = "has nothing left to be paid back"
-        elif wanted < 1:
-            reason = "is to be paid back nothing"
-        return LeftOut(row_id, reason)
-    others = elsewhere(facts, refunds)
-    return PlannedRefund(row_id, known.session_id, facts.currency, wanted, others)
+    return _Refundable(
+        session_id=known.session_id,
+        currency=facts.currency,
+        left=facts.amount_total - paid_back(facts, refunds) - pending,
+        elsewhere=elsewhere(facts, refunds),
+    )
+
+
+def _minor_amount(amount: int | Decimal | None, session: _Refundable) -> int:
+    """Return what is wanted in minor units: all that is left, if nothing is said.
+
+    Raises:
+        InvalidFieldError: It is not exact, or nobody could tell what a sum of it is.
+    """
+    major_units(session.left, session.currency)  # or its currency is none
+    if isinstance(amount, Decimal):
+        return minor_units(amount, session.currency)
+    return session.left if amount is None else amount
 
 
 def _counts(refund: JournalRefund) -> bool:

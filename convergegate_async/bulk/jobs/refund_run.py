@@ -23,8 +23,8 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import Refund, RefundRequest
 
 from .paced_activity import PacedActivity
+from .refund_batch import BatchOrder, write_batch
 from .refund_doubts import settle, settle_refunds
-from .refund_plan import BatchOrder, written_down
 from .refund_results import (
     answered_result,
     coded_result,
@@ -59,7 +59,7 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
     async def outcomes(self, order: BatchOrder) -> AsyncGenerator[RefundOutcome, None]:
         """Make them; see `Job.refund`."""
         self._batch = order.batch
-        await written_down(self._journal, order, self._runtime.now())
+        await write_batch(self._journal, order, self._runtime.now())
         total = sum(
             one.count
             for one in await self._journal.refunds.counts()

@@ -15,6 +15,7 @@ from convergegate_async.bulk import (
     RefundState,
     SessionFacts,
     State,
+    WantedRefund,
 )
 from convergegate_async.bulk.jobs.refund_rules import (
     Ruling,
@@ -152,7 +153,7 @@ def test_what_is_planned_can_be_paid_back(
     known: JournalRow | None, amount: int | None, others: list[JournalRefund]
 ) -> None:
     """As far as the journal knows: with all that other batches have planned, too."""
-    found = plan("order-1", amount, known, others)
+    found = plan(WantedRefund("order-1", amount), known, others)
 
     if isinstance(found, LeftOut):
         assert not any(sign.isdigit() for sign in found.reason.replace("1 or", ""))
@@ -223,7 +224,8 @@ class Gateway:
             session_id="session-1",
             facts=self.seen(),
         )
-        found = plan("order-1", amount, row, [*known.values()])
+        wanted = WantedRefund("order-1", amount)
+        found = plan(wanted, row, [*known.values()])
         if isinstance(found, PlannedRefund):
             self._number += 1
             known[batch] = JournalRefund(
