@@ -31,7 +31,7 @@ from .jobs.resolve import (
 )
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
-from .jobs.wanted_refunds import WantedRefund, sessions_in
+from .jobs.wanted_refunds import RefundSelection, WantedRefund, sessions_in
 from .journal.journal import Journal
 from .journal.records import (
     DamagedJournalError,
@@ -104,6 +104,7 @@ __all__ = [
     "RefundOutcome",
     "RefundPlan",
     "RefundResult",
+    "RefundSelection",
     "RefundState",
     "Rejected",
     "Resolution",

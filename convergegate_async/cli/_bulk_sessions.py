@@ -142,32 +142,32 @@ def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int: 
     batches together pay back no more than a session's amount. A refund in doubt is left
     alone until the gateway shows so much more paid back.
     """
-    from convergegate_async.bulk import JobFolder
+    from convergegate_async.bulk import JobFolder, RefundSelection
 
     from . import _job_refunds
 
-    folder = JobFolder(job, directory)
-    selection = _job_refunds.Selection(
-        batch=options["batch"],
+    if (options["rows"] is None) is (options["where"] is None):
+        message = "say what to pay back: either --rows FILE or --where status=completed"
+        raise click.UsageError(message)
+    if options["full"] is (options["amount_column"] is not None):
+        message = "say how much: either --full or --amount-column COLUMN"
+        raise click.UsageError(message)
+    folder, batch = JobFolder(job, directory), options["batch"]
+    selection = RefundSelection(
         rows=options["rows"],
         status=_status_in(options["where"]),
         amount_column=options["amount_column"],
-        table={name: options[name] for name in _SPELLED},
+        table={name: options[name] for name in _SPELLED if options[name]},
     )
-    if (selection.rows is None) is (selection.status is None):
-        message = "say what to pay back: either --rows FILE or --where status=completed"
-        raise click.UsageError(message)
-    if options["full"] is (selection.amount_column is not None):
-        message = "say how much: either --full or --amount-column COLUMN"
-        raise click.UsageError(message)
     if options["dry_run"]:
-        return _job_refunds.dry_run(folder, selection)
+        return _job_refunds.dry_run(folder, batch, selection)
     if not options["expect_sum"]:
         message = "it sends only with --expect-sum, as --dry-run shows it"
         raise click.UsageError(message)
     return _job_refunds.refund(
         folder,
         gateway,
+        batch,
         selection,
         expect_sum=_job_refunds.read_sums(options["expect_sum"]),
         maximum_rps=options["maximum_rps"],

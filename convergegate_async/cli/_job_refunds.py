@@ -3,11 +3,9 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
-from typing import Any
 
-import attrs
 import click
 
 from convergegate_async._core.money import spell_major
@@ -19,13 +17,10 @@ from convergegate_async.bulk import (
     RefundCount,
     RefundOutcome,
     RefundPlan,
+    RefundSelection,
     RefundState,
-    TableOptions,
-    WantedRefund,
     plan_of,
     plan_refunds,
-    read_amounts,
-    sessions_in,
 )
 
 from ._gateway import Gateway
@@ -36,103 +31,28 @@ from ._wording import counted
 
 _MOST_LISTED = 20
 _SUM = re.compile(r"([A-Za-z]{3})=([0-9]{1,20}(?:\.[0-9]{1,6})?)")
-_TOGETHER = 256  # rows
 
 
-@attrs.frozen(kw_only=True)
-class Selection:
-    """What is to be paid back, as the options say it.
-
-    Attributes:
-        batch: The name of the batch.
-        rows: A file that names the rows; `None` takes those of the input.
-        status: Only rows whose session has it.
-        amount_column: Of the file, or the input; `None` pays all back that is left.
-        table: How the file is read, where that is not as the input was.
-    """
-
-    batch: str
-    rows: str | None
-    status: str | None
-    amount_column: str | None
-    table: Mapping[str, Any]
-
-    @property
-    def leaves_out(self) -> bool:
-        """Whether what cannot be paid back is nobody's slip: no file has named it."""
-        return self.rows is None
-
-    def wanted(
-        self, journal: Journal, faults: list[str]
-    ) -> AsyncIterator[WantedRefund]:
-        """Yield what is to be paid back; add to *faults* what cannot be read."""
-        if self.rows is None and self.amount_column is None:
-            return sessions_in(journal, self.status or "")
-        return self._named(journal, faults)
-
-    async def _named(
-        self, journal: Journal, faults: list[str]
-    ) -> AsyncIterator[WantedRefund]:
-        some: list[AmountRow] = []
-        for row in self._rows(journal):
-            some.append(row)
-            if len(some) == _TOGETHER:
-                async for wanted in self._among(journal, some, faults):
-                    yield wanted
-                some = []
-        async for wanted in self._among(journal, some, faults):
-            yield wanted
-
-    def _rows(self, journal: Journal) -> Iterator[AmountRow]:
-        plan = plan_of(journal.header)
-        if self.rows is None:
-            return read_amounts(
-                plan.source, plan.table, self.amount_column, format=plan.format
-            )
-        as_before = TableOptions(
-            id_column=plan.table.id_column, amount_unit=plan.table.amount_unit
-        )
-        given = {name: value for name, value in self.table.items() if value}
-        options = attrs.evolve(as_before, **given)
-        return read_amounts(self.rows, options, self.amount_column)
-
-    async def _among(
-        self, journal: Journal, some: list[AmountRow], faults: list[str]
-    ) -> AsyncIterator[WantedRefund]:
-        known = await journal.lookup([row.row_id for row in some if row.row_id])
-        for row in some:
-            found = known.get(row.row_id or "")
-            facts = None if found is None else found.facts
-            if self.status is not None and (
-                facts is None or facts.status != self.status
-            ):
-                continue
-            if row.fault is not None or row.row_id is None:
-                faults.append(f"line {row.line}: {row.fault}")
-            else:
-                yield WantedRefund(row.row_id, row.amount)
-
-
-def dry_run(folder: JobFolder, selection: Selection) -> int:
+def dry_run(folder: JobFolder, batch: str, selection: RefundSelection) -> int:
     """Show what a batch comes to, and how it is paid back."""
+    faults: list[AmountRow] = []
 
-    async def look() -> tuple[RefundPlan, list[RefundCount], list[str]]:
-        faults: list[str] = []
+    async def look() -> tuple[RefundPlan, list[RefundCount]]:
         with Journal.read(folder.journal) as journal:
             await _require_status(journal, selection)
-            wanted = selection.wanted(journal, faults)
-            plan = await plan_refunds(journal, selection.batch, wanted)
-            return plan, await journal.refunds.counts(), faults
+            wanted = selection.wanted(journal, faults.append)
+            plan = await plan_refunds(journal, batch, wanted)
+            return plan, await journal.refunds.counts()
 
-    plan, counts, faults = asyncio.run(look())
-    is_good = _show_plan(plan, faults, selection)
+    plan, counts = asyncio.run(look())
+    is_good = _show_plan(plan, faults, leaves_out=_leaves_out(selection))
     if plan.is_begun:
-        for line in lines_of_batch(selection.batch, counts):
+        for line in lines_of_batch(batch, counts):
             print_note(line)
     if not is_good:
         print_note("Nothing was sent.")
         return 1
-    if plan.refunds and not _is_over(counts, selection.batch):
+    if plan.refunds and not _is_over(counts, batch):
         sums = " ".join(
             f"--expect-sum {code}={total}" for code, total in plan.major_sums.items()
         )
@@ -141,16 +61,17 @@ def dry_run(folder: JobFolder, selection: Selection) -> int:
     return 0
 
 
-def refund(
+def refund(  # noqa: PLR0913 -- each is an option of the command
     folder: JobFolder,
     gateway: Gateway,
-    selection: Selection,
+    batch: str,
+    selection: RefundSelection,
     *,
     expect_sum: Mapping[str, Decimal],
     maximum_rps: float | None,
 ) -> int:
     """Pay a batch back; return what is left to do."""
-    batch = selection.batch
+    leaves_out = _leaves_out(selection)
 
     async def pay() -> int:
         with Journal.open(folder.journal) as journal:
@@ -158,17 +79,18 @@ def refund(
             factory = factory_for(of_job(gateway, journal.header), plan)
             job = Job(journal, factory, plan, folder)
             await _require_status(journal, selection)
-            faults: list[str] = []
-            found = await job.plan_refunds(batch, selection.wanted(journal, faults))
-            if not _show_plan(found, faults, selection):
+            faults: list[AmountRow] = []
+            wanted = selection.wanted(journal, faults.append)
+            found = await job.plan_refunds(batch, wanted)
+            if not _show_plan(found, faults, leaves_out=leaves_out):
                 print_note("Nothing was sent.")
                 return 1
             async with factory, job:
                 outcomes = job.refund(
                     batch,
-                    selection.wanted(journal, faults),
+                    selection,
                     expect_sum=expect_sum,
-                    leaves_out=selection.leaves_out,
+                    leaves_out=leaves_out,
                     maximum_rps=maximum_rps,
                 )
                 codes: Counter[str] = Counter()
@@ -185,7 +107,12 @@ def refund(
     return asyncio.run(pay())
 
 
-async def _require_status(journal: Journal, selection: Selection) -> None:
+def _leaves_out(selection: RefundSelection) -> bool:
+    """Tell whether what cannot be paid back is nobody's slip: no file has named it."""
+    return selection.rows is None
+
+
+async def _require_status(journal: Journal, selection: RefundSelection) -> None:
     """Refuse a status that no session of the job has: it may be a slip.
 
     Raises:
@@ -243,18 +170,18 @@ def _again(folder: JobFolder, batch: str) -> str:
     return f"convergegate bulk refund {folder.job} --batch {batch} …, as before"
 
 
-def _show_plan(plan: RefundPlan, faults: list[str], selection: Selection) -> bool:
+def _show_plan(plan: RefundPlan, faults: list[AmountRow], *, leaves_out: bool) -> bool:
     """Show what a batch comes to; tell whether it can be paid back."""
     begun = " (begun before)" if plan.is_begun else ""
     print_note(f"batch {plan.batch}: {counted(plan.refunds, 'refund')}{begun}")
     for code, total in plan.sums.items():
         print_note(f"{code} {spell_major(total, code)}")
     for fault in faults[:_MOST_LISTED]:
-        print_note(fault)
+        print_note(f"line {fault.line}: {fault.fault}")
     if len(faults) > _MOST_LISTED:
         print_note(f"… and {len(faults) - _MOST_LISTED:,} more")
     left_out = Counter(one.reason for one in plan.left_out)
-    if selection.leaves_out:
+    if leaves_out:
         for reason, count in left_out.most_common():
             print_note(f"left out: {count:,}{'+' if plan.more else ''}, each {reason}")
         return not faults

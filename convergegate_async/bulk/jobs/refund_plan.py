@@ -14,7 +14,7 @@ from convergegate_async.bulk.tables.seen import SeenTexts
 
 from .paging import in_chunks_async
 from .refund_rules import LeftOut, plan
-from .wanted_refunds import Wanted, WantedRefund
+from .wanted_refunds import RefundSelection, Wanted, WantedRefund
 
 MOST_LISTED = 100
 
@@ -76,19 +76,24 @@ class Planning:
 
     async def plans(self, wanted: Wanted) -> AsyncIterator[list[PlannedRefund]]:
         """Yield what is planned, some refunds at a time."""
-        async for some in in_chunks_async(wanted):
+        async for some in self._chunks(wanted):
             rows = await self._journal.lookup([one.row_id for one in some])
             yield self._plan(some, rows, await self._refunds_of(rows.values()))
 
     async def compare(self, wanted: Wanted) -> None:
         """Leave out what is no part of the batch as it was begun."""
-        async for some in in_chunks_async(wanted):
+        async for some in self._chunks(wanted):
             rows = await self._journal.lookup([one.row_id for one in some])
             refunds = await self._refunds_of(rows.values())
             for one in some:
                 known = rows.get(one.row_id)
                 session_id = "" if known is None else known.session_id or ""
                 self._compare(one, refunds.get(session_id, ()))
+
+    def _chunks(self, wanted: Wanted) -> AsyncIterator[list[WantedRefund]]:
+        if isinstance(wanted, RefundSelection):
+            wanted = wanted.wanted(self._journal)
+        return in_chunks_async(wanted)
 
     def _compare(self, wanted: WantedRefund, refunds: Sequence[JournalRefund]) -> None:
         own = [refund for refund in refunds if refund.batch == self._batch]

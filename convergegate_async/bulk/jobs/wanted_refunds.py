@@ -1,14 +1,29 @@
-"""What somebody wants to be paid back, row by row."""
+"""What somebody wants to be paid back: named row by row, by a table, or by a status."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
+from convergegate_async.bulk.journal.records import JournalRow
+from convergegate_async.bulk.tables.amount_rows import AmountRow, read_amounts
+from convergegate_async.bulk.tables.formats import SourceError
+from convergegate_async.bulk.tables.options import TableOptions
+from convergegate_async.errors import ConfigurationError
 
-from .paging import every_row
+from .job_plan import plan_of
+from .paging import every_row, in_chunks
+
+OnFault: TypeAlias = Callable[[AmountRow], object]
 
 
 @attrs.frozen
@@ -25,7 +40,88 @@ class WantedRefund:
     amount: int | Decimal | None = None
 
 
-Wanted: TypeAlias = Iterable[WantedRefund] | AsyncIterable[WantedRefund]
+def _refuse_fault(row: AmountRow) -> None:
+    message = f"line {row.line}: {row.fault}"
+    raise SourceError(message)
+
+
+@attrs.frozen(kw_only=True)
+class RefundSelection:
+    """Rows of a job that are to be paid back, as a table or a status has them.
+
+    Attributes:
+        rows: A table of the ids of rows; `None` is the input of the job.
+        status: Only rows whose session had it when it was last seen.
+        amount_column: The amounts in that table; `None` pays all back that is left.
+        table: How *rows* is read, where that is not as the input was: attributes of
+            `TableOptions` by name.
+
+    Raises:
+        ConfigurationError: There is neither a table nor a status.
+    """
+
+    rows: str | None = None
+    status: str | None = None
+    amount_column: str | None = None
+    table: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.rows is None and self.status is None:
+            message = "say what to pay back: a table of rows, or a status"
+            raise ConfigurationError(message)
+
+    def wanted(
+        self, journal: Journal, on_fault: OnFault | None = None
+    ) -> AsyncIterator[WantedRefund]:
+        """Yield what is to be paid back.
+
+        Args:
+            journal: That of the job.
+            on_fault: Called with each row of the table that cannot be read, which is
+                then passed over.
+
+        Raises:
+            SourceError: The table cannot be read, or a row of it without *on_fault*.
+        """
+        if self.rows is None and self.amount_column is None:
+            return sessions_in(journal, self.status or "")
+        return self._named(journal, on_fault or _refuse_fault)
+
+    async def _named(
+        self, journal: Journal, on_fault: OnFault
+    ) -> AsyncIterator[WantedRefund]:
+        for some in in_chunks(self._read(journal)):
+            known = await journal.lookup([row.row_id for row in some if row.row_id])
+            for row in some:
+                if not self._is_meant(known.get(row.row_id or "")):
+                    continue
+                if row.fault is not None or row.row_id is None:
+                    on_fault(row)
+                else:
+                    yield WantedRefund(row.row_id, row.amount)
+
+    def _is_meant(self, known: JournalRow | None) -> bool:
+        facts = None if known is None else known.facts
+        return self.status is None or (
+            facts is not None and facts.status == self.status
+        )
+
+    def _read(self, journal: Journal) -> Iterator[AmountRow]:
+        plan = plan_of(journal.header)
+        if self.rows is None:
+            return read_amounts(
+                plan.source, plan.table, self.amount_column, format=plan.format
+            )
+        as_before = TableOptions(
+            id_column=plan.table.id_column, amount_unit=plan.table.amount_unit
+        )
+        options = attrs.evolve(as_before, **self.table)
+        return read_amounts(self.rows, options, self.amount_column)
+
+
+Wanted: TypeAlias = (
+    Iterable[WantedRefund] | AsyncIterable[WantedRefund] | RefundSelection
+)
 
 
 async def sessions_in(journal: Journal, status: str) -> AsyncIterator[WantedRefund]:

@@ -15,6 +15,7 @@ from raw import Exchange, RawServer, http
 
 from convergegate_async import CheckoutSessionFactory, RefundRequest
 from convergegate_async.bulk import (
+    AmountRow,
     Job,
     JobFolder,
     JobPlan,
@@ -22,8 +23,10 @@ from convergegate_async.bulk import (
     JournalError,
     JournalRow,
     RefundOutcome,
+    RefundSelection,
     RefundState,
     ResumeRules,
+    SourceError,
     WantedRefund,
 )
 from convergegate_async.errors import (
@@ -626,3 +629,63 @@ async def test_batches_that_are_planned_before_one_another_are_all_paid(
             assert states([one async for one in outcomes]) == {RefundState.CREATED: 2}
 
     assert back(sandbox) == 9
+
+
+# -- what a table or a status selects ------------------------------------------------
+
+
+async def test_a_table_of_amounts_is_paid_back(
+    folder: JobFolder, tmp_path: Path
+) -> None:
+    """In its own spelling, and only where the session has the status."""
+    table = tmp_path / "refunds.csv"
+    table.write_text("Nr;Kwota\norder-8;0,03\norder-7;0,02\nnobody;1,00\n")
+    selection = RefundSelection(
+        rows=str(table),
+        status="completed",
+        amount_column="kwota",
+        table={"id_column": "nr", "amount_unit": "major"},
+    )
+    expect = {"PLN": Decimal("0.05")}
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        plan = await job.plan_refunds("a", selection)
+        outcomes = [one async for one in job.refund("a", selection, expect_sum=expect)]
+
+    assert (plan.major_sums, plan.left_out) == (expect, ())
+    assert {one.refund.row_id: one.refund.amount for one in outcomes} == {
+        "order-8": 3,
+        "order-7": 2,
+    }
+    assert back(sandbox) == 5
+
+
+async def test_a_row_that_cannot_be_read_stops_a_batch(
+    folder: JobFolder, tmp_path: Path
+) -> None:
+    """Whoever takes such rows himself is told of each."""
+    table = tmp_path / "refunds.csv"
+    table.write_text("id,amount\norder-8,3\norder-7,x\n,2\n")
+    selection = RefundSelection(rows=str(table), amount_column="amount")
+    faults: list[AmountRow] = []
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        with pytest.raises(SourceError, match="line 3: column amount must be"):
+            await job.plan_refunds("a", selection)
+        with pytest.raises(SourceError, match="line 3"):
+            await anext(job.refund("a", selection, expect_sum={"PLN": Decimal("0.03")}))
+    with Journal.read(folder.journal) as journal:
+        wanted = [one async for one in selection.wanted(journal, faults.append)]
+
+    assert wanted == [WantedRefund("order-8", 3)]
+    assert [one.line for one in faults] == [3, 4]
+    assert sandbox.count("refund") == 0
+
+
+async def test_a_status_selects_what_is_left_of_its_sessions(folder: JobFolder) -> None:
+    """As `Job.sessions_in` does; and nothing at all selects nothing."""
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        plan = await job.plan_refunds("a", RefundSelection(status="completed"))
+        none = await job.plan_refunds("a", RefundSelection(status="open"))
+
+    assert (plan.major_sums, none.refunds) == ({"PLN": ALL}, 0)
+    with pytest.raises(ConfigurationError, match="a table of rows, or a status"):
+        RefundSelection()
