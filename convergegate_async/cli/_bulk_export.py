@@ -34,6 +34,9 @@ from ._wording import counted
     is_flag=True,
     help="Do not read the input again: the rows that were sent, without its columns.",
 )
+@click.option(
+    "--refunds", is_flag=True, help="The refunds of the job, one a row, and no rows."
+)
 @click.option("--bom", is_flag=True, help="Begin CSV with the mark that Excel needs.")
 @click.option(
     "--delimiter",
@@ -53,7 +56,8 @@ def export(job: str, directory: Path, output: str, **options: Any) -> None:  # n
     """Write what became of each row, beside all columns of the input.
 
     Our columns begin with cg_, and are passed over where an export is read as input.
-    Rows that were sent and are not in the input any more come last.
+    Rows that were sent and are not in the input any more come last. Refunds are a table
+    of their own.
     """
     from convergegate_async.bulk import JobFolder, guess_format
     from convergegate_async.bulk import export as write
@@ -63,6 +67,9 @@ def export(job: str, directory: Path, output: str, **options: Any) -> None:  # n
             guess_format(output)
 
     by_completion = options.pop("order") == "completion"
+    if options["refunds"] and by_completion:
+        message = "refunds are in the order in which they were planned: no --order"
+        raise click.UsageError(message)
     with_input = not options.pop("without_input")
     folder = JobFolder(job, directory)
     try:
@@ -76,7 +83,8 @@ def export(job: str, directory: Path, output: str, **options: Any) -> None:  # n
     except OSError as error:
         message = f"{output} cannot be written: {error.strerror}"
         raise ConfigurationError(message) from None
-    print_note(f"{counted(written.rows, 'row')} written.")
+    noun = "refund" if options["refunds"] else "row"
+    print_note(f"{counted(written.rows, noun)} written.")
     if written.unread is not None:
         print_note(f"Without the columns of the input: {printable(written.unread)}.")
     if written.gone:

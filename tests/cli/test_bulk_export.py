@@ -153,3 +153,27 @@ async def test_the_input_is_not_written_over(sandbox: Sandbox, folder: Path) -> 
 
     assert (done.code, "zam.csv belongs to the job" in done.err) == (3, True)
     assert (folder / "zam.csv").read_bytes() == before
+
+
+async def test_refunds_are_a_table_of_their_own(sandbox: Sandbox, folder: Path) -> None:
+    """In the dialect of the input, too."""
+    for session in sandbox.book.sessions.values():
+        sandbox.book.pay(session, "123456")
+    await bulk(sandbox, folder, "refresh", "maj")
+    words = ("refund", "maj", "--batch", "zwrot", "--where", "status=completed")
+    shown = await bulk(sandbox, folder, *words, "--full", "--dry-run")
+    await bulk(sandbox, folder, *words, "--full", *shown.out.split())
+
+    done = await bulk(sandbox, folder, "export", "maj", "--refunds")
+    wrong = await bulk(
+        sandbox, folder, "export", "maj", "--refunds", "--order", "completion"
+    )
+
+    assert (done.code, done.err) == (0, "4 refunds written.\n")
+    rows = [*csv.DictReader(io.StringIO(done.out, newline=""), delimiter=";")]
+    assert [row["cg_row_id"] for row in rows] == [f"ZAM/{n}" for n in range(1, 5)]
+    assert [row["cg_amount"] for row in rows] == [f"1234,{n}0" for n in range(1, 5)]
+    assert {(row["cg_batch"], row["cg_state"]) for row in rows} == {
+        ("zwrot", "created")
+    }
+    assert wrong.code == 2

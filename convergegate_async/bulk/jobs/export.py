@@ -26,6 +26,7 @@ from convergegate_async.errors import ConfigurationError
 from .folder import JobFolder
 from .job_plan import JobPlan, plan_of
 from .paging import in_chunks
+from .refund_report import RefundReport, report_of_refund
 from .row_report import COLUMNS, RowReport, report_of, report_of_unsent
 
 Record: TypeAlias = dict[str, object]
@@ -62,6 +63,8 @@ class ExportOptions(TypedDict, total=False):
             without the columns of the input.
         with_input: Read the input once more (the default); else the rows that were sent
             are written, without its columns.
+        refunds: The refunds are written instead, as batches have planned them; those
+            two say nothing then.
         format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; by default what the suffix
             says.
         bom: CSV begins with a byte order mark, by which Excel knows UTF-8.
@@ -72,6 +75,7 @@ class ExportOptions(TypedDict, total=False):
 
     by_completion: bool
     with_input: bool
+    refunds: bool
     format: str | None
     bom: bool
     delimiter: str | None
@@ -84,7 +88,7 @@ def export(folder: JobFolder, path: str, **options: Unpack[ExportOptions]) -> Ex
     Every row of the input is there once, in its order, as it was read: then, in columns
     that begin with ``cg_``, what became of it. What was sent and is not in the input
     any more comes last. An export can be read as an input: those columns are passed
-    over.
+    over. The refunds of the job are a table of their own: *refunds*.
 
     It needs no gateway, and blocks: in a program that awaits, ``await
     asyncio.to_thread(export, folder, path)``. Leave the job before, or use
@@ -118,9 +122,12 @@ def export_from(
     delimiter, decimal = _dialect(kind, plan, options.get("delimiter"))
     walk = _Walk(database)
     chunks, unread = None, None
-    if options.get("with_input", True) and not by_completion:
-        chunks, unread = _begun(plan)
-    records = walk.records(chunks, by_completion=by_completion)
+    if options.get("refunds", False):
+        records = walk.refunds()
+    else:
+        if options.get("with_input", True) and not by_completion:
+            chunks, unread = _begun(plan)
+        records = walk.records(chunks, by_completion=by_completion)
     try:
         rows = write_results(
             path,
@@ -217,6 +224,14 @@ class _Walk:
         if sum(self._database.counts().values()) > self._met.count:
             yield from self._rest(by_completion=by_completion)
 
+    def refunds(self) -> Iterator[Record]:
+        """Yield the refunds, as they were planned."""
+        after = 0
+        while page := self._database.refunds.every(after, _PAGE):
+            for refund in page:
+                yield self._columns(report_of_refund(refund))
+            after = page[-1].number
+
     def _rest(self, *, by_completion: bool) -> Iterator[Record]:
         after = 0
         while page := self._database.rows(
@@ -247,7 +262,7 @@ class _Walk:
             row = repeated_problem(row)
         return report_of_unsent(header, row)
 
-    def _columns(self, report: RowReport) -> Record:
+    def _columns(self, report: RowReport | RefundReport) -> Record:
         currency = report.currency
         if currency is not None and EXPONENTS.get(currency) is None:
             self.unknown_currencies.add(currency)

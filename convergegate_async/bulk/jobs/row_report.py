@@ -106,10 +106,10 @@ def report_of(
         url=known.url,
         status=facts.status,
         currency=currency and currency.upper(),
-        amount=_in_major(amount, currency),
-        amount_refunded=_in_major(facts.amount_refunded, currency),
-        expires_at=_moment(facts.expires_at),
-        seen_at=None if known.facts is None else _moment(facts.seen_at),
+        amount=in_major(amount, currency),
+        amount_refunded=in_major(facts.amount_refunded, currency),
+        expires_at=moment_of(facts.expires_at),
+        seen_at=None if known.facts is None else moment_of(facts.seen_at),
         attempts=known.attempts,
         http_status=ended.http_status,
         code=ended.code,
@@ -138,12 +138,13 @@ def report_of_unsent(header: JobHeader, row: Row | Problem) -> RowReport:
     return attrs.evolve(
         report,
         currency=request.currency.upper(),
-        amount=_in_major(request.amount, request.currency),
+        amount=in_major(request.amount, request.currency),
         idempotency_key=derive_key(header.job, row.row_id),
     )
 
 
-def _in_major(amount: int | None, currency: str | None) -> Decimal | None:
+def in_major(amount: int | None, currency: str | None) -> Decimal | None:
+    """Return an amount in major units, if its currency has any."""
     if amount is None or currency is None:
         return None
     try:
@@ -152,5 +153,6 @@ def _in_major(amount: int | None, currency: str | None) -> Decimal | None:
         return None
 
 
-def _moment(at: float | None) -> datetime | None:
+def moment_of(at: float | None) -> datetime | None:
+    """Return when that was, to the second, in UTC."""
     return None if at is None else datetime.fromtimestamp(int(at), UTC)

@@ -41,6 +41,7 @@ _LISTED = (
     "batch = ? AND state IN (?, ?, ?, ?, ?) AND number > ? ORDER BY number LIMIT ?"
 )
 _IS_WHOLE = "batch IN (SELECT name FROM batches WHERE is_whole)"
+_EVERY = f"number > ? AND {_IS_WHOLE} ORDER BY number LIMIT ?"
 _INTEND = """
 UPDATE refunds SET state = 'sent', refunded_before = ?, sent_at = ?
 WHERE number = ? AND state = 'pending'
@@ -133,6 +134,10 @@ class RefundTable:
         """Return a page of the refunds of a batch; see `Refunds.listed`."""
         wanted = [state.value if state in states else None for state in RefundState]
         return self._select(_LISTED, name, *wanted, after, limit)
+
+    def every(self, after: int, limit: int) -> list[JournalRefund]:
+        """Return a page of the refunds of all batches that are whole."""
+        return self._select(_EVERY, after, limit)
 
     def of_sessions(self, session_ids: Sequence[str]) -> list[JournalRefund]:
         """Return the refunds of some sessions, of whatever batch that is whole."""

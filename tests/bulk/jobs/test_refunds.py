@@ -1,5 +1,6 @@
 """Refunds of a job: each once, never beyond an amount, and doubts that are told."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from raw import Exchange, RawServer, http
 from convergegate_async import CheckoutSessionFactory, RefundRequest
 from convergegate_async.bulk import (
     AmountRow,
+    Export,
     Job,
     JobFolder,
     JobPlan,
@@ -28,6 +30,7 @@ from convergegate_async.bulk import (
     ResumeRules,
     SourceError,
     WantedRefund,
+    export,
 )
 from convergegate_async.errors import (
     AuthenticationError,
@@ -689,3 +692,65 @@ async def test_a_status_selects_what_is_left_of_its_sessions(folder: JobFolder) 
     assert (plan.major_sums, none.refunds) == ({"PLN": ALL}, 0)
     with pytest.raises(ConfigurationError, match="a table of rows, or a status"):
         RefundSelection()
+
+
+# -- a table of refunds --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "xlsx"])
+async def test_every_refund_is_exported(
+    folder: JobFolder, tmp_path: Path, suffix: str
+) -> None:
+    """One a row, of each batch that is whole, in major units and with its reason."""
+    for reader in {"parquet": ("pyarrow",), "xlsx": ("openpyxl",)}.get(suffix, ()):
+        pytest.importorskip(reader)
+    path = tmp_path / f"refunds.{suffix}"
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        by_row = {one.row_id: one.session_id or "" for one in await rows_in(job)}
+        sandbox.faults.add(
+            Fault(FaultKind.STATUS, operation="refund", status=402, times=1)
+        )
+        outcomes = await halves(job, "a")
+        with pytest.raises(ConfigurationError):
+            await anext(job.refund("b", HALVES, expect_sum={}))
+        written = await job.export(str(path), refunds=True)
+        [first, *_] = (one.refund for one in outcomes if one.refund.refund_id)
+
+    assert written == Export(rows=7)
+    assert export(folder, str(tmp_path / "again.csv"), refunds=True) == written
+    if suffix != "jsonl":
+        return
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["cg_row_id"] for line in lines] == [one.row_id for one in HALVES]
+    by_id = {line["cg_row_id"]: line for line in lines}
+    assert by_id[first.row_id] == {
+        "cg_batch": "a",
+        "cg_row_id": first.row_id,
+        "cg_session_id": by_row[first.row_id],
+        "cg_state": "created",
+        "cg_refund_id": first.refund_id,
+        "cg_currency": "PLN",
+        "cg_amount": "0.01",
+        "cg_sent_at": by_id[first.row_id]["cg_sent_at"],
+        "cg_code": None,
+        "cg_message": None,
+    }
+    assert Counter(line["cg_state"] for line in lines) == {"created": 6, "rejected": 1}
+
+
+async def test_a_refund_on_its_way_at_a_kill_is_exported_as_unknown(
+    folder: JobFolder, tmp_path: Path
+) -> None:
+    """As the next run says; what is pending was sent at no time."""
+    path = tmp_path / "refunds.jsonl"
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        sandbox.faults.add(UNSEEN)
+        await halves(job)
+    with Journal.open(folder.journal) as journal:
+        await journal.refunds.intend(1, 0, 1534255900.5)
+    export(folder, str(path), refunds=True)
+    [sent, pending, *_] = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert (sent["cg_state"], sent["cg_code"]) == ("unknown", "Interrupted")
+    assert sent["cg_sent_at"].startswith("2018-08-14T14:11:40")
+    assert (pending["cg_state"], pending["cg_sent_at"]) == ("pending", None)
