@@ -30,7 +30,7 @@ from ._streams import print_data, print_note, printable
 from ._wording import counted
 
 _MOST_LISTED = 20
-_SUM = re.compile(r"([A-Za-z]{3})=([0-9]{1,20}(?:\.[0-9]{1,6})?)")
+_SUM = re.compile(r"([A-Za-z]{3})=([0-9]{1,20}(?:[.,][0-9]{1,6})?)")
 
 
 def dry_run(folder: JobFolder, batch: str, selection: RefundSelection) -> int:
@@ -205,6 +205,8 @@ def _exit_code(counts: list[RefundCount]) -> RunExitCode:
 def read_sums(texts: tuple[str, ...]) -> dict[str, Decimal]:
     """Return the major units of each currency, of texts like ``PLN=1234.50``.
 
+    A decimal comma is as good: a sum that it was not meant for is refused.
+
     Raises:
         click.BadParameter: One of them is no such text.
     """
@@ -214,5 +216,5 @@ def read_sums(texts: tuple[str, ...]) -> dict[str, Decimal]:
         if match is None or match[1].upper() in sums:
             message = f"{text}: must be like PLN=1234.50, once for each currency"
             raise click.BadParameter(message, param_hint="--expect-sum")
-        sums[match[1].upper()] = Decimal(match[2])
+        sums[match[1].upper()] = Decimal(match[2].replace(",", "."))
     return sums

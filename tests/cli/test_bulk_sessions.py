@@ -193,9 +193,13 @@ async def test_rows_of_a_file_are_paid_back_in_its_own_spelling(
     )
 
     other = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21.40")
-    done = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21.50")
+    hint = await bulk(sandbox, paid, *words, "--amount-column", "kwoty", "--dry-run")
+    done = await bulk(sandbox, paid, *words, *more, "--expect-sum", "PLN=21,50")
 
-    assert (other.code, done.code) == (3, 0)
+    assert (other.code, hint.code, done.code) == (3, 3, 0)
+    assert (
+        "no column kwoty among id, kwota (say which with --amount-column)" in hint.err
+    )
     assert "comes to PLN 21.50, and PLN 21.40 was expected" in other.err
     assert sandbox.count("refund") == 2
     assert paid_back(sandbox) == 2_150

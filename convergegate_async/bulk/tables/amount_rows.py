@@ -91,10 +91,12 @@ class _Reader:
         targets = self._options.columns.items()
         if self._has_amounts:
             self._column = next(name for name, target in targets if target == _AMOUNT)
-        wanted = [self._options.id_column, *[self._column] * self._has_amounts]
-        for column in wanted:
+        wanted = {self._options.id_column: "--id-column"}
+        if self._has_amounts:
+            wanted[self._column] = "--amount-column"
+        for column, option in wanted.items():
             if column not in columns:
-                refuse(lacking(column, columns))
+                refuse(f"{lacking(column, columns)} (say which with {option})")
         for complaint in repeated(filter(wanted.__contains__, columns), _REPEATS):
             refuse(complaint)
 
