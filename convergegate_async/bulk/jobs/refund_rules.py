@@ -55,6 +55,11 @@ class Decision:
     code: RefundCode | None = None
     refunded_before: int = 0
 
+    @property
+    def reason(self) -> str:
+        """What is in the way as a sentence; empty if nothing is."""
+        return "" if self.code is None else self.code.reason
+
 
 @attrs.frozen
 class LeftOut:

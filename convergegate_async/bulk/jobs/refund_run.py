@@ -95,12 +95,12 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
             return RefundOutcome(refund=refund)
         decision = decide(refund, others, facts)
         match decision:
-            case Decision(Ruling.HOLD, RefundCode() as code):
-                return RefundOutcome(refund=refund, held=code.reason)
+            case Decision(Ruling.MAKE):
+                return await self._make(factory, refund, decision, facts)
             case Decision(Ruling.REFUSE, RefundCode() as code):
                 return await self._refuse(refund, code, facts)
             case _:
-                return await self._make(factory, refund, decision, facts)
+                return RefundOutcome(refund=refund, held=decision.reason)
 
     async def _refuse(
         self, refund: JournalRefund, code: RefundCode, facts: SessionFacts

@@ -24,6 +24,7 @@ from convergegate_async.bulk import (
     Journal,
     JournalError,
     JournalRow,
+    RefundCode,
     RefundOutcome,
     RefundSelection,
     RefundState,
@@ -632,6 +633,27 @@ async def test_batches_that_are_planned_before_one_another_are_all_paid(
             assert states([one async for one in outcomes]) == {RefundState.CREATED: 2}
 
     assert back(sandbox) == 9
+
+
+async def test_a_refund_beside_a_doubt_is_held(folder: JobFolder) -> None:
+    """It is pending, with the reason, and is not sent however often it is begun."""
+    wanted = [WantedRefund("order-8", 2)]
+    expect = {"PLN": Decimal("0.02")}
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        sandbox.faults.add(UNSEEN)
+        for batch in ("a", "b"):
+            async for _ in job.refund(batch, wanted, expect_sum=expect):
+                pass
+        sandbox.faults.clear()
+        sandbox.faults.add(Fault(FaultKind.RESET, operation="refund", times=1))
+        [doubt] = [o async for o in job.refund("a", [], expect_sum=expect)]
+        for _ in range(2):
+            [held] = [o async for o in job.refund("b", [], expect_sum=expect)]
+            assert held.refund.state is RefundState.PENDING
+            assert held.held == RefundCode.IN_DOUBT.reason
+
+    assert doubt.refund.state is RefundState.UNKNOWN
+    assert sandbox.count("refund") == 1
 
 
 # -- what a table or a status selects ------------------------------------------------
