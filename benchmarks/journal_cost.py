@@ -20,20 +20,12 @@ from tempfile import TemporaryDirectory
 
 import attrs
 from harness.figures import most_resident, table
+from harness.recorded_job import HEADER
 from harness.workers import share
 
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import Intent, JobHeader, RowResult, State
+from convergegate_async.bulk.journal.records import Intent, RowResult, State
 
-RECORD = JobHeader(
-    job="benchmark",
-    base_url="https://api.example.com",
-    live=False,
-    api_key_fingerprint="0" * 16,
-    keys_honoured=False,
-    salt=bytes(16),
-    sdk_version="0",
-)
 LINK = "https://checkout.example.com/shop/pay/"
 """With the session id behind it, as documented, 60 characters."""
 
@@ -92,7 +84,7 @@ async def look(ticks: list[float]) -> None:
 async def measure(path: Path, rows: int, tasks: int) -> JournalCost:
     """Write a journal at *path*, and read it."""
     ticks: list[float] = []
-    with Journal.create(path, RECORD) as journal:
+    with Journal.create(path, HEADER) as journal:
         watch = asyncio.create_task(look(ticks))
         wall, cpu = time.perf_counter(), time.process_time()
         await write(journal, rows, tasks)

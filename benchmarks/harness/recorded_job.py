@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+import attrs
+
 from convergegate_async.bulk import Journal
 from convergegate_async.bulk.journal.records import (
     Intent,
@@ -34,19 +36,23 @@ LOG = "log"
 _WORKERS = 8
 _AMOUNT = 4999
 
+HEADER = JobHeader(
+    job="april",
+    base_url="https://api.example.com",
+    live=False,
+    api_key_fingerprint="0123456789abcdef",
+    keys_honoured=True,
+    salt=b"salt, 16 bytes !",
+    sdk_version="0.1.0",
+    source="orders.csv",
+    options='{"concurrency": 64}',
+)
+"""What a journal says of its job, where no gateway is asked."""
+
 
 def header(salt: bytes) -> JobHeader:
     """Return what the journal says of its job."""
-    return JobHeader(
-        job="april",
-        base_url="https://api.example.com",
-        live=False,
-        api_key_fingerprint="0123456789abcdef",
-        keys_honoured=True,
-        salt=salt,
-        sdk_version="0.1.0",
-        begun_at=0.0,
-    )
+    return attrs.evolve(HEADER, salt=salt, begun_at=0.0)
 
 
 class Shop:

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
+from harness.recorded_job import HEADER
 from hypothesis import given
 from hypothesis import strategies as st
 from job_rows import rows_of
@@ -26,7 +27,6 @@ from convergegate_async.bulk import (
     Intent,
     Job,
     JobFolder,
-    JobHeader,
     JobPlan,
     Journal,
     JournalError,
@@ -132,18 +132,14 @@ def begin(
 ) -> JobPlan:
     """Make a journal that knows no row; return the plan in it."""
     plan = JobPlan(source=source, table=table).kept_in(folder)
-    made = JobHeader(
+    made = attrs.evolve(
+        HEADER,
         job=folder.job,
-        base_url="https://gateway.example",
-        live=False,
-        api_key_fingerprint="0" * 16,
-        keys_honoured=False,
-        salt=bytes(16),
-        sdk_version="0",
         source=plan.source,
         options=plan.to_json(),
+        **header,
     )
-    Database.create(folder.journal, attrs.evolve(made, **header))
+    Database.create(folder.journal, made)
     return plan
 
 
@@ -152,7 +148,7 @@ def note_orders(folder: JobFolder, plan: JobPlan, orders: Sequence[Order]) -> No
     marks: dict[str | None, bytes] = {}
     for row in plan.rows():
         if isinstance(row, Row):
-            marks.setdefault(row.row_id, fingerprint(row.request, bytes(16)))
+            marks.setdefault(row.row_id, fingerprint(row.request, HEADER.salt))
     known = {order.row_id: order for order in reversed(orders)}
     with closing(Database.open(folder.journal)) as database, database.transaction():
         for position, order in enumerate(orders, 1):

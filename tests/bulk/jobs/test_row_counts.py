@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from harness.recorded_job import HEADER
 from hypothesis import given
 from hypothesis import strategies as st
 from job_rows import rows_of
@@ -17,7 +18,6 @@ from orders import ORDER_ROW
 from convergegate_async.bulk import (
     Job,
     JobFolder,
-    JobHeader,
     JobPlan,
     JobProgress,
     ResumeRules,
@@ -43,17 +43,7 @@ def test_the_four_words_add_up(
 ) -> None:
     """Every row is in one of them, those that were on their way at a kill, too."""
     total = sum(states.values()) + invalid + pending
-    header = JobHeader(
-        job="april",
-        base_url="https://gateway.example",
-        live=False,
-        api_key_fingerprint="",
-        keys_honoured=False,
-        salt=bytes(16),
-        sdk_version="",
-    )
-
-    counts = RowCounts.of(states, header, invalid)
+    counts = RowCounts.of(states, HEADER, invalid)
     whole = RowCounts(
         rows=total,
         created=counts.created,

@@ -16,6 +16,7 @@ from textwrap import dedent
 
 import attrs
 import pytest
+from harness.recorded_job import HEADER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_cost import measure
@@ -27,7 +28,6 @@ from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import (
     Intent,
-    JobHeader,
     JournalError,
     JournalRow,
     Resolution,
@@ -40,17 +40,6 @@ from convergegate_async.bulk.journal.records import (
 from convergegate_async.bulk.journal.salvage import damaged_header
 from convergegate_async.models.rules import MAX_AMOUNT
 
-HEADER = JobHeader(
-    job="april",
-    base_url="https://api.example.com",
-    live=False,
-    api_key_fingerprint="0123456789abcdef",
-    keys_honoured=True,
-    salt=b"salt, 16 bytes !",
-    sdk_version="0.1.0",
-    source="orders.csv",
-    options='{"concurrency": 64}',
-)
 MARK = bytes(16)
 LINK = "https://checkout.example.com/pay/"
 few = settings(max_examples=25, deadline=None)

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
+from harness.recorded_job import HEADER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convergegate_async.bulk import (
-    JobHeader,
     Journal,
     JournalError,
     JournalRefund,
@@ -29,15 +29,6 @@ from convergegate_async.bulk.journal.refund_records import (
 )
 from convergegate_async.models.rules import MAX_AMOUNT
 
-HEADER = JobHeader(
-    job="april",
-    base_url="https://api.example.com",
-    live=False,
-    api_key_fingerprint="0123456789abcdef",
-    keys_honoured=True,
-    salt=b"salt, 16 bytes !",
-    sdk_version="0.1.0",
-)
 NUMBERS = st.integers(1, 6)
 CODE = RefundCode.EXCEEDS_TOTAL
 OPEN = (RefundState.PENDING, RefundState.SENT, RefundState.UNKNOWN)
