@@ -29,6 +29,7 @@ from convergegate_async.webhooks import (
     Claim,
     MemoryClaims,
     WebhookReceiver,
+    WebhookReply,
     WebhookVerifier,
     sign,
 )
@@ -144,6 +145,17 @@ def delivery(
     return body, sign(body, secret=SECRET, timestamp=int(time.time()) - age)
 
 
+async def at_the_door(
+    receiver: WebhookReceiver,
+    checkout: CheckoutSessionFactory,
+    busy: BusyShop | RemoteClaims,
+) -> "asyncio.Task[WebhookReply]":
+    """Begin a delivery, and return it once it waits at a door."""
+    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
+    await busy.busy.wait()
+    return receiving
+
+
 @pytest.fixture
 async def checkout() -> AsyncIterator[CheckoutSessionFactory]:
     """A factory that has nothing to ask: a request fails the test."""
@@ -175,8 +187,7 @@ async def test_no_answer_is_given_while_the_handler_runs(
     """The gateway waits for as long as the app works."""
     shop = BusyShop()
     receiver = WebhookReceiver(VERIFIER, shop)
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await shop.busy.wait()
+    receiving = await at_the_door(receiver, checkout, shop)
 
     answered_early = receiving.done()
     shop.door.set()
@@ -552,8 +563,7 @@ def test_a_delivery_that_nobody_runs_any_more_ends_in_silence(
         shop = BusyShop()
         receiver = WebhookReceiver(VERIFIER, shop)
         checkout = scripted_factory(ScriptedTransport())
-        left = asyncio.create_task(receiver.receive(*delivery(), checkout))
-        await shop.busy.wait()
+        left = await at_the_door(receiver, checkout, shop)
         assert not left.done()
 
     loop = asyncio.new_event_loop()
@@ -983,8 +993,7 @@ async def test_a_cancelled_delivery_is_not_answered(
     """A cancellation passes through, and ends the handler."""
     shop = BusyShop()
     receiver = WebhookReceiver(VERIFIER, shop)
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await shop.busy.wait()
+    receiving = await at_the_door(receiver, checkout, shop)
 
     await cancelled(receiving, shop.door)
 
@@ -999,8 +1008,7 @@ async def test_an_event_whose_handler_was_cancelled_is_handled_later(
     """When the gateway hangs up, the claim is given back."""
     shop = BusyShop()
     receiver = WebhookReceiver(VERIFIER, shop, claims=kind())
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await shop.busy.wait()
+    receiving = await at_the_door(receiver, checkout, shop)
     await cancelled(receiving, shop.door)
 
     reply = await receiver.receive(*delivery(), checkout)
@@ -1018,8 +1026,7 @@ async def test_no_cancellation_leaves_a_claim_behind(
     claims = RemoteClaims(slow)
     shop = Shop(ZeroDivisionError()) if slow == "release" else Shop()
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await claims.busy.wait()
+    receiving = await at_the_door(receiver, checkout, claims)
     await cancelled(receiving, claims.door)
     before = len(shop.seen)
 
@@ -1036,8 +1043,7 @@ async def test_a_hang_up_over_failing_claims_is_still_one(
     """A cancellation is not swallowed by the failure that comes after it."""
     claims = RemoteClaims(method, failing=[method])
     receiver = WebhookReceiver(VERIFIER, Shop(ZeroDivisionError()), claims=claims)
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await claims.busy.wait()
+    receiving = await at_the_door(receiver, checkout, claims)
 
     await cancelled(receiving, claims.door)
 
@@ -1050,8 +1056,7 @@ async def test_a_hang_up_does_not_undo_what_was_handled(
     """A delivery that is cancelled while its event is kept has it kept all the same."""
     claims, shop = RemoteClaims("complete"), Shop()
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await claims.busy.wait()
+    receiving = await at_the_door(receiver, checkout, claims)
     await cancelled(receiving, claims.door)
 
     reply = await receiver.receive(*delivery(), checkout)
@@ -1066,8 +1071,7 @@ async def test_a_cancellation_that_insists_is_heard_at_the_end(
     """Some frameworks cancel again and again: the lease is given back all the same."""
     claims, shop = RemoteClaims("release"), Shop(ZeroDivisionError())
     receiver = WebhookReceiver(VERIFIER, shop, claims=claims)
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await claims.busy.wait()
+    receiving = await at_the_door(receiver, checkout, claims)
     for _ in range(5):
         receiving.cancel("by the framework")
         await asyncio.sleep(0)
@@ -1090,8 +1094,7 @@ async def test_a_hang_up_does_not_undo_what_was_done(
     await receiver.receive(*delivery(), checkout)
     claims.door.clear()
     claims.busy.clear()
-    receiving = asyncio.create_task(receiver.receive(*delivery(), checkout))
-    await claims.busy.wait()
+    receiving = await at_the_door(receiver, checkout, claims)
     await cancelled(receiving, claims.door)
 
     reply = await receiver.receive(*delivery(), checkout)
