@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -380,40 +380,34 @@ def test_a_full_disk_stops_the_job_before_the_next_send(
     assert bulk("verify", "april").returncode == 0
 
 
-def start(
-    tmp_path: Path, gateway: dict[str, str], *arguments: str
-) -> "AbstractContextManager[subprocess.Popen[str]]":
-    """Start a command of ``bulk``."""
-    return started(
-        *(*PROGRAM, "bulk", *arguments),
+@contextmanager
+def at_work(
+    tmp_path: Path, gateway: dict[str, str], rows: int
+) -> "Iterator[subprocess.Popen[str]]":
+    """Run a slow job of so many *rows*, from when it has noted some results."""
+    (tmp_path / "orders.csv").write_text(text(rows), encoding="utf-8")
+    with started(
+        *(*PROGRAM, "bulk", "run", "orders.csv", "--job", "april", *OPTIONS),
+        *("--maximum-rps", "100"),
         cwd=tmp_path,
         env={**os.environ, **gateway},
         stderr=subprocess.PIPE,
-    )
-
-
-def wait_for_rows(process: "subprocess.Popen[str]", tmp_path: Path) -> None:
-    """Wait until a job has noted some results: its journal has grown some times."""
-    wal = tmp_path / "april.journal-wal"
-    sizes: set[int] = set()
-    while len(sizes) < 10:
-        assert process.poll() is None
-        if wal.exists():
-            sizes.add(wal.stat().st_size)
-        time.sleep(0.02)
-
-
-SLOW = ("--maximum-rps", "100")
+    ) as process:
+        wal = tmp_path / "april.journal-wal"
+        sizes: set[int] = set()
+        while len(sizes) < 10:
+            assert process.poll() is None
+            if wal.exists():
+                sizes.add(wal.stat().st_size)
+            time.sleep(0.02)
+        yield process
 
 
 def test_ctrl_c_drains_and_says_how_to_go_on(
     bulk: Run, tmp_path: Path, gateway: dict[str, str]
 ) -> None:
     """H3: exit code 130, nothing left under way, and the rest is done by `resume`."""
-    (tmp_path / "orders.csv").write_text(text(600), encoding="utf-8")
-    arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
-    with start(tmp_path, gateway, *arguments) as process:
-        wait_for_rows(process, tmp_path)
+    with at_work(tmp_path, gateway, 600) as process:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)
 
@@ -432,10 +426,7 @@ def test_the_status_of_a_job_that_runs_is_what_it_noted(
     bulk: Run, tmp_path: Path, gateway: dict[str, str]
 ) -> None:
     """Nobody opens its journal, and numbers add up; after a kill the journal tells."""
-    (tmp_path / "orders.csv").write_text(text(5_000), encoding="utf-8")
-    arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
-    with start(tmp_path, gateway, *arguments) as process:
-        wait_for_rows(process, tmp_path)
+    with at_work(tmp_path, gateway, 5_000) as process:
         while not (tmp_path / "april.progress").exists():
             assert process.poll() is None
             time.sleep(0.02)
@@ -459,10 +450,7 @@ def test_two_resumers_do_not_work_on_one_job(
     bulk: Run, tmp_path: Path, gateway: dict[str, str]
 ) -> None:
     """H9: the second hears that another process is at it, and sends nothing."""
-    (tmp_path / "orders.csv").write_text(text(5_000), encoding="utf-8")
-    arguments = ("run", "orders.csv", "--job", "april", *OPTIONS, *SLOW)
-    with start(tmp_path, gateway, *arguments) as process:
-        wait_for_rows(process, tmp_path)
+    with at_work(tmp_path, gateway, 5_000) as process:
         second = bulk("resume", "april")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
