@@ -13,10 +13,12 @@ from raw import Exchange, RawServer, http
 from scripted import (
     LOST,
     REFUSED,
+    LastingTransport,
     ScriptedTransport,
     StillRuntime,
     answered,
     scripted_factory,
+    shows,
 )
 
 from convergegate_async import (
@@ -34,9 +36,8 @@ from convergegate_async import (
     SessionStatus,
     Timeouts,
 )
-from convergegate_async._core.messages import HttpRequest, HttpResponse
+from convergegate_async._core.messages import HttpResponse
 from convergegate_async._core.verdicts import Failure
-from convergegate_async._transport import Marks
 from convergegate_async.errors import FailureKind
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -56,12 +57,6 @@ WRONG_CODES = [
 ]
 
 
-def shows(status: str | None, session_id: str = ID) -> HttpResponse:
-    """Return an answer with a session that stands at *status*."""
-    document = {"id": session_id, "status": status}
-    return HttpResponse(status=200, body=json.dumps(document).encode())
-
-
 def methods(transport: ScriptedTransport) -> list[str]:
     """Return how every request was made, in order."""
     return [request.method for request in transport.sent]
@@ -74,19 +69,6 @@ def shown(error: BaseException) -> str:
     texts = [*trace.format(), str(error), repr(error), repr(error.args)]
     # An address in memory is made of digits too.
     return re.sub("0x[0-9a-f]+", "", "\n".join([*texts, repr(vars(error))]))
-
-
-class LastingTransport(ScriptedTransport):
-    """Answers the last line of its script for ever."""
-
-    async def send(
-        self, request: HttpRequest, patience: float, marks: Marks
-    ) -> HttpResponse | Failure:
-        """Answer the next line, and keep the last one."""
-        line = await super().send(request, patience, marks)
-        if not self.script:
-            self.script.append(line)
-        return line
 
 
 async def opened(

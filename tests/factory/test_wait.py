@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 
 import attrs
 import pytest
@@ -10,10 +9,12 @@ from matrix import AMPLE, GRACE, turn
 from scripted import (
     LOST,
     REFUSED,
+    LastingTransport,
     ScriptedTransport,
     StillRuntime,
     answered,
     scripted_factory,
+    shows,
 )
 
 from convergegate_async import (
@@ -46,28 +47,9 @@ ID = "AW-kLcRRC5P8U68CYe0kVA"
 CLOSED = Failure(kind=FailureKind.CLOSED, sent=False)
 
 
-def shows(status: str | None, session_id: str = ID) -> HttpResponse:
-    """Return an answer with a session that stands at *status*."""
-    document = {"id": session_id, "status": status}
-    return HttpResponse(status=200, body=json.dumps(document).encode())
-
-
 def news(session_id: str | None) -> WebhookEvent:
     """Return a verified event about a session."""
     return WebhookEvent(id="evt_1", type="session.completed", session_id=session_id)
-
-
-class LastingTransport(ScriptedTransport):
-    """Answers the last line of its script for ever."""
-
-    async def send(
-        self, request: HttpRequest, patience: float, marks: Marks
-    ) -> HttpResponse | Failure:
-        """Answer the next line, and keep the last one."""
-        line = await super().send(request, patience, marks)
-        if not self.script:
-            self.script.append(line)
-        return line
 
 
 class SlowTransport(LastingTransport):

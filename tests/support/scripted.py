@@ -28,6 +28,12 @@ def answered(status: int, **headers: str) -> HttpResponse:
     )
 
 
+def shows(status: str | None, session_id: str = SESSION["id"]) -> HttpResponse:
+    """Return an answer with a session that stands at *status*."""
+    document = {"id": session_id, "status": status}
+    return HttpResponse(status=200, body=json.dumps(document).encode())
+
+
 class ScriptedTransport:
     """Answers from a list, and remembers what it was asked."""
 
@@ -62,6 +68,19 @@ class ScriptedTransport:
     async def aclose(self) -> None:
         """Remember."""
         self.closed = True
+
+
+class LastingTransport(ScriptedTransport):
+    """Answers the last line of its script for ever."""
+
+    async def send(
+        self, request: HttpRequest, patience: float, marks: Marks
+    ) -> HttpResponse | Failure:
+        """Answer the next line, and keep the last one."""
+        line = await super().send(request, patience, marks)
+        if not self.script:
+            self.script.append(line)
+        return line
 
 
 class StillRuntime:
