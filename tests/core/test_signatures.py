@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from junk import JUNK, NAMES, SCALARS
 from multidict import CIMultiDict, CIMultiDictProxy
 from vectors import B1, NOW, S2, VECTORS, S
 
@@ -45,18 +46,6 @@ SECRETS = st.text(
 )
 TIMESTAMPS = st.from_regex(rb"[0-9]{10}([0-9]{3})?", fullmatch=True)
 BODIES = st.binary(max_size=100)
-WILD_TEXT = st.text(st.characters())  # lone surrogates included
-NAMES = st.sampled_from(
-    ["Sec-Timestamp", "SEC-SIGNATURE", b"sec-timestamp", b"Sec-Signature", "Host"]
-)
-SCALARS = st.none() | st.integers() | st.binary() | WILD_TEXT | NAMES
-JUNK = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(SCALARS, inner)
-    ),
-    max_leaves=8,
-)
 JUNK_HEADERS = (
     JUNK | st.dictionaries(SCALARS, JUNK) | st.lists(st.tuples(NAMES | JUNK, JUNK))
 )

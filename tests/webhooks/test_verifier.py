@@ -11,6 +11,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from junk import JUNK, NAMES, SCALARS
 from multidict import CIMultiDict, CIMultiDictProxy
 from vectors import B1, OF_EVENTS, S2, VECTORS, WRONG_CONSTRUCTIONS, S
 
@@ -85,18 +86,6 @@ def frames_of_ours(error: BaseException) -> str:
 
 # -- totality -------------------------------------------------------------------------
 
-WILD_TEXT = st.text(st.characters())  # lone surrogates included
-NAMES = st.sampled_from(
-    ["Sec-Timestamp", "SEC-SIGNATURE", b"sec-timestamp", b"Sec-Signature", "Host"]
-)
-SCALARS = st.none() | st.integers() | st.binary() | WILD_TEXT | NAMES
-JUNK = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(SCALARS, inner)
-    ),
-    max_leaves=8,
-)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
