@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
-import pytest_asyncio
 import worker_functions
 from eager import EAGER_OR_LAZY, begin_tasks
 from hypothesis import given
@@ -36,18 +35,7 @@ C = TypeVar("C")
 WORKERS = 2
 KINDS = ("local", "dask")
 
-# A cluster takes seconds to start: one of each kind serves all tests.
 shared = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(params=["local", "dask"], scope="module", loop_scope="module")
-async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
-    """A runner with two workers."""
-    runner: Runner = (
-        LocalRunner(WORKERS) if request.param == "local" else DaskRunner("local:2")
-    )
-    async with runner:
-        yield runner
 
 
 async def each(items: Iterable[C]) -> AsyncIterator[C]:

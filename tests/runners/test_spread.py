@@ -18,7 +18,8 @@ import psutil
 import pytest
 import pytest_asyncio
 import worker_functions
-from distributed import Client, LocalCluster, Scheduler
+from clusters import cluster_of, scheduler_of
+from distributed import Client, Scheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import started
@@ -48,34 +49,18 @@ R = TypeVar("R")
 WORKERS = 2
 LONG = 60.0  # seconds to the start: nobody waits for it who is not asked to
 
-# A cluster takes seconds to start: one of each kind serves all tests.
 shared = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(params=["local", "dask"], scope="module", loop_scope="module")
-async def runner(request: pytest.FixtureRequest) -> AsyncIterator[Runner]:
-    """A runner with two workers."""
-    runner: Runner = (
-        LocalRunner(WORKERS) if request.param == "local" else DaskRunner("local:2")
-    )
-    async with runner:
-        yield runner
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def scheduler(tmp_path: Path) -> AsyncIterator[Scheduler]:
     """The scheduler of two workers; those are processes, and it is in this one."""
-    async with LocalCluster(
-        n_workers=WORKERS,
-        threads_per_worker=1,
-        dashboard_address=None,
-        local_directory=str(tmp_path / "dask"),
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        asynchronous=True,
-    ) as cluster:
-        yield cluster.scheduler
+    async with cluster_of(WORKERS, tmp_path / "dask") as cluster:
+        yield scheduler_of(cluster)
         with dask.config.set({"distributed.comm.timeouts.connect": "2s"}):
-            await cluster.close()  # one that a test closed is looked for no longer
+            closing = cluster.close()  # one that a test closed is looked for no longer
+            assert closing is not None
+            await closing
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -12,6 +12,7 @@ import attrs
 import psutil
 import pytest
 import worker_functions
+from clusters import cluster_of
 from distributed import LocalCluster, Nanny, Scheduler
 
 from convergegate_async import CheckoutSessionRequest, ConfigurationError
@@ -52,14 +53,7 @@ async def cluster(
 ) -> AsyncIterator[LocalCluster]:
     """A cluster of the user's, whose workers have the API key in their environment."""
     monkeypatch.setenv("CONVERGEGATE_API_KEY", sandbox.api_key)
-    async with LocalCluster(
-        n_workers=WORKERS,
-        threads_per_worker=1,
-        dashboard_address=None,
-        local_directory=str(tmp_path),
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        asynchronous=True,
-    ) as cluster:
+    async with cluster_of(WORKERS, tmp_path) as cluster:
         yield cluster
 
 
