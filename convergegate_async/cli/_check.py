@@ -191,10 +191,10 @@ def sums_in(found: Validation) -> Iterator[str]:
     """Yield how many rows there are, and what they come to by currency."""
     good = sum(amounts.rows for amounts in found.amounts.values())
     parts = [counted(found.total, "row")]
-    if bad := found.total - good:
-        parts.append(f"{bad:,} of them cannot be sent")
-    if found.repeated:
-        parts.append(f"{found.repeated:,} with the id of an earlier one")
+    if found.invalid:
+        parts.append(f"{found.invalid:,} of them cannot be sent")
+    if doubles := found.total - good - found.invalid:
+        parts.append(f"{doubles:,} with the id of an earlier one")
     yield ", ".join(parts)
     for currency, amounts in found.amounts.items():
         total, smallest, largest = (
@@ -237,6 +237,7 @@ def _fields_of(row: Row) -> Iterator[tuple[str, str]]:
 def _as_object(found: Validation) -> dict[str, object]:
     return {
         "rows": found.total,
+        "invalid": found.invalid,
         "repeated": found.repeated,
         "ruined": found.ruined,
         "unknown_currencies": found.unknown_currencies,

@@ -51,14 +51,26 @@ def test_mistakes_are_grouped_and_repeat_no_value(tmp_path: Path) -> None:
     code, out = check(tmp_path, GOOD, *[BAD] * 7)
 
     assert code == 1
-    assert out.removeprefix(READ_AS).startswith(
-        "8 rows, 7 of them cannot be sent, 6 with the id of an earlier"
-    )
+    assert out.removeprefix(READ_AS).startswith("8 rows, 7 of them cannot be sent\n")
     assert (
         "\nlines 3, 4, 5, 6, 7 and 2 more, column customer_phone: "
         "must be a phone number in E.164 (+48123456789)\n"
     ) in out
     assert "secret" not in out
+
+
+def test_rows_are_good_or_bad_or_there_before(tmp_path: Path) -> None:
+    """What is wrong but for an id that was given twice is counted apart."""
+    code, out = check(tmp_path, GOOD, BAD, GOOD, BAD, GOOD)
+    _, written = check(tmp_path, GOOD, BAD, GOOD, options=("--output", "json"))
+
+    sums = "5 rows, 2 of them cannot be sent, 2 with the id of an earlier one\n"
+    assert (code, out.removeprefix(READ_AS).startswith(sums)) == (1, True)
+    assert [json.loads(written)[name] for name in ("rows", "invalid", "repeated")] == [
+        3,
+        1,
+        1,
+    ]
 
 
 def test_all_problems_go_to_a_new_file(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ class Validation:
         ruined: How many ids look like numbers that a spreadsheet rounded: ``1E+05``.
         amounts: What the good rows come to, by currency.
         samples: The first good rows.
+        invalid: How many rows cannot be sent, whatever ids the others have.
     """
 
     total: int
@@ -96,6 +97,7 @@ class Validation:
         default=MappingProxyType({}), hash=False
     )
     samples: tuple[Row, ...] = ()
+    invalid: int = 0
 
 
 def check(
@@ -124,10 +126,11 @@ def check(
     sums: dict[str, _Sum] = {}
     currencies: set[str] = set()
     samples: list[Row] = []
-    repeated = ruined = 0
+    repeated = ruined = invalid = 0
     for row in rows:
         wrongs = _wrongs_of(row, moment)
         is_new = counter.take(row)
+        invalid += is_new and bool(wrongs)
         ruined += is_new and row.row_id is not None and is_ruined(row.row_id)
         if is_new and row.row_id is not None and seen.before(row.row_id):
             repeated += 1
@@ -153,6 +156,7 @@ def check(
         ruined=ruined,
         amounts={code: sums[code].summary() for code in sorted(sums)},
         samples=tuple(samples),
+        invalid=invalid,
     )
 
 
