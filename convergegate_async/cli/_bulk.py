@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from convergegate_async.errors import ConfigurationError
+
 from ._bulk_doubts import resolve
 from ._bulk_export import export
 from ._bulk_forget import forget
@@ -50,9 +52,25 @@ _source = click.option(
     type=click.Path(exists=True, dir_okay=False),
     help="Where the input is now, if it was moved; it has to hold the same rows.",
 )
+
+
+def _unused(
+    _context: click.Context, _option: click.Parameter, path: Path | None
+) -> Path | None:
+    """Return the *path* of a file that can be made, before an input is read for it."""
+    if path is not None and path.exists():
+        message = f"cannot write {path}: File exists"
+        raise ConfigurationError(message)
+    if path is not None and not path.parent.is_dir():
+        message = f"cannot write {path}: there is no folder {path.parent}"
+        raise ConfigurationError(message)
+    return path
+
+
 _problems = click.option(
     "--problems",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_unused,
     help="A new file for all problems, in CSV: line, column, reason.",
 )
 
@@ -160,6 +178,9 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         return _shown(source, options, options["problems"], "table")
     if options["confirm_above"] and options["skip_validation"]:
         message = "--confirm-above needs the sum that --skip-validation does not know"
+        raise click.UsageError(message)
+    if options["problems"] and options["skip_validation"]:
+        message = "--problems keeps what --skip-validation does not look for"
         raise click.UsageError(message)
     table = table_of(options)
     if options["dask"] and not options["keys_honoured"]:

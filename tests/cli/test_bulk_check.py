@@ -93,6 +93,32 @@ def test_all_problems_go_to_a_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "problems.csv").read_text(encoding="utf-8") == written
 
 
+@pytest.mark.parametrize("command", [("check",), ("run", "--job", "april")])
+def test_a_file_for_problems_is_looked_at_first(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It is there, or its folder is not: nothing is read or shown before that."""
+    (tmp_path / "old.csv").write_text("mine")
+    name, *job = command
+    for path, reason in (("old.csv", "File exists"), ("no/x.csv", "there is no fo")):
+        words = ("bulk", name, "missing.csv", *job, "--problems", path)
+        done = call(*words, cwd=str(tmp_path))
+
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith(f"Error: cannot write {path}: {reason}")
+    assert (tmp_path / "old.csv").read_text() == "mine"
+
+
+def test_problems_are_kept_of_what_is_checked(tmp_path: Path) -> None:
+    """A run that checks nothing has none to keep."""
+    words = ("bulk", "run", "missing.csv", "--job", "april", "--skip-validation")
+
+    done = call(*words, "--problems", "new.csv", cwd=str(tmp_path))
+
+    assert done.returncode == 2
+    assert "--skip-validation does not look for" in done.stderr
+
+
 def test_programs_read_it_as_json(tmp_path: Path) -> None:
     """Amounts are in minor units, and there is nothing personal in it."""
     code, out = check(tmp_path, GOOD, BAD, options=("--output", "json"))
