@@ -15,8 +15,8 @@ import pytest
 from programs import variables_of
 from readme import BLOCKS, README, block
 
-from convergegate_async import CheckoutSessionRequest
-from convergegate_async.sandbox import Sandbox
+from convergegate_async import CheckoutSessionRequest, SessionStatus
+from convergegate_async.sandbox import Sandbox, SeenRequest
 
 ROOT = Path(__file__).parent.parent
 SHARED = block("# shop.py\n")
@@ -54,6 +54,22 @@ async def test_a_block_runs(source: str, sandbox: Sandbox, tmp_path: Path) -> No
     code, output = await run_block(source, sandbox, tmp_path)
 
     assert code == 0, output
+
+
+async def test_the_block_of_jobs_pays_back(tmp_path: Path) -> None:
+    """Its customers have all paid by the time that it looks."""
+
+    def pay(_: SeenRequest) -> None:
+        for session in sandbox.book.sessions.values():
+            if session.status == SessionStatus.OPEN:
+                sandbox.book.pay(session, "123456")
+
+    async with Sandbox(on_request=pay) as sandbox:
+        code, output = await run_block(block("plan_refunds("), sandbox, tmp_path)
+        (session,) = sandbox.book.sessions.values()
+
+    assert (code, session.amount_refunded) == (0, 4999), output
+    assert "A-1 created" in output
 
 
 async def test_blocks_can_be_followed_one_after_another(

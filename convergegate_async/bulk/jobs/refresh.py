@@ -34,6 +34,11 @@ class SessionSeen:
     session: CheckoutSession | None = None
     error: CallError | InvalidFieldError | None = None
 
+    @property
+    def row_id(self) -> str:
+        """The id of the row."""
+        return self.row.row_id
+
 
 def begin_of_looks(now: float, begun_at: float | None, last: float | None) -> float:
     """Return since when a look counts: if one was ended just now, since its begin.

@@ -49,6 +49,11 @@ class RefundOutcome:
     held: str = ""
     error: CallError | InvalidFieldError | None = None
 
+    @property
+    def row_id(self) -> str:
+        """The id of the row whose session is paid back."""
+        return self.refund.row_id
+
 
 class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
     """Makes the refunds of a batch that are pending; looks for those in doubt."""

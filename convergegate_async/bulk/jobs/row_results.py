@@ -42,6 +42,7 @@ def row_outcome(
         return outcome
     return Unknown(
         index=outcome.index,
+        row_id=outcome.row_id,
         request=outcome.request,
         idempotency_key=outcome.idempotency_key,
         error=_doubt_beside(outcome),

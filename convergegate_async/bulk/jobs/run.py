@@ -399,5 +399,6 @@ class Run:
         return self._journal.complete(result)
 
     def _numbered(self, entry: InputEntry, body: bytes | None = None) -> Numbered:
-        key = derive_key(self._journal.header.job, entry.row.row_id)
-        return Numbered(entry.index, entry.row.request, key, body)
+        row = entry.row
+        key = derive_key(self._journal.header.job, row.row_id)
+        return Numbered(entry.index, row.request, key, body, row.row_id)

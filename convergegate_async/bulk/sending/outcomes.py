@@ -1,6 +1,6 @@
 """What became of one row: four nouns, one for each verdict."""
 
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -33,12 +33,14 @@ class Numbered:
         index: The place of the request among the requests, from 0.
         idempotency_key: A random one if `None`.
         body: The request's form, if it was encoded before; used only with a key.
+        row_id: The id of the row that it is of, in a job.
     """
 
     index: int
     request: CheckoutSessionRequest = attrs.field(repr=False)
     idempotency_key: str | None
     body: bytes | None = attrs.field(default=None, repr=False)
+    row_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -49,11 +51,13 @@ class _Row:
         index: The place of the request among the requests, from 0.
         request: What was asked.
         idempotency_key: The key that every attempt carried.
+        row_id: The id of the row, in a job; `create_many` knows none.
     """
 
     index: int
     request: CheckoutSessionRequest = attrs.field(repr=False)
     idempotency_key: str | None
+    row_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -108,30 +112,27 @@ def outcome_of(
     item: Numbered, result: CheckoutSession | CallError | InvalidFieldError
 ) -> RowOutcome:
     """Return the noun for what a `create` answered or raised."""
-    index, request = item.index, item.request
-    if isinstance(result, InvalidFieldError):
-        key = item.idempotency_key
-        return Rejected(index=index, request=request, idempotency_key=key, error=result)
     if isinstance(result, CheckoutSession):
         created = new_draft(Created)  # as most rows are
-        created.index = index
-        created.request = request
+        created.index = item.index
+        created.request = item.request
         created.idempotency_key = result.call.idempotency_key
+        created.row_id = item.row_id
         created.session = result
         return sealed(created, Created)
-    key = result.idempotency_key
+    sent = item if isinstance(result, InvalidFieldError) else result
+    fields: dict[str, Any] = {
+        "index": item.index,
+        "request": item.request,
+        "idempotency_key": sent.idempotency_key,
+        "row_id": item.row_id,
+    }
     match result:
         case NotSentError():
-            return NotSent(
-                index=index, request=request, idempotency_key=key, error=result
-            )
+            return NotSent(**fields, error=result)
         case OutcomeUnknownError():
-            return Unknown(
-                index=index, request=request, idempotency_key=key, error=result
-            )
-        case ApiError():
-            return Rejected(
-                index=index, request=request, idempotency_key=key, error=result
-            )
+            return Unknown(**fields, error=result)
+        case ApiError() | InvalidFieldError():
+            return Rejected(**fields, error=result)
         case _:  # a CallError is one of the three
             raise AssertionError(type(result))

@@ -141,6 +141,7 @@ async def ended(
         row_id for row_id, row in noted.items() if row.state is State.REJECTED
     }
     for outcome in outcomes:
+        assert outcome.row_id == rows[outcome.index].row_id
         known, end = CASES[outcome.index]
         yield known, end, outcome, noted.get(rows[outcome.index].row_id)
 

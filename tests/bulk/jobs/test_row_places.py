@@ -95,6 +95,7 @@ async def test_a_position_may_be_any_number(
     for outcome in outcomes:
         assert isinstance(outcome, Created)
         assert outcome.session.amount_subtotal == outcome.index + 1
+        assert outcome.row_id == rows[outcome.index].row_id
 
 
 async def test_dead_letters_keep_the_order_in_which_rows_were_given(

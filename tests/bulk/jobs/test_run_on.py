@@ -37,3 +37,4 @@ async def test_outcomes_keep_the_index_of_the_input(
     for outcome in outcomes:
         assert isinstance(outcome, Created)
         assert outcome.session.amount_subtotal == outcome.index + 1
+        assert outcome.row_id == rows[outcome.index].row_id
