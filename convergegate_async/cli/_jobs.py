@@ -361,6 +361,11 @@ def _report(
             "Rejected and invalid rows, to be corrected and run as a new job with the "
             f"same options for its columns: {dead_letters}"
         )
+        if counts.rejected > tally.invalid:
+            print_note(
+                "Or, and never both, what the gateway rejected is sent again as it is: "
+                f"`convergegate bulk retry-failed {folder.job}`."
+            )
 
 
 def _in_this_run(tally: Tally) -> str:

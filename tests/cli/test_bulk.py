@@ -549,6 +549,23 @@ def test_a_write_off_speaks_of_what_is_in_doubt(bulk: Run, tmp_path: Path) -> No
     assert none.stderr == "may: created 3, rejected 0, unknown 0, pending 0.\n"
 
 
+def test_rejected_rows_can_be_sent_again_as_they_are(bulk: Run, tmp_path: Path) -> None:
+    """It is told after a run that has such, and not where rows cannot be sent."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    (tmp_path / "bad.csv").write_text(text(3).replace("A-1,", ","))
+    refused = "status:operation=create,status=400,times=1"
+    with running_sandbox("--fault", refused, stderr=subprocess.DEVNULL) as (_, environ):
+        rejected = bulk("run", "orders.csv", "--job", "april", *OPTIONS, **environ)
+        words = ("run", "bad.csv", "--job", "may", *OPTIONS, "--skip-validation")
+        invalid = bulk(*words, **environ)
+        again = bulk("retry-failed", "april", **environ)
+
+    hint = "sent again as it is: `convergegate bulk retry-failed april`.\n"
+    assert (rejected.returncode, hint in rejected.stderr) == (4, True)
+    assert (invalid.returncode, "bulk retry-failed" in invalid.stderr) == (4, False)
+    assert (again.returncode, "bulk retry-failed" in again.stderr) == (0, False)
+
+
 def test_the_status_of_a_job_tells_that_it_was_written_off(
     bulk: Run, tmp_path: Path
 ) -> None:
