@@ -161,7 +161,8 @@ class _Head:
 
     def has(self, field: str) -> bool:
         """Tell whether there is a column for *field*, or one text for all."""
-        return field in self._column_of or field in self._constants
+        is_named = field in self._column_of or field in self._constants
+        return is_named or any(self._cells[field])  # rows of JSON have no header
 
     def texts(self, field: str, *kinds: type) -> list[str]:
         """Return the cells for *field* of all rows, and nothing where one is no text.

@@ -282,6 +282,21 @@ def test_amounts_of_the_other_unit_are_a_doubt(
     assert find(path).doubts == ()
 
 
+@pytest.mark.parametrize("zone", ["Europe/Paris", None])
+def test_the_zone_of_json_is_told_where_it_was_given(
+    tmp_path: Path, zone: str | None
+) -> None:
+    """Its rows have no header: one of the first has a time."""
+    path = tmp_path / "orders.jsonl"
+    rows = [{"amount": 1}, {"amount": 1, "expires_at": "31.12.2096 12:00"}]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    with path.open("rb") as file:
+        found = find_options(file, "jsonl", TableOptions(timezone=zone))
+
+    assert found.read_as == (() if zone is None else (zone,))
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_numbers_of_programs_may_be_of_the_other_unit_too(
     tmp_path: Path, kind: Format
