@@ -12,7 +12,7 @@ from convergegate_async.errors import ConfigurationError
 from ._bulk_doubts import resolve
 from ._bulk_export import export
 from ._bulk_forget import forget
-from ._bulk_options import directory_option, job_argument, named
+from ._bulk_options import directory_option, job_argument, require_name
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
@@ -106,7 +106,7 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 @click.option(
     "--job",
     required=True,
-    callback=named("a job"),
+    callback=require_name,
     help="The job's name; idempotency keys derive from it.",
 )
 @table_options

@@ -1,24 +1,25 @@
 """Options that ``bulk`` commands have in common."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from ._usage import as_usage
+from convergegate_async.errors import ConfigurationError
 
 
-def named(what: str) -> Callable[[click.Context, click.Parameter, str], str]:
-    """Return what refuses a value that can be no name of *what*."""
+def require_name(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    """Return the *name* of a job, or of a batch, which is named by the same rule.
 
-    def require(_context: click.Context, _option: click.Parameter, name: str) -> str:
-        from convergegate_async.bulk.jobs.folder import require_name
+    Raises:
+        click.BadParameter: It can be none.
+    """
+    from convergegate_async.bulk import JobFolder
 
-        with as_usage():
-            require_name(name, f"{what}'s name")
-        return name
-
-    return require
+    try:
+        return JobFolder(name).job
+    except ConfigurationError as error:
+        rule = str(error).removeprefix("a job's name ")
+    raise click.BadParameter(rule)
 
 
 directory_option = click.option(
@@ -27,4 +28,4 @@ directory_option = click.option(
     default=Path(),
     help="Where jobs are kept. [default: here]",
 )
-job_argument = click.argument("job", callback=named("a job"))
+job_argument = click.argument("job", callback=require_name)

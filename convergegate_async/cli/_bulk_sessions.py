@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._bulk_options import directory_option, job_argument, named
+from ._bulk_options import directory_option, job_argument, require_name
 from ._durations import parse_duration, parse_moment
 from ._gateway import Gateway, gateway_options
 from ._tables import checked_by_table
@@ -77,7 +77,7 @@ _SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
 @click.option(
     "--batch",
     required=True,
-    callback=named("a batch"),
+    callback=require_name,
     help="The batch's name; idempotency keys derive from it.",
 )
 @click.option(

@@ -11,12 +11,12 @@ BATCH = ("refund", "april", "--batch", "may", "--full", "--rows", "rows.csv")
 @pytest.mark.parametrize(
     ("words", "option", "reason"),
     [
-        (("status", "../etc"), "JOB", "a job's name must be"),
-        (("run", "rows.csv", "--job", "a/b"), "--job", "a job's name must be"),
+        (("status", "../etc"), "JOB", "must be 1 to 64"),
+        (("run", "rows.csv", "--job", "a/b"), "--job", "must be 1 to 64"),
         (("resume", "april", "--max-pause", "nan"), "--max-pause", "must be a finite"),
         (("resume", "april", "--max-outage", "0"), "--max-outage", "0.0 is not in"),
         (("refresh", "april", "--maximum-rps", "inf"), "--maximum-rps", "must be a fi"),
-        ((*BATCH, "--batch", "@"), "--batch", "a batch's name must be"),
+        ((*BATCH, "--batch", "@"), "--batch", "must be 1 to 64"),
         ((*BATCH, "--delimiter", "abc"), "--delimiter", "the delimiter must be"),
         ((*BATCH, "--encoding", "ebcdic"), "--encoding", "the encoding must be"),
         (("export", "april", "--delimiter", ""), "--delimiter", "the delimiter must"),
