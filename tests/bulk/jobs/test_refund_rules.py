@@ -178,11 +178,11 @@ Copy: TypeAlias = dict[str, JournalRefund]
 Step: TypeAlias = tuple[str, int, str, int]
 """What is done, in which copy, in which batch, and how much it comes to."""
 
-COPIES = 3
+COPIES = 2
 steps = st.tuples(
     st.sampled_from(["plan", "make", "make", "lose", "copy", "by hand"]),
     st.integers(0, COPIES - 1),
-    st.sampled_from(["march", "april", "may"]),
+    st.sampled_from(["march", "april"]),
     st.integers(1, TOTAL // 3),
 )
 
@@ -255,12 +255,13 @@ class Gateway:
         known[batch] = attrs.evolve(refund, state=state, refunded_before=before)
 
 
-@given(st.lists(steps, max_size=40))
+@given(st.lists(steps, max_size=20))
 def test_no_copy_of_a_journal_makes_what_another_has_made(history: list[Step]) -> None:
     """Whatever was planned, lost, copied or paid by hand between them."""
     gateway = Gateway()
+    planned_and_copied = [("plan", 0, "march", 100), ("copy", 0, "", 0)]
 
-    for step in history:
+    for step in [*planned_and_copied, *history]:
         gateway.take(step)
 
     assert set(gateway.made.values()) <= {1}
