@@ -141,11 +141,11 @@ async def resolve_refund_created(
         message = f"that refund is that of row {other.row_id} in batch {other.batch}"
         raise JournalError(message)
     made = await factory.retrieve_refund(refund_id)
-    if made.status is RefundStatus.FAILED or made.amount not in {None, refund.amount}:
-        what = (
-            "has failed" if made.status is RefundStatus.FAILED else "differs in amount"
-        )
-        message = f"the refund {what}"
+    if made.status is RefundStatus.FAILED:
+        message = "the refund has failed"
+        raise JournalError(message)
+    if made.amount not in {None, refund.amount}:
+        message = "the refund differs in amount"
         raise JournalError(message)
     session = await factory.retrieve(refund.session_id)
     now = context_of(factory).runtime.now()
