@@ -1,6 +1,6 @@
 """The refunds of a batch are made, each once: intended, sent, written down."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import attrs
@@ -23,6 +23,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import Refund, RefundRequest
 
 from .paced_activity import PacedActivity
+from .paging import every_refund
 from .refund_batch import BatchOrder, write_batch
 from .refund_doubts import settle, settle_refunds
 from .refund_results import (
@@ -59,29 +60,20 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
     """Makes the refunds of a batch that are pending; looks for those in doubt."""
 
     doing = "refund"
-    _batch = ""
 
     async def outcomes(self, order: BatchOrder) -> AsyncGenerator[RefundOutcome, None]:
         """Make them; see `Job.refund`."""
-        self._batch = order.batch
         await write_batch(self._journal, order, self._runtime.now())
         total = sum(
             one.count
             for one in await self._journal.refunds.counts()
             if one.batch == order.batch and one.state in _OPEN
         )
-        refunds = self._each(self._open(), self._do, total)
+        left = every_refund(self._journal, order.batch, _OPEN)
+        refunds = self._each(left, self._do, total)
         async with aclosing(refunds):
             async for outcome in refunds:
                 yield outcome
-
-    async def _open(self) -> AsyncIterator[JournalRefund]:
-        after = 0
-        refunds = self._journal.refunds
-        while page := await refunds.listed(self._batch, _OPEN, after=after):
-            for refund in page:
-                yield refund
-            after = page[-1].number
 
     async def _do(
         self, factory: CheckoutSessionFactory, refund: JournalRefund
