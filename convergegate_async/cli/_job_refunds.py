@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import click
@@ -25,7 +25,7 @@ from convergegate_async.bulk import (
 
 from ._gateway import Gateway
 from ._job_status import lines_of_batch
-from ._jobs import RunExitCode, end_shown, factory_for, of_job, watched
+from ._jobs import RunExitCode, end_shown, factory_for, of_job, tallied, watched
 from ._streams import print_data, print_note, printable
 from ._wording import counted
 
@@ -94,7 +94,8 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
                     maximum_rps=maximum_rps,
                 )
                 codes: Counter[str] = Counter()
-                ended = await watched(batch, job, _counted(outcomes, codes))
+                refunds = tallied(outcomes, codes, _code_of)
+                ended = await watched(batch, job, refunds)
                 counts = [one for one in await job.refunds() if one.batch == batch]
                 for line in lines_of_batch(batch, counts):
                     print_note(line)
@@ -155,15 +156,10 @@ def _is_over(counts: list[RefundCount], batch: str) -> bool:
     return bool(own) and own <= ends
 
 
-async def _counted(
-    outcomes: AsyncIterator[RefundOutcome], codes: Counter[str]
-) -> AsyncIterator[RefundOutcome]:
-    async for outcome in outcomes:
-        if outcome.error is not None:
-            codes[type(outcome.error).__name__] += 1
-        elif outcome.held or outcome.refund.code:
-            codes[outcome.held or outcome.refund.code or ""] += 1
-        yield outcome
+def _code_of(outcome: RefundOutcome) -> str | None:
+    if outcome.error is not None:
+        return type(outcome.error).__name__
+    return outcome.held or outcome.refund.code
 
 
 def _again(folder: JobFolder, batch: str) -> str:

@@ -190,7 +190,7 @@ async def tallied(
     """Yield *outcomes*, and count in *codes* those that have a code."""
     async for outcome in outcomes:
         code = code_of(outcome)
-        if code is not None:
+        if code:
             codes[code] += 1
         yield outcome
 
