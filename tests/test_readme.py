@@ -65,7 +65,7 @@ async def test_the_block_of_jobs_pays_back(tmp_path: Path) -> None:
                 sandbox.book.pay(session, "123456")
 
     async with Sandbox(on_request=pay) as sandbox:
-        code, output = await run_block(block("plan_refunds("), sandbox, tmp_path)
+        code, output = await run_block(block('plan_refunds("may"'), sandbox, tmp_path)
         (session,) = sandbox.book.sessions.values()
 
     assert (code, session.amount_refunded) == (0, 4999), output

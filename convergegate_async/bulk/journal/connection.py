@@ -24,7 +24,7 @@ from .file_condition import Condition
 from .file_inspection import connect, open_to_read, require_sound
 from .files import JournalFiles
 from .records import refusal
-from .schema import is_current, upgrade
+from .schema import UPGRADES, VERSION
 
 _CHECKPOINT_AFTER = 1_000
 """How many changes of rows make a WAL of some MiB."""
@@ -61,8 +61,7 @@ class Reader:
         """
         with ExitStack() as opened:
             connection = opened.enter_context(open_to_read(files))
-            version = require_sound(files, connection).whole.version
-            if not is_current(connection, version):
+            if require_sound(files, connection).whole.version != VERSION:
                 reason = "was made by an older version of this package: resume the job"
                 raise refusal(files.path, reason)
             return cls(files, connection, opened.pop_all().close)
@@ -184,7 +183,9 @@ class Writer(Reader):
             self._checkpoint()
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            upgrade(self._connection, found.whole.version)
+            for version in range(found.whole.version, VERSION):
+                for statement in UPGRADES[version]:
+                    self._connection.execute(statement)
         self._use(in_use=True)
         self._mark.note_checkpoint(self._number)
 

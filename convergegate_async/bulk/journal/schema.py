@@ -41,13 +41,10 @@ CREATE TABLE refunds (
   http_status INTEGER,
   code TEXT,
   message TEXT,
-  refunded_elsewhere INTEGER NOT NULL DEFAULT 0, -- of the session, when it was planned
+  refunded_elsewhere INTEGER NOT NULL, -- of the session, when it was planned
   UNIQUE (batch, session_id)
 )
 """
-_ADD_ELSEWHERE = (
-    "ALTER TABLE refunds ADD COLUMN refunded_elsewhere INTEGER NOT NULL DEFAULT 0"
-)
 _REFUND_INDEX = "CREATE INDEX refunds_of ON refunds (session_id)"
 _REFUND_IDS = (
     "CREATE INDEX refund_ids ON refunds (refund_id) WHERE refund_id IS NOT NULL"
@@ -165,26 +162,6 @@ UPGRADES: dict[int, tuple[str, ...]] = {
     ),
 }
 """What makes the next version out of each, in the same file."""
-
-
-def is_current(connection: sqlite3.Connection, version: int) -> bool:
-    """Tell whether a journal of a *version* has today's tables.
-
-    The last column came to version 3 before that was released.
-    """
-    if version != VERSION:
-        return False
-    columns = connection.execute("PRAGMA table_info(refunds)")
-    return "refunded_elsewhere" in {name for _, name, *_ in columns}
-
-
-def upgrade(connection: sqlite3.Connection, version: int) -> None:
-    """Make today's tables out of those of a *version*, within a transaction."""
-    for older in range(version, VERSION):
-        for statement in UPGRADES[older]:
-            connection.execute(statement)
-    if not is_current(connection, VERSION):
-        connection.execute(_ADD_ELSEWHERE)
 
 
 def image(header: JobHeader) -> bytes:

@@ -262,30 +262,6 @@ async def test_a_broken_rule_of_refunds_is_reported(
         Journal.open(path)
 
 
-async def test_a_journal_from_before_the_release_is_gone_on_with(
-    tmp_path: Path,
-) -> None:
-    """Its refunds are there, as if nothing was paid back but by the job."""
-    path = tmp_path / "april.journal"
-    model = Model()
-    (await planned(path, model)).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("ALTER TABLE refunds DROP COLUMN refunded_elsewhere")
-
-    with pytest.raises(JournalError, match="older version"):
-        Journal.read(path)
-    with Journal.open(path) as journal:
-        known = await journal.refunds.listed("one")
-    with Journal.read(path) as journal:
-        assert await journal.refunds.listed("one") == known
-
-    assert known == [
-        attrs.evolve(one, refunded_elsewhere=0)
-        for one in model.refunds.values()
-        if one.batch == "one"
-    ]
-
-
 def change(path: Path, what: str) -> None:
     """Change what no process would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
