@@ -31,7 +31,12 @@ from .jobs.resolve import (
 )
 from .jobs.resume_rules import Decision, OnUnknown, ResumeRules
 from .jobs.row_counts import RowCounts
-from .jobs.wanted_refunds import RefundSelection, WantedRefund, sessions_in
+from .jobs.wanted_refunds import (
+    RefundSelection,
+    TableSpelling,
+    WantedRefund,
+    sessions_in,
+)
 from .journal.journal import Journal
 from .journal.records import (
     DamagedJournalError,
@@ -119,6 +124,7 @@ __all__ = [
     "SourceError",
     "State",
     "TableOptions",
+    "TableSpelling",
     "Tally",
     "Undecided",
     "Unknown",

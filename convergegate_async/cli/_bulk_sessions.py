@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -13,6 +13,8 @@ from ._tables import checked_by_table
 from ._usage import ABOVE_ZERO
 
 if TYPE_CHECKING:
+    from convergegate_async.bulk import TableSpelling
+
     from ._job_sessions import Rhythm
 
 
@@ -56,6 +58,7 @@ def refresh(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:
 
 
 def _rhythm(pause: str | None, until: str | None) -> "Rhythm | None":
+
     from ._job_sessions import Rhythm
 
     if pause is None:
@@ -157,7 +160,9 @@ def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int: 
         rows=options["rows"],
         status=_status_in(options["where"]),
         amount_column=options["amount_column"],
-        table={name: options[name] for name in _SPELLED if options[name]},
+        table=cast(
+            "TableSpelling", {name: options[name] for name in _SPELLED if options[name]}
+        ),
     )
     if options["dry_run"]:
         return _job_refunds.dry_run(folder, batch, selection)

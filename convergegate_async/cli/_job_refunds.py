@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+import attrs
 import click
 
 from convergegate_async._core.money import spell_major
@@ -19,13 +20,13 @@ from convergegate_async.bulk import (
     RefundPlan,
     RefundSelection,
     RefundState,
-    plan_of,
+    SessionCount,
     plan_refunds,
 )
 
 from ._gateway import Gateway
 from ._job_status import lines_of_batch
-from ._jobs import RunExitCode, end_shown, factory_for, of_job, tallied, watched
+from ._jobs import RunExitCode, end_shown, open_job, tallied, watched
 from ._streams import print_data, print_note, printable
 from ._wording import counted
 
@@ -36,12 +37,12 @@ _SUM = re.compile(r"([A-Za-z]{3})=([0-9]{1,20}(?:[.,][0-9]{1,6})?)")
 def dry_run(folder: JobFolder, batch: str, selection: RefundSelection) -> int:
     """Show what a batch comes to, and how it is paid back."""
     faults: list[AmountRow] = []
+    telling = attrs.evolve(selection, on_fault=faults.append)
 
     async def look() -> tuple[RefundPlan, list[RefundCount]]:
         with Journal.read(folder.journal) as journal:
-            await _require_status(journal, selection)
-            wanted = selection.wanted(journal, faults.append)
-            plan = await plan_refunds(journal, batch, wanted)
+            _require_status(await journal.sessions.counts(), selection)
+            plan = await plan_refunds(journal, batch, telling)
             return plan, await journal.refunds.counts()
 
     plan, counts = asyncio.run(look())
@@ -72,37 +73,33 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
 ) -> int:
     """Pay a batch back; return what is left to do."""
     leaves_out = _leaves_out(selection)
+    faults: list[AmountRow] = []
+    telling = attrs.evolve(selection, on_fault=faults.append)
 
     async def pay() -> int:
-        with Journal.open(folder.journal) as journal:
-            plan = plan_of(journal.header)
-            factory = factory_for(of_job(gateway, journal.header), plan)
-            job = Job(journal, factory, plan, folder)
-            await _require_status(journal, selection)
-            faults: list[AmountRow] = []
-            wanted = selection.wanted(journal, faults.append)
-            found = await job.plan_refunds(batch, wanted)
-            if not _show_plan(found, faults, leaves_out=leaves_out):
+        async with open_job(folder, gateway) as job:
+            _require_status(await job.sessions(), selection)
+            plan = await job.plan_refunds(batch, telling)
+            if not _show_plan(plan, faults, leaves_out=leaves_out):
                 print_note("Nothing was sent.")
                 return 1
-            async with factory, job:
-                outcomes = job.refund(
-                    batch,
-                    selection,
-                    expect_sum=expect_sum,
-                    leaves_out=leaves_out,
-                    maximum_rps=maximum_rps,
-                )
-                codes: Counter[str] = Counter()
-                refunds = tallied(outcomes, codes, _code_of)
-                ended = await watched(batch, job, refunds)
-                counts = [one for one in await job.refunds() if one.batch == batch]
-                for line in lines_of_batch(batch, counts):
-                    print_note(line)
-                for word, count in codes.most_common():
-                    print_note(f"  {count:>9,} {word}")
-                await _show_troubles(folder, job, batch)
-                code = end_shown(job, ended, _again(folder, batch))
+            outcomes = job.refund(
+                batch,
+                selection,
+                expect_sum=expect_sum,
+                leaves_out=leaves_out,
+                maximum_rps=maximum_rps,
+            )
+            codes: Counter[str] = Counter()
+            refunds = tallied(outcomes, codes, _code_of)
+            ended = await watched(batch, job, refunds)
+            counts = [one for one in await job.refunds() if one.batch == batch]
+            for line in lines_of_batch(batch, counts):
+                print_note(line)
+            for word, count in codes.most_common():
+                print_note(f"  {count:>9,} {word}")
+            await _show_troubles(folder, job, batch)
+            code = end_shown(job, ended, _again(folder, batch))
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())
@@ -113,13 +110,12 @@ def _leaves_out(selection: RefundSelection) -> bool:
     return selection.rows is None
 
 
-async def _require_status(journal: Journal, selection: RefundSelection) -> None:
+def _require_status(counts: Iterable[SessionCount], selection: RefundSelection) -> None:
     """Refuse a status that no session of the job has: it may be a slip.
 
     Raises:
         click.BadParameter: With those that there are.
     """
-    counts = await journal.sessions.counts()
     known = [one.status or "no status" for one in counts if one.seen_at is not None]
     if selection.status is None or selection.status in known:
         return

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from ._protocol import WorkersLostError
 
@@ -43,7 +43,7 @@ def cut(name: str) -> None:
             theirs.cancel()
 
 
-def run_until_cut(work: Coroutine[Any, Any, R]) -> R:
+def run_until_cut(work: Coroutine[object, object, R]) -> R:
     """Run *work* to its end in an event loop of its own, as `asyncio.run` does.
 
     For functions that a `Runner` maps: when who waits for the chunk has left, *work* is
@@ -63,7 +63,7 @@ def run_until_cut(work: Coroutine[Any, Any, R]) -> R:
         raise WorkersLostError(message) from None
 
 
-async def _cancelled_with(ours: _Cut, work: Coroutine[Any, Any, R]) -> R:
+async def _cancelled_with(ours: _Cut, work: Coroutine[object, object, R]) -> R:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
 

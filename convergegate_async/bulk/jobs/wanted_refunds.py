@@ -6,16 +6,16 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
-    Mapping,
 )
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JournalRow
 from convergegate_async.bulk.tables.amount_rows import AmountRow, read_amounts
+from convergegate_async.bulk.tables.amounts import Mark
 from convergegate_async.bulk.tables.formats import SourceError
 from convergegate_async.bulk.tables.options import TableOptions
 from convergegate_async.errors import ConfigurationError
@@ -23,7 +23,15 @@ from convergegate_async.errors import ConfigurationError
 from .job_plan import plan_of
 from .paging import every_row, in_chunks
 
-OnFault: TypeAlias = Callable[[AmountRow], object]
+
+class TableSpelling(TypedDict, total=False):
+    """How a table is spelled; see `TableOptions`."""
+
+    id_column: str
+    amount_unit: Literal["minor", "major"]
+    decimal: Mark
+    delimiter: str
+    encoding: str
 
 
 @attrs.frozen
@@ -53,8 +61,10 @@ class RefundSelection:
         rows: A table of the ids of rows; `None` is the input of the job.
         status: Only rows whose session had it when it was last seen.
         amount_column: The amounts in that table; `None` pays all back that is left.
-        table: How *rows* is read, where that is not as the input was: attributes of
-            `TableOptions` by name.
+        table: How *rows* is spelled: its ids and amounts as those of the input, and the
+            rest as it is found, where nothing is said.
+        on_fault: Called with each row of the table that cannot be read, which is then
+            passed over; by default a `SourceError` tells the first.
 
     Raises:
         ConfigurationError: There is neither a table nor a status.
@@ -63,40 +73,35 @@ class RefundSelection:
     rows: str | None = None
     status: str | None = None
     amount_column: str | None = None
-    table: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    table: TableSpelling = attrs.field(factory=TableSpelling, hash=False)
+    on_fault: Callable[[AmountRow], object] = _refuse_fault
 
     def __attrs_post_init__(self) -> None:
         if self.rows is None and self.status is None:
             message = "say what to pay back: a table of rows, or a status"
             raise ConfigurationError(message)
 
-    def wanted(
-        self, journal: Journal, on_fault: OnFault | None = None
-    ) -> AsyncIterator[WantedRefund]:
+    def wanted(self, journal: Journal) -> AsyncIterator[WantedRefund]:
         """Yield what is to be paid back.
 
         Args:
             journal: That of the job.
-            on_fault: Called with each row of the table that cannot be read, which is
-                then passed over.
 
         Raises:
-            SourceError: The table cannot be read, or a row of it without *on_fault*.
+            SourceError: The table cannot be read.
         """
         if self.rows is None and self.amount_column is None:
             return sessions_in(journal, self.status or "")
-        return self._named(journal, on_fault or _refuse_fault)
+        return self._named(journal)
 
-    async def _named(
-        self, journal: Journal, on_fault: OnFault
-    ) -> AsyncIterator[WantedRefund]:
+    async def _named(self, journal: Journal) -> AsyncIterator[WantedRefund]:
         for some in in_chunks(self._read(journal)):
             known = await journal.lookup([row.row_id for row in some if row.row_id])
             for row in some:
                 if not self._is_meant(known.get(row.row_id or "")):
                     continue
                 if row.fault is not None or row.row_id is None:
-                    on_fault(row)
+                    self.on_fault(row)
                 else:
                     yield WantedRefund(row.row_id, row.amount)
 
