@@ -5,7 +5,7 @@ marked so in the code.
 """
 
 from ._book import CODES, BookedEvent, BookedRefund, BookedSession, CodeFate
-from ._faults import Fault, FaultKind, FaultPlan, read_fault
+from ._faults import Fault, FaultKind, FaultOptions, FaultPlan, read_fault
 from ._seen import SeenRequest
 from ._server import Sandbox
 from ._webhook_listener import (
@@ -25,6 +25,7 @@ __all__ = [
     "Delivery",
     "Fault",
     "FaultKind",
+    "FaultOptions",
     "FaultPlan",
     "ReceivedWebhook",
     "Sandbox",

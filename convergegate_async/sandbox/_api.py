@@ -22,6 +22,12 @@ class Reply:
     document: Mapping[str, object]
     replayed: bool = False
 
+    @property
+    def problem(self) -> str:
+        """The message of a refusal."""
+        error = self.document.get("error")
+        return str(error["message"]) if isinstance(error, dict) else ""
+
 
 @attrs.frozen(kw_only=True)
 class ApiRequest:

@@ -277,6 +277,12 @@ class Book:
             case CodeFate.REFUSED | CodeFate.EXPIRED:
                 raise AssertionError(code)  # the API has refused it
 
+    def expire(self, session: BookedSession) -> None:
+        """Let a session that is not final expire now."""
+        now = self._now()
+        session.expires_at, session.confirms_at = int(now), None
+        self._advance(session, now)
+
     def make_refund(
         self, session: BookedSession, request: RefundRequest
     ) -> BookedRefund:

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 import attrs
 
@@ -106,6 +106,18 @@ class Fault:
         if self.kind is FaultKind.STATUS:
             return self.work_done
         return self.kind not in (FaultKind.STALL, FaultKind.RESET)
+
+
+class FaultOptions(TypedDict, total=False):
+    """What a `Fault` can be given beside its kind."""
+
+    status: int
+    retry_after: str | None
+    work_done: bool
+    seconds: float
+    operation: str | None
+    probability: float
+    times: int | None
 
 
 class FaultPlan:

@@ -1,4 +1,7 @@
-"""The sandbox: a gateway on a port of this machine, with a clock and a journal."""
+"""The sandbox: a gateway on a port of this machine, with a clock and a journal.
+
+It is long by what the docstrings of its one class tell users.
+"""
 
 import asyncio
 import time
@@ -15,12 +18,12 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from convergegate_async.errors import ConfigurationError
+from convergegate_async.errors import ConfigurationError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
 from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
-from ._book import Book
-from ._faults import Fault, FaultKind, FaultPlan
+from ._book import Book, BookedSession
+from ._faults import Fault, FaultKind, FaultOptions, FaultPlan
 from ._hosts import Hosts
 from ._seen import LONGEST_PATH, Bodies, SeenRequest
 from ._sqlite_store import Store
@@ -31,6 +34,7 @@ from .site.routes import Site
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _LONGEST_NAP = 3_600.0  # seconds
 _NOTHING = Reply(status=200, document={})
+_NOT_RUNNING = "the sandbox is not running: use `async with`"
 
 
 class Sandbox:
@@ -50,6 +54,8 @@ class Sandbox:
         seed: Seeds the faults and all ids. Without one the faults are those of seed 0,
             and ids are random, as a shop must not meet an id again.
         now: What the gateway's clock shows, in epoch seconds, before it is moved.
+        frozen: Let its clock stand still until it is moved, so that nothing happens by
+            itself. Webhooks are signed with the time of *now* all the same.
         on_request: Called with every request once it is over.
         db: A SQLite file to keep the book in; in memory only if `None`.
         host: The address to listen on; other machines reach it only if this says so.
@@ -79,6 +85,7 @@ class Sandbox:
         faults: Iterable[Fault] = (),
         seed: int | None = None,
         now: Callable[[], float] = time.time,
+        frozen: bool = False,
         on_request: Callable[[SeenRequest], None] | None = None,
         db: Path | None = None,
         host: str = "127.0.0.1",
@@ -97,6 +104,7 @@ class Sandbox:
         self._patience = patience
         self._bodies = Bodies()
         self._clock = now
+        self._frozen_at = now() if frozen else None
         self._moved = 0.0
         self._on_request = on_request
         self._db = db
@@ -104,6 +112,8 @@ class Sandbox:
         self._api = Api(self.book, api_key, self.now, honour_keys=honour_keys)
         self._sender = WebhookSender(api_key, self.now, now, self.faults, self._hosts)
         self._news = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._under_way = 0
         self._closing = asyncio.Event()
         self._base_url: str | None = None
         self._stack = AsyncExitStack()
@@ -118,8 +128,7 @@ class Sandbox:
             ConfigurationError: It does not listen.
         """
         if self._base_url is None:
-            message = "the sandbox is not running: use `async with`"
-            raise ConfigurationError(message)
+            raise ConfigurationError(_NOT_RUNNING)
         return self._base_url
 
     @property
@@ -139,13 +148,81 @@ class Sandbox:
 
     def now(self) -> float:
         """Return what the gateway's clock shows, in epoch seconds."""
-        return self._clock() + self._moved
+        shown = self._clock() if self._frozen_at is None else self._frozen_at
+        return shown + self._moved
 
     def advance(self, seconds: float) -> None:
         """Move the gateway's clock on: what is due by then happens now."""
         self._moved += seconds
         self.book.tick()
         self._news.set()
+
+    async def elapse(self, seconds: float) -> None:
+        """Move the gateway's clock on step by step: all happens when it is due.
+
+        A webhook that nobody takes is delivered again and again, as often as in that
+        time. It returns when every delivery that was due is over.
+
+        Raises:
+            ConfigurationError: It does not listen.
+        """
+        until = self.now() + seconds
+        await self._settle()
+        while (due := self._next_due()) is not None and due <= until:
+            # What is added must not be lost: epoch seconds are no finer as a float.
+            self.advance(max(due - self.now(), 1e-6))
+            await self._settle()
+        self.advance(max(until - self.now(), 0.0))
+        await self._settle()
+
+    def pay(self, session_id: str, blik_code: str = "123456") -> BookedSession:
+        """Pay a session as its customer does, on the pay page.
+
+        Args:
+            session_id: The session's id.
+            blik_code: Decides what becomes of it; see `CODES`.
+
+        Raises:
+            InvalidFieldError: There is no such session, it cannot be paid any more, or
+                the bank refuses the code.
+        """
+        session = self._find(session_id)
+        refused = self._api.take_code(session, blik_code)
+        if refused is not None:
+            field = "session_id" if session.is_final else "blik_code"
+            raise InvalidFieldError(field, refused.problem)
+        self._news.set()
+        return session
+
+    def expire(self, session_id: str) -> BookedSession:
+        """Let a session expire now.
+
+        Raises:
+            InvalidFieldError: There is no such session, or it is final already.
+        """
+        session = self._find(session_id)
+        if session.is_final:
+            field, reason = "session_id", f"the session is {session.status} already"
+            raise InvalidFieldError(field, reason)
+        self.book.expire(session)
+        self._news.set()
+        return session
+
+    def fail_next(
+        self, kind: FaultKind | str = FaultKind.STATUS, **options: Unpack[FaultOptions]
+    ) -> None:
+        """Let the next request, or event, meet a fault; the one after it meets none.
+
+        Args:
+            kind: What goes wrong.
+            **options: Further attributes of the `Fault`, such as *operation*.
+
+        Raises:
+            ConfigurationError: A number is out of its range.
+            ValueError: There is no such kind.
+        """
+        options.setdefault("times", 1)
+        self.faults.add(Fault(FaultKind(kind), **options))
 
     def reset(self) -> None:
         """Forget all sessions, requests, deliveries and faults; set the clock right."""
@@ -156,6 +233,8 @@ class Sandbox:
         self._bodies.clear()
         self.counts.clear()
         self._moved = 0.0
+        if self._frozen_at is not None:
+            self._frozen_at = self._clock()
         if self._store is not None:
             self._store.clear()
 
@@ -190,12 +269,14 @@ class Sandbox:
         self._save()
         await self._stack.aclose()
         self._base_url = None
+        self._settled.set()
 
     async def _keep(self, client: aiohttp.ClientSession) -> None:
         """Let happen what is due, and carry the webhooks out, until cancelled."""
 
         async def deliver(delivery: Delivery) -> None:
             await self._sender.deliver(client, delivery)
+            self._under_way -= 1
             self._news.set()
 
         async with asyncio.TaskGroup() as deliveries:
@@ -206,12 +287,34 @@ class Sandbox:
                 while self.book.outbox:
                     self._sender.take(self.book.outbox.popleft())
                 for delivery in self._sender.take_due():
+                    self._under_way += 1
                     deliveries.create_task(deliver(delivery))
-                due = [self.book.next_due(), self._sender.next_due()]
-                waits = [when - self.now() for when in due if when is not None]
+                if not self._under_way:
+                    self._settled.set()
+                due = self._next_due()
+                nap = _LONGEST_NAP if due is None else due - self.now()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min([_LONGEST_NAP, *waits])):
+                    async with asyncio.timeout(min(nap, _LONGEST_NAP)):
                         await self._news.wait()
+
+    def _next_due(self) -> float | None:
+        due = (self.book.next_due(), self._sender.next_due())
+        return min((when for when in due if when is not None), default=None)
+
+    async def _settle(self) -> None:
+        """Wait until nothing is left to do at this time of the gateway's clock."""
+        if self._base_url is None:
+            raise ConfigurationError(_NOT_RUNNING)
+        self._settled.clear()
+        self._news.set()
+        await self._settled.wait()
+
+    def _find(self, session_id: str) -> BookedSession:
+        session = self.book.find_session(session_id)
+        if session is None:
+            field, reason = "session_id", "there is no such checkout session"
+            raise InvalidFieldError(field, reason)
+        return session
 
     def _save(self) -> None:
         if self._store is not None:

@@ -1,0 +1,195 @@
+"""What a test does to a gateway: time passes, customers pay, and things go wrong."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+
+import attrs
+import pytest
+from orders import an_order
+
+from convergegate_async import (
+    CheckoutSessionRequest,
+    ConfigurationError,
+    EventType,
+    InvalidFieldError,
+    SessionStatus,
+    WebhookEvent,
+    WebhookReply,
+    WebhookVerifier,
+)
+from convergegate_async.sandbox import BookedSession, Sandbox, WebhookListener
+
+DAY = 24 * 3600
+
+
+class Shop:
+    """Answers webhooks as it is told to, and remembers when they came."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.status = 200
+        self.heard: list[tuple[float, str]] = []
+        self.url = ""
+
+    async def take(
+        self, event: WebhookEvent, _body: bytes, _headers: Mapping[str, str]
+    ) -> WebhookReply:
+        """Note the gateway's time, and answer."""
+        self.heard.append((self.sandbox.now(), event.type))
+        return WebhookReply(self.status, "")
+
+    def order(self) -> CheckoutSessionRequest:
+        """Return a request whose events come here."""
+        return attrs.evolve(an_order(), notification_url=self.url)
+
+
+@pytest.fixture
+async def frozen() -> AsyncIterator[Sandbox]:
+    """A gateway whose clock stands still."""
+    async with Sandbox(frozen=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def shop(frozen: Sandbox) -> AsyncIterator[Shop]:
+    """A shop that takes its webhooks."""
+    shop = Shop(frozen)
+    verifier = WebhookVerifier(frozen.api_key)
+    async with WebhookListener(verifier, lambda _: None, handler=shop.take) as hooks:
+        shop.url = hooks.url
+        yield shop
+
+
+async def opened(sandbox: Sandbox, order: CheckoutSessionRequest) -> BookedSession:
+    """Return a session that a shop has just opened."""
+    async with sandbox.factory() as checkout:
+        session = await checkout.create(order)
+    return sandbox.book.sessions[session.id]
+
+
+async def test_a_frozen_clock_is_moved_by_nobody_else(frozen: Sandbox) -> None:
+    """What is due in two seconds is not due on a machine that was busy for three."""
+    before = frozen.now()
+    time.sleep(0.01)  # noqa: ASYNC251 -- so that another clock goes on
+
+    assert frozen.now() == before
+    frozen.advance(2)
+    assert frozen.now() == before + 2
+
+
+async def test_a_reset_sets_a_frozen_clock_right(frozen: Sandbox) -> None:
+    """It shows the time again, from then on."""
+    frozen.advance(DAY)
+
+    frozen.reset()
+
+    assert abs(frozen.now() - time.time()) < 3600
+
+
+async def test_a_webhook_is_delivered_again_at_its_own_times(
+    frozen: Sandbox, shop: Shop
+) -> None:
+    """Three days pass in a moment: four tries soon, then ever longer pauses."""
+    shop.status = 500
+    await opened(frozen, shop.order())
+    start = frozen.now()
+
+    await frozen.elapse(3 * DAY)
+
+    created = [when for when, kind in shop.heard if kind == "session.created"]
+    times = [round(when - start) for when in created]
+    assert times[:7] == [0, 1, 2, 3, 4, 64, 184]
+    assert len(times) == 17
+    (delivery, *_) = frozen.deliveries
+    assert delivery.note == "given up after three days"
+
+
+async def test_time_passes_to_the_second(frozen: Sandbox, shop: Shop) -> None:
+    """A session expires on the way, and its event tells of it then."""
+    session = await opened(frozen, shop.order())
+    start = frozen.now()
+
+    await frozen.elapse(2 * DAY)
+
+    assert frozen.now() == pytest.approx(start + 2 * DAY, abs=1e-3)
+    when, kind = shop.heard[-1]
+    assert kind == "session.expired"
+    assert when == pytest.approx(session.expires_at, abs=1e-3)
+
+
+async def test_no_time_lets_happen_what_is_due(frozen: Sandbox, shop: Shop) -> None:
+    """Whoever lets no time pass waits for the webhooks of now."""
+    session = await opened(frozen, shop.order())
+    frozen.pay(session.id)
+
+    await frozen.elapse(0)
+
+    assert [kind for _, kind in shop.heard] == ["session.created", "session.completed"]
+
+
+async def test_a_clock_that_goes_elapses_too(sandbox: Sandbox) -> None:
+    """What is due by then is over at the end."""
+    session = await opened(sandbox, an_order())
+
+    await sandbox.elapse(DAY)
+
+    assert session.status is SessionStatus.EXPIRED
+
+
+async def test_nothing_elapses_where_nothing_runs() -> None:
+    """Who forgot `async with` reads it."""
+    with pytest.raises(ConfigurationError, match="async with"):
+        await Sandbox().elapse(1)
+
+
+async def test_a_session_expires_when_told(frozen: Sandbox, shop: Shop) -> None:
+    """It alone: the clock stands where it stood, and other sessions stay open."""
+    one, other = [await opened(frozen, shop.order()) for _ in range(2)]
+    before = frozen.now()
+
+    frozen.expire(one.id)
+    await frozen.elapse(0)
+
+    assert frozen.now() == before
+    assert (one.status, other.status) == (SessionStatus.EXPIRED, SessionStatus.OPEN)
+    assert shop.heard[-1][1] == EventType.SESSION_EXPIRED
+
+
+async def test_a_session_is_paid_as_by_its_customer(frozen: Sandbox) -> None:
+    """The code decides: another two seconds, or at once."""
+    slow, quick = [await opened(frozen, an_order()) for _ in range(2)]
+
+    frozen.pay(slow.id, "012345")
+    frozen.pay(quick.id)
+
+    assert (slow.status, quick.status) == (
+        SessionStatus.PENDING,
+        SessionStatus.COMPLETED,
+    )
+    await frozen.elapse(2)
+    assert slow.status is SessionStatus.COMPLETED
+
+
+async def test_what_cannot_be_paid_is_refused_with_the_reason(frozen: Sandbox) -> None:
+    """An unknown session, one that is over, and a code that the bank refuses."""
+    session = await opened(frozen, an_order())
+
+    with pytest.raises(InvalidFieldError, match="no such checkout session"):
+        frozen.pay("nobody")
+    with pytest.raises(InvalidFieldError, match="blik_code the payment was refused"):
+        frozen.pay(session.id, "200000")
+    frozen.expire(session.id)
+    with pytest.raises(InvalidFieldError, match="session_id the session is expired"):
+        frozen.pay(session.id)
+    with pytest.raises(InvalidFieldError, match="expired already"):
+        frozen.expire(session.id)
+
+
+async def test_the_next_request_alone_fails(frozen: Sandbox) -> None:
+    """The one after it is answered, and the call needed both."""
+    frozen.fail_next("status", status=503, operation="create")
+
+    async with frozen.factory() as checkout:
+        session = await checkout.create(an_order())
+
+    assert session.call.attempts == frozen.count("create") == 2
