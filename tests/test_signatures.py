@@ -34,6 +34,7 @@ MODULES = (
     "convergegate_async.policy",
     "convergegate_async.runners",
     "convergegate_async.sandbox",
+    "convergegate_async.testing",
     "convergegate_async.webhooks",
 )
 EXCEPT = {

@@ -1,0 +1,39 @@
+"""For the tests of those who use this package: a gateway that does as it is told."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._builders import RequestFields, SignedEvent, checkout_request, signed_event
+    from ._threaded import ThreadedSandbox
+
+_HOMES = {
+    "RequestFields": "_builders",
+    "SignedEvent": "_builders",
+    "ThreadedSandbox": "_threaded",
+    "checkout_request": "_builders",
+    "signed_event": "_builders",
+}
+
+__all__ = [
+    "RequestFields",
+    "SignedEvent",
+    "ThreadedSandbox",
+    "checkout_request",
+    "signed_event",
+]
+
+
+if not TYPE_CHECKING:  # a type checker shall see typos
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,343 @@
+"""A sandbox on a thread of its own: for any event loop, and for code without one."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import attrs
+
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions, Runtime
+from convergegate_async.models import EventType
+from convergegate_async.sandbox import (
+    BookedSession,
+    Delivery,
+    FaultKind,
+    FaultOptions,
+    Sandbox,
+    SeenRequest,
+)
+
+from ._pauses import Pauses
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class _Home:
+    """Where a running sandbox lives."""
+
+    loop: asyncio.AbstractEventLoop
+    sandbox: Sandbox
+    closing: asyncio.Event
+
+
+class ThreadedSandbox:
+    """A `Sandbox` on a thread of its own, for tests with and without an event loop.
+
+    Every method may be called from any thread, and any test can use it::
+
+        with ThreadedSandbox() as sandbox:
+            shop = Shop(sandbox.api_key, sandbox.base_url)
+            sandbox.pay(shop.order().session_id)
+
+    Its clock stands still: `advance` moves it, and the pauses of its factories do.
+    Nothing happens by itself because a machine is busy.
+
+    Args:
+        api_key: The key that it answers to, and signs webhooks with.
+        port: Where to listen; any free port if 0.
+        honour_keys: Answer a repeated idempotency key with the first answer.
+        seed: Seeds the faults and all ids; ids are random if `None`.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "sk_test_sandbox",
+        port: int = 0,
+        honour_keys: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        self.api_key = api_key
+        self._port = port
+        self._honour_keys = honour_keys
+        self._seed = seed
+        self._home: _Home | None = None
+        self._thread: threading.Thread | None = None
+        self._pauses = Pauses(self.now, self._elapse)
+
+    # -- lifecycle -------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if self._home is not None:
+            message = "the sandbox is running already"
+            raise ConfigurationError(message)
+        listening: Future[_Home] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listening)),
+            name="convergegate sandbox",
+            daemon=True,  # who forgets to leave it shall not hang at the end
+        )
+        self._thread.start()
+        self._home = listening.result()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        home, self._home = self._running(), None
+        home.loop.call_soon_threadsafe(home.closing.set)
+        if self._thread is not None:
+            self._thread.join()
+
+    async def _serve(self, listening: "Future[_Home]") -> None:
+        closing = asyncio.Event()
+        try:
+            async with Sandbox(
+                api_key=self.api_key,
+                port=self._port,
+                honour_keys=self._honour_keys,
+                seed=self._seed,
+                frozen=True,
+            ) as sandbox:
+                home = _Home(asyncio.get_running_loop(), sandbox, closing)
+                listening.set_result(home)
+                await closing.wait()
+        except Exception as error:
+            if listening.done():
+                raise
+            listening.set_exception(error)  # who enters it is waiting
+
+    # -- what a shop needs -----------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """Where it is called.
+
+        Raises:
+            ConfigurationError: It does not run.
+        """
+        return self._running().sandbox.base_url
+
+    def factory(self, **overrides: Unpack[FactoryOptions]) -> CheckoutSessionFactory:
+        """Return an unopened factory that calls it, and shares its clock.
+
+        Args:
+            **overrides: Other arguments of the constructor.
+        """
+        overrides.setdefault("runtime", self.runtime())
+        return self._running().sandbox.factory(**overrides)
+
+    def runtime(self) -> Runtime:
+        """Return the time of its clock, for a factory that is built elsewhere.
+
+        Pauses before a repeat have no jitter: what the gateway does not ask for takes
+        no time.
+        """
+        return Runtime(
+            clock=self.now, now=self.now, sleep=self._pauses.sleep, spread=lambda: 0.0
+        )
+
+    # -- what a test sees ------------------------------------------------------------
+
+    def sessions(self) -> tuple[BookedSession, ...]:
+        """Return all sessions as they stand now, the oldest first."""
+        return self._do(_all_of)
+
+    def session(self, session_id: str) -> BookedSession:
+        """Return a session as it stands now.
+
+        Raises:
+            KeyError: There is no such session.
+        """
+        return {session.id: session for session in self.sessions()}[session_id]
+
+    def requests(self, operation: str | None = None) -> tuple[SeenRequest, ...]:
+        """Return the requests that arrived, the oldest first.
+
+        Args:
+            operation: Only those for this one, such as ``create``.
+        """
+        return self._do(
+            lambda sandbox: tuple(
+                attrs.evolve(seen)
+                for seen in sandbox.seen
+                if operation in (None, seen.operation)
+            )
+        )
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Return the webhooks that were sent, or are on their way."""
+        return self._do(lambda sandbox: tuple(map(attrs.evolve, sandbox.deliveries)))
+
+    def delivered(
+        self, event: EventType | str, session_id: str | None = None
+    ) -> Delivery:
+        """Wait for the webhooks that are due, and return that of an event.
+
+        It blocks: where a shop answers on the same event loop, ``await`` the fixture of
+        this name, or ``asyncio.to_thread(sandbox.delivered, event)``.
+
+        Args:
+            event: Such as ``session.completed``.
+            session_id: The session that it is about; the last event of any if `None`.
+
+        Raises:
+            AssertionError: None was sent, or the shop has not acknowledged it.
+            ConfigurationError: It was called on an event loop.
+        """
+        self._block(lambda sandbox: sandbox.elapse(0))
+        found = [
+            delivery
+            for delivery in self.deliveries()
+            if delivery.event.type == event
+            and session_id in (None, delivery.event.session_id)
+        ]
+        if not found:
+            message = f"no {event} was sent: the session had a notification_url?"
+            raise AssertionError(message)
+        if not found[-1].is_done:
+            answer = found[-1].note or f"answered {found[-1].status}"
+            message = f"{event} was not taken: {answer}"
+            raise AssertionError(message)
+        return found[-1]
+
+    # -- what a test does ------------------------------------------------------------
+
+    def pay(self, session_id: str, blik_code: str = "123456") -> BookedSession:
+        """Pay a session as its customer does; who waits for it looks at once.
+
+        Args:
+            session_id: The session's id.
+            blik_code: Decides what becomes of it, by `CODES` of the sandbox.
+
+        Raises:
+            InvalidFieldError: There is no such session, it cannot be paid any more, or
+                the bank refuses the code.
+        """
+        session = self._do(lambda sandbox: _copy(sandbox.pay(session_id, blik_code)))
+        self._pauses.end()
+        return session
+
+    def expire(self, session_id: str) -> BookedSession:
+        """Let a session expire now; who waits for it looks at once.
+
+        Raises:
+            InvalidFieldError: There is no such session, or it is final already.
+        """
+        session = self._do(lambda sandbox: _copy(sandbox.expire(session_id)))
+        self._pauses.end()
+        return session
+
+    def fail_next(
+        self, kind: FaultKind | str = FaultKind.STATUS, **options: Unpack[FaultOptions]
+    ) -> None:
+        """Let the next request, or event, meet a fault; the one after it meets none.
+
+        Args:
+            kind: What goes wrong.
+            **options: Further attributes of the `convergegate_async.sandbox.Fault`.
+
+        Raises:
+            ConfigurationError: A number is out of its range.
+            ValueError: There is no such kind.
+        """
+        self._do(lambda sandbox: sandbox.fail_next(kind, **options))
+
+    def now(self) -> float:
+        """Return what the clock of gateway and factories shows, in epoch seconds."""
+        return self._running().sandbox.now()
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock of gateway and factories: all happens when it is due.
+
+        Sessions expire and webhooks are repeated on the way, each at its own time; it
+        returns when those that were due are over. Pauses that are over end.
+
+        It blocks: where a shop answers on the same event loop, ``await`` the fixture of
+        this name, or ``asyncio.to_thread(sandbox.advance, seconds)``.
+
+        Raises:
+            ConfigurationError: It was called on an event loop.
+        """
+        self._block(lambda sandbox: sandbox.elapse(seconds))
+        self._pauses.nudge()
+
+    @contextmanager
+    def skip_pauses(self) -> Iterator[None]:
+        """Let no pause of a factory take time: each moves the clock instead.
+
+        A wait of two minutes for a customer who never pays is over in a moment::
+
+            with sandbox.skip_pauses():
+                session = await checkout.wait(session.id, timeout=120)
+
+        What shall happen meanwhile has to be due before: what another task does at some
+        time would come too late.
+        """
+        self._pauses.are_skipped = True
+        self._pauses.nudge()
+        try:
+            yield
+        finally:
+            self._pauses.are_skipped = False
+
+    def reset(self) -> None:
+        """Forget all sessions, requests, deliveries and faults; set the clock right."""
+        self._pauses.are_skipped = False
+        self._do(Sandbox.reset)
+
+    # -- across threads ----------------------------------------------------------------
+
+    def _running(self) -> _Home:
+        if self._home is None:
+            message = "the sandbox is not running: use `with`"
+            raise ConfigurationError(message)
+        return self._home
+
+    def _do(self, work: Callable[[Sandbox], T]) -> T:
+        """Do what takes no time on the sandbox's thread."""
+
+        async def done(sandbox: Sandbox) -> T:
+            return work(sandbox)
+
+        return self._submit(done).result()
+
+    def _block(self, work: Callable[[Sandbox], Coroutine[None, None, T]]) -> T:
+        """Wait for what a shop may have to answer to."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._submit(work).result()
+        message = (
+            "it would block this event loop, and a shop on it: await the fixture of "
+            "this name, or asyncio.to_thread(...)"
+        )
+        raise ConfigurationError(message)
+
+    def _submit(
+        self, work: Callable[[Sandbox], Coroutine[None, None, T]]
+    ) -> "Future[T]":
+        home = self._running()
+        return asyncio.run_coroutine_threadsafe(work(home.sandbox), home.loop)
+
+    async def _elapse(self, seconds: float) -> None:
+        await asyncio.wrap_future(self._submit(lambda one: one.elapse(seconds)))
+
+
+def _copy(session: BookedSession) -> BookedSession:
+    """Return it as it stands now, whatever another thread does to it."""
+    return attrs.evolve(session, refunds=[attrs.evolve(one) for one in session.refunds])
+
+
+def _all_of(sandbox: Sandbox) -> tuple[BookedSession, ...]:
+    sandbox.book.tick()
+    return tuple(map(_copy, sandbox.book.sessions.values()))
