@@ -32,6 +32,7 @@ LIBRARIES = {
     ),
     "multidict": ("_transport/",),
     "yarl": ("_transport/",),
+    "pytest": ("testing/plugin.py",),
     "tenacity": ("factory/_caller.py",),
     "click": ("cli/",),
     "rich": ("cli/",),

@@ -35,6 +35,7 @@ MODULES = (
     "convergegate_async.runners",
     "convergegate_async.sandbox",
     "convergegate_async.testing",
+    "convergegate_async.testing.plugin",
     "convergegate_async.webhooks",
 )
 EXCEPT = {
@@ -51,7 +52,11 @@ def exported(module: str) -> Iterator[tuple[str, object]]:
         yield name, getattr(imported, name)
 
 
-NAMES = {**dict(exported(MODULES[0])), "BaseConnector": aiohttp.BaseConnector}
+NAMES = {
+    **dict(exported("convergegate_async")),
+    **dict(exported("convergegate_async.testing")),
+    "BaseConnector": aiohttp.BaseConnector,
+}
 """What annotations in quotes refer to."""
 
 PUBLIC = {id(thing) for module in MODULES for _, thing in exported(module)}

@@ -1,13 +1,21 @@
-"""For the tests of those who use this package: a gateway that does as it is told."""
+"""For the tests of those who use this package: a gateway that does as it is told.
+
+pytest loads `convergegate_async.testing.plugin` by itself, in every project of an
+environment that has this package; so nothing is imported before it is asked for.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._builders import RequestFields, SignedEvent, checkout_request, signed_event
+    from ._fixture_types import Advance, Delivered, FailNext
     from ._threaded import ThreadedSandbox
 
 _HOMES = {
+    "Advance": "_fixture_types",
+    "Delivered": "_fixture_types",
+    "FailNext": "_fixture_types",
     "RequestFields": "_builders",
     "SignedEvent": "_builders",
     "ThreadedSandbox": "_threaded",
@@ -16,6 +24,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "Advance",
+    "Delivered",
+    "FailNext",
     "RequestFields",
     "SignedEvent",
     "ThreadedSandbox",
