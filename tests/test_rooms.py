@@ -28,6 +28,7 @@ LIBRARIES = {
         "_transport/",
         "contrib/aiohttp_web.py",
         "sandbox/",
+        "testing/",
         "factory/__init__.py",
     ),
     "multidict": ("_transport/",),

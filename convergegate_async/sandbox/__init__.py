@@ -14,7 +14,7 @@ from ._webhook_listener import (
     forward_webhook,
     post_webhook,
 )
-from ._webhook_sender import Delivery
+from ._webhook_sender import Delivery, PostWebhook
 
 __all__ = [
     "CODES",
@@ -27,6 +27,7 @@ __all__ = [
     "FaultKind",
     "FaultOptions",
     "FaultPlan",
+    "PostWebhook",
     "ReceivedWebhook",
     "Sandbox",
     "SeenRequest",

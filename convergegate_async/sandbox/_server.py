@@ -27,7 +27,7 @@ from ._faults import Fault, FaultKind, FaultOptions, FaultPlan
 from ._hosts import Hosts
 from ._seen import LONGEST_PATH, Bodies, SeenRequest
 from ._sqlite_store import Store
-from ._webhook_sender import Delivery, WebhookSender
+from ._webhook_sender import Delivery, PostWebhook, WebhookSender
 from ._wire import answer, break_answer, listen, new_client, read_body
 from .site.routes import Site
 
@@ -145,6 +145,10 @@ class Sandbox:
     def count(self, operation: str) -> int:
         """Return how many requests for *operation* arrived."""
         return self.counts[operation]
+
+    def deliver_by(self, post: PostWebhook | None) -> None:
+        """Let *post* take webhooks to a shop, whatever their URL; http if `None`."""
+        self._sender.post = post
 
     def now(self) -> float:
         """Return what the gateway's clock shows, in epoch seconds."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import attrs
+from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions, Runtime
@@ -22,6 +23,7 @@ from convergegate_async.sandbox import (
     SeenRequest,
 )
 
+from ._apps import AsgiApp, started
 from ._pauses import Pauses
 
 T = TypeVar("T")
@@ -289,6 +291,32 @@ class ThreadedSandbox:
             yield
         finally:
             self._pauses.are_skipped = False
+
+    @asynccontextmanager
+    async def webhooks_into(
+        self, app: AsgiApp | web.Application
+    ) -> AsyncIterator[None]:
+        """Start an app on this event loop, and hand it all webhooks, without a port.
+
+        They go to the path of *notification_url*, whatever its host::
+
+            async with sandbox.webhooks_into(app):
+                session = await checkout.create(request)
+                sandbox.pay(session.id)
+                await delivered("session.completed")
+
+        Args:
+            app: Of FastAPI, Starlette, Litestar, Quart or aiohttp, or another by ASGI.
+
+        Raises:
+            ConfigurationError: The app could not be started.
+        """
+        async with started(app) as post:
+            self._do(lambda sandbox: sandbox.deliver_by(post))
+            try:
+                yield
+            finally:
+                self._do(lambda sandbox: sandbox.deliver_by(None))
 
     def reset(self) -> None:
         """Forget all sessions, requests, deliveries and faults; set the clock right."""

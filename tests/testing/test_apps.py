@@ -1,0 +1,189 @@
+"""Webhooks for apps of this process: started on the test's loop, without a port."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from fastapi import FastAPI, Request, Response
+from starlette.responses import PlainTextResponse
+
+from convergegate_async import (
+    CheckoutSessionFactory,
+    ConfigurationError,
+    WebhookEvent,
+    WebhookReceiver,
+    WebhookVerifier,
+    confirm,
+)
+from convergegate_async.contrib import aiohttp_web, fastapi
+from convergegate_async.testing import ThreadedSandbox, checkout_request
+
+URL = "https://shop.example/webhooks?of=gateway"
+"""Of no host that there is."""
+
+App = FastAPI | web.Application
+
+
+class Shop:
+    """Ships what was paid, on the loop that it was started on."""
+
+    def __init__(self, sandbox: ThreadedSandbox) -> None:
+        self.sandbox = sandbox
+        self.shipped: list[str] = []
+        self.loops: set[asyncio.AbstractEventLoop] = set()
+        self.error: Exception | None = None
+        verifier = WebhookVerifier(sandbox.api_key)
+        self.receiver = WebhookReceiver(verifier, self.take)
+
+    async def take(self, event: WebhookEvent, checkout: CheckoutSessionFactory) -> None:
+        """Ask the gateway, and ship."""
+        self.loops.add(asyncio.get_running_loop())
+        if self.error is not None:
+            raise self.error
+        session = await confirm(event, checkout)
+        if event.type == "session.completed":
+            self.shipped.append(session.id)
+
+    def fastapi(self) -> FastAPI:
+        """Return it as an ASGI app."""
+        app = FastAPI(lifespan=fastapi.lifespan(self.sandbox.factory, self.receiver))
+        app.router.routes.append(fastapi.webhook_route("/webhooks", self.receiver))
+        return app
+
+    def aiohttp(self) -> web.Application:
+        """Return it as an app of aiohttp."""
+        app = web.Application()
+        app.cleanup_ctx.append(
+            aiohttp_web.lifespan(self.sandbox.factory, self.receiver)
+        )
+        app.add_routes([aiohttp_web.webhook_route("/webhooks", self.receiver)])
+        return app
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ThreadedSandbox]:
+    """A gateway on a thread."""
+    with ThreadedSandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def threaded(server: ThreadedSandbox) -> ThreadedSandbox:
+    """One that knows nothing."""
+    server.reset()
+    return server
+
+
+@pytest.mark.parametrize("kind", [Shop.fastapi, Shop.aiohttp])
+async def test_a_paid_order_is_shipped(
+    kind: Callable[[Shop], App], threaded: ThreadedSandbox
+) -> None:
+    """The webhook reaches the app's handler on this loop, with the app's factory."""
+    shop = Shop(threaded)
+    async with (
+        threaded.webhooks_into(kind(shop)),
+        threaded.factory() as checkout,
+    ):
+        session = await checkout.create(checkout_request(notification_url=URL))
+        threaded.pay(session.id)
+        delivery = await asyncio.to_thread(threaded.delivered, "session.completed")
+
+    assert (delivery.attempt, delivery.status) == (1, 200)
+    assert shop.shipped == [session.id]
+    assert shop.loops == {asyncio.get_running_loop()}
+
+
+@pytest.mark.parametrize("kind", [Shop.fastapi, Shop.aiohttp])
+async def test_three_days_of_a_broken_shop(
+    kind: Callable[[Shop], App],
+    threaded: ThreadedSandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is told again and again, takes it in the end, and ships once."""
+    shop = Shop(threaded)
+    shop.error = ZeroDivisionError()
+    async with (
+        threaded.webhooks_into(kind(shop)),
+        threaded.factory() as checkout,
+    ):
+        session = await checkout.create(checkout_request(notification_url=URL))
+        threaded.pay(session.id)
+        await asyncio.to_thread(threaded.advance, 2 * 24 * 3600)
+        with pytest.raises(AssertionError, match="not taken: answered 500"):
+            await asyncio.to_thread(threaded.delivered, "session.completed")
+        shop.error = None
+        await asyncio.to_thread(threaded.advance, 24 * 3600)
+        delivery = await asyncio.to_thread(threaded.delivered, "session.completed")
+
+    assert shop.shipped == [session.id]
+    assert delivery.attempt == 17
+    assert "ZeroDivisionError" in caplog.text  # who wrote the handler sees it
+
+
+async def test_an_asgi_server_is_all_there() -> None:
+    """Path, query, headers, body, and nobody hangs up before the answer."""
+    app = FastAPI()
+    seen: list[object] = []
+
+    @app.post("/deep/{name}")
+    async def take(name: str, request: Request) -> Response:
+        seen.extend([name, request.url.query, await request.body()])
+        seen.append(request.headers["content-type"])
+        seen.append(await request.is_disconnected())
+        return PlainTextResponse("taken", 202)
+
+    with ThreadedSandbox() as sandbox:
+        async with sandbox.webhooks_into(app), sandbox.factory() as checkout:
+            url = "http://shop.example:8000/deep/%C5%BC?a=1"
+            await checkout.create(checkout_request(notification_url=url))
+            delivery = await asyncio.to_thread(sandbox.delivered, "session.created")
+
+    assert delivery.status == 202
+    assert seen[:2] == ["ż", "a=1"]
+    assert delivery.event.id.encode() in seen[2]  # type: ignore[operator]  # the body
+    assert seen[3:] == ["application/json", False]
+
+
+async def test_an_app_without_a_lifespan_is_called_all_the_same() -> None:
+    """Servers do so, too."""
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401 -- as ASGI has it
+        if scope["type"] != "http":
+            raise NotImplementedError
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    with ThreadedSandbox() as sandbox:
+        async with sandbox.webhooks_into(app), sandbox.factory() as checkout:
+            await checkout.create(checkout_request(notification_url=URL))
+            delivery = await asyncio.to_thread(sandbox.delivered, "session.created")
+
+    assert delivery.status == 204
+
+
+async def test_an_app_that_does_not_start_fails_the_test(
+    threaded: ThreadedSandbox,
+) -> None:
+    """It is not waited for, and nothing is delivered to it."""
+
+    def build() -> CheckoutSessionFactory:
+        raise ZeroDivisionError
+
+    app = FastAPI(lifespan=fastapi.lifespan(build))
+
+    with pytest.raises(ConfigurationError, match="could not be started") as caught:
+        await threaded.webhooks_into(app).__aenter__()
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_afterwards_webhooks_go_where_they_say(threaded: ThreadedSandbox) -> None:
+    """The app was stopped: nobody is handed anything."""
+    async with threaded.webhooks_into(web.Application()):
+        pass
+    async with threaded.factory() as checkout:
+        await checkout.create(checkout_request(notification_url=URL))
+        with pytest.raises(AssertionError, match="another machine"):
+            await asyncio.to_thread(threaded.delivered, "session.created")
