@@ -1,7 +1,6 @@
 """Every Python block of the README runs, against the sandbox."""
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import attrs
 import pytest
 from programs import variables_of
 from readme import BLOCKS, README, block
+from user_project import AUTO, ENVIRON, PYTEST, config
 
 from convergegate_async import CheckoutSessionRequest, SessionStatus
 from convergegate_async.sandbox import Sandbox, SeenRequest
@@ -30,11 +30,14 @@ async def run_block(source: str, sandbox: Sandbox, folder: Path) -> tuple[int, s
     (folder / "shop.py").write_text(SHARED)
     program = folder / "block.py"
     program.write_text(source)
+    command = [sys.executable, "-X", "dev", "-W", "error", str(program)]
+    if source.startswith("# test_"):
+        (folder / "pytest.ini").write_text(config(AUTO))
+        command = [*PYTEST, str(program)]
 
     done = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-X", "dev", "-W", "error", str(program)),
-        env={**os.environ, **variables_of(sandbox)},
+        *command,
+        env={**ENVIRON, **variables_of(sandbox)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -1,22 +1,15 @@
-"""The pytest plugin, in projects of users: each is run as one, with warnings as errors.
+"""The pytest plugin in projects of users, with warnings as errors."""
 
-An entry point is found only where the package was installed with it; else the plugin is
-named on the command line.
-"""
-
-import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from user_project import ASYNCIO, AUTO, ENVIRON, PLUGIN, PYTEST, config
 
 ROOT = Path(__file__).parent.parent.parent
-PLUGIN = "convergegate_async.testing.plugin"
-IS_INSTALLED = bool(entry_points(group="pytest11", name="convergegate"))
 
 SHOP = """
 import asyncio
@@ -86,22 +79,25 @@ async def test_it_can_be_opened_by_hand(checkout):
 """
 """Nine tests of a shop; none of them knows how it is run."""
 
-ASYNCIO = "asyncio_default_fixture_loop_scope = function\n"
-AUTO = f"{ASYNCIO}asyncio_mode = auto\n"
 MARKED = "import pytest\npytestmark = pytest.mark.asyncio({scope})\n"
 
 
-def run_project(folder: Path, config: str, *options: str, **modules: str) -> str:
-    """Run the tests of a project, and return what pytest says."""
+def run_project(folder: Path, lines: str, *options: str, **modules: str) -> str:
+    """Run the tests of a project, and return what pytest says.
+
+    Args:
+        folder: Where it is.
+        lines: What its configuration holds.
+        *options: Of pytest.
+        **modules: The source of each by its name.
+    """
     for name, source in modules.items():
         (folder / f"{name}.py").write_text(source)
-    (folder / "pytest.ini").write_text(f"[pytest]\nfilterwarnings = error\n{config}")
-    named = () if IS_INSTALLED else ("-p", PLUGIN)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *named]
+    (folder / "pytest.ini").write_text(config(lines))
     done = subprocess.run(  # noqa: S603 -- a test's own project
-        [*command, *options],
+        [*PYTEST, *options],
         cwd=folder,
-        env={name: v for name, v in os.environ.items() if "PYTEST" not in name},
+        env=ENVIRON,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -133,9 +129,9 @@ def test_a_project_in_strict_mode(scope: str, workers: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("scope", ["function", "session"])
 def test_a_project_in_auto_mode(scope: str, tmp_path: Path) -> None:
     """The fixtures are the same."""
-    config = f"{AUTO}asyncio_default_test_loop_scope = {scope}\n"
+    lines = f"{AUTO}asyncio_default_test_loop_scope = {scope}\n"
 
-    output = run_project(tmp_path, config, "-n0", test_shop=SHOP)
+    output = run_project(tmp_path, lines, "-n0", test_shop=SHOP)
 
     assert passed(output) == 9
 
