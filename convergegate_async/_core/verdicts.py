@@ -108,11 +108,13 @@ class Failure(NamedTuple):
         sent: `True` once the request's head was about to be written, `False` if it
             provably was not, `None` if nobody could tell.
         phase: How far the answer had come: ``sent``, ``head`` or ``body``.
+        unforeseen: The class of what was raised, if nobody had foreseen it.
     """
 
     kind: FailureKind
     sent: bool | None
     phase: str = "sent"
+    unforeseen: str | None = None
 
 
 class Finding(NamedTuple):
@@ -157,18 +159,21 @@ ERROR_WORDS = ("type", "message", "param", "decline_code", "charge_id")
 def judge_failure(failure: Failure) -> Finding:
     """Return what an attempt without a whole answer proves."""
     row = _BROKEN[failure.kind]
+    reason = row.reason
+    if failure.unforeseen is not None:
+        reason = f"{reason}: {failure.unforeseen} was raised"
     unsent = failure.sent is False or (failure.sent is None and row.before_head)
     if unsent:
         return Finding(
             verdict=Verdict.NOT_SENT,
             ground=Ground.NONE if row.final else Ground.UNSENT,
-            reason=row.reason,
+            reason=reason,
             failure=failure.kind,
         )
     return Finding(
         verdict=Verdict.UNKNOWN,
         ground=Ground.NONE if row.final else Ground.AMBIGUOUS,
-        reason=row.reason,
+        reason=reason,
         failure=failure.kind,
         phase=failure.phase,
     )

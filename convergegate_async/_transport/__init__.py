@@ -298,7 +298,10 @@ class AiohttpTransport:
         kind = kind_of(error)
         if kind is FailureKind.TIMEOUT and self._closed:
             kind = FailureKind.CLOSED  # `aclose` cuts by the deadline
-        return marks.failure(kind)
+        failure = marks.failure(kind)
+        if kind is FailureKind.UNEXPECTED:
+            return failure._replace(unforeseen=type(error).__name__)
+        return failure
 
     def _current_generation(self) -> _Generation:
         if self._generation is None:

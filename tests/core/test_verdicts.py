@@ -128,6 +128,18 @@ def test_only_an_unknown_outcome_has_a_phase(
     assert finding.phase == (phase if finding.verdict is Verdict.UNKNOWN else None)
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_what_nobody_foresaw_is_named(sent: bool) -> None:
+    """By its class: a mock's `TypeError` is no connection that failed."""
+    kind = FailureKind.UNEXPECTED
+
+    finding = judge_failure(Failure(kind=kind, sent=sent, unforeseen="TypeError"))
+
+    assert finding.reason == (
+        "the connection failed in an unforeseen way: TypeError was raised"
+    )
+
+
 @pytest.mark.parametrize("kind", FailureKind)
 @pytest.mark.parametrize("sent", [True, False, None], ids=["sent", "unsent", "untold"])
 def test_every_broken_connection_has_its_judgement(
