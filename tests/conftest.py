@@ -1,18 +1,13 @@
-"""What every test may use: a request, the sandbox, and aioresponses that works."""
+"""What every test may use: a request, and the sandbox."""
 
 import gc
-import inspect
 import os
 import random
 import signal
 import sys
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
-from types import SimpleNamespace
-from typing import Any
 
-import aiohttp
-import aioresponses.core
 import pytest
 from hypothesis import HealthCheck, find, settings
 from hypothesis.strategies import none
@@ -64,20 +59,6 @@ NEEDED = {
 collect_ignore = [
     path for path, modules in NEEDED.items() if not all(map(find_spec, modules))
 ]
-
-BRIDGE_NEEDED = (
-    "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters
-)
-
-if BRIDGE_NEEDED:
-    # aioresponses 0.7.9 does not pass the argument that aiohttp 3.14 asks for. The
-    # canary in factory/test_aioresponses.py tells when this can go.
-    class _BridgedResponse(aiohttp.ClientResponse):
-        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- handed through
-            options.setdefault("stream_writer", SimpleNamespace(output_size=0))
-            super().__init__(*args, **options)
-
-    aioresponses.core.ClientResponse = _BridgedResponse  # type: ignore[attr-defined]  # the bridge
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

@@ -31,6 +31,7 @@ LIBRARIES = {
         "testing/",
         "factory/__init__.py",
     ),
+    "aioresponses": ("testing/_aioresponses.py", "testing/plugin.py"),
     "multidict": ("_transport/",),
     "yarl": ("_transport/",),
     "pytest": ("testing/plugin.py",),

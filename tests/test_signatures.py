@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import attrs
 import pytest
+from aioresponses import aioresponses
 
 import convergegate_async
 
@@ -56,6 +57,7 @@ NAMES = {
     **dict(exported("convergegate_async")),
     **dict(exported("convergegate_async.testing")),
     "BaseConnector": aiohttp.BaseConnector,
+    "aioresponses": aioresponses,
 }
 """What annotations in quotes refer to."""
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._aioresponses import mocked_aiohttp
     from ._builders import RequestFields, SignedEvent, checkout_request, signed_event
     from ._fixture_types import Advance, Delivered, FailNext
     from ._threaded import ThreadedSandbox
@@ -20,6 +21,7 @@ _HOMES = {
     "SignedEvent": "_builders",
     "ThreadedSandbox": "_threaded",
     "checkout_request": "_builders",
+    "mocked_aiohttp": "_aioresponses",
     "signed_event": "_builders",
 }
 
@@ -31,6 +33,7 @@ __all__ = [
     "SignedEvent",
     "ThreadedSandbox",
     "checkout_request",
+    "mocked_aiohttp",
     "signed_event",
 ]
 

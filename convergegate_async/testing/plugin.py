@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from aioresponses import aioresponses
+
     from convergegate_async import CheckoutSessionFactory, EventType
     from convergegate_async.sandbox import Delivery
 
@@ -78,3 +80,12 @@ def delivered(convergegate_sandbox: "ThreadedSandbox") -> "Delivered":
         return await to_thread(convergegate_sandbox.delivered, event, session_id)
 
     return delivered
+
+
+@pytest.fixture
+def mocked_aiohttp() -> "Iterator[aioresponses]":
+    """What answers in the place of a gateway: needs aioresponses, and sends nothing."""
+    from . import mocked_aiohttp
+
+    with mocked_aiohttp() as gateway:
+        yield gateway

@@ -1,11 +1,11 @@
-"""Users may mock our calls with aioresponses; the bridge is in the root conftest."""
+"""Users may mock our calls with aioresponses, by the bridge that ships."""
 
 import inspect
 
 import aiohttp
 import aioresponses.core
 import pytest
-from aioresponses import aioresponses as mocked
+from aioresponses import aioresponses as unbridged
 
 from convergegate_async import (
     CallError,
@@ -15,6 +15,8 @@ from convergegate_async import (
     OutcomeUnknownError,
     RetryPolicy,
 )
+from convergegate_async.sandbox import Sandbox
+from convergegate_async.testing import mocked_aiohttp
 
 BASE_URL = "https://gateway.example"
 SESSIONS = f"{BASE_URL}/v1/checkout/sessions"
@@ -40,7 +42,7 @@ def test_the_bridge_is_still_needed() -> None:
 async def test_a_create_can_be_mocked(order: CheckoutSessionRequest) -> None:
     """A mocked answer becomes a session, and the mock saw the form."""
     async with factory() as checkout:
-        with mocked() as gateway:
+        with mocked_aiohttp() as gateway:
             gateway.post(SESSIONS, payload=SESSION)
             session = await checkout.create(order)
 
@@ -52,7 +54,7 @@ async def test_a_create_can_be_mocked(order: CheckoutSessionRequest) -> None:
 async def test_a_retry_can_be_mocked(order: CheckoutSessionRequest) -> None:
     """A 429 followed by an answer is one successful call of two attempts."""
     async with factory() as checkout:
-        with mocked() as gateway:
+        with mocked_aiohttp() as gateway:
             gateway.post(SESSIONS, status=429, headers={"Retry-After": "0"})
             gateway.post(SESSIONS, payload=SESSION)
             session = await checkout.create(order)
@@ -80,9 +82,41 @@ async def test_only_the_connect_phase_proves_a_mocked_call_unsent(
 ) -> None:
     """Where a mock stands in for our marker, the exception's class has to prove it."""
     async with factory() as checkout:
-        with mocked() as gateway:
+        with mocked_aiohttp() as gateway:
             gateway.post(SESSIONS, exception=broken, repeat=True)
             with pytest.raises(kind) as caught:
                 await checkout.create(order)
 
     assert caught.value.attempts == 3
+
+
+async def test_without_the_bridge_the_error_names_what_was_raised(
+    order: CheckoutSessionRequest,
+) -> None:
+    """Whoever forgot it reads that no connection failed: a `TypeError` was raised."""
+    async with factory() as checkout:
+        with unbridged() as gateway:
+            gateway.post(SESSIONS, payload=SESSION, repeat=True)
+            with pytest.raises(OutcomeUnknownError, match="unforeseen way: TypeError"):
+                await checkout.create(order)
+
+
+async def test_another_gateway_is_passed_through(order: CheckoutSessionRequest) -> None:
+    """A sandbox is called, and what else is called is mocked."""
+    async with Sandbox() as sandbox, sandbox.factory() as checkout, factory() as other:
+        with mocked_aiohttp(passthrough=[sandbox.base_url]) as gateway:
+            gateway.post(SESSIONS, payload=SESSION)
+            mocked = await other.create(order)
+            session = await checkout.create(order)
+
+    assert mocked.id == SESSION["id"]
+    assert session.id in sandbox.book.sessions
+
+
+def test_the_bridge_is_taken_down() -> None:
+    """What else of the process uses aioresponses has it as it was."""
+    before = aioresponses.core.ClientResponse  # type: ignore[attr-defined]  # not exported
+    with mocked_aiohttp():
+        pass
+
+    assert aioresponses.core.ClientResponse is before  # type: ignore[attr-defined]  # not exported

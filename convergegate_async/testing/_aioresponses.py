@@ -1,0 +1,48 @@
+"""aioresponses, made to work with the aiohttp that is installed."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import aioresponses.core
+from aioresponses import aioresponses as Mock  # noqa: N812 -- it is a class
+
+_IS_ASKED_FOR = (
+    "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters
+)
+
+
+class _BridgedResponse(aiohttp.ClientResponse):
+    """Has what aioresponses 0.7.9 does not pass, and aiohttp 3.14 asks for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- handed through
+        if _IS_ASKED_FOR:
+            options.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **options)
+
+
+@contextmanager
+def mocked_aiohttp(*, passthrough: Sequence[str] = ()) -> Iterator[Mock]:
+    """Answer the requests of this process by aioresponses, on every aiohttp.
+
+    Nothing is sent, so that nothing can be lost, late or repeated by a wire::
+
+        with mocked_aiohttp() as gateway:
+            gateway.post(f"{base_url}/v1/checkout/sessions", payload={"id": "s1"})
+            session = await checkout.create(request)
+
+    Args:
+        passthrough: What the URLs begin with that are called all the same, such as a
+            sandbox's `base_url`.
+    """
+    core: Any = aioresponses.core
+    unbridged = core.ClientResponse
+    core.ClientResponse = _BridgedResponse
+    try:
+        with Mock(passthrough=list(passthrough)) as gateway:
+            yield gateway
+    finally:
+        core.ClientResponse = unbridged
