@@ -1,7 +1,7 @@
 """The asyncio-first Python SDK for ConvergeGate checkout sessions (BLIK).
 
 Names are imported on first use, so that `import convergegate_async` costs nothing that
-is not needed.
+is not needed. PYTEST_DONT_REWRITE: nothing here asserts.
 """
 
 from importlib import import_module

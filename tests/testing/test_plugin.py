@@ -106,6 +106,18 @@ def run_project(folder: Path, lines: str, *options: str, **modules: str) -> str:
     return done.stdout
 
 
+def run_program(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a module of Python's in a project, with warnings as errors."""
+    return subprocess.run(  # noqa: S603 -- a test's own project
+        [sys.executable, "-X", "dev", "-W", "error", "-m", *arguments],
+        cwd=folder,
+        env=ENVIRON,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def passed(output: str) -> int:
     """Return how many tests passed, if all did and nothing was said beside."""
     found = re.search(r"^=* ?(\d+) passed in", output, re.MULTILINE)
@@ -219,17 +231,96 @@ class Shop(unittest.IsolatedAsyncioTestCase):
     async def test_it_is_another_day(self):
         self.assertEqual(self.sandbox.sessions(), ())
 """)
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", "unittest"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(tmp_path, "unittest")
 
     assert done.returncode == 0, done.stderr
     assert "Ran 2 tests" in done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_a_project_of_django(tmp_path: Path) -> None:
+    """Its runner has the gateway, and its client the webhooks."""
+    (tmp_path / "settings.py").write_text("""
+ALLOWED_HOSTS = ["*"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
+ROOT_URLCONF = "shop"
+SECRET_KEY = "x"
+""")
+    (tmp_path / "shop.py").write_text("""
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from convergegate_async import WebhookVerifier
+
+shipped = []
+
+@csrf_exempt
+def take(request):
+    event = WebhookVerifier("sk_test_sandbox").verify(request.body, request.META)
+    shipped.append(event.session_id)
+    return HttpResponse("shipped")
+
+urlpatterns = [path("webhooks", take)]
+""")
+    (tmp_path / "tests.py").write_text("""
+import shop
+from django.test import TestCase
+
+from convergegate_async.testing import (
+    ThreadedSandbox,
+    checkout_request,
+    signed_event,
+)
+
+class ShopTest(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.sandbox = cls.enterClassContext(ThreadedSandbox())
+
+    async def test_a_paid_order_is_shipped(self):
+        async with self.sandbox.factory() as checkout:
+            session = await checkout.create(checkout_request())
+        self.sandbox.pay(session.id)
+        event = signed_event("session.completed", session_id=session.id)
+        answer = await self.async_client.post(
+            "/webhooks",
+            event.body,
+            content_type="application/json",
+            headers=event.headers,
+        )
+        self.assertEqual(answer.content, b"shipped")
+        self.assertEqual(shop.shipped, [session.id])
+
+    def test_time_passes_without_a_loop(self):
+        self.sandbox.reset()
+        before = self.sandbox.now()
+        self.sandbox.advance(60)
+        self.assertEqual(self.sandbox.now(), before + 60)
+""")
+    done = run_program(tmp_path, "django", "test", "--settings=settings")
+
+    assert "Ran 2 tests" in done.stderr, done.stderr
+    assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr
+
+
+def test_it_may_be_imported_before_pytest(tmp_path: Path) -> None:
+    """By a program that runs pytest: that would rewrite the asserts of what it loads.
+
+    It does so for every distribution that brings a plugin, and warns if it comes late.
+    """
+    conftest = """
+import pytest
+import convergegate_async
+pytest.register_assert_rewrite("convergegate_async")
+"""
+    output = run_project(
+        tmp_path, ASYNCIO, "-n0", conftest=conftest, test_a="def test_it(): pass"
+    )
+
+    assert passed(output) == 1
 
 
 def test_nothing_is_imported_before_it_is_asked_for(tmp_path: Path) -> None:
