@@ -279,9 +279,11 @@ class Sandbox:
         """Let happen what is due, and carry the webhooks out, until cancelled."""
 
         async def deliver(delivery: Delivery) -> None:
-            await self._sender.deliver(client, delivery)
-            self._under_way -= 1
-            self._news.set()
+            try:
+                await self._sender.deliver(client, delivery)
+            finally:  # also when its shop's loop was closed, and the delivery cancelled
+                self._under_way -= 1
+                self._news.set()
 
         async with asyncio.TaskGroup() as deliveries:
             while True:

@@ -298,7 +298,8 @@ class ThreadedSandbox:
     ) -> AsyncIterator[None]:
         """Start an app on this event loop, and hand it all webhooks, without a port.
 
-        They go to the path of *notification_url*, whatever its host::
+        They go to the path of *notification_url*, whatever its host. Leaving waits for
+        those that are due::
 
             async with sandbox.webhooks_into(app):
                 session = await checkout.create(request)
@@ -315,6 +316,7 @@ class ThreadedSandbox:
             self._do(lambda sandbox: sandbox.deliver_by(post))
             try:
                 yield
+                await self._elapse(0)
             finally:
                 self._do(lambda sandbox: sandbox.deliver_by(None))
 
@@ -326,8 +328,11 @@ class ThreadedSandbox:
     # -- across threads ----------------------------------------------------------------
 
     def _running(self) -> _Home:
-        if self._home is None:
+        if self._home is None or self._thread is None:
             message = "the sandbox is not running: use `with`"
+            raise ConfigurationError(message)
+        if not self._thread.is_alive():
+            message = "the sandbox runs in the process that entered it, not in a fork"
             raise ConfigurationError(message)
         return self._home
 

@@ -1,12 +1,14 @@
 """Webhooks for apps of this process: started on the test's loop, without a port."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 from fastapi import FastAPI, Request, Response
+from matrix import AMPLE
 from starlette.responses import PlainTextResponse
 
 from convergegate_async import (
@@ -177,6 +179,38 @@ async def test_an_app_that_does_not_start_fails_the_test(
         await threaded.webhooks_into(app).__aenter__()
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_leaving_waits_for_what_is_due(threaded: ThreadedSandbox) -> None:
+    """A test that paid, and asked for nothing more, leaves no handler half done."""
+    shop = Shop(threaded)
+    async with threaded.factory() as checkout:
+        async with threaded.webhooks_into(shop.fastapi()):
+            session = await checkout.create(checkout_request(notification_url=URL))
+            threaded.pay(session.id)
+
+        assert shop.shipped == [session.id]
+
+
+def test_a_loop_that_is_gone_stops_nothing(threaded: ThreadedSandbox) -> None:
+    """A test left its shop's loop in the middle of a delivery; the next one goes on."""
+    taking = threading.Event()
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:  # noqa: ANN401 -- as ASGI has it
+        if scope["type"] == "http":
+            taking.set()
+            await asyncio.Event().wait()
+
+    async def leave() -> None:
+        async with threaded.factory() as checkout:
+            left_open = threaded.webhooks_into(app)
+            await left_open.__aenter__()
+            await checkout.create(checkout_request(notification_url=URL))
+            await asyncio.to_thread(taking.wait, AMPLE)
+
+    asyncio.run(leave())
+
+    threaded.advance(3 * 24 * 3600)
 
 
 async def test_afterwards_webhooks_go_where_they_say(threaded: ThreadedSandbox) -> None:

@@ -1,6 +1,8 @@
 """A sandbox on a thread: for tests without an event loop, and for those of any loop."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 import urllib.request
@@ -140,6 +142,22 @@ def test_every_thread_may_call(threaded: ThreadedSandbox) -> None:
 
     assert {session.status for session in paid} == {SessionStatus.COMPLETED}
     assert {session.id for session in paid} == set(ids)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
+def test_a_fork_has_none(threaded: ThreadedSandbox) -> None:
+    """Its thread is not in the child, which would wait for ever."""
+    child = os.fork()
+    if child == 0:
+        try:
+            threaded.sessions()
+        except ConfigurationError:
+            os._exit(7)
+        os._exit(0)
+
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
 
 
 def test_refusals_reach_the_test(threaded: ThreadedSandbox) -> None:
