@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import assert_type
 
+from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from convergegate_async import (
@@ -38,7 +39,16 @@ from convergegate_async.bulk import (
     create_many,
 )
 from convergegate_async.contrib.otel import OpenTelemetryObserver
-from convergegate_async.sandbox import Sandbox
+from convergegate_async.sandbox import BookedSession, Delivery, Sandbox
+from convergegate_async.testing import (
+    Advance,
+    Delivered,
+    FailNext,
+    ThreadedSandbox,
+    checkout_request,
+    mocked_aiohttp,
+    signed_event,
+)
 
 
 async def calls(checkout: CheckoutSessionFactory) -> None:
@@ -130,3 +140,31 @@ def errors(error: OutcomeUnknownError) -> None:
     assert_type(error.outcome, Outcome)
     assert_type(error.idempotency_key, str | None)
     assert_type(error.session, CheckoutSession | None)
+
+
+async def a_test_with_fixtures(
+    checkout: CheckoutSessionFactory,
+    convergegate_sandbox: ThreadedSandbox,
+    fail_next: FailNext,
+    advance: Advance,
+    delivered: Delivered,
+) -> None:
+    """The fixtures have types, and what they return has."""
+    fail_next("status", operation="create", status=429, times=2)
+    session = await checkout.create(checkout_request(amount=1, currency="pln"))
+    assert_type(convergegate_sandbox.pay(session.id), BookedSession)
+    with convergegate_sandbox.skip_pauses():
+        assert_type(await checkout.wait(session.id), CheckoutSession)
+    await advance(60)
+    assert_type(await delivered("session.completed", session.id), Delivery)
+    assert_type(signed_event("session.expired", session_id="s1").body, bytes)
+
+
+async def a_test_of_an_app(app: FastAPI, sandbox: ThreadedSandbox) -> None:
+    """An app of ASGI is one to type checkers, too."""
+    fail_next: FailNext = sandbox.fail_next
+    fail_next()
+    async with sandbox.webhooks_into(app):
+        assert_type(sandbox.deliveries(), tuple[Delivery, ...])
+    with mocked_aiohttp(passthrough=[sandbox.base_url]) as gateway:
+        gateway.post("https://gateway.example/v1/refunds", payload={"id": "r1"})
