@@ -51,7 +51,7 @@ NEEDED = {
     "runners/test_dask_connection.py": ("distributed",),
     "runners/test_runners.py": ("distributed", "psutil"),
     "runners/test_spread.py": ("distributed", "psutil"),
-    "testing/test_apps.py": ("fastapi",),
+    "testing/test_apps.py": ("fastapi", "litestar", "quart"),
     "testing/test_plugin.py": ("anyio", "django"),
     "test_readme.py": ("anyio", "blacksheep", "falcon", "fastapi", "opentelemetry"),
     "test_signatures.py": (

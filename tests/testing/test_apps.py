@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from fastapi import FastAPI, Request, Response
+from litestar import Litestar
 from matrix import AMPLE
+from quart import Quart
 from starlette.responses import PlainTextResponse
 
 from convergegate_async import (
@@ -19,13 +21,13 @@ from convergegate_async import (
     WebhookVerifier,
     confirm,
 )
-from convergegate_async.contrib import aiohttp_web, fastapi
+from convergegate_async.contrib import aiohttp_web, fastapi, litestar, quart
 from convergegate_async.testing import ThreadedSandbox, checkout_request
 
 URL = "https://shop.example/webhooks?of=gateway"
 """Of no host that there is."""
 
-App = FastAPI | web.Application
+App = FastAPI | Litestar | Quart | web.Application
 
 
 class Shop:
@@ -54,6 +56,20 @@ class Shop:
         app.router.routes.append(fastapi.webhook_route("/webhooks", self.receiver))
         return app
 
+    def litestar(self) -> Litestar:
+        """Return it as an app whose lifespan is Litestar's."""
+        return Litestar(
+            [litestar.webhook_route("/webhooks", self.receiver)],
+            lifespan=[litestar.lifespan(self.sandbox.factory, self.receiver)],
+        )
+
+    def quart(self) -> Quart:
+        """Return it as an app whose lifespan is a generator."""
+        app = Quart(__name__)
+        app.while_serving(quart.lifespan(self.sandbox.factory, self.receiver))
+        app.register_blueprint(quart.webhook_route("/webhooks", self.receiver))
+        return app
+
     def aiohttp(self) -> web.Application:
         """Return it as an app of aiohttp."""
         app = web.Application()
@@ -78,7 +94,9 @@ def threaded(server: ThreadedSandbox) -> ThreadedSandbox:
     return server
 
 
-@pytest.mark.parametrize("kind", [Shop.fastapi, Shop.aiohttp])
+@pytest.mark.parametrize(
+    "kind", [Shop.fastapi, Shop.litestar, Shop.quart, Shop.aiohttp]
+)
 async def test_a_paid_order_is_shipped(
     kind: Callable[[Shop], App], threaded: ThreadedSandbox
 ) -> None:
