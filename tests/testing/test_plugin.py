@@ -204,6 +204,24 @@ async def test_it_makes_two(checkout, convergegate_sandbox):
     assert passed(output) == 1
 
 
+def test_a_project_that_mocks(tmp_path: Path) -> None:
+    """By aioresponses, and the sandbox is none of its business."""
+    source = """
+from convergegate_async import CheckoutSessionFactory
+from convergegate_async.testing import checkout_request
+
+async def test_it_is_mocked(mocked_aiohttp):
+    base_url = "https://gateway.example"
+    mocked_aiohttp.post(f"{base_url}/v1/checkout/sessions", payload={"id": "s1"})
+    async with CheckoutSessionFactory("sk_test_x", base_url) as checkout:
+        session = await checkout.create(checkout_request())
+    assert session.id == "s1"
+"""
+    output = run_project(tmp_path, AUTO, "-n0", test_a=source)
+
+    assert passed(output) == 1
+
+
 def test_a_project_of_unittest(tmp_path: Path) -> None:
     """Without pytest: a class enters the sandbox, and its coroutines use factories."""
     (tmp_path / "test_shop.py").write_text("""
