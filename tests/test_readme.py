@@ -12,22 +12,20 @@ from pathlib import Path
 import attrs
 import pytest
 from programs import variables_of
-from readme import BLOCKS, README, block
+from readme import BLOCKS, NAMED, README, block
 from user_project import AUTO, ENVIRON, PYTEST, config
 
 from convergegate_async import CheckoutSessionRequest, SessionStatus
 from convergegate_async.sandbox import Sandbox, SeenRequest
 
 ROOT = Path(__file__).parent.parent
-SHARED = block("# shop.py\n")
-"""What other blocks import from a file of that name."""
-
 NOT_IN_DEV = {"sanic": "sanic 25 is not for the multidict 7 that aiohttp comes with"}
 
 
 async def run_block(source: str, sandbox: Sandbox, folder: Path) -> tuple[int, str]:
     """Run a block as a program that calls *sandbox*; return its code and output."""
-    (folder / "shop.py").write_text(SHARED)
+    for name, text in NAMED.items():
+        (folder / name).write_text(text)
     program = folder / "block.py"
     program.write_text(source)
     command = [sys.executable, "-X", "dev", "-W", "error", str(program)]

@@ -8,6 +8,13 @@ BLOCKS: list[str] = re.findall(
     r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL
 )
 
+NAMED: dict[str, str] = {
+    block.partition("\n")[0].removeprefix("# "): block
+    for block in BLOCKS
+    if re.match(r"# \w+\.py\n", block)
+}
+"""Those that are files, by their names: other blocks import from them."""
+
 
 def block(mark: str) -> str:
     """Return the one block that has *mark*."""
