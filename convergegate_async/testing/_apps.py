@@ -13,7 +13,7 @@ from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import PostWebhook
 
 Message: TypeAlias = MutableMapping[str, Any]
-AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
 """An app of FastAPI, Starlette, Litestar, Quart or Django, and any other by ASGI.
 
 What it is called with each framework has types of its own for.
