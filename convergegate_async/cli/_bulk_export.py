@@ -92,6 +92,11 @@ def export(job: str, directory: Path, output: str, **options: Any) -> None:  # n
             f"{counted(written.gone, 'row')} of them, at the end: sent, and not in the "
             "input any more."
         )
+    if written.missing:
+        print_note(
+            f"{counted(written.missing, 'row')} more left the input before they were "
+            "sent."
+        )
     if written.unknown_currencies:
         listed = ", ".join(written.unknown_currencies)
         print_note(

@@ -151,7 +151,15 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
     code = end_shown(job, ended, f"convergegate bulk resume {folder.job}")
     if code is not None:
         return code
-    if job.tally.not_sent or counts.unknown:
+    if job.tally.not_sent:
+        return RunExitCode.UNKNOWN
+    if counts.pending:  # and the run has gone over the whole input
+        print_note(
+            f"{counted(counts.pending, 'row')} left the input before they were sent: "
+            f"put it back as it was, then `convergegate bulk resume {folder.job}`."
+        )
+        return RunExitCode.UNKNOWN
+    if counts.unknown:
         return RunExitCode.UNKNOWN
     is_whole = job.tally.is_complete and not counts.rejected
     return RunExitCode.DONE if is_whole else RunExitCode.REJECTED

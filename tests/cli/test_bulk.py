@@ -143,6 +143,29 @@ def test_a_file_that_was_moved_is_named(bulk: Run, tmp_path: Path) -> None:
     assert bulk("resume", "april").returncode == 0
 
 
+def test_rows_that_left_the_input_unsent_are_told(bulk: Run, tmp_path: Path) -> None:
+    """By every run that ends without them, with exit code 5, and by an export."""
+    source = tmp_path / "orders.csv"
+    source.write_text(text(20), encoding="utf-8")
+    pause = "status:operation=create,status=429,retry_after=86400,times=1"
+    with running_sandbox("--fault", pause, stderr=subprocess.DEVNULL) as (_, environ):
+        bulk("run", source.name, "--job", "april", *OPTIONS, **environ)
+        source.write_text(text(12), encoding="utf-8")
+        runs = [bulk(word, "april", **environ) for word in ("resume", "retry-failed")]
+        exported = bulk("export", "april")
+        source.write_text(text(20), encoding="utf-8")
+        whole = bulk("resume", "april", **environ)
+
+    for done in runs:
+        assert "april: created 12, rejected 0, unknown 0, pending 8\n" in done.stderr
+        assert "8 rows left the input before they were sent: put it" in done.stderr
+        assert done.returncode == 5
+    assert exported.stderr == (
+        "12 rows written.\n8 rows more left the input before they were sent.\n"
+    )
+    assert (whole.returncode, "left the input" in whole.stderr) == (0, False)
+
+
 @pytest.mark.parametrize("by_file", [False, True])
 def test_a_column_without_a_name_can_be_left_out(
     bulk: Run, tmp_path: Path, *, by_file: bool

@@ -44,6 +44,8 @@ class Export:
     Attributes:
         rows: How many rows.
         gone: How many of them are at the end, as the input has them no more.
+        missing: How many more the input had once: they left it before they were sent,
+            and are not written.
         unread: Why the columns of the input were not to be had; `None` if they were,
             or were not asked for.
         unknown_currencies: Those that ISO 4217 does not know: their amounts are empty.
@@ -51,6 +53,7 @@ class Export:
 
     rows: int
     gone: int = 0
+    missing: int = 0
     unread: str | None = None
     unknown_currencies: tuple[str, ...] = ()
 
@@ -142,6 +145,7 @@ def export_from(
     return Export(
         rows=rows,
         gone=0 if chunks is None else walk.gone,
+        missing=0 if chunks is None else max(0, (database.header.total or 0) - rows),
         unread=unread,
         unknown_currencies=tuple(sorted(walk.unknown_currencies)),
     )
