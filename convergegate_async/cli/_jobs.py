@@ -22,9 +22,11 @@ from convergegate_async.bulk import (
     JobHeader,
     JobPlan,
     Journal,
+    JournalError,
     OnUnknown,
     Reconciliation,
     RowCounts,
+    SourceError,
     Tally,
     move_source,
     plan_of,
@@ -145,15 +147,51 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
 async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
     """Run the job once, report what came of it, and return what is left to do."""
     outcomes = job.run() if runner is None else job.run_on(runner)
-    ended = await watched(folder.job, job, outcomes)
+    try:
+        ended = await watched(folder.job, job, outcomes)
+    except SourceError:
+        _report(folder, job, await job.counts())
+        raise
     counts = await job.counts()
-    _report(folder, job, counts, await job.write_dead_letters())
+    _report(folder, job, counts)
+    is_kept = await _keep_dead_letters(folder, job, counts)
     code = end_shown(job, ended, f"convergegate bulk resume {folder.job}")
-    if code is not None:
-        return code
+    if code is None:
+        code = _left_to_do(folder, job, counts)
+    return code or (RunExitCode.DONE if is_kept else RunExitCode.CONFIGURATION)
+
+
+async def _keep_dead_letters(folder: JobFolder, job: Job, counts: RowCounts) -> bool:
+    """Write the rows that came to no session, and tell where, or why that failed."""
+    try:
+        path = await job.write_dead_letters()
+    except JournalError:
+        raise
+    except ConfigurationError as error:
+        print_note(f"Error: {error}", "red")
+        print_note(
+            "Rejected and invalid rows are not written: see to that, then "
+            f"`convergegate bulk resume {folder.job}` writes them."
+        )
+        return False
+    if path is not None:
+        print_note(
+            "Rejected and invalid rows, to be corrected and run as a new job with the "
+            f"same options for its columns: {path}"
+        )
+        if counts.rejected > job.tally.invalid:
+            print_note(
+                "Or, and never both, what the gateway rejected is sent again as it is: "
+                f"`convergegate bulk retry-failed {folder.job}`."
+            )
+    return True
+
+
+def _left_to_do(folder: JobFolder, job: Job, counts: RowCounts) -> RunExitCode:
+    """Return what a run has left to do that has gone over the whole input."""
     if job.tally.not_sent:
         return RunExitCode.UNKNOWN
-    if counts.pending:  # and the run has gone over the whole input
+    if counts.pending:
         print_note(
             f"{counted(counts.pending, 'row')} left the input before they were sent: "
             f"put it back as it was, then `convergegate bulk resume {folder.job}`."
@@ -344,9 +382,7 @@ def of_job(gateway: Gateway, header: JobHeader) -> Gateway:
     return attrs.evolve(gateway, base_url=gateway.base_url or header.base_url)
 
 
-def _report(
-    folder: JobFolder, job: Job, counts: RowCounts, dead_letters: Path | None
-) -> None:
+def _report(folder: JobFolder, job: Job, counts: RowCounts) -> None:
     tally = job.tally
     print_note(f"{folder.job}: {counts}")
     if tally.skipped:  # else this was all
@@ -364,16 +400,6 @@ def _report(
             f"`bulk reconcile {folder.job} --events FILE` may find out, and "
             f"`bulk resolve {folder.job} ROW` is for what you find out yourself."
         )
-    if dead_letters is not None:
-        print_note(
-            "Rejected and invalid rows, to be corrected and run as a new job with the "
-            f"same options for its columns: {dead_letters}"
-        )
-        if counts.rejected > tally.invalid:
-            print_note(
-                "Or, and never both, what the gateway rejected is sent again as it is: "
-                f"`convergegate bulk retry-failed {folder.job}`."
-            )
 
 
 def _in_this_run(tally: Tally) -> str:

@@ -650,6 +650,47 @@ def test_letters_of_an_earlier_run_do_not_outlive_it(bulk: Run, tmp_path: Path) 
     assert not (tmp_path / "april.failed.csv").exists()
 
 
+def test_letters_that_cannot_be_written_hide_nothing(bulk: Run, tmp_path: Path) -> None:
+    """What became of the rows is told, and a later run writes them."""
+    (tmp_path / "orders.csv").write_text(text(3), encoding="utf-8")
+    letters = tmp_path / "april.failed.csv"
+    letters.mkdir()
+    faults = ("lost:operation=create,times=1", "status:operation=create,status=402")
+    words = [word for fault in faults for word in ("--fault", fault)]
+    with running_sandbox(*words, stderr=subprocess.DEVNULL) as (_, environ):
+        done = bulk(*("run", "orders.csv", "--job", "april", *OPTIONS), **environ)
+        letters.rmdir()
+        again = bulk("resume", "april", **environ)
+
+    assert "april: created 0, rejected 2, unknown 1, pending 0\n" in done.stderr
+    assert "1 row may or may not have a session" in done.stderr
+    assert "april.failed.csv is not a regular file" in done.stderr
+    assert (done.returncode, again.returncode) == (5, 5)
+    assert len(letters.read_text().splitlines()) == 3
+
+
+def test_an_input_that_breaks_off_hides_no_row_that_was_sent(
+    bulk: Run, tmp_path: Path
+) -> None:
+    """What became of those before is told beside the error."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    header, *lines = [row.split(",") for row in text(2_000).splitlines()]
+    columns = dict(zip(header, map(list, zip(*lines, strict=True)), strict=True))
+    source = tmp_path / "orders.parquet"
+    parquet.write_table(arrow.table(columns), source, row_group_size=500)
+    group = parquet.ParquetFile(source).metadata.row_group(3)
+    with source.open("r+b") as file:
+        file.seek(group.column(0).dictionary_page_offset)
+        file.write(bytes(64))
+
+    done = bulk("run", source.name, "--job", "april", *OPTIONS, "--skip-validation")
+
+    assert re.search(r"^april: created [1-9]", done.stderr, re.MULTILINE)
+    assert "cannot be read as Parquet after row" in done.stderr
+    assert done.returncode == 3
+
+
 def test_an_input_is_not_written_over(bulk: Run, tmp_path: Path) -> None:
     """A job whose letters would replace its input is refused by name."""
     (tmp_path / "april.failed.csv").write_text(text(3), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from convergegate_async.bulk.journal.records import JournalRow, RowResult
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.bulk.tables.writers import DeadLetter, write_dead_letters
+from convergegate_async.errors import ConfigurationError
 
 from .folder import JobFolder
 from .job_plan import JobPlan
@@ -47,6 +48,13 @@ class DeadLetters:
             ConfigurationError: The file cannot be written.
         """
         path = folder.dead_letters(plan.dead_letter_format)
+        try:
+            return self._written(path, plan)
+        except OSError as error:
+            message = f"{path} cannot be written: {error.strerror}"
+        raise ConfigurationError(message)
+
+    def _written(self, path: Path, plan: JobPlan) -> Path | None:
         if not self._places:
             path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
             return None
