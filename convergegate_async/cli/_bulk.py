@@ -189,6 +189,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
     folder = JobFolder(job, options["directory"])
     folder.require_new()
     is_piped = source == "-"
+    if not is_piped:
+        folder.require_no_input(source)
     plan = JobPlan(
         source=source,
         format=_format_of(source, options),

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 from convergegate_async.bulk import (
     JobFolder,
@@ -27,7 +26,7 @@ def forget_links(folder: JobFolder, *, is_sure: bool) -> None:
     print_note(f"{folder.job}: {counted(done.links, 'link')} deleted.")
     for path in done.files:
         print_note(f"{path} removed.")
-    if header.source and not _is_spooled(folder, header):
+    if header.source and not folder.is_input(header.source):
         print_note(f"{header.source} is yours, and stays as it is.")
 
 
@@ -42,7 +41,7 @@ def _doubts(folder: JobFolder, header: JobHeader, counts: RowCounts) -> Iterator
     files = files_to_forget(folder)
     if files:
         yield f"{', '.join(map(str, files))} will be removed"
-    if not _is_spooled(folder, header):
+    if not folder.is_input(header.source):
         return
     if counts.pending:
         yield f"{counted(counts.pending, 'row')} of {folder.input} were never sent"
@@ -51,7 +50,3 @@ def _doubts(folder: JobFolder, header: JobHeader, counts: RowCounts) -> Iterator
             f"{counted(counts.unknown, 'row')} may or may not have a session, which "
             f"cannot be found out without {folder.input}"
         )
-
-
-def _is_spooled(folder: JobFolder, header: JobHeader) -> bool:
-    return Path(header.source) == folder.input.resolve()

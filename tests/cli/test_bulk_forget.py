@@ -73,6 +73,46 @@ async def test_a_file_of_the_user_s_stays(sandbox: Sandbox, tmp_path: Path) -> N
     assert source.read_text() == ORDERS
 
 
+async def test_what_stdin_held_is_known_in_another_folder(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Nothing is said to be the user's, and what cannot be found out is asked about."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    for fault in a_bad_day():
+        sandbox.faults.add(fault)
+    words = ("run", "-", "--job", "april", "--concurrency", "1")
+    await bulk(sandbox, before, *words, stdin=ORDERS)
+    before.rename(after)
+
+    done = await bulk(None, after, "forget", "april", "--yes")
+
+    assert "1 row may or may not have a session, which cannot be found" in done.err
+    assert "april.input removed." in done.err
+    assert "is yours" not in done.err
+
+
+async def test_a_file_of_the_user_s_is_not_taken_for_stdin(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is called as that would be is refused, by `--source` and by a link, too."""
+    for name in ("orders.csv", "april.input", "may.input"):
+        (tmp_path / name).write_text(ORDERS)
+    (tmp_path / "linked.csv").symlink_to("may.input")
+    words = ("--format", "csv", "--job")
+
+    done = await bulk(sandbox, tmp_path, "run", "april.input", *words, "april")
+    linked = await bulk(sandbox, tmp_path, "run", "linked.csv", *words, "may")
+    (tmp_path / "april.input").rename(tmp_path / "kept")
+    await bulk(sandbox, tmp_path, "run", "orders.csv", *words, "april")
+    (tmp_path / "orders.csv").rename(tmp_path / "april.input")
+    moved = await bulk(sandbox, tmp_path, "resume", "april", "--source", "april.input")
+
+    for refused in (done, linked, moved):
+        assert "would be taken for what stdin held, and removed" in refused.err
+        assert refused.code == 3
+
+
 async def test_a_job_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Without anything made or asked."""
     done = await bulk(None, tmp_path, "forget", "april", "--yes")

@@ -46,7 +46,7 @@ class JobFolder:
 
     @property
     def input(self) -> Path:
-        """What stdin held, if the rows were read from there."""
+        """What stdin held, if the rows were read from there: nobody else's file."""
         return self.directory / f"{self.job}.input"
 
     @property
@@ -58,6 +58,24 @@ class JobFolder:
         """Return the files, as whole paths, that a run of the job writes over."""
         own = (self.journal, self.progress, self.dead_letters(file_format))
         return {path.resolve() for path in own}
+
+    def is_input(self, source: str) -> bool:
+        """Tell whether *source* is what stdin held, wherever the folder was then."""
+        return Path(source).name == self.input.name
+
+    def require_no_input(self, source: str) -> None:
+        """Refuse a file of the user's that would be taken for what stdin held.
+
+        Raises:
+            ConfigurationError: It is called so, itself or by a link.
+        """
+        path = Path(source)
+        if self.is_input(source) or self.is_input(str(path.resolve())):
+            message = (
+                f"{source} would be taken for what stdin held, and removed by `bulk "
+                "forget`: choose another name for it"
+            )
+            raise ConfigurationError(message)
 
     def require_new(self) -> None:
         """Refuse a name that was used.

@@ -149,11 +149,14 @@ class JobPlan:
 
         Raises:
             ConfigurationError: There was no file; the suffix of *source* promises
-                another format; or the dead letters would be written over it.
+                another format; or a file of the job would be written over it, or
+                `forget` would remove it.
         """
         if not self.source:
             message = "the plan has no source: hand the rows to Job.run, from Python"
             raise ConfigurationError(message)
+        if not folder.is_input(self.source):
+            folder.require_no_input(source)
         kind = self.file_format
         if self.format is None and _promised(source) not in {kind, None}:
             message = f"the input of the job is read as {kind}, which {source} is not"
