@@ -24,6 +24,11 @@ OPTIONS = (
 NOTES = ("0012", "=1+1", "+48 601 234 567", 'z "dostawą"; pilne')
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return what is in *folder*."""
+    return sorted(folder.iterdir())
+
+
 @pytest.fixture
 async def folder(sandbox: Sandbox, tmp_path: Path) -> Path:
     """Where the job ``maj`` has opened the sessions of a Polish spreadsheet."""
@@ -153,6 +158,24 @@ async def test_the_input_is_not_written_over(sandbox: Sandbox, folder: Path) -> 
 
     assert (done.code, "zam.csv belongs to the job" in done.err) == (3, True)
     assert (folder / "zam.csv").read_bytes() == before
+
+
+async def test_no_file_of_the_job_is_written_over(
+    sandbox: Sandbox, folder: Path
+) -> None:
+    """Of the journal above all, which would be refused from then on."""
+    suffixes = ("", "-wal", "-shm", "-mark")
+    names = [f"maj.journal{suffix}" for suffix in suffixes]
+    names += ["maj.progress", "maj.progress.new", "maj.input"]
+    names += [f"maj.failed.{kind}" for kind in ("csv", "jsonl", "parquet")]
+    there = files_in(folder)
+
+    for name in names:
+        words = ("export", "maj", "--format", "csv", "--output", name)
+        done = await bulk(sandbox, folder, *words)
+
+        assert (done.code, f"{name} belongs to the job" in done.err) == (3, True)
+    assert files_in(folder) == there
 
 
 async def test_refunds_are_a_table_of_their_own(sandbox: Sandbox, folder: Path) -> None:

@@ -23,7 +23,7 @@ from convergegate_async.bulk.tables.validation import repeated_problem
 from convergegate_async.bulk.tables.writers import write_results
 from convergegate_async.errors import ConfigurationError
 
-from .folder import JobFolder
+from .folder import JobFolder, files_of
 from .job_plan import JobPlan, plan_of
 from .paging import in_chunks
 from .refund_report import RefundReport, report_of_refund
@@ -106,7 +106,7 @@ def export(folder: JobFolder, path: str, **options: Unpack[ExportOptions]) -> Ex
         JournalError: There is no such job, its journal is refused, or a process works
             on it (`JournalInUseError`): wait for it to end.
         SourceError: The input breaks off, after it was begun to be read.
-        ConfigurationError: *path* is the input or the journal; or as of
+        ConfigurationError: *path* is the input or a file of the job; or as of
             `write_results`.
         OSError: The file cannot be written.
     """
@@ -152,8 +152,8 @@ def export_from(
 
 
 def _require_other_file(path: str, database: Database, plan: JobPlan) -> None:
-    target = Path(path).resolve()
-    if path != "-" and target in {database.path.resolve(), Path(plan.source)}:
+    own = files_of(database.path) | {Path(plan.source)}
+    if path != "-" and Path(path).resolve() in own:
         message = f"{path} belongs to the job: choose another name"
         raise ConfigurationError(message)
 

@@ -9,7 +9,13 @@ from typing import BinaryIO
 
 import attrs
 
+from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.errors import ConfigurationError
+
+from .progress_file import draft_of
+
+DEAD_LETTER_FORMATS = ("csv", "jsonl", "parquet")
+"""Those of dead letters; those of a workbook are CSV."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -23,6 +29,16 @@ def require_name(name: str, what: str) -> None:
     if not _NAME.fullmatch(name):
         message = f"{what} must be 1 to 64 letters, digits or any of . _ -"
         raise ConfigurationError(message)
+
+
+def files_of(journal: Path) -> set[Path]:
+    """Return the files, as whole paths, of the job that has *journal*."""
+    files = JournalFiles(journal)
+    database = (files.path, files.wal, files.shm, files.mark)
+    progress = journal.with_suffix(".progress")
+    letters = [journal.with_suffix(f".failed.{kind}") for kind in DEAD_LETTER_FORMATS]
+    others = (journal.with_suffix(".input"), progress, draft_of(progress), *letters)
+    return {path.resolve() for path in (*database, *others)}
 
 
 @attrs.frozen
@@ -54,10 +70,9 @@ class JobFolder:
         """How far a process is that works on the job."""
         return self.directory / f"{self.job}.progress"
 
-    def own_files(self, file_format: str) -> set[Path]:
-        """Return the files, as whole paths, that a run of the job writes over."""
-        own = (self.journal, self.progress, self.dead_letters(file_format))
-        return {path.resolve() for path in own}
+    def own_files(self) -> set[Path]:
+        """Return the files, as whole paths, that the job writes over or removes."""
+        return files_of(self.journal) - {self.input.resolve()}
 
     def is_input(self, source: str) -> bool:
         """Tell whether *source* is what stdin held, wherever the folder was then."""

@@ -8,10 +8,8 @@ from convergegate_async.bulk.journal.files import JournalFiles
 from convergegate_async.bulk.journal.forgetting import forgotten_links
 from convergegate_async.errors import ConfigurationError
 
-from .folder import JobFolder
-from .progress_file import draft_of
-
-_DEAD_LETTERS = ("csv", "jsonl", "parquet")  # those of a workbook are CSV
+from .folder import DEAD_LETTER_FORMATS, JobFolder
+from .progress_file import draft_of, is_foreign
 
 
 @attrs.frozen
@@ -29,9 +27,11 @@ class Forgotten:
 
 def files_to_forget(folder: JobFolder) -> tuple[Path, ...]:
     """Return the files of a job that `forget` would remove."""
-    letters = [folder.dead_letters(kind) for kind in _DEAD_LETTERS]
-    notes = [folder.progress, draft_of(folder.progress)]
-    return tuple(path for path in (folder.input, *letters, *notes) if path.exists())
+    letters = map(folder.dead_letters, DEAD_LETTER_FORMATS)
+    # Half a note is not known for ours and stays: it has nothing of people.
+    notes = (folder.progress, draft_of(folder.progress))
+    ours = (path for path in notes if not is_foreign(path))
+    return tuple(path for path in (folder.input, *letters, *ours) if path.exists())
 
 
 def forget(folder: JobFolder) -> Forgotten:

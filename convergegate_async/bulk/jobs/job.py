@@ -331,7 +331,7 @@ class Job:
         Raises:
             JournalError: The job is at work, or the journal is broken.
             SourceError: The input breaks off, after it was begun to be read.
-            ConfigurationError: *path* is the input or the journal; or as of
+            ConfigurationError: *path* is the input or a file of the job; or as of
                 `write_results`.
             OSError: The file cannot be written.
         """

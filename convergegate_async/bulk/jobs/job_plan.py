@@ -166,7 +166,7 @@ class JobPlan:
     def _resolved(self, source: str, folder: JobFolder) -> str:
         """Return the whole path of *source*, which has to stay as it is."""
         path = Path(source).resolve()
-        if path in folder.own_files(self.dead_letter_format):
+        if path in folder.own_files():
             message = f"{source} would be written over: choose another name for it"
             raise ConfigurationError(message)
         return str(path)

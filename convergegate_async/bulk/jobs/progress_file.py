@@ -87,7 +87,7 @@ async def noted_progress(
         path: Where; nowhere if `None`.
         progress: Gives what is known at the moment.
     """
-    if path is None or _is_foreign(path):
+    if path is None or is_foreign(path):
         yield
         return
 
@@ -106,7 +106,7 @@ async def noted_progress(
         _remove(path)
 
 
-def _is_foreign(path: Path) -> bool:
+def is_foreign(path: Path) -> bool:
     """Tell whether there is a file of that name that no version of this has written."""
     try:
         note = json.loads(_bytes_of(path))

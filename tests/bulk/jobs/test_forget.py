@@ -91,7 +91,7 @@ async def test_files_of_the_job_are_removed_and_no_others(tmp_path: Path) -> Non
     async with Sandbox() as sandbox:
         await a_job(sandbox, folder, 1)
     for name in (*PERSONAL, *OTHERS):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text('{"doing": "run"}')
     assert {path.name for path in files_to_forget(folder)} == {*PERSONAL}
 
     done = forget(folder)
@@ -100,6 +100,21 @@ async def test_files_of_the_job_are_removed_and_no_others(tmp_path: Path) -> Non
     assert files_to_forget(folder) == ()
     assert all((tmp_path / name).exists() for name in OTHERS)
     assert forget(folder) == Forgotten(0, ())
+
+
+async def test_notes_of_somebody_else_s_are_left_alone(tmp_path: Path) -> None:
+    """As by a run, though they have the name of the job's."""
+    folder = JobFolder("april", tmp_path)
+    async with Sandbox() as sandbox:
+        await a_job(sandbox, folder, 1)
+    foreign = [tmp_path / name for name in PERSONAL if "progress" in name]
+    for path in foreign:
+        path.write_text("my thesis")
+
+    done = forget(folder)
+
+    assert done.files == ()
+    assert [path.read_text() for path in foreign] == ["my thesis"] * 2
 
 
 async def test_a_job_that_is_worked_on_is_refused(tmp_path: Path) -> None:
