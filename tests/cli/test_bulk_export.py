@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import bulk
+from programs import bulk, run, shell_needed
 
 from convergegate_async.bulk import Journal
 from convergegate_async.sandbox import Sandbox
@@ -176,6 +176,46 @@ async def test_no_file_of_the_job_is_written_over(
 
         assert (done.code, f"{name} belongs to the job" in done.err) == (3, True)
     assert files_in(folder) == there
+
+
+@shell_needed
+async def test_a_link_is_written_through(sandbox: Sandbox, folder: Path) -> None:
+    """Into what it stands for, also if that is not there yet, or is stdout."""
+    links = {"old.csv": "real.csv", "new.csv": "made.csv", "out.csv": "/dev/stdout"}
+    (folder / "real.csv").write_text("old")
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+
+    done = [
+        await run(
+            *(sandbox, "bulk", "export", "maj", "--output", name),
+            cwd=folder,
+            streams="> red.csv",
+        )
+        for name in links
+    ]
+
+    assert [one.code for one in done] == [0, 0, 0]
+    assert all((folder / name).is_symlink() for name in links)
+    texts = {(folder / name).read_text() for name in ("real.csv", "made.csv")}
+    assert texts == {(folder / "red.csv").read_text()}
+
+
+@shell_needed
+async def test_what_is_no_file_is_not_replaced_by_a_link_to_it(
+    sandbox: Sandbox, folder: Path
+) -> None:
+    """A pipe that is stdout is told from a file, and the link stays."""
+    (folder / "out.csv").symlink_to("/dev/stdout")
+
+    done = await run(
+        *(sandbox, "bulk", "export", "maj", "--output", "out.csv"),
+        cwd=folder,
+        streams="2>&1",
+    )
+
+    assert (done.code, "out.csv is not a regular file" in done.out) == (3, True)
+    assert (folder / "out.csv").is_symlink()
 
 
 async def test_refunds_are_a_table_of_their_own(sandbox: Sandbox, folder: Path) -> None:

@@ -58,6 +58,8 @@ class DeadLetters:
         if not self._places:
             path.unlink(missing_ok=True)  # of an earlier run: to send it would be wrong
             return None
+        if path.is_symlink():  # `forget` would leave what it stands for
+            path.unlink()
         write_dead_letters(
             str(path),
             self,

@@ -82,7 +82,7 @@ def write_results(  # noqa: PLR0913 -- each is a separate choice of the caller
     if kind != "csv" and dialect != _PLAIN:
         message = "only CSV has a byte order mark, a delimiter and a decimal mark"
         raise ConfigurationError(message)
-    with _whole(path) as file:
+    with _whole(path if path == "-" else _linked_by(path)) as file:
         if kind == "csv":
             return write_csv(file, records, dialect)
         return _WRITERS[kind](file, records)
@@ -141,11 +141,8 @@ def _whole(path: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    _require_file(path)
     target = Path(path)
-    if target.exists() and not target.is_file():
-        # The rename would replace a device; a pipe would see half of it.
-        message = f"{path} is not a regular file; write to - for stdout"
-        raise ConfigurationError(message)
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".cg-")  # mode 0600
     draft = Path(name)
     try:
@@ -156,6 +153,20 @@ def _whole(path: str) -> Iterator[BinaryIO]:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _linked_by(path: str) -> str:
+    """Return what *path* stands for, if it is a link, which is not to be replaced."""
+    _require_file(path)
+    return os.path.realpath(path)
+
+
+def _require_file(path: str) -> None:
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        # The rename would replace a device; a pipe would see half of it.
+        message = f"{path} is not a regular file; write to - for stdout"
+        raise ConfigurationError(message)
 
 
 def _write_jsonl(file: BinaryIO, records: Table) -> int:
