@@ -1,6 +1,7 @@
-"""What Ctrl-C and SIGTERM do to a command."""
+"""What Ctrl-C, SIGTERM and SIGHUP do to a command."""
 
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -25,7 +26,7 @@ def run_until_interrupted(
 
 
 def on_interrupt(react: Callable[[], None]) -> None:
-    """Have *react* called, on the running loop, on each Ctrl-C or SIGTERM.
+    """Have *react* called, on the running loop, on each of `interrupts`.
 
     Windows' loops take no signal handlers: there Ctrl-C ends the run itself.
     """
@@ -39,7 +40,7 @@ def on_interrupt(react: Callable[[], None]) -> None:
 
 @contextmanager
 def cleaning_up() -> Iterator[None]:
-    """Let SIGTERM do inside what Ctrl-C does, so that no file is left behind.
+    """Let the others do inside what Ctrl-C does, so that no file is left behind.
 
     Raises:
         KeyboardInterrupt: It came; further ones are passed over.
@@ -49,18 +50,24 @@ def cleaning_up() -> Iterator[None]:
         signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [number for number in interrupts() if number is not signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def interrupts() -> list[signal.Signals]:
     """Return the signals that interrupt a command.
 
-    Who starts it may have it ignore Ctrl-C, as ``nohup`` does and shells do with what
-    they start in the background; that is left as it is.
+    Who starts it may have it ignore Ctrl-C, as shells do with what they start in the
+    background, or that its terminal was closed (SIGHUP), as ``nohup`` does; that is
+    left as it is.
     """
-    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    return [signal.SIGTERM] if is_ignored else [signal.SIGINT, signal.SIGTERM]
+    ignorable = [signal.SIGINT]
+    if sys.platform != "win32":
+        ignorable.append(signal.SIGHUP)
+    heard = [n for n in ignorable if signal.getsignal(n) is not signal.SIG_IGN]
+    return [*heard, signal.SIGTERM]

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -443,6 +444,29 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
     assert 0 < between["created"] < 600  # type: ignore[operator]  # numbers
     assert rest.returncode == 0
     assert states(bulk, "april")["created"] == 600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_closed_terminal_drains_but_for_nohup(
+    bulk: Run, tmp_path: Path, gateway: dict[str, str]
+) -> None:
+    """No row is left in doubt, as after Ctrl-C; who ignores it, sends on."""
+    with at_work(tmp_path, gateway, 600) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=PATIENCE)
+    between = states(bulk, "april")
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    (tmp_path / "may").mkdir()
+    try:
+        with at_work(tmp_path / "may", gateway, 200) as kept:
+            kept.send_signal(signal.SIGHUP)
+            kept.communicate(timeout=PATIENCE)
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+
+    assert (process.returncode, kept.returncode) == (130, 0)
+    assert between["unknown"] == 0
+    assert 0 < between["created"] < 600  # type: ignore[operator]  # numbers
 
 
 def test_the_status_of_a_job_that_runs_is_what_it_noted(

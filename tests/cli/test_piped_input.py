@@ -40,14 +40,14 @@ async def a_reader(
         await process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_an_interrupt_leaves_no_copy_of_stdin(
-    tmp_path: Path, command: str, number: signal.Signals
+    tmp_path: Path, command: str, name: str
 ) -> None:
     """It holds personal data, and a job's would keep the next run from its name."""
     async with a_reader(tmp_path, command) as process:
-        send(process, number)
+        send(process, signal.Signals[name])
         _, err = await process.communicate()
 
     assert (process.returncode, err.decode().strip()) == (130, "Interrupted.")
