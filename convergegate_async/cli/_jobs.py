@@ -146,6 +146,7 @@ def write_off_rows(folder: JobFolder) -> RunExitCode:
 
 async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitCode:
     """Run the job once, report what came of it, and return what is left to do."""
+    total = job.total
     outcomes = job.run() if runner is None else job.run_on(runner)
     try:
         ended = await watched(folder.job, job, outcomes)
@@ -155,6 +156,11 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
     counts = await job.counts()
     _report(folder, job, counts)
     is_kept = await _keep_dead_letters(folder, job, counts)
+    if total is not None and (added := (job.total or 0) - total) > 0:
+        print_note(
+            f"The input has grown by {counted(added, 'row')}: nobody was shown what "
+            "they come to."
+        )
     code = end_shown(job, ended, f"convergegate bulk resume {folder.job}")
     if code is None:
         code = _left_to_do(folder, job, counts)

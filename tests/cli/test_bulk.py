@@ -446,6 +446,29 @@ def test_ctrl_c_drains_and_says_how_to_go_on(
     assert states(bulk, "april")["created"] == 600
 
 
+def test_an_input_that_has_grown_is_told(
+    bulk: Run, tmp_path: Path, gateway: dict[str, str]
+) -> None:
+    """Its rows are sent, and no more is said to be done than there is."""
+    source = tmp_path / "orders.csv"
+    source.write_text(text(2), encoding="utf-8")
+    bulk("run", source.name, "--job", "april", *OPTIONS, "--maximum-rps", "40")
+    source.write_text(text(400), encoding="utf-8")
+    words = (*PROGRAM, "bulk", "resume", "april")
+    variables = {**os.environ, **gateway}
+    with started(
+        *words, cwd=tmp_path, env=variables, stderr=subprocess.PIPE
+    ) as process:
+        _, stderr = process.communicate(timeout=PATIENCE)
+
+    numbers = re.findall(r"april: (\d+)/(\d+) rows.* (\S+) left", stderr)
+    assert numbers
+    assert all(int(done) <= int(total) for done, total, _ in numbers)
+    assert not any(left.startswith("-1") for *_, left in numbers)
+    assert "The input has grown by 398 rows" in stderr
+    assert process.returncode == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 def test_a_closed_terminal_drains_but_for_nohup(
     bulk: Run, tmp_path: Path, gateway: dict[str, str]

@@ -115,11 +115,12 @@ class Run:
         """How far it is, and where all rows are, those of earlier runs, too."""
         header = self._journal.header
         invalid = 0 if self._cursor is None else self._cursor.invalid
+        done, total = self.tally.seen, header.total
         return JobProgress(
             at=self._runtime.now(),
             doing="run",
-            done=self.tally.seen,
-            total=header.total,
+            done=done,
+            total=None if total is None else max(total, done),  # an input may grow
             counts=RowCounts.of(self._states, header, invalid),
         )
 
