@@ -404,6 +404,22 @@ def test_a_full_disk_stops_the_job_before_the_next_send(
     assert bulk("verify", "april").returncode == 0
 
 
+def test_links_stay_where_a_disk_is_full_until_they_are_forgotten(
+    bulk: Run, tmp_path: Path
+) -> None:
+    """It says what to do again, which is to forget, and that ends it."""
+    (tmp_path / "orders.csv").write_text(text(300), encoding="utf-8")
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS)
+
+    full = bulk("forget", "april", "--yes", limit=40_000)
+    again = bulk("forget", "april", "--yes")
+
+    assert full.returncode == 3
+    assert re.search("then forget again$", full.stderr.strip())
+    assert "300 links deleted" in again.stderr
+    assert bulk("verify", "april").returncode == 0
+
+
 @contextmanager
 def at_work(
     tmp_path: Path, gateway: dict[str, str], rows: int

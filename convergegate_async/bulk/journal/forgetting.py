@@ -34,4 +34,4 @@ def forgotten_links(path: Path) -> Iterator[int]:
             writer.rewrite()
             yield links
     except (sqlite3.Error, OSError) as error:
-        raise failure(path, error) from None
+        raise failure(path, error, "forget again") from None

@@ -13,8 +13,8 @@ _REASONS = {
         "another process works on this job, or this one has not closed it; wait for "
         "it to end"
     ),
-    sqlite3.SQLITE_FULL: "the disk is full; make room, then resume",
-    sqlite3.SQLITE_IOERR: "the disk fails (I/O error); see to it, then resume",
+    sqlite3.SQLITE_FULL: "the disk is full; make room, then {then}",
+    sqlite3.SQLITE_IOERR: "the disk fails (I/O error); see to it, then {then}",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a copy",
     sqlite3.SQLITE_NOTADB: "the file is not a journal; give the path of one",
     sqlite3.SQLITE_READONLY: "the file cannot be written; see to its permissions",
@@ -262,17 +262,25 @@ def refusal(
     return kind(f"journal {path}: {reason}")
 
 
-def failure(path: Path, error: Exception) -> JournalError:
-    """Return the error that says why SQLite gave up on the journal at *path*."""
+def failure(path: Path, error: Exception, then: str = "resume") -> JournalError:
+    """Return the error that says why SQLite gave up on the journal at *path*.
+
+    Args:
+        path: Where it is.
+        error: SQLite's, or that of the disk.
+        then: What is to be done once the disk is well.
+    """
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return refusal(path, _reason_of(error), _KINDS.get(code, JournalError))
+    return refusal(path, _reason_of(error, then), _KINDS.get(code, JournalError))
 
 
-def _reason_of(error: Exception) -> str:
+def _reason_of(error: Exception, then: str) -> str:
     """Return in words why SQLite gave up, and what to do about it."""
     if isinstance(error, OSError):
-        return f"the disk fails ({error.strerror}); see to it, then resume"
+        return f"the disk fails ({error.strerror}); see to it, then {then}"
     code = getattr(error, "sqlite_errorcode", 0)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    unknown = f"the file cannot be used ({name}); look at it with `bulk verify`"
-    return _REASONS.get(code & 0xFF, unknown)  # the upper bits give details
+    reason = _REASONS.get(code & 0xFF)  # the upper bits give details
+    if reason is None:
+        return f"the file cannot be used ({name}); look at it with `bulk verify`"
+    return reason.format(then=then)
