@@ -104,7 +104,8 @@ def write_dead_letters(
     Args:
         path: A new file, or one to replace; ``-`` is stdout.
         letters: The rows; they are read once, a few at a time.
-        format: That of the input: texts stay texts, and numbers numbers.
+        format: That of the input: texts stay texts, and numbers numbers. What has no
+            type that Parquet could write is spelled in texts.
         delimiter: That of the input, if it was CSV: the same options read both.
         encoding: Likewise. UTF-8 beside another delimiter than the comma is for a
             spreadsheet, and has a byte order mark.
@@ -114,8 +115,12 @@ def write_dead_letters(
         OSError: The file cannot be written.
     """
     rows = map(_as_row, letters)
-    if choose_format(path, format) != "csv":
-        return write_results(path, rows, format=format)
+    kind = choose_format(path, format)
+    if kind == "parquet":
+        with _whole(path) as file:
+            return write_parquet(file, rows, spell=True)
+    if kind != "csv":
+        return write_results(path, rows, format=kind)
     dialect = CsvDialect(delimiter=delimiter, encoding=encoding)
     is_for_people = dialect.delimiter != "," and dialect.encoding == "utf-8"
     with _whole(path) as file:

@@ -3,13 +3,21 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orders import ORDER_ROW
 
 from convergegate_async import ConfigurationError
-from convergegate_async.bulk.tables.writers import write_results
+from convergegate_async.bulk.tables.options import TableOptions
+from convergegate_async.bulk.tables.reading import read_table
+from convergegate_async.bulk.tables.writers import (
+    DeadLetter,
+    write_dead_letters,
+    write_results,
+)
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -84,10 +92,50 @@ def test_times_are_in_utc(path: str) -> None:
 def test_values_without_a_common_type_are_refused(
     tmp_path: Path, values: list[object], message: str
 ) -> None:
-    """Nothing is written; JSONL needs no types."""
-    records = [{"a": value} for value in values]
+    """Nothing is written, and the column is named; JSONL needs no types."""
+    records = [{"b": 1, "a": value} for value in values]
 
-    with pytest.raises(ConfigurationError, match=f"{message}.*: use JSONL"):
+    with pytest.raises(
+        ConfigurationError, match=f"column 'a' holds .*{message}.*: use JSONL"
+    ):
         write_results(str(tmp_path / "a.parquet"), records)
 
     assert not list(tmp_path.iterdir())
+
+
+def test_whole_numbers_reach_as_far_as_those_of_parquet(path: str) -> None:
+    """Up to 2**64 if none is negative, also where the first thousand rows are small."""
+    values = [1] * 2_000 + [2**64 - 1, None]
+
+    write_results(path, [{"serial": value} for value in values])
+
+    assert parquet.read_table(path)["serial"].to_pylist() == values
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        arrow.array([2**64 - 1, None], arrow.uint64()),
+        arrow.array([[2**64 - 1], []], arrow.list_(arrow.uint64())),
+        arrow.array([Decimal(10) ** 60, None], arrow.decimal256(70, 2)),
+        arrow.array([[], None], arrow.map_(arrow.string(), arrow.string())),
+        arrow.array([2**60 + 1, 1], arrow.int64()),
+    ],
+    ids=["whole", "in lists", "decimals", "no pairs", "plain"],
+)
+def test_whatever_parquet_held_can_be_a_dead_letter(path: str, column: Any) -> None:  # noqa: ANN401 -- arrow has no types
+    """In texts where it has no type that would be written: a run is never refused."""
+    rows = [{**ORDER_ROW, "amount": 4999, "id": number} for number in ("1", "2")]
+    table = arrow.Table.from_pylist(rows)
+    parquet.write_table(table.append_column("extra", column), path)
+    found = read_table(path, TableOptions(ignore_extra=True), format="parquet")
+    letters = [
+        DeadLetter(line=row.line, code="DeclinedError", message="no", raw=row.raw)
+        for row in found
+    ]
+
+    assert write_dead_letters(path, letters, format="parquet") == 2
+
+    again = parquet.read_table(path)
+    assert again["amount"].to_pylist() == [4999, 4999]
+    assert again["extra"].null_count == column.null_count
