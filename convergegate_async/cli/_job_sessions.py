@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from convergegate_async.bulk import Job, JobFolder, SessionSeen
+from convergegate_async.bulk import Job, JobFolder, JournalInUseError, SessionSeen
 
 from ._gateway import Gateway
 from ._job_status import lines_of
@@ -46,12 +46,22 @@ def refresh(
 ) -> RunExitCode:
     """Look at the sessions of a job, once or in a rhythm; return what is left to do.
 
-    Between two looks nobody is kept out of the journal.
+    Between two looks nobody is kept out of the journal. Whoever has it open when a
+    look is due, but for the first, is left alone: the next look comes in its time.
     """
 
     async def look() -> RunExitCode:
+        code: RunExitCode | None = None
         while True:
-            code, is_over = await _refresh(folder, gateway, maximum_rps, final=final)
+            try:
+                code, is_over = await _refresh(
+                    folder, gateway, maximum_rps, final=final
+                )
+            except JournalInUseError as error:
+                if code is None:
+                    raise
+                print_note(f"Not looked at: {error}")
+                code, is_over = RunExitCode.UNKNOWN, False
             has_ended = code not in {RunExitCode.DONE, RunExitCode.UNKNOWN}
             now = datetime.now().astimezone()
             if has_ended or is_over or rhythm is None or not rhythm.goes_on(now):

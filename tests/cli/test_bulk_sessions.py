@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from orders import numbered_orders, table_of
 from programs import PROGRAM, bulk, send, shell_needed, variables_of
 
+from convergegate_async.bulk import Journal
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ROWS = 6
@@ -132,6 +134,33 @@ async def test_an_interrupt_between_two_looks_ends_a_rhythm(
 
     assert between.code == 0, between.err
     assert process.returncode == 130
+
+
+async def test_a_rhythm_outlives_those_who_read_the_journal(
+    sandbox: Sandbox, folder: Path
+) -> None:
+    """A look that finds it in use is left out and told, and the next one is made."""
+    words = ("refresh", "april", "--every", "1s")
+    process = await asyncio.create_subprocess_exec(
+        *(*PROGRAM, "bulk", *words),
+        cwd=folder,
+        env={**os.environ, **variables_of(sandbox)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while b"Next look" not in await process.stderr.readline():
+        pass
+    with Journal.read(folder / "april.journal"):
+        held = await bulk(sandbox, folder, *words)
+        refused = await process.stderr.readline()
+    for session in sandbox.book.sessions.values():
+        sandbox.book.pay(session, "123456")
+    _, rest = await process.communicate()
+
+    assert (held.code, held.err.count("\n")) == (3, 1)
+    assert refused.startswith(b"Not looked at: ")
+    assert b"another process works on this job" in refused
+    assert (process.returncode, rest.count(b"completed                6")) == (0, 1)
 
 
 BATCH = ("refund", "april", "--batch", "march", "--where", "status=completed")
