@@ -13,6 +13,13 @@ Decoder: TypeAlias = Callable[[bytes], object]
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD]")
 
+MOST_DEPTH = 100
+"""Deeper objects and lists are read in no file: to write them elsewhere takes a stack
+whose end differs by version and by format."""
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
 MOST_COMMAS = 50_000
 """A body with more is not read: in 1 MiB fit objects of 28 MiB."""
 
@@ -59,11 +66,31 @@ def decode_exactly(body: bytes) -> object:
 
     Raises:
         DuplicateKeyError: An object in it has a duplicate key.
+        TooDeepError: It is nested more than `MOST_DEPTH` deep.
         ValueError: It is not strict JSON.
         ArithmeticError: A number is beyond every `Decimal`.
-        RecursionError: It is nested too deep.
     """
+    if _is_too_deep(body):
+        raise TooDeepError
     return _decode(_exact_json(), body)
+
+
+class TooDeepError(ValueError):
+    """A document is nested deeper than any that is written on purpose."""
+
+    def __init__(self) -> None:
+        super().__init__(f"is nested more than {MOST_DEPTH} deep")
+
+
+def _is_too_deep(body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MOST_DEPTH:  # as most are
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
+        depth += 1 if bracket in {b"[", b"{"} else -1
+        if depth > MOST_DEPTH:
+            return True
+    return False
 
 
 class DuplicateKeyError(ValueError):

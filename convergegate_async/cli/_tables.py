@@ -182,7 +182,7 @@ def _columns_of_file(path: Path) -> dict[str, str]:
         read = decode_exactly(path.read_bytes())
     except DuplicateKeyError:
         message = f"{path} names a column twice"
-    except (OSError, ValueError, ArithmeticError, RecursionError):
+    except (OSError, ValueError, ArithmeticError):
         pass  # it holds no such object
     else:
         if isinstance(read, dict) and all(type(to) is str for to in read.values()):

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from convergegate_async._core.strict_json import (
     FLOOR,
+    MOST_DEPTH,
     NEWEST,
     Decoder,
+    TooDeepError,
+    decode_exactly,
     decode_json,
     decode_plainly,
     fast_decoder,
@@ -284,6 +287,24 @@ def test_no_depth_fails_in_another_way_than_a_value_error(
     """However deep it is nested, and wherever the stack ends, no stack overflows."""
     with suppress(ValueError):
         decode(b"[" * depth + inside + b"]" * depth)
+
+
+@given(st.integers(1, 2 * MOST_DEPTH), st.text('[]{}"\\\n'), st.integers(0, 200))
+def test_files_are_read_to_a_depth_that_is_a_number(
+    depth: int, text: str, beside: int
+) -> None:
+    """Brackets within texts, and lists beside one another, make nothing deeper."""
+    value: object = text
+    for _ in range(depth - 1):
+        value = {text: value}
+    document = [*([] for _ in range(beside)), value]
+    body = json.dumps(document).encode()
+
+    if depth <= MOST_DEPTH:
+        assert decode_exactly(body) == document
+    else:
+        with pytest.raises(TooDeepError):
+            decode_exactly(body)
 
 
 @each_decoder

@@ -126,7 +126,7 @@ def _session_id(line: str) -> str | None:
     """Return the session an event is about, or "" if it is about none."""
     try:
         event = decode_exactly(line.encode())  # what is said twice is not believed
-    except (ValueError, ArithmeticError, RecursionError):
+    except (ValueError, ArithmeticError):
         return None
     if not isinstance(event, dict):
         return None

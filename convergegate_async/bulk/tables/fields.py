@@ -155,7 +155,7 @@ def read_entries(field: str, row: Mapping[str, Any]) -> dict[str, object]:
     if isinstance(entries, str):
         try:
             entries = decode_exactly(entries.encode())
-        except (ValueError, ArithmeticError, RecursionError):
+        except (ValueError, ArithmeticError):
             entries = None
     if not isinstance(entries, Mapping):
         raise InvalidFieldError(field, "must be a JSON object whose values are text")

@@ -4,7 +4,11 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from convergegate_async._core.strict_json import DuplicateKeyError, decode_exactly
+from convergegate_async._core.strict_json import (
+    DuplicateKeyError,
+    TooDeepError,
+    decode_exactly,
+)
 
 from .formats import MAX_LINE, TOO_LONG, UNREAD, Check, TableRow
 
@@ -31,9 +35,9 @@ def _read_object(number: int, line: bytes) -> TableRow:
         if isinstance(value, dict):
             return TableRow(line=number, cells=value)
         fault = "is not a JSON object"
-    except DuplicateKeyError as error:
+    except (DuplicateKeyError, TooDeepError) as error:
         fault = str(error)
-    except (ValueError, ArithmeticError, RecursionError):
+    except (ValueError, ArithmeticError):
         fault = "is not strict JSON in UTF-8"
     text = line.decode("utf-8", "surrogateescape")
     return TableRow(line=number, cells={UNREAD: text}, fault=fault)

@@ -515,7 +515,12 @@ class TestJsonl:
             pytest.param('{"id": "\\ud800"}', "is not strict JSON in UTF-8", id="lone"),
             pytest.param(b'{"id": "\xff"}', "is not strict JSON in UTF-8", id="bytes"),
             pytest.param('{"id": ', "is not strict JSON in UTF-8", id="half"),
-            pytest.param("[" * 100_000, "is not strict JSON in UTF-8", id="deep"),
+            pytest.param(
+                '{"note": %s}' % ("[" * 100 + "]" * 100),
+                "is nested more than 100 deep",
+                id="deep",
+            ),
+            pytest.param("[" * 100_000, "is nested more than 100 deep", id="deeper"),
             pytest.param(
                 '{"id": 1e99999999999999999999}',
                 "is not strict JSON in UTF-8",

@@ -262,6 +262,17 @@ class TestResults:
         with pytest.raises(ConfigurationError, match="several kinds"):
             write_results(path, [{"a": 1}, {"a": "b"}], format="parquet")
 
+    def test_what_is_read_is_not_too_deep_to_be_written(
+        self, path: str, kind: str
+    ) -> None:
+        """A row of JSONL that is nested as deep as may be goes into every format."""
+        note = json.loads("[" * 99 + '"[["' + "]" * 99)
+        Path(path).write_text(json.dumps(ORDER_ROW | {"amount": 4999, "note": note}))
+        [row] = read_table(path, TableOptions(ignore_extra=True), format="jsonl")
+        assert row.raw["note"] == note
+
+        assert write_results(path, [row.raw], format=kind) == 1
+
     def test_lone_surrogates_break_no_file(self, path: str, kind: str) -> None:
         """JSON may hold them, and no encoding does: they are spelled in each format."""
         write_results(path, [{"\ud801": "a\ud800"}], format=kind)
