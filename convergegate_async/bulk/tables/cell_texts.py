@@ -4,6 +4,7 @@ import json
 import re
 from datetime import date, time
 from decimal import Decimal
+from math import isfinite
 
 _MOST_ZEROS = 30
 """An exponent becomes so many zeros at most; who writes JSON can ask for 10**18."""
@@ -45,8 +46,29 @@ def _digits(number: Decimal) -> str:
 
 
 def json_of(value: object) -> str:
-    """Return *value* in JSON, where an exact decimal stays exact as a text."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=text_of)
+    """Return *value* in JSON, where an exact decimal stays exact as a text.
+
+    So are NaN and the infinities, which JSON has no numbers for.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except ValueError:  # once it is needed: few tables hold any
+        return _ENCODER.encode(_with_finite_numbers(value))
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=text_of)
+
+
+def _with_finite_numbers(value: object) -> object:
+    match value:
+        case float() if not isfinite(value):
+            return text_of(value)
+        case list() | tuple():
+            return list(map(_with_finite_numbers, value))
+        case dict():
+            return {name: _with_finite_numbers(part) for name, part in value.items()}
+        case _:
+            return value
 
 
 # -- lone surrogates ---------------------------------------------------------------

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import stat
 import subprocess
 import sys
@@ -261,6 +262,21 @@ class TestResults:
 
         with pytest.raises(ConfigurationError, match="several kinds"):
             write_results(path, [{"a": 1}, {"a": "b"}], format="parquet")
+
+    def test_numbers_that_are_none_are_written_in_words(
+        self, path: str, kind: str
+    ) -> None:
+        """Parquet holds NaN and infinities, also in lists, which JSON does not."""
+        record = {"a": math.inf, "b": [-math.inf, math.nan], "c": {"d": math.nan}}
+
+        assert write_results(path, [record], format=kind) == 1
+
+        if kind == "jsonl":
+            assert json.loads(Path(path).read_bytes()) == {
+                "a": "Infinity",
+                "b": ["-Infinity", "NaN"],
+                "c": {"d": "NaN"},
+            }
 
     def test_what_is_read_is_not_too_deep_to_be_written(
         self, path: str, kind: str
