@@ -100,14 +100,16 @@ def opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
         yield sys.stdin.buffer
         return
+    message = f"{path} is a pipe, and read once only: hand it over as -"
     try:
+        if Path(path).is_fifo():  # to open it waits for a writer, perhaps for ever
+            raise SourceError(message)
         file = Path(path).open("rb")  # noqa: SIM115 -- closed below
     except (OSError, ValueError) as error:
         message = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
         raise SourceError(message) from None
     with file:
         if not file.seekable():
-            message = f"{path} is a pipe, and read once only: hand it over as -"
             raise SourceError(message)
         try:
             yield file

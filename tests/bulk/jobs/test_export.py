@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -439,6 +440,22 @@ def test_numbers_of_json_stay_numbers(numbers: list[float]) -> None:
 
     assert {name: line[name] for name in cells} == cells
     assert line["exact"] == exact
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes by name")
+def test_a_pipe_in_the_place_of_the_input_holds_up_nobody(tmp_path: Path) -> None:
+    """It is told as an input that cannot be read, and nobody has to write there."""
+    folder = JobFolder("april", tmp_path)
+    source = tmp_path / "orders.jsonl"
+    source.write_text(json.dumps(Order(number=1).cells()))
+    begin(folder, str(source))
+    source.unlink()
+    os.mkfifo(source)
+
+    written = export(folder, str(tmp_path / "out.csv"))
+
+    assert written.unread is not None
+    assert "is a pipe" in written.unread
 
 
 @pytest.mark.parametrize(
