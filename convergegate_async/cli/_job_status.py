@@ -94,6 +94,8 @@ def lines_of(sessions: Iterable[SessionCount]) -> Iterator[str]:
             line += f"  {code} {_spelled(one.amount_total, code)}"
             if one.amount_refunded:
                 line += f", refunded {spell_major(one.amount_refunded, code)}"
+            if one.without_amount:
+                line += f", {one.without_amount:,} without an amount"
         yield line
 
 

@@ -173,6 +173,7 @@ class SessionCount:
         amount_total: Of them all, in minor units.
         amount_refunded: Likewise.
         seen_at: When the first of them was seen last, in seconds since the epoch.
+        without_amount: Of how many the gateway told no amount, or none that can be.
     """
 
     status: str | None
@@ -181,6 +182,7 @@ class SessionCount:
     amount_total: int = 0
     amount_refunded: int = 0
     seen_at: float | None = None
+    without_amount: int = 0
 
 
 def _says_what(result: "RowResult", _: object, state: State) -> None:

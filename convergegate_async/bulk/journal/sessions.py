@@ -27,7 +27,7 @@ _COUNTS = """
 SELECT status, currency, count(*),
   ifnull(sum(amount_total >> 32), 0), ifnull(sum(amount_total & 0xffffffff), 0),
   ifnull(sum(amount_refunded >> 32), 0), ifnull(sum(amount_refunded & 0xffffffff), 0),
-  min(seen_at)
+  min(seen_at), count(seen_at) - count(amount_total)
 FROM rows WHERE state = 'created' GROUP BY 1, 2 ORDER BY 2, 1
 """
 
@@ -72,9 +72,13 @@ class SessionTable:
         """Return how many sessions are alike, and what they come to."""
         return [
             SessionCount(
-                status, currency, count, (total << 32) + more, (back << 32) + rest, at
+                *(status, currency, count),
+                amount_total=(total << 32) + more,
+                amount_refunded=(back << 32) + rest,
+                seen_at=seen_at,
+                without_amount=untold,
             )
-            for status, currency, count, total, more, back, rest, at in (
+            for status, currency, count, total, more, back, rest, seen_at, untold in (
                 self._connection.execute(_COUNTS)
             )
         ]

@@ -1,5 +1,6 @@
 """What became of a job's sessions: looked at until final, and no more often."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from job_rows import rows_of
+from raw import Exchange, RawServer, http
 
-from convergegate_async import RefundRequest, SessionStatus
+from convergegate_async import CheckoutSessionFactory, RefundRequest, SessionStatus
 from convergegate_async.bulk import (
     Job,
     JobFolder,
@@ -21,6 +23,7 @@ from convergegate_async.bulk import (
 )
 from convergegate_async.bulk.jobs.refresh import GOES_ON_FOR, begin_of_looks
 from convergegate_async.bulk.sending.pace import FIRST_LIMIT
+from convergegate_async.cli._job_status import lines_of
 from convergegate_async.errors import AuthenticationError, NotFoundError
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
@@ -151,6 +154,39 @@ async def test_what_cannot_be_seen_is_told_and_left_as_it_was(tmp_path: Path) ->
         assert failed.row.facts is not None
         assert failed.row.facts.status == "open"
         assert (await job.sessions())[0].count == 3
+
+
+async def test_sessions_without_an_amount_are_counted(tmp_path: Path) -> None:
+    """Sums leave them out, and people are told so, as of amounts that cannot be."""
+    answers = ["", *(f',"amount_total":{n}' for n in (900, -1, 10**30))]
+
+    async def gateway(exchange: Exchange) -> None:
+        request = await exchange.read_request()
+        body = f'{{"id":"session-{len(posted)}"}}'
+        if request.startswith(b"POST"):
+            posted.append(body)
+        else:
+            number = int(re.findall(rb"session-([0-9]+)", request)[0])
+            facts = f',"currency":"pln","status":"open"{answers[number]}'
+            body = f'{{"id":"session-{number}"{facts}}}'
+        await exchange.write(http(body.encode()))
+
+    posted: list[str] = []
+    async with (
+        RawServer(gateway) as server,
+        CheckoutSessionFactory("sk_test_key", server.base_url) as factory,
+        await Job.begin(JobFolder("april", tmp_path), JobPlan(), factory) as job,
+    ):
+        async for _ in job.run(rows_of(len(answers))):
+            pass
+        unseen = await job.sessions()
+        await refreshed(job)
+        [seen] = await job.sessions()
+
+    assert [one.without_amount for one in unseen] == [0]
+    assert (seen.count, seen.amount_total, seen.without_amount) == (4, 900, 3)
+    [line] = lines_of([seen])
+    assert line.endswith(" 9.00, 3 without an amount")
 
 
 async def test_one_retry_after_holds_all_looks(tmp_path: Path) -> None:

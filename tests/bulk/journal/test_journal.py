@@ -220,6 +220,9 @@ class Model:
                     (one.seen_at for one in seen if one.seen_at < math.inf),
                     default=None,
                 ),
+                sum(
+                    one.seen_at < math.inf and one.amount_total is None for one in seen
+                ),
             )
             for (currency, status), seen in sorted(alike.items(), key=_nulls_first)
         ]
