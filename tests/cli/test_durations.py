@@ -27,6 +27,13 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["99999999999999h", "9" * 400, "1" + "0" * 20 + "ms"])
+def test_what_is_longer_than_years_is_refused(text: str) -> None:
+    """No calendar reaches that far, and a float may not, either."""
+    with pytest.raises(click.BadParameter, match="at most 87,840h"):
+        parse_duration(text)
+
+
 @given(
     st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)),  # noqa: DTZ001 -- local
     st.times(),
