@@ -4,14 +4,16 @@ from convergegate_async.bulk.journal.records import SessionFacts
 from convergegate_async.models import CheckoutSession
 from convergegate_async.models.rules import MAX_AMOUNT
 
+from .row_results import MOST_SHOWN
+
 
 def facts_of(session: CheckoutSession, now: float) -> SessionFacts:
     """Return what is kept of *session*, which was seen at *now*, epoch seconds."""
     status, currency, expires_at = session.status, session.currency, session.expires_at
     return SessionFacts(
         seen_at=now,
-        status=None if status is None else str(status),
-        currency=None if currency is None else currency.lower(),
+        status=None if status is None else str(status)[:MOST_SHOWN],
+        currency=None if currency is None else currency.lower()[:MOST_SHOWN],
         amount_total=_amount(session.amount_total),
         amount_refunded=_amount(session.amount_refunded),
         expires_at=None if expires_at is None else expires_at.timestamp(),

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from job_rows import rows_of
 from raw import Exchange, RawServer, http
 
-from convergegate_async import CheckoutSessionFactory, RefundRequest, SessionStatus
+from convergegate_async import (
+    CheckoutSession,
+    CheckoutSessionFactory,
+    RefundRequest,
+    SessionStatus,
+)
 from convergegate_async.bulk import (
     Job,
     JobFolder,
@@ -22,6 +27,8 @@ from convergegate_async.bulk import (
     read_progress,
 )
 from convergegate_async.bulk.jobs.refresh import GOES_ON_FOR, begin_of_looks
+from convergegate_async.bulk.jobs.row_results import MOST_SHOWN
+from convergegate_async.bulk.jobs.session_facts import facts_of
 from convergegate_async.bulk.sending.pace import FIRST_LIMIT
 from convergegate_async.cli._job_status import lines_of
 from convergegate_async.errors import AuthenticationError, NotFoundError
@@ -187,6 +194,15 @@ async def test_sessions_without_an_amount_are_counted(tmp_path: Path) -> None:
     assert (seen.count, seen.amount_total, seen.without_amount) == (4, 900, 3)
     [line] = lines_of([seen])
     assert line.endswith(" 9.00, 3 without an amount")
+
+
+def test_words_of_the_gateway_are_kept_as_far_as_they_are_shown() -> None:
+    """As messages are: a status of a megabyte would fill a screen and break a sheet."""
+    session = CheckoutSession(id="s1", status="x" * 10**6, currency="y" * 10**6)
+
+    facts = facts_of(session, 0.0)
+
+    assert (facts.status, facts.currency) == ("x" * MOST_SHOWN, "y" * MOST_SHOWN)
 
 
 async def test_one_retry_after_holds_all_looks(tmp_path: Path) -> None:
