@@ -8,12 +8,45 @@ from ._bulk_options import directory_option, job_argument
 from ._gateway import Gateway, gateway_options
 
 
+def _require_text(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Return *value*, which no journal holds if its bytes were no text.
+
+    Raises:
+        click.BadParameter: They were none.
+    """
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        message = "its bytes are not in the encoding of this terminal, and no text"
+        raise click.BadParameter(message) from None
+    return value
+
+
 @click.command()
 @job_argument
-@click.argument("row_id", metavar="ROW")
-@click.option("--session", "session_id", metavar="ID", help="The session that it has.")
-@click.option("--batch", metavar="NAME", help="It is about the refund of that batch.")
-@click.option("--refund", "refund_id", metavar="ID", help="The refund, which was made.")
+@click.argument("row_id", metavar="ROW", callback=_require_text)
+@click.option(
+    "--session",
+    "session_id",
+    metavar="ID",
+    callback=_require_text,
+    help="The session that it has.",
+)
+@click.option(
+    "--batch",
+    metavar="NAME",
+    callback=_require_text,
+    help="It is about the refund of that batch.",
+)
+@click.option(
+    "--refund",
+    "refund_id",
+    metavar="ID",
+    callback=_require_text,
+    help="The refund, which was made.",
+)
 @click.option(
     "--not-created",
     is_flag=True,

@@ -87,6 +87,10 @@ async def test_what_cannot_be_resolved_is_told(sandbox: Sandbox, folder: Path) -
         (("A-1", "--session", "cs_none"), 4, "404"),
         (("A-1", "--session", first, "--not-created"), 2, "and not both"),
         (("A-1",), 2, "say --session ID or --not-created"),
+        (("\udcff", "--not-created"), 2, "ROW': its bytes are"),
+        (("A-1", "--session", "\udcff"), 2, "'--session': its bytes are"),
+        (("A-1", "--batch", "\udcff", "--not-created"), 2, "'--batch': its bytes are"),
+        (("A-1", "--batch", "b", "--refund", "\udcff"), 2, "'--refund': its bytes are"),
     ):
         done = await bulk(sandbox, folder, "resolve", "april", *words)
 
