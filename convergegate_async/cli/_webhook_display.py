@@ -27,7 +27,7 @@ def print_delivery(delivery: "ReceivedWebhook") -> None:
 
 def print_replayed(event: WebhookEvent, status: int | None) -> None:
     """Print an event that was sent, and what the shop answered, if it did."""
-    text = f"--> {_in_short(event)} <-- {status or 'no answer'}"
+    text = f"--> {_in_short(event)} <-- {'no answer' if status is None else status}"
     print_data(text, _colour_of(status))
 
 

@@ -103,6 +103,17 @@ async def test_the_exit_code_tells_the_worst(
     assert KEY not in done.out + done.err
 
 
+async def test_an_answer_without_a_status_is_an_answer(tmp_path: Path) -> None:
+    """Each line says what the sum counts, also of what no server should say."""
+    file = recording(tmp_path, a_body(1))
+    async with Shop(b"HTTP/1.1 000 Zero\r\nContent-Length: 0\r\n\r\n") as shop:
+        done = await replay(file, shop.base_url)
+
+    assert done.code == 4
+    assert done.out.endswith(" <-- 0\n")
+    assert done.err == "1 event sent: 1 answered otherwise.\n"
+
+
 async def test_only_some_events_are_sent_again(tmp_path: Path) -> None:
     """Those of the types that were asked for."""
     file = recording(tmp_path, a_body(1, "session.created"), a_body(2))
