@@ -72,6 +72,10 @@ def _sheet(file: BinaryIO) -> Iterator[Any]:
     try:
         yield sheet
         book.save(stream)
+    except BaseException:
+        # An archive that was given up writes its end once it is collected.
+        stream.write, stream.flush = len, lambda: None
+        raise
     finally:
         try:
             if not sheet.closed:

@@ -1,5 +1,6 @@
 """XLSX: typed cells, no formulas, and bounds that are told before a file is there."""
 
+import gc
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from convergegate_async.bulk.tables.reading import read_table
 from convergegate_async.bulk.tables.rows import Row
 from convergegate_async.bulk.tables.writers import write_results
 from convergegate_async.bulk.tables.xlsx_file import read_xlsx
+from convergegate_async.bulk.tables.xlsx_writer import write_xlsx
 
 openpyxl = pytest.importorskip("openpyxl")
 unescape = pytest.importorskip("openpyxl.utils.escape").unescape
@@ -247,3 +249,21 @@ def test_without_openpyxl_it_is_refused(tmp_path: Path) -> None:
 
     assert output.decode().strip() == "XLSX needs openpyxl: pip install openpyxl"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
+def test_a_full_disk_is_told_once() -> None:
+    """By the error alone: the archive that was given up says nothing more later."""
+    later: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, later.append
+    try:
+        with (
+            open("/dev/full", "wb", buffering=0) as file,  # noqa: PTH123 -- unbuffered
+            pytest.raises(OSError, match="No space"),
+        ):
+            write_xlsx(file, [{"a": "b"}])
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
+
+    assert later == []
