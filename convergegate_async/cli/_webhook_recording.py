@@ -1,6 +1,5 @@
 """Verified webhooks in a file, a line of JSON each: how they get there, and back."""
 
-import math
 import os
 import stat
 from collections.abc import Iterator
@@ -110,16 +109,20 @@ def lines_in(path: Path) -> Iterator[RecordedLine]:
     Raises:
         ConfigurationError: It cannot be read.
     """
+    from convergegate_async.bulk.tables.bounded_lines import bounded_lines
+
     try:
         with path.open("rb") as file:
             facts = os.fstat(file.fileno())
-            left = facts.st_size if stat.S_ISREG(facts.st_mode) else math.inf
-            for number, line in enumerate(file, 1):
-                if left <= 0:
-                    return
-                left -= len(line)
-                if body := line.strip():
+            end = facts.st_size if stat.S_ISREG(facts.st_mode) else None
+            lines = enumerate(bounded_lines(file, BODY_LIMIT + 2), 1)
+            for number, line in lines:
+                if line is None:
+                    yield RecordedLine(number, b"", None)
+                elif body := line.strip():
                     yield RecordedLine(number, body, _event_in(body))
+                if end is not None and file.tell() >= end:
+                    return
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigurationError(message) from None

@@ -21,6 +21,8 @@ from matrix import AMPLE
 from programs import ERR_LOST, OUT_LOST, PROGRAM, Done, run, send, shell_needed
 from raw import Exchange, RawServer
 
+from convergegate_async._core.messages import BODY_LIMIT
+
 pytestmark = shell_needed
 
 NO_BODIES = (CANARY.encode(), b"[1]", b'{"id": "x"}', a_body(note="x" * 2**20))
@@ -112,6 +114,34 @@ async def test_an_answer_without_a_status_is_an_answer(tmp_path: Path) -> None:
     assert done.code == 4
     assert done.out.endswith(" <-- 0\n")
     assert done.err == "1 event sent: 1 answered otherwise.\n"
+
+
+async def test_a_recording_may_have_been_saved_by_an_editor(tmp_path: Path) -> None:
+    """With a mark at its beginning; a body may be as long as a receiver takes it."""
+    longest = a_body(2, note="x" * (BODY_LIMIT - len(a_body(2, note=""))))
+    file = recording(tmp_path, b"\xef\xbb\xbf" + a_body(1), longest + b"\r")
+    async with Shop(OK, OK) as shop:
+        done = await replay(file, shop.base_url)
+
+    assert (done.code, len(longest)) == (0, BODY_LIMIT)
+    assert shop.bodies == [a_body(1), longest]
+
+
+async def test_a_long_line_takes_no_memory(tmp_path: Path) -> None:
+    """One of 200 MB is passed over in a process of half as many."""
+    file = recording(tmp_path, a_body(1), b"x" * 200_000_000, a_body(2))
+    async with Shop(OK, OK) as shop:
+        words = ("webhooks", "replay", file, shop.base_url)
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", 'ulimit -v 500000; exec "$@"', "sh", *PROGRAM, *words),
+            env={**os.environ, **ENVIRON},
+            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        _, told = await process.communicate()
+
+    assert process.returncode == 1, told
+    assert shop.bodies == [a_body(1), a_body(2)]
 
 
 async def test_only_some_events_are_sent_again(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import attrs
 
+from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JobHeader, JournalRow, State
+from convergegate_async.bulk.tables.bounded_lines import bounded_lines
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import (
     AuthenticationError,
@@ -30,6 +32,7 @@ from .header import fingerprint, require_same_home
 from .paging import in_chunks
 from .row_results import session_result
 
+LONGEST_LINE = BODY_LIMIT + 2  # with its end
 READS_AT_ONCE = 8
 FAILED_IN_A_ROW = 20  # the gateway is down: the other sessions would fail, too
 MOST_LISTED = 100
@@ -110,11 +113,11 @@ def session_ids_in(path: Path) -> Iterator[str | Unused]:
         path: One JSON object a line, as the gateway sent it.
     """
     seen: set[str] = set()
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
+    with path.open("rb") as file:
+        for number, line in enumerate(bounded_lines(file, LONGEST_LINE), 1):
+            if line is not None and not line.strip():
                 continue
-            session_id = _session_id(line)
+            session_id = None if line is None else _session_id(line)
             if session_id is None:
                 yield Unused(f"line {number}", "not a webhook's body")
             elif session_id and session_id not in seen:
@@ -122,17 +125,19 @@ def session_ids_in(path: Path) -> Iterator[str | Unused]:
                 yield session_id
 
 
-def _session_id(line: str) -> str | None:
+def _session_id(line: bytes) -> str | None:
     """Return the session an event is about, or "" if it is about none."""
     try:
-        event = decode_exactly(line.encode())  # what is said twice is not believed
+        event = decode_exactly(line)  # what is said twice is not believed
     except (ValueError, ArithmeticError):
         return None
     if not isinstance(event, dict):
         return None
     data = event.get("data")
     session_id = data.get("session_id") if isinstance(data, dict) else None
-    return session_id if isinstance(session_id, str) else ""
+    if isinstance(session_id, str):
+        return session_id
+    return "" if event.get("id") and event.get("type") else None
 
 
 async def reconcile(

@@ -1,6 +1,5 @@
 """JSONL as rows, one at a time: an object in each line."""
 
-import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -10,22 +9,16 @@ from convergegate_async._core.strict_json import (
     decode_exactly,
 )
 
+from .bounded_lines import bounded_lines
 from .formats import MAX_LINE, TOO_LONG, UNREAD, Check, TableRow
 
 
 def read_jsonl(file: BinaryIO, _: Check) -> Iterator[TableRow]:
     """Read the objects in *file*; there are no columns to check."""
-    number = 0
-    while line := file.readline(MAX_LINE):
-        number += 1
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
-            while line and not line.endswith(b"\n"):
-                line = file.readline(MAX_LINE)
+    for number, line in enumerate(bounded_lines(file, MAX_LINE), 1):
+        if line is None:
             yield TableRow(line=number, cells={}, fault=TOO_LONG)
-            continue
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        if line and not line.isspace():
+        elif line and not line.isspace():
             yield _read_object(number, line)
 
 

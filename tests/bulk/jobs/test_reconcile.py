@@ -32,6 +32,7 @@ from convergegate_async.bulk import (
 from convergegate_async.bulk.jobs.header import fingerprint
 from convergegate_async.bulk.jobs.reconcile import (
     FAILED_IN_A_ROW,
+    LONGEST_LINE,
     MOST_LISTED,
     MOST_UNDECIDED,
 )
@@ -262,14 +263,17 @@ def test_a_line_that_is_no_event_is_told_in_its_place(tmp_path: Path) -> None:
         "",
         "not json",
         "[" * 100_000,
-        '{"id": "evt_2", "data": {}}',
+        '{"id": "evt_2", "type": "new.word", "data": {}}',
         '{"id": "evt_3", "data": {"session_id": "cs_2"}}',
         "17",
         '{"id": "evt_4", "data": {"session_id": "cs_3", "session_id": "cs_4"}}',
         '{"id": NaN, "data": {"session_id": "cs_5"}}',
+        f'{{"data": {{"session_id": "cs_6", "note": "{"x" * LONGEST_LINE}"}}}}',
+        '{"foo": 1}',
+        '{"id": "evt_5", "data": {"session_id": "cs_7"}}',
     ]
     path = tmp_path / "events.jsonl"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
 
     assert list(session_ids_in(path)) == [
         "cs_1",
@@ -279,6 +283,9 @@ def test_a_line_that_is_no_event_is_told_in_its_place(tmp_path: Path) -> None:
         Unused("line 7", "not a webhook's body"),
         Unused("line 8", "not a webhook's body"),
         Unused("line 9", "not a webhook's body"),
+        Unused("line 10", "not a webhook's body"),
+        Unused("line 11", "not a webhook's body"),
+        "cs_7",
     ]
 
 
