@@ -76,7 +76,8 @@ class _Encoded:
         )
 
     def write(self, text: str) -> int:
-        return self._file.write(self._encode(text))
+        # A line with a NUL, which only JSON can hold, is refused when it is read.
+        return self._file.write(self._encode(text.replace("\0", "\\u0000")))
 
 
 def write_csv(file: BinaryIO, records: Table, dialect: CsvDialect) -> int:

@@ -278,6 +278,17 @@ class TestResults:
                 "c": {"d": "NaN"},
             }
 
+    def test_a_nul_of_json_can_be_read_again(self, path: str, kind: str) -> None:
+        """Also in the name of a column; where no cell holds one it is spelled."""
+        row = ORDER_ROW | {"amount": 4999, "a\0": "b\0"}
+        write_results(path, [row], format=kind)
+
+        [again] = read_table(path, TableOptions(ignore_extra=True), format=kind)
+
+        assert isinstance(again, Row), str(again)
+        spelled = {"a\\u0000": "b\\u0000"} if kind == "csv" else {"a\0": "b\0"}
+        assert spelled.items() <= again.raw.items()
+
     def test_what_is_read_is_not_too_deep_to_be_written(
         self, path: str, kind: str
     ) -> None:
