@@ -15,7 +15,7 @@ from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import RefundStatus
 
 from .refund_results import coded_result, with_result
-from .refund_rules import is_made
+from .refund_rules import by_others, is_made, vanished
 
 
 async def settle_refunds(
@@ -34,11 +34,16 @@ async def settle_refunds(
     """
     found = await journal.refunds.of_sessions(session_id)
     known = [await settle(journal, refund, facts) for refund in found]
-    made = [refund for refund in known if refund.state is RefundState.CREATED]
-    is_less = (facts.amount_refunded or 0) < sum(refund.amount for refund in made)
-    if facts.amount_refunded is None or not is_less:
+    expected = max((refund.refunded_elsewhere for refund in known), default=0)
+    if facts.amount_refunded is None or by_others(facts, known) == expected:
         return known
-    return [await _ask_for(journal, factory, refund) for refund in known]
+    known = [await _ask_for(journal, factory, refund) for refund in known]
+    doubtful = vanished(known, facts)
+    if doubtful is None:
+        return known
+    await journal.refunds.reopen(doubtful.number)
+    result = coded_result(doubtful.number, RefundState.UNKNOWN, RefundCode.NOT_SHOWN)
+    return [with_result(one, result) if one is doubtful else one for one in known]
 
 
 async def _ask_for(

@@ -5,11 +5,12 @@ of the session is paid back, and so one refund of a session is in doubt at a tim
 
 Nor has it a way to tell whose refund a session shows. A journal may be a copy, or an
 older backup, whose other self has made what is pending here. So what was paid back by
-others is kept when a refund is planned, and one whose session shows more by now is
-refused for good: it may be that very refund. If it was another one, by hand, a batch
-of another name is planned against what is known then. It could not be held instead: no
-later look at the session would tell more. Two copies that look at a session at the same
-moment see nothing of each other; there only the idempotency key is in the way.
+others is kept when a refund is planned, and one whose session shows anything else by
+now is refused for good: it may be that very refund. If it was another one, by hand, a
+batch of another name is planned against what is known then. It could not be held
+instead: no later look at the session would tell more. Two copies that look at a session
+at the same moment see nothing of each other, and a refund that fails hides one of the
+same amount; there only the idempotency key is in the way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -87,10 +88,13 @@ def paid_back(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
     return max(facts.amount_refunded or 0, own, *seen)
 
 
-def elsewhere(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
-    """Return what the gateway shows as paid back that this job cannot account for."""
+def by_others(facts: SessionFacts, refunds: Iterable[JournalRefund]) -> int:
+    """Return what the gateway shows as paid back that this job cannot account for.
+
+    It is less than nothing where the gateway is late, or a refund has failed.
+    """
     own = sum(refund.amount for refund in refunds if _counts(refund))
-    return max(0, (facts.amount_refunded or 0) - own)
+    return (facts.amount_refunded or 0) - own
 
 
 def is_made(refund: JournalRefund, facts: SessionFacts) -> bool:
@@ -104,6 +108,27 @@ def is_made(refund: JournalRefund, facts: SessionFacts) -> bool:
     return facts.amount_refunded - refund.refunded_before == refund.amount
 
 
+def vanished(
+    refunds: Sequence[JournalRefund], facts: SessionFacts
+) -> JournalRefund | None:
+    """Return a refund that was known by a rise alone, which is undone by now.
+
+    It may have failed, which nobody can ask for without its id.
+    """
+    missing = -by_others(facts, refunds)
+    fitting = [
+        refund
+        for refund in refunds
+        if refund.state is RefundState.CREATED
+        and refund.refund_id is None
+        and refund.amount <= missing
+    ]
+    is_told = facts.amount_refunded is not None
+    if not fitting or not is_told or any(one.is_in_doubt for one in refunds):
+        return None
+    return fitting[-1]
+
+
 def decide(
     refund: JournalRefund, others: Sequence[JournalRefund], facts: SessionFacts
 ) -> Decision:
@@ -114,18 +139,37 @@ def decide(
         others: The other refunds of its session, in whatever batch.
         facts: What the session is now.
     """
+    held = _reason_to_wait(others, facts)
+    if held is not None:
+        return Decision(Ruling.HOLD, held)
+    refused = _reason_to_refuse(refund, others, facts)
+    if refused is not None:
+        return Decision(Ruling.REFUSE, refused)
+    return Decision(Ruling.MAKE, refunded_before=paid_back(facts, others))
+
+
+def _reason_to_wait(
+    others: Sequence[JournalRefund], facts: SessionFacts
+) -> RefundCode | None:
+    """Return why a later look may tell more."""
     if any(other.is_in_doubt for other in others):
-        return Decision(Ruling.HOLD, RefundCode.IN_DOUBT)
+        return RefundCode.IN_DOUBT
     if None in (facts.currency, facts.amount_total, facts.amount_refunded):
-        return Decision(Ruling.HOLD, RefundCode.NOT_TOLD)
+        return RefundCode.NOT_TOLD
+    return RefundCode.NOT_SHOWN if by_others(facts, others) < 0 else None
+
+
+def _reason_to_refuse(
+    refund: JournalRefund, others: Sequence[JournalRefund], facts: SessionFacts
+) -> RefundCode | None:
+    """Return why it is not made, whatever a later look tells."""
     if facts.currency != refund.currency:
-        return Decision(Ruling.REFUSE, RefundCode.CURRENCY_CHANGED)
-    before = paid_back(facts, others)
-    if before + refund.amount > (facts.amount_total or 0):
-        return Decision(Ruling.REFUSE, RefundCode.EXCEEDS_TOTAL)
-    if elsewhere(facts, others) > refund.refunded_elsewhere:
-        return Decision(Ruling.REFUSE, RefundCode.REFUNDED_ELSEWHERE)
-    return Decision(Ruling.MAKE, refunded_before=before)
+        return RefundCode.CURRENCY_CHANGED
+    if paid_back(facts, others) + refund.amount > (facts.amount_total or 0):
+        return RefundCode.EXCEEDS_TOTAL
+    if by_others(facts, others) != refund.refunded_elsewhere:
+        return RefundCode.REFUNDED_ELSEWHERE
+    return None
 
 
 def plan(
@@ -188,7 +232,7 @@ def _refundable(
         session_id=known.session_id,
         currency=facts.currency,
         left=facts.amount_total - paid_back(facts, refunds) - pending,
-        elsewhere=elsewhere(facts, refunds),
+        elsewhere=max(0, by_others(facts, refunds)),
     )
 
 

@@ -129,8 +129,8 @@ async def resolve_refund_created(
 
     Raises:
         JournalError: The journal belongs to another gateway, key, or mode; the refund
-            is not in doubt; or the gateway's is of another amount, has failed, or is
-            known as another one.
+            is not in doubt; or the gateway's is of another amount, has failed, is
+            known as another one, or does not show in the session.
         CallError: The refund or the session cannot be seen.
         InvalidFieldError: It cannot be the id of one.
     """
@@ -148,6 +148,9 @@ async def resolve_refund_created(
         message = "the refund differs in amount"
         raise JournalError(message)
     session = await factory.retrieve(refund.session_id)
+    if await _lacks(journal, refund, session):
+        message = "its session shows no such refund, or not yet"
+        raise JournalError(message)
     now = context_of(factory).runtime.now()
     result = RefundResult(refund.number, RefundState.CREATED, refund_id)
     await journal.resolve_refund(result, by=_user(), now=now)
@@ -182,6 +185,16 @@ async def resolve_refund_not_created(
     moment = time.time() if now is None else now
     await journal.resolve_refund(result, by=_user(), now=moment)
     return with_result(refund, result)
+
+
+async def _lacks(
+    journal: Journal, refund: JournalRefund, session: CheckoutSession
+) -> bool:
+    """Tell whether less of a session is paid back than with that refund of it."""
+    others = await journal.refunds.of_sessions(refund.session_id)
+    made = [one.amount for one in others if one.state is RefundState.CREATED]
+    shown = session.amount_refunded
+    return shown is not None and shown < sum(made) + refund.amount
 
 
 async def _refund_in_doubt(journal: Journal, row_id: str, batch: str) -> JournalRefund:

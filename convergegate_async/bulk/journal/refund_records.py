@@ -30,7 +30,10 @@ class RefundCode(StrEnum):
         NOT_TOLD: What is left of its session is not to be had; it is pending.
         CURRENCY_CHANGED: Its session is not in the currency that was planned.
         EXCEEDS_TOTAL: Less than its amount is left of its session.
-        REFUNDED_ELSEWHERE: More of its session is paid back than the job knows of.
+        NOT_SHOWN: Less of its session is paid back than the job has made; it is
+            pending, or in doubt if it was made.
+        REFUNDED_ELSEWHERE: Others than the job have paid back of its session what they
+            had not when it was planned, or no longer.
         CROSSED: It was answered with another one, and is in doubt.
         INTERRUPTED: It was on its way when the job was ended, and is in doubt.
         FAILED: The gateway took it, and could not make it.
@@ -40,6 +43,7 @@ class RefundCode(StrEnum):
     NOT_TOLD = "NotTold"
     CURRENCY_CHANGED = "CurrencyChanged"
     EXCEEDS_TOTAL = "ExceedsTotal"
+    NOT_SHOWN = "NotShown"
     REFUNDED_ELSEWHERE = "RefundedElsewhere"
     CROSSED = "Crossed"
     INTERRUPTED = "Interrupted"
@@ -58,9 +62,13 @@ _REASONS = {
         "the session is not in the currency that was planned"
     ),
     RefundCode.EXCEEDS_TOTAL: "less than that is left of the session",
+    RefundCode.NOT_SHOWN: (
+        "less of the session is paid back than the job has made: the gateway may be "
+        "late, or a refund has failed"
+    ),
     RefundCode.REFUNDED_ELSEWHERE: (
-        "more of the session is paid back than this job knows: it may be this very "
-        "refund; if it is not, plan another batch"
+        "others have paid back more of the session, or less, than when it was planned: "
+        "it may be this very refund; if it is not, plan another batch"
     ),
     RefundCode.CROSSED: "the gateway answered with another refund",
     RefundCode.INTERRUPTED: "the job was ended while the refund was on its way",

@@ -58,6 +58,10 @@ _FAIL = """
 UPDATE refunds SET state = 'rejected', code = ?, message = ?
 WHERE number = ? AND state = 'created'
 """
+_REOPEN = """
+UPDATE refunds SET state = 'unknown', code = ?, message = ?
+WHERE number = ? AND state = 'created' AND refund_id IS NULL
+"""
 _WITHDRAW = """
 UPDATE refunds SET state = 'pending', refunded_before = NULL, sent_at = NULL
 WHERE number = ? AND state = 'sent'
@@ -215,6 +219,16 @@ class RefundTable:
         if not self._do(_FAIL, code.value, code.reason, number):
             raise refusal(self._path, "a refund that was not made has failed")
 
+    def reopen(self, number: int) -> None:
+        """Write that a refund that was made by all signs is in doubt again.
+
+        Raises:
+            JournalError: It was not made, or the gateway's id of it is known.
+        """
+        code = RefundCode.NOT_SHOWN
+        if not self._do(_REOPEN, code.value, code.reason, number):
+            raise refusal(self._path, "a refund that is known was put in doubt")
+
     def withdraw(self, number: int) -> None:
         """Withdraw an intent, as provably nothing was done for it.
 
@@ -369,6 +383,15 @@ class Refunds:
             JournalError: It was not made, or the journal is broken.
         """
         await self._order(partial(self._table.fail, number))
+
+    async def reopen(self, number: int) -> None:
+        """Write that a refund, `CREATED` by all signs, is in doubt again.
+
+        Raises:
+            JournalError: It was not made, the gateway's id of it is known, or the
+                journal is broken.
+        """
+        await self._order(partial(self._table.reopen, number))
 
     def withdraw(self, number: int) -> Awaitable[None]:
         """Withdraw an intent, as provably nothing was done for it: it is pending again.

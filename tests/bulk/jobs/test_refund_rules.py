@@ -5,6 +5,7 @@ from random import Random
 from typing import TypeAlias
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from convergegate_async.bulk import (
     JournalRefund,
     JournalRow,
     LeftOut,
+    RefundCode,
     RefundState,
     SessionFacts,
     State,
@@ -77,7 +79,7 @@ def test_what_is_made_exceeds_nothing(
     own = [one.amount for one in others if one.state is RefundState.CREATED]
     assert not any(one.is_in_doubt for one in others)
     assert seen.currency == refund.currency
-    assert (seen.amount_refunded or 0) <= refund.refunded_elsewhere + sum(own)
+    assert seen.amount_refunded == refund.refunded_elsewhere + sum(own)
     assert decision.refunded_before == paid_back(seen, others)
     assert decision.refunded_before + refund.amount <= TOTAL
 
@@ -129,19 +131,46 @@ def test_a_gateway_that_lags_behind_misleads_nobody(
         *(99, "now", "order-1", "session-1", "pln", amount), RefundState.PENDING
     )
 
-    decision = decide(refund, others, seen)
+    early = decide(refund, others, seen)
+    decision = decide(refund, others, attrs.evolve(seen, amount_refunded=sum(made)))
     doubt = attrs.evolve(
         refund,
         state=RefundState.UNKNOWN,
         refunded_before=decision.refunded_before,
     )
 
+    assert early.code == (RefundCode.NOT_SHOWN if lag else None)
     assert decision.ruling is Ruling.MAKE
     for known in range(len(made) + 1):  # it catches up, one by one
         now = sum(made[:known]) + is_done * amount
         if known == len(made) or not is_done:
             later = SessionFacts(2.0, amount_refunded=now)
             assert is_made(doubt, later) is is_done
+
+
+@pytest.mark.parametrize(
+    ("shown", "own", "others", "code"),
+    [
+        (700, 600, 100, None),
+        (600, 600, 0, None),
+        (0, 600, 0, RefundCode.NOT_SHOWN),  # its own failed, or the gateway is late
+        (500, 600, 0, RefundCode.NOT_SHOWN),  # that, and a copy's
+        (800, 600, 0, RefundCode.REFUNDED_ELSEWHERE),
+        (200, 0, 300, RefundCode.REFUNDED_ELSEWHERE),  # one failed, and a copy's
+    ],
+)
+def test_what_does_not_add_up_is_not_made(
+    shown: int, own: int, others: int, code: RefundCode | None
+) -> None:
+    """Neither where more is shown than is known, nor less, which hides a copy's."""
+    what = ("order-1", "session-1", "pln")
+    made = JournalRefund(1, "one", *what, own, RefundState.CREATED)
+    refund = JournalRefund(
+        *(2, "two", *what, 100), RefundState.PENDING, refunded_elsewhere=others
+    )
+    seen = SessionFacts(1.0, "completed", "pln", TOTAL, shown)
+
+    assert decide(refund, [made] if own else [], seen).code is code
 
 
 @given(
