@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from convergegate_async._core.bounded_lines import bounded_lines
 from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.private_files import problem_of_private_file
 from convergegate_async._core.signatures import read_event
@@ -109,13 +110,11 @@ def lines_in(path: Path) -> Iterator[RecordedLine]:
     Raises:
         ConfigurationError: It cannot be read.
     """
-    from convergegate_async.bulk.tables.bounded_lines import bounded_lines
-
     try:
         with path.open("rb") as file:
             facts = os.fstat(file.fileno())
             end = facts.st_size if stat.S_ISREG(facts.st_mode) else None
-            lines = enumerate(bounded_lines(file, BODY_LIMIT + 2), 1)
+            lines = enumerate(bounded_lines(file.readline, BODY_LIMIT + 2), 1)
             for number, line in lines:
                 if line is None:
                     yield RecordedLine(number, b"", None)

@@ -138,9 +138,9 @@ async def test_a_long_line_takes_no_memory(tmp_path: Path) -> None:
             stderr=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
         )
-        _, told = await process.communicate()
+        _, err = await process.communicate()
 
-    assert process.returncode == 1, told
+    assert process.returncode == 1, err
     assert shop.bodies == [a_body(1), a_body(2)]
 
 

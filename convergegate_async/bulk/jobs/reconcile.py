@@ -11,11 +11,11 @@ from pathlib import Path
 
 import attrs
 
+from convergegate_async._core.bounded_lines import bounded_lines
 from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.strict_json import decode_exactly
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import JobHeader, JournalRow, State
-from convergegate_async.bulk.tables.bounded_lines import bounded_lines
 from convergegate_async.bulk.tables.rows import Problem, Row
 from convergegate_async.errors import (
     AuthenticationError,
@@ -114,7 +114,7 @@ def session_ids_in(path: Path) -> Iterator[str | Unused]:
     """
     seen: set[str] = set()
     with path.open("rb") as file:
-        for number, line in enumerate(bounded_lines(file, LONGEST_LINE), 1):
+        for number, line in enumerate(bounded_lines(file.readline, LONGEST_LINE), 1):
             if line is not None and not line.strip():
                 continue
             session_id = None if line is None else _session_id(line)

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from convergegate_async._core.bounded_lines import bounded_lines
 from convergegate_async._core.strict_json import (
     DuplicateKeyError,
     TooDeepError,
     decode_exactly,
 )
 
-from .bounded_lines import bounded_lines
 from .formats import MAX_LINE, TOO_LONG, UNREAD, Check, TableRow
 
 
 def read_jsonl(file: BinaryIO, _: Check) -> Iterator[TableRow]:
     """Read the objects in *file*; there are no columns to check."""
-    for number, line in enumerate(bounded_lines(file, MAX_LINE), 1):
+    for number, line in enumerate(bounded_lines(file.readline, MAX_LINE), 1):
         if line is None:
             yield TableRow(line=number, cells={}, fault=TOO_LONG)
         elif line and not line.isspace():
