@@ -10,56 +10,17 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-import aiohttp
 import attrs
 import pytest
-from aioresponses import aioresponses
+from public_api import MODULES, NAMES, exported, is_ours, named
 
 import convergegate_async
 
-MODULES = (
-    "convergegate_async",
-    "convergegate_async.bulk",
-    "convergegate_async.contrib.aiohttp_web",
-    "convergegate_async.contrib.django",
-    "convergegate_async.contrib.fastapi",
-    "convergegate_async.contrib.litestar",
-    "convergegate_async.contrib.otel",
-    "convergegate_async.contrib.quart",
-    "convergegate_async.contrib.redis",
-    "convergegate_async.contrib.starlette",
-    "convergegate_async.errors",
-    "convergegate_async.factory",
-    "convergegate_async.load",
-    "convergegate_async.models",
-    "convergegate_async.policy",
-    "convergegate_async.runners",
-    "convergegate_async.sandbox",
-    "convergegate_async.testing",
-    "convergegate_async.testing.plugin",
-    "convergegate_async.webhooks",
-)
 EXCEPT = {
     "Transport",  # `transport=` is for tests
     "Database",  # a journal is got by `create` or `open`
 }
 
-
-def exported(module: str) -> Iterator[tuple[str, object]]:
-    """Yield the public names of *module* with what they stand for."""
-    imported = import_module(module)
-    defined = [name for name in vars(imported) if not name.startswith("_")]
-    for name in getattr(imported, "__all__", defined):
-        yield name, getattr(imported, name)
-
-
-NAMES = {
-    **dict(exported("convergegate_async")),
-    **dict(exported("convergegate_async.testing")),
-    "BaseConnector": aiohttp.BaseConnector,
-    "aioresponses": aioresponses,
-}
-"""What annotations in quotes refer to."""
 
 PUBLIC = {id(thing) for module in MODULES for _, thing in exported(module)}
 SIGNATURES = [
@@ -70,16 +31,6 @@ SIGNATURES = [
     and str(getattr(thing, "__module__", "")).startswith(convergegate_async.__name__)
     and (inspect.isclass(thing) or inspect.isroutine(thing))
 ]
-
-
-def named(annotation: object) -> Iterator[type]:
-    """Yield the classes of ours that *annotation* names."""
-    if inspect.isclass(annotation) and annotation.__module__.startswith(
-        convergegate_async.__name__
-    ):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from named(argument)
 
 
 def annotations(thing: object) -> Iterator[object]:
@@ -175,14 +126,6 @@ def lines_of(path: str, thing: object) -> Iterator[str]:
         yield f"{path} = {spelled(thing)}"
 
 
-def is_ours(thing: object) -> bool:
-    """Tell whether *thing* was defined in the package."""
-    if typing.get_origin(thing) is typing.Annotated:
-        thing = typing.get_args(thing)[0]
-    module = str(getattr(thing, "__module__", ""))
-    return module.startswith(convergegate_async.__name__)
-
-
 def public_names() -> str:
     """Return every public name, a line each."""
     return "".join(
@@ -200,7 +143,7 @@ def public_names() -> str:
 def test_no_public_name_changes_unseen() -> None:
     """Who renames or moves one sees it in the diff.
 
-    ``python tests/test_signatures.py`` writes the list anew.
+    ``PYTHONPATH=tests/support python tests/test_signatures.py`` writes the list anew.
     """
     assert public_names() == FROZEN.read_text()
 
