@@ -47,6 +47,12 @@ _flag: Validator[bool] = _must_be("True or False", lambda flag: type(flag) is bo
 class RetryPolicy:
     """Whether and when to try again.
 
+    Of all calls of a factory, or of some::
+
+        patient = RetryPolicy(max_attempts=5)
+        factory = CheckoutSessionFactory.from_env(retry=patient)
+        session = await checkout.with_options(retry=patient).create(request)
+
     Attributes:
         max_attempts: How often to send at most, the first time included.
         base_delay: Upper bound of the first pause; it doubles from there.
@@ -73,6 +79,12 @@ class RetryPolicy:
 class Timeouts:
     """How long to wait.
 
+    Of all calls of a factory, or of some::
+
+        quick = Timeouts(total=5, attempt=2, connect=1)
+        factory = CheckoutSessionFactory.from_env(timeouts=quick)
+        session = await checkout.with_options(timeouts=quick).create(request)
+
     Attributes:
         total: The hard deadline of a whole call, pauses included.
         attempt: The most that one attempt may take of it.
@@ -87,6 +99,11 @@ class Timeouts:
 @attrs.frozen(kw_only=True)
 class PoolLimits:
     """How many connections to hold, and for how long.
+
+    For up to 200 calls at once::
+
+        pool = PoolLimits(limit=200)
+        factory = CheckoutSessionFactory.from_env(pool=pool)
 
     Attributes:
         limit: How many requests may be under way at once.

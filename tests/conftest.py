@@ -53,6 +53,10 @@ NEEDED = {
     "runners/test_spread.py": ("distributed", "psutil"),
     "testing/test_apps.py": ("fastapi", "litestar", "quart"),
     "testing/test_plugin.py": ("anyio", "django"),
+    "test_docstrings.py": (
+        *("distributed", "django", "fastapi", "hdrh", "litestar", "opentelemetry"),
+        *("quart", "redis"),
+    ),
     "test_first_hour.py": ("fastapi", "uvicorn"),
     "test_readme.py": (
         *("anyio", "blacksheep", "falcon", "fastapi", "httpx", "opentelemetry"),

@@ -37,6 +37,11 @@ _Attributes: TypeAlias = dict[str, str | int | float]
 class OpenTelemetryObserver:
     """Makes a span of every call, and counts and times calls and attempts.
 
+    Give it to a factory::
+
+        observer = OpenTelemetryObserver()
+        factory = CheckoutSessionFactory.from_env(observers=[observer])
+
     Args:
         tracer_provider: Where spans go; the global one if `None`.
         meter_provider: Where metrics go; the global one if `None`.

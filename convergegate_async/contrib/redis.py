@@ -56,6 +56,11 @@ class _Script(Protocol):
 class RedisClaims:
     """Claims in Redis 6 or later, one key for an event.
 
+    Every process of the shop makes its own::
+
+        client = Redis.from_url("redis://localhost", socket_timeout=3)
+        receiver = WebhookReceiver(verifier, act, claims=RedisClaims(client))
+
     Args:
         client: Yours, of `redis.asyncio`; with or without *decode_responses*. It is
             neither opened nor closed here.

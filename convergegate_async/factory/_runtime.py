@@ -20,6 +20,12 @@ async def _sleep(seconds: float, waker: asyncio.Event) -> None:
 class Runtime:
     """Where the shell touches time and chance; tests bring their own.
 
+    Let no pause take time::
+
+        async def skip(seconds, waker): ...
+
+        factory = CheckoutSessionFactory.from_env(runtime=Runtime(sleep=skip))
+
     Attributes:
         clock: Seconds that only go forward.
         now: Epoch seconds.

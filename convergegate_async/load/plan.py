@@ -30,6 +30,12 @@ def _parsed(thresholds: Iterable[Threshold | str]) -> tuple[Threshold, ...]:
 class LoadPlan:
     """What a run is to be.
 
+    Run it against a gateway of yours::
+
+        profile = Profile.constant(rate=20, duration=0.5)
+        plan = LoadPlan(profile=profile, thresholds=["error_rate<1%"])
+        report = await run_load(plan, target)
+
     Attributes:
         profile: When iterations are due.
         scenario: What each does, or its name: ``create``, ``create-retrieve``,

@@ -29,6 +29,11 @@ _MOST = 1e9
 class Segment:
     """A part of a profile, whose rate is steady or changes steadily.
 
+    Rise for half a minute, and stay there for one::
+
+        rise, stay = Segment(30, 0, 200), Segment(60, 200, 200)
+        profile = Profile(segments=(rise, stay))
+
     Attributes:
         duration: Seconds.
         start: Requests a second at its beginning.
@@ -71,6 +76,11 @@ class Segment:
 @attrs.frozen(kw_only=True)
 class Profile:
     """When requests are due.
+
+    A ramp of a minute, as customers come::
+
+        profile = Profile.ramp(10, 200, duration=60, arrivals="poisson")
+        plan = LoadPlan(profile=profile)
 
     Attributes:
         segments: One after the other.
@@ -227,6 +237,11 @@ def _as_tuple(moments: Iterable[float]) -> tuple[float, ...]:
 @attrs.frozen
 class Trace:
     """Arrivals as they were recorded.
+
+    Load as it was on a day that you remember::
+
+        trace = Trace([1700000000.0, 1700000000.4, 1700000001.7])
+        plan = LoadPlan(profile=trace)
 
     Attributes:
         moments: Seconds, on whatever clock; the first of them is the beginning.

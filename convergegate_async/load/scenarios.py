@@ -69,6 +69,12 @@ class CreatePayWebhook:
 
     The webhook comes to this machine: the gateway has to be a sandbox on it.
 
+    In a plan, which opens and closes its listener::
+
+        scenario = CreatePayWebhook(api_key)
+        plan = LoadPlan(profile=profile, scenario=scenario)
+        report = await run_load(plan, target)
+
     Args:
         api_key: The key that webhooks are signed with.
     """
@@ -113,6 +119,11 @@ class CreatePayWebhook:
 
 class Mix:
     """Does one of several scenarios, as often as their weights say.
+
+    Look at one session of five::
+
+        mix = Mix({create: 8, create_retrieve: 2})
+        plan = LoadPlan(profile=profile, scenario=mix)
 
     Args:
         weights: How much more often than others each is done.

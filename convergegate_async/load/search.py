@@ -53,6 +53,12 @@ class Search:
     Climbs by doubling while rates hold, then halves the distance (by ratio) between the
     highest that held and the lowest that did not, then repeats both.
 
+    Ask for rates until there is none::
+
+        search = Search(start=50, ceiling=400)
+        while (rate := search.next_rate()) is not None:
+            search.note(rate, held=rate < 300)
+
     Args:
         start: The rate to begin with.
         floor, ceiling: No rate below or beyond is tried.

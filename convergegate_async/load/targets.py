@@ -32,6 +32,11 @@ _PATIENCE, _PARTING = 30.0, 5.0  # seconds, for a process to start, and to end
 class Target:
     """A gateway to load.
 
+    Load one that runs already::
+
+        target = Target(base_url=base_url, api_key=api_key)
+        report = await run_load(LoadPlan(profile=profile), target)
+
     Attributes:
         base_url: Its address; that of ``CONVERGEGATE_BASE_URL`` if `None`.
         api_key: The key to call it with; that of ``CONVERGEGATE_API_KEY`` if `None`.

@@ -54,6 +54,11 @@ class Run(Protocol):
 class Threshold:
     """What a figure has to keep.
 
+    Of a step of the scenario::
+
+        threshold = Threshold.parse("pay:p99<2s")
+        plan = LoadPlan(profile=profile, thresholds=[threshold])
+
     Attributes:
         metric: ``p99``, ``p99.9``, ``max``, ``mean``, ``error_rate``, ``unknown_rate``,
             ``dropped_rate``, ``rate``, ``errors`` or ``dropped``.

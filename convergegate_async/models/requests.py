@@ -103,6 +103,14 @@ class CheckoutSessionRequest:
 
     An empty text in an optional field counts as unset.
 
+    With what every session needs::
+
+        request = CheckoutSessionRequest(
+            amount=4999, currency="pln", success_url="https://shop.example/thanks",
+            customer_email="john@example.com", customer_phone="+48123456789",
+            customer_firstname="John", customer_lastname="Doe",
+        )
+
     Attributes:
         amount: What to pay, in minor units (4999 is 49.99), 1 to 2^53.
         currency: Three-letter ISO 4217 code, in any case.
@@ -169,6 +177,11 @@ class RefundRequest:
 
     The gateway reads a missing amount as "everything", so a full refund is
     requested explicitly: give exactly one of *amount* and *full*.
+
+    Pay a part back::
+
+        part = RefundRequest(session_id=session.id, amount=1000)
+        refund = await checkout.refund(part)
 
     Attributes:
         session_id: The session to refund.

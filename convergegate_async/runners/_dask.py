@@ -40,6 +40,12 @@ _GRACE = 0.2  # seconds, for a worker that is not wanted any more
 class DaskRunner:
     """Runs chunks on a Dask cluster.
 
+    Send the rows of a job from two workers of this machine::
+
+        runner = DaskRunner("local:2")
+        async for outcome in job.run_on(runner, rows):
+            ...
+
     Args:
         address: ``tcp://scheduler:8786`` or ``tls://…``, or ``local:4`` for four
             processes of this machine, on loopback and without a dashboard. They start

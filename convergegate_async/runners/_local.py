@@ -24,6 +24,12 @@ class LocalRunner:
 
     Leaving on an exception kills them; else they finish what they began.
 
+    Send the rows of a job from two of them::
+
+        runner = LocalRunner(2)
+        async for outcome in job.run_on(runner, rows):
+            ...
+
     Args:
         workers: How many processes.
 

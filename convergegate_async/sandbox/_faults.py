@@ -61,6 +61,12 @@ class FaultKind(StrEnum):
 class Fault:
     """One thing that goes wrong, for some of the requests.
 
+    Lose the answer of the first session::
+
+        lost = Fault(FaultKind.LOST, operation="create", times=1)
+        async with Sandbox(faults=[lost]) as sandbox, sandbox.factory() as checkout:
+            session = await checkout.create(request)
+
     Attributes:
         kind: What goes wrong.
         status: The status to answer (of `STATUS`).
@@ -121,7 +127,14 @@ class FaultOptions(TypedDict, total=False):
 
 
 class FaultPlan:
-    """Decides which request meets which fault; repeatable by its seed."""
+    """Decides which request meets which fault; repeatable by its seed.
+
+    Change that of a sandbox while it runs::
+
+        async with Sandbox() as sandbox:
+            sandbox.faults.add(Fault(FaultKind.STATUS, status=429, times=3))
+            sandbox.faults.clear()
+    """
 
     def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
         self._dice = random.Random(seed)  # noqa: S311 -- faults have to be repeatable

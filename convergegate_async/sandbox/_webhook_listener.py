@@ -48,6 +48,11 @@ class ReceivedWebhook:
 class WebhookListener:
     """Receives deliveries on a loopback port, and hands each to *on_delivery*.
 
+    See what a gateway delivers::
+
+        async with WebhookListener(WebhookVerifier(api_key), print) as listener:
+            await post_webhook(listener.url, body, headers)
+
     Args:
         verifier: Tells the gateway's deliveries from others.
         on_delivery: Called with every delivery, once its answer is known.

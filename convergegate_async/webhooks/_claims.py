@@ -56,6 +56,11 @@ class Claims(Protocol):
 class MemoryClaims:
     """Claims of one process, lost with it.
 
+    Enough for a shop of one process::
+
+        claims = MemoryClaims(limit=10_000)
+        receiver = WebhookReceiver(verifier, act, claims=claims)
+
     Args:
         limit: How many events that are done to remember; the oldest are forgotten
             first. A lease that runs is never forgotten.

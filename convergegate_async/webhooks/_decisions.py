@@ -19,6 +19,13 @@ _HOUR = 3_600.0
 class WebhookReply:
     """What to answer to a delivery.
 
+    A route of your own, such as one of Quart, gives it::
+
+        reply = await receiver.receive(body, headers, checkout)
+        if reply.error is not None:
+            raise reply.error
+        return reply.text, reply.status
+
     Attributes:
         error: Why it is a 500: what the handler, the claims or the gateway raised. The
             routes of `contrib` raise it, for the framework to report. It may hold

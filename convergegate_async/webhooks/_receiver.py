@@ -55,6 +55,14 @@ class WebhookReceiver:
     An event is handled a second time if a worker dies before the id is kept, and may be
     if a worker is stopped for longer than its lease: let the handler bear that.
 
+    Hold one, and hand it every delivery::
+
+        async def act(event, checkout):
+            session = await confirm(event, checkout)
+
+        receiver = WebhookReceiver(verifier, act)
+        reply = await receiver.receive(body, headers, checkout)
+
     Args:
         verifier: Tells the gateway's deliveries from others.
         handler: What the app does, with the event and the factory to `confirm` it by

@@ -23,6 +23,12 @@ _SIGNS = {"hex": signatures.sign_hex, "base64": signatures.sign_base64}
 class WebhookVerifier:
     """Tells the gateway's deliveries from all others.
 
+    Give it the raw bytes, and ask again what is true::
+
+        verifier = WebhookVerifier(api_key)
+        event = verifier.verify(body, headers)
+        session = await confirm(event, checkout)
+
     Args:
         secrets: Your API key, from which the signature's key derives; several while you
             rotate it (add the new one here first, then rotate, then take the old one

@@ -43,7 +43,15 @@ def files_of(journal: Path) -> set[Path]:
 
 @attrs.frozen
 class JobFolder:
-    """Where a job keeps what it knows."""
+    """Where a job keeps what it knows.
+
+    Go on with a job of that name, if there is one::
+
+        folder = JobFolder("march", Path("jobs"))
+        if folder.journal.exists():
+            async with await Job.resume(folder, checkout) as job:
+                ...
+    """
 
     job: str
     directory: Path = Path()

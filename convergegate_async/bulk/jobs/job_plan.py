@@ -40,6 +40,12 @@ _UNREADABLE = (
 class JobPlan:
     """What a job is to do.
 
+    For a file of rows::
+
+        plan = JobPlan(source="orders.csv", concurrency=64, maximum_rps=200)
+        async with await Job.begin(folder, plan, checkout) as job:
+            ...
+
     Attributes:
         source: The file of its rows; empty if they are handed to `Job.run`.
         format: ``csv``, ``jsonl``, ``parquet`` or ``xlsx``; `None`: what the suffix

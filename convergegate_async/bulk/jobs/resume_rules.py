@@ -47,6 +47,11 @@ def _is_flag(_: object, field: "attrs.Attribute[bool]", value: object) -> None:
 class ResumeRules:
     """What a job may do with rows that it met before.
 
+    Send rows again whose outcome nobody knows::
+
+        rules = ResumeRules(on_unknown=OnUnknown.REPEAT)
+        plan = JobPlan(source="orders.csv", rules=rules)
+
     Attributes:
         on_unknown: What the user wants done with unknown rows.
         keys_honoured: The user knows that a repeated key gives the first session.

@@ -38,6 +38,11 @@ class TableSpelling(TypedDict, total=False):
 class WantedRefund:
     """A row whose session is to be paid back.
 
+    All of one session, and a part of another::
+
+        wanted = [WantedRefund("A-1"), WantedRefund("A-2", Decimal("10.00"))]
+        plan = await job.plan_refunds("may", wanted)
+
     Attributes:
         row_id: The row's id in the input of the job.
         amount: Minor units as an `int`, or major units as a `Decimal`; `None` is all
@@ -56,6 +61,11 @@ def _refuse_fault(row: AmountRow) -> None:
 @attrs.frozen(kw_only=True)
 class RefundSelection:
     """Rows of a job that are to be paid back, as a table or a status has them.
+
+    See what it comes to, before anything is paid back::
+
+        completed = RefundSelection(status="completed")
+        plan = await job.plan_refunds("may", completed)
 
     Attributes:
         rows: A table of the ids of rows; `None` is the input of the job.

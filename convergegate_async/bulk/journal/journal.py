@@ -77,6 +77,12 @@ class Journal:
     Get it by `create` or `open`, and use it in an event loop. Orders are carried out
     as they come in. After a failure of the disk every one raises `JournalError`.
 
+    Read that of a job that nobody works on::
+
+        async with Journal.read(Path("jobs/march.journal")) as journal:
+            for row in await journal.rows([State.UNKNOWN]):
+                ...
+
     Attributes:
         sessions: What became of the rows' sessions.
         refunds: What of them is paid back.

@@ -13,6 +13,11 @@ MAX_PAUSE, MAX_OUTAGE = 300.0, 900.0  # seconds
 class Limits:
     """How fast rows may be sent, and what is borne on the way.
 
+    See whether a factory has room for them::
+
+        limits = Limits(concurrency=64, maximum_rps=200)
+        limits.require_kept_by(checkout)
+
     Attributes:
         concurrency: The most rows that are under way at once.
         maximum_rps: The most rows started in a second; `None` for no such limit.

@@ -40,6 +40,12 @@ class TableOptions:
 
     What is `None` is found from the table, unless it is *plain*; see `find_options`.
 
+    For columns that are called otherwise::
+
+        options = TableOptions(id_column="order", columns={"total": "amount"})
+        for row in read_table("exported.csv", options):
+            ...
+
     Attributes:
         id_column: Holds the row's id, 1 to 128 printable characters; keys derive
             from it, so that it must be the same whenever the row is read.

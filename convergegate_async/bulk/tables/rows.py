@@ -32,6 +32,12 @@ class _InputRow:
 class Row(_InputRow):
     """A session to create.
 
+    Hand rows to a job that has no file::
+
+        row = Row(position=1, line=1, raw={}, row_id="A-17", request=request)
+        async for outcome in job.run([row]):
+            ...
+
     Attributes:
         row_id: The caller's name of the row, in Unicode's composed form (NFC).
     """

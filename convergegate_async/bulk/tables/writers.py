@@ -30,6 +30,11 @@ _PLAIN = CsvDialect()
 class DeadLetter:
     """A row that came to nothing, and why.
 
+    Keep it as input for another run::
+
+        letter = DeadLetter(17, "DeclinedError", "no funds", {"id": "A-17"})
+        write_dead_letters("failed.csv", [letter], format="csv")
+
     Attributes:
         line: Where it was in the input, from 1.
         code: The name of the error's class, such as ``DeclinedError``.
