@@ -23,6 +23,7 @@ from convergegate_async.bulk import (
     SessionCount,
     plan_refunds,
 )
+from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway
 from ._job_status import lines_of_batch
@@ -111,17 +112,11 @@ def _leaves_out(selection: RefundSelection) -> bool:
 
 
 def _require_status(counts: Iterable[SessionCount], selection: RefundSelection) -> None:
-    """Refuse a status that no session of the job has: it may be a slip.
-
-    Raises:
-        click.BadParameter: With those that there are.
-    """
-    known = [one.status or "no status" for one in counts if one.seen_at is not None]
-    if selection.status is None or selection.status in known:
-        return
-    listed = ", ".join(map(printable, dict.fromkeys(known))) or "none was looked at"
-    message = f"no session has the status {selection.status} ({listed})"
-    raise click.BadParameter(message, param_hint="--where")
+    try:
+        selection.require_status(counts)
+    except ConfigurationError as error:
+        message = printable(str(error))
+        raise click.BadParameter(message, param_hint="--where") from None
 
 
 async def _show_troubles(folder: JobFolder, job: Job, batch: str) -> None:

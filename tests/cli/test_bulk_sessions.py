@@ -268,10 +268,6 @@ async def test_what_a_file_cannot_have_paid_back_stops_all_of_it(
         (("--where", "paid", "--full"), "must be status=WORD"),
         (("--where", "status=completed", "--full"), "only with --expect-sum"),
         (
-            ("--where", "status=paid", "--full", "--dry-run"),
-            "no session has the status paid (completed, open)",
-        ),
-        (
             ("--where", "status=completed", "--full", "--expect-sum", "PLN"),
             "must be like PLN=1234.50",
         ),
@@ -285,6 +281,18 @@ async def test_half_of_a_refund_command_is_refused(
 
     assert (done.code, sandbox.count("refund")) == (2, 0)
     assert what in done.err
+
+
+async def test_a_status_that_no_session_has_is_refused(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """With those that there are, whether it is to be shown or sent."""
+    words = ("refund", "april", "--batch", "march", "--where", "status=paid", "--full")
+    for more in (("--dry-run",), ("--expect-sum", "PLN=1.00")):
+        done = await bulk(sandbox, paid, *words, *more)
+
+        assert (done.code, sandbox.count("refund")) == (2, 0)
+        assert "no session has the status paid (completed, open)" in done.err
 
 
 async def test_a_refund_in_doubt_is_told_and_left_alone(

@@ -404,7 +404,9 @@ class Job:
 
         Args:
             batch: A name as jobs have them.
-            wanted: What to pay back; not looked at if the batch was begun before.
+            wanted: What to pay back; of a batch that was begun before, only whether any
+                session has the status of a `RefundSelection`. If nothing can be paid
+                back, no batch is begun.
             expect_sum: What the batch comes to, as `plan_refunds` says, in major units
                 by currency.
             leaves_out: Go on without what cannot be paid back.

@@ -12,7 +12,7 @@ from convergegate_async.errors import ConfigurationError
 
 from .folder import require_name
 from .refund_plan import Planning, RefundPlan
-from .wanted_refunds import Wanted
+from .wanted_refunds import RefundSelection, Wanted
 
 
 def _is_name(_: object, __: object, name: str) -> None:
@@ -68,13 +68,18 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
 async def write_batch(journal: Journal, order: BatchOrder, now: float) -> RefundPlan:
     """Write a batch down whole, unless it is, and return what it comes to.
 
+    One of nothing is none: its name is as new.
+
     Raises:
-        ConfigurationError: It comes to another sum, or some of it cannot be paid back.
+        ConfigurationError: It comes to another sum, some of it cannot be paid back, or
+            no session has the status that is wanted.
         JournalError: The journal was damaged, or is broken.
     """
     await journal.refunds.require_undamaged()
     known = await find_batch(journal, order.batch)
     if known is not None:
+        if isinstance(order.wanted, RefundSelection):
+            order.wanted.require_status(await journal.sessions.counts())
         _require_sum(order, known)
         return known
     refunds = journal.refunds
@@ -92,7 +97,8 @@ async def write_batch(journal: Journal, order: BatchOrder, now: float) -> Refund
         )
         raise ConfigurationError(message)
     _require_sum(order, found)
-    await refunds.seal(order.batch)
+    if found.refunds:
+        await refunds.seal(order.batch)
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, TypedDict
 import attrs
 
 from convergegate_async.bulk.journal.journal import Journal
-from convergegate_async.bulk.journal.records import JournalRow
+from convergegate_async.bulk.journal.records import JournalRow, SessionCount
 from convergegate_async.bulk.tables.amount_rows import AmountRow, read_amounts
 from convergegate_async.bulk.tables.amounts import Mark
 from convergegate_async.bulk.tables.formats import SourceError
@@ -91,18 +91,42 @@ class RefundSelection:
             message = "say what to pay back: a table of rows, or a status"
             raise ConfigurationError(message)
 
-    def wanted(self, journal: Journal) -> AsyncIterator[WantedRefund]:
+    async def wanted(self, journal: Journal) -> AsyncIterator[WantedRefund]:
         """Yield what is to be paid back.
 
         Args:
             journal: That of the job.
 
         Raises:
+            ConfigurationError: No session has the status.
             SourceError: The table cannot be read.
         """
-        if self.rows is None and self.amount_column is None:
-            return sessions_in(journal, self.status or "")
-        return self._named(journal)
+        self.require_status(await journal.sessions.counts())
+        names_rows = self.rows is not None or self.amount_column is not None
+        if self.status is None or names_rows:
+            found = self._named(journal)
+        else:
+            found = sessions_in(journal, self.status)
+        async for one in found:
+            yield one
+
+    def require_status(self, counts: Iterable[SessionCount]) -> None:
+        """Refuse a status that no session of the job has: it may be a slip.
+
+        Args:
+            counts: What `Job.sessions` returns.
+
+        Raises:
+            ConfigurationError: With those that there are.
+        """
+        if self.status is None:
+            return
+        known = [one.status or "no status" for one in counts if one.seen_at is not None]
+        if self.status not in known:
+            seen = ", ".join(dict.fromkeys(known))
+            there_are = seen or "none was looked at: `bulk refresh` does that"
+            message = f"no session has the status {self.status} ({there_are})"
+            raise ConfigurationError(message)
 
     async def _named(self, journal: Journal) -> AsyncIterator[WantedRefund]:
         for some in in_chunks(self._read(journal)):

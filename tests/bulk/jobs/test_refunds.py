@@ -788,11 +788,49 @@ async def test_a_status_selects_what_is_left_of_its_sessions(folder: JobFolder) 
     """As `Job.sessions_in` does; and nothing at all selects nothing."""
     async with Sandbox() as sandbox, paid(sandbox, folder) as job:
         plan = await job.plan_refunds("a", RefundSelection(status="completed"))
-        none = await job.plan_refunds("a", RefundSelection(status="open"))
 
-    assert (plan.major_sums, none.refunds) == ({"PLN": ALL}, 0)
+    assert plan.major_sums == {"PLN": ALL}
     with pytest.raises(ConfigurationError, match="a table of rows, or a status"):
         RefundSelection()
+
+
+async def test_a_status_that_no_session_has_is_refused(folder: JobFolder) -> None:
+    """With those that there are, of a new batch and of one that was begun."""
+    slip = RefundSelection(status="completd")
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        for _ in range(2):
+            what = r"no session has the status completd \(completed\)"
+            with pytest.raises(ConfigurationError, match=what):
+                await job.plan_refunds("march", slip)
+            with pytest.raises(ConfigurationError, match=what):
+                await anext(job.refund("march", slip, expect_sum={"PLN": ALL}))
+            await refunded(job)
+
+    assert sandbox.count("refund") == ROWS
+
+
+async def test_the_way_to_look_at_sessions_is_named(folder: JobFolder) -> None:
+    """Where none has a status yet."""
+    async with (
+        Sandbox() as sandbox,
+        sandbox.factory() as factory,
+        await Job.begin(folder, JobPlan(), factory) as job,
+    ):
+        with pytest.raises(ConfigurationError, match="none was looked at: `bulk ref"):
+            await job.plan_refunds("march", RefundSelection(status="completed"))
+
+
+async def test_a_batch_of_nothing_takes_no_name(folder: JobFolder) -> None:
+    """What is paid back under it later is no slip."""
+    left_out = [WantedRefund("nobody")]
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        nothing = job.refund("march", left_out, expect_sum={}, leaves_out=True)
+        assert [one async for one in nothing] == []
+        plan = await job.plan_refunds("march", job.sessions_in("completed"))
+        outcomes = await refunded(job)
+
+    assert (plan.is_begun, plan.left_out) == (False, ())
+    assert states(outcomes) == {RefundState.CREATED: ROWS}
 
 
 # -- a table of refunds --------------------------------------------------------------
