@@ -54,7 +54,9 @@ def dry_run(folder: JobFolder, batch: str, selection: RefundSelection) -> int:
     if not is_good:
         print_note("Nothing was sent.")
         return 1
-    if plan.refunds and not _is_over(counts, batch):
+    if plan.is_begun and not _is_pending(counts, batch):
+        print_note(f"Nothing is left to send{_doubts(folder, counts, batch)}.")
+    elif plan.refunds:
         sums = " ".join(
             f"--expect-sum {code}={total}" for code, total in plan.major_sums.items()
         )
@@ -140,11 +142,21 @@ async def _show_troubles(folder: JobFolder, job: Job, batch: str) -> None:
         )
 
 
-def _is_over(counts: list[RefundCount], batch: str) -> bool:
-    """Tell whether each refund of a batch that was begun has an end."""
-    ends = {RefundState.CREATED, RefundState.REJECTED}
+def _is_pending(counts: list[RefundCount], batch: str) -> bool:
+    """Tell whether any refund of a batch is still to be sent."""
     own = {one.state for one in counts if one.batch == batch}
-    return bool(own) and own <= ends
+    return RefundState.PENDING in own
+
+
+def _doubts(folder: JobFolder, counts: list[RefundCount], batch: str) -> str:
+    in_doubt = (RefundState.SENT, RefundState.UNKNOWN)
+    own = [one for one in counts if one.batch == batch and one.state in in_doubt]
+    if not own:
+        return ""
+    return (
+        f"; {sum(one.count for one in own):,} in doubt: `convergegate bulk resolve "
+        f"{folder.job} ROW --batch {batch}` with --refund ID or --not-created ends that"
+    )
 
 
 def _code_of(outcome: RefundOutcome) -> str | None:
@@ -167,10 +179,9 @@ def _show_plan(plan: RefundPlan, faults: list[AmountRow], *, leaves_out: bool) -
         print_note(f"line {fault.line}: {fault.fault}")
     if len(faults) > _MOST_LISTED:
         print_note(f"… and {len(faults) - _MOST_LISTED:,} more")
-    left_out = Counter(one.reason for one in plan.left_out)
     if leaves_out:
-        for reason, count in left_out.most_common():
-            print_note(f"left out: {count:,}{'+' if plan.more else ''}, each {reason}")
+        for reason, count in Counter(plan.reasons).most_common():
+            print_note(f"left out: {count:,}, each {reason}")
         return not faults
     for one in plan.left_out[:_MOST_LISTED]:
         print_note(f"row {printable(one.row_id)} {one.reason}")

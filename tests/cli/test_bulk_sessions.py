@@ -316,6 +316,22 @@ async def test_a_refund_in_doubt_is_told_and_left_alone(
         assert f"\nrow {row}: unknown, PLN {row[2:]}0.00: " in done.err
         assert "`convergegate bulk resolve april ROW --batch march`" in done.err
     assert sandbox.count("refund") == 4
+    shown = await bulk(sandbox, paid, *BATCH, "--full", "--dry-run")
+    assert (shown.code, shown.out) == (0, "")
+    assert "Nothing is left to send; 1 in doubt: `convergegate bulk res" in shown.err
+
+
+async def test_a_batch_that_is_over_says_so_in_a_dry_run(
+    sandbox: Sandbox, paid: Path
+) -> None:
+    """There is no sum to expect once more."""
+    total = f"PLN={paid_back_at_most(sandbox) / 100:.2f}"
+    await bulk(sandbox, paid, *BATCH, "--full", "--expect-sum", total)
+
+    shown = await bulk(sandbox, paid, *BATCH, "--full", "--dry-run")
+
+    assert (shown.code, shown.out) == (0, "")
+    assert shown.err.endswith("Nothing is left to send.\n")
 
 
 async def test_a_refund_in_doubt_has_an_end(sandbox: Sandbox, paid: Path) -> None:

@@ -62,7 +62,9 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
         return planning.result
     await planning.compare(wanted)
     found = planning.result
-    return attrs.evolve(known, left_out=found.left_out, more=found.more)
+    return attrs.evolve(
+        known, left_out=found.left_out, more=found.more, reasons=found.reasons
+    )
 
 
 async def write_batch(journal: Journal, order: BatchOrder, now: float) -> RefundPlan:

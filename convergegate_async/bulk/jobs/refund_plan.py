@@ -30,6 +30,7 @@ class RefundPlan:
         is_begun: The batch was begun before, and is as it was planned then.
         left_out: The first of what is not a part of it, and why.
         more: How many are left out besides.
+        reasons: How many are left out in all, by why.
     """
 
     batch: str
@@ -38,6 +39,7 @@ class RefundPlan:
     is_begun: bool = False
     left_out: tuple[LeftOut, ...] = ()
     more: int = 0
+    reasons: Mapping[str, int] = attrs.field(factory=dict)
 
     @property
     def major_sums(self) -> dict[str, Decimal]:
@@ -61,7 +63,7 @@ class Planning:
         self._count = 0
         self._sums: Counter[str] = Counter()
         self._left_out: list[LeftOut] = []
-        self._more = 0
+        self._reasons: Counter[str] = Counter()
 
     @property
     def result(self) -> RefundPlan:
@@ -71,7 +73,8 @@ class Planning:
             refunds=self._count,
             sums=dict(self._sums),
             left_out=tuple(self._left_out),
-            more=self._more,
+            more=self._reasons.total() - len(self._left_out),
+            reasons=dict(self._reasons),
         )
 
     async def plans(self, wanted: Wanted) -> AsyncIterator[list[PlannedRefund]]:
@@ -135,10 +138,9 @@ class Planning:
         return planned
 
     def _leave_out(self, left_out: LeftOut) -> None:
+        self._reasons[left_out.reason] += 1
         if len(self._left_out) < MOST_LISTED:
             self._left_out.append(left_out)
-        else:
-            self._more += 1
 
 
 def _is_amount_of(wanted: WantedRefund, refund: JournalRefund) -> bool:

@@ -178,6 +178,23 @@ async def test_what_cannot_be_paid_back_is_told_before_anything_is(
     assert [one.refund.row_id for one in outcomes] == ["order-1"]
 
 
+async def test_what_is_left_out_is_counted_by_why(folder: JobFolder) -> None:
+    """All of it, though only the first are listed."""
+    nobody = [WantedRefund(f"nobody-{number}") for number in range(295)]
+    wanted = [WantedRefund("order-1"), WantedRefund("order-1"), *nobody]
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        plan = await job.plan_refunds("march", wanted)
+        await refunded(job)
+        begun = await job.plan_refunds("march", nobody)
+
+    assert plan.reasons == {
+        "is in the batch already": 1,
+        "has no session in this job": 295,
+    }
+    assert (len(plan.left_out), plan.more) == (100, 196)
+    assert [*begun.reasons.values()] == [295]
+
+
 async def test_all_batches_together_exceed_nothing(folder: JobFolder) -> None:
     """Nor with what was paid back by hand, before the plan or after it."""
     async with Sandbox() as sandbox, paid(sandbox, folder) as job:
