@@ -134,7 +134,8 @@ async def _show_troubles(folder: JobFolder, job: Job, batch: str) -> None:
         code = refund.currency.upper()
         amount = f"{code} {spell_major(refund.amount, code)}"
         why = refund.message or refund.code or "its answer was lost"
-        print_note(printable(f"row {refund.row_id}: {refund.state}, {amount}: {why}"))
+        what = f"row {refund.row_id}: {refund.state}, {amount} of {refund.session_id}"
+        print_note(printable(f"{what}: {why}"))
     if resolvable:
         print_note(
             f"What you find out of an unknown one: `convergegate bulk resolve "

@@ -305,15 +305,18 @@ async def test_a_refund_in_doubt_is_told_and_left_alone(
 
     runs = [await bulk(sandbox, paid, *words) for _ in range(2)]
 
-    [row] = [
-        f"A-{one.request.amount // 1000}"
+    [session] = [
+        one
         for one in sandbox.book.sessions.values()
         if one.payments and not one.refunds
     ]
+    number = session.request.amount // 1000
     assert [done.code for done in runs] == [5, 5]
     for done in runs:
         assert "batch march: created 3, rejected 0, unknown 1, pending 0\n" in done.err
-        assert f"\nrow {row}: unknown, PLN {row[2:]}0.00: " in done.err
+        what = f"row A-{number}: unknown, PLN {number}0.00 of {session.id}: refund has"
+        assert f"\n{what}" in done.err
+        assert "idempotency key" not in done.err
         assert "`convergegate bulk resolve april ROW --batch march`" in done.err
     assert sandbox.count("refund") == 4
     shown = await bulk(sandbox, paid, *BATCH, "--full", "--dry-run")

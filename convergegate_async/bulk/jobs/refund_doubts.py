@@ -1,7 +1,5 @@
 """What a look at a session tells of its refunds, in doubt or thought to be made."""
 
-import attrs
-
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.records import SessionFacts
 from convergegate_async.bulk.journal.refund_records import (
@@ -14,7 +12,7 @@ from convergegate_async.errors import CallError, InvalidFieldError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.models import RefundStatus
 
-from .refund_results import coded_result, with_result
+from .refund_results import coded_result, failed_since, with_result
 from .refund_rules import by_others, is_made, vanished
 
 
@@ -59,10 +57,7 @@ async def _ask_for(
     if answer.status is not RefundStatus.FAILED:
         return refund
     await journal.refunds.fail(refund.number)
-    code = RefundCode.FAILED
-    return attrs.evolve(
-        refund, state=RefundState.REJECTED, code=code.value, message=code.reason
-    )
+    return with_result(refund, failed_since(refund.number, refund.refund_id))
 
 
 async def settle(

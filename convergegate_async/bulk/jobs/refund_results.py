@@ -29,19 +29,25 @@ def coded_result(number: int, state: RefundState, code: RefundCode) -> RefundRes
 def answered_result(number: int, made: Refund) -> RefundResult:
     """Return how a refund ends that the gateway has answered with *made*."""
     if made.status is RefundStatus.FAILED:
-        return RefundResult(
-            number, RefundState.REJECTED, made.id, code=RefundCode.FAILED.value
-        )
+        return failed_since(number, made.id)
     return RefundResult(number, RefundState.CREATED, made.id)
+
+
+def failed_since(number: int, refund_id: str) -> RefundResult:
+    """Return how a refund ends that the gateway has taken, and could not make."""
+    result = coded_result(number, RefundState.REJECTED, RefundCode.FAILED)
+    return attrs.evolve(result, refund_id=refund_id)
 
 
 def failed_result(number: int, error: CallError) -> RefundResult:
     """Return how a refund ends that was sent, where its call has failed."""
     is_unknown = isinstance(error, OutcomeUnknownError)
+    # Without the key there is room for the request id.
+    shown = attrs.evolve(error, idempotency_key=None)
     return RefundResult(
         number=number,
         state=RefundState.UNKNOWN if is_unknown else RefundState.REJECTED,
         http_status=error.http_status,
         code=type(error).__name__,
-        message=str(error)[:MOST_SHOWN],
+        message=str(shown)[:MOST_SHOWN],
     )

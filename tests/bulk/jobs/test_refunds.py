@@ -34,11 +34,13 @@ from convergegate_async.bulk import (
     WantedRefund,
     export,
 )
+from convergegate_async.bulk.jobs.refund_results import answered_result
 from convergegate_async.errors import (
     AuthenticationError,
     ConfigurationError,
     OutcomeUnknownError,
 )
+from convergegate_async.models import Refund, RefundStatus
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
 
 ROWS = 8
@@ -606,6 +608,16 @@ async def test_a_refund_that_its_session_does_not_show_ends_no_doubt(
         [made] = sandbox.book.refunds
         with pytest.raises(JournalError, match="shows no such refund"):
             await job.resolve_refund("order-8", "march", refund_id=made)
+
+
+def test_a_refund_that_fails_at_once_says_what_one_says_that_fails_later() -> None:
+    """A sentence, beside its id and code."""
+    failed = Refund(id="re_1", status=RefundStatus.FAILED)
+
+    result = answered_result(7, failed)
+
+    assert (result.refund_id, result.code) == ("re_1", "Failed")
+    assert result.message == RefundCode.FAILED.reason
 
 
 async def test_who_lags_behind_makes_no_refund_fail(folder: JobFolder) -> None:
