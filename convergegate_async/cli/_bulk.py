@@ -12,7 +12,13 @@ from convergegate_async.errors import ConfigurationError
 from ._bulk_doubts import resolve
 from ._bulk_export import export
 from ._bulk_forget import forget
-from ._bulk_options import directory_option, job_argument, require_name
+from ._bulk_options import (
+    directory_option,
+    job_argument,
+    max_outage_option,
+    max_pause_option,
+    require_name,
+)
 from ._bulk_sessions import refresh, refund
 from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
@@ -35,18 +41,6 @@ _dask = click.option(
     metavar="ADDRESS",
     help="Send from Dask workers: tcp://host:8786, or local:4 for four processes here.",
 )
-_max_pause = click.option(
-    "--max-pause",
-    type=ABOVE_ZERO,
-    help="Most seconds, in a row, that a Retry-After may hold the job. [default: 300]",
-)
-_max_outage = click.option(
-    "--max-outage",
-    type=ABOVE_ZERO,
-    help="Most seconds that nothing gets through before the job ends. [default: 900]",
-)
-
-
 _source = click.option(
     "--source",
     type=click.Path(exists=True, dir_okay=False),
@@ -152,8 +146,8 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
     "--dry-run", is_flag=True, help="As `bulk check`: read all rows, and send nothing."
 )
 @_problems
-@_max_pause
-@_max_outage
+@max_pause_option
+@max_outage_option
 @_dask
 @directory_option
 @gateway_options
@@ -217,8 +211,8 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
 
 @bulk.command()
 @job_argument
-@_max_pause
-@_max_outage
+@max_pause_option
+@max_outage_option
 @_dask
 @_source
 @directory_option
@@ -260,8 +254,8 @@ def resume(
 
 @bulk.command("retry-failed")
 @job_argument
-@_max_pause
-@_max_outage
+@max_pause_option
+@max_outage_option
 @_dask
 @_source
 @directory_option

@@ -6,6 +6,8 @@ import click
 
 from convergegate_async.errors import ConfigurationError
 
+from ._usage import ABOVE_ZERO
+
 
 def require_name(_context: click.Context, _option: click.Parameter, name: str) -> str:
     """Return the *name* of a job, or of a batch, which is named by the same rule.
@@ -29,3 +31,13 @@ directory_option = click.option(
     help="Where jobs are kept. [default: here]",
 )
 job_argument = click.argument("job", callback=require_name)
+max_pause_option = click.option(
+    "--max-pause",
+    type=ABOVE_ZERO,
+    help="Most seconds, in a row, that a Retry-After may hold the job. [default: 300]",
+)
+max_outage_option = click.option(
+    "--max-outage",
+    type=ABOVE_ZERO,
+    help="Most seconds that nothing gets through before the job ends. [default: 900]",
+)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ._bulk_options import directory_option, job_argument, require_name
+from ._bulk_options import (
+    directory_option,
+    job_argument,
+    max_outage_option,
+    max_pause_option,
+    require_name,
+)
 from ._durations import parse_duration, parse_moment
 from ._gateway import Gateway, gateway_options
 from ._tables import checked_by_table
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
     type=ABOVE_ZERO,
     help="Most looks started per second. [default: the job's]",
 )
+@max_pause_option
+@max_outage_option
 @directory_option
 @gateway_options
 def refresh(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:  # noqa: ANN401 -- click has read them
@@ -54,6 +62,8 @@ def refresh(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:
         _rhythm(options["pause"], options["until"]),
         final=options["final"],
         maximum_rps=options["maximum_rps"],
+        max_pause=options["max_pause"],
+        max_outage=options["max_outage"],
     )
 
 
@@ -136,6 +146,8 @@ _SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
     type=ABOVE_ZERO,
     help="Most refunds started per second. [default: the job's]",
 )
+@max_pause_option
+@max_outage_option
 @directory_option
 @gateway_options
 def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int:  # noqa: ANN401 -- click has read them
@@ -176,6 +188,8 @@ def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int: 
         selection,
         expect_sum=_job_refunds.read_sums(options["expect_sum"]),
         maximum_rps=options["maximum_rps"],
+        max_pause=options["max_pause"],
+        max_outage=options["max_outage"],
     )
 
 

@@ -73,6 +73,8 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
     *,
     expect_sum: Mapping[str, Decimal],
     maximum_rps: float | None,
+    max_pause: float | None,
+    max_outage: float | None,
 ) -> int:
     """Pay a batch back; return what is left to do."""
     leaves_out = _leaves_out(selection)
@@ -80,7 +82,7 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
     telling = attrs.evolve(selection, on_fault=faults.append)
 
     async def pay() -> int:
-        async with open_job(folder, gateway) as job:
+        async with open_job(folder, gateway, max_pause, max_outage) as job:
             _require_status(await job.sessions(), selection)
             plan = await job.plan_refunds(batch, telling)
             if not _show_plan(plan, faults, leaves_out=leaves_out):
@@ -102,7 +104,7 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
             for word, count in codes.most_common():
                 print_note(f"  {count:>9,} {word}")
             await _show_troubles(folder, job, batch)
-            code = end_shown(job, ended, _again(folder, batch))
+            code = end_shown(job, ended, "the same command")
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())
@@ -164,10 +166,6 @@ def _code_of(outcome: RefundOutcome) -> str | None:
     if outcome.error is not None:
         return type(outcome.error).__name__
     return outcome.held or outcome.refund.code
-
-
-def _again(folder: JobFolder, batch: str) -> str:
-    return f"convergegate bulk refund {folder.job} --batch {batch} …, as before"
 
 
 def _show_plan(plan: RefundPlan, faults: list[AmountRow], *, leaves_out: bool) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import attrs
 
@@ -36,27 +37,31 @@ class Rhythm:
         return self.until is None or now + timedelta(seconds=self.pause) <= self.until
 
 
-def refresh(
+def refresh(  # noqa: PLR0913 -- each is an option of the command
     folder: JobFolder,
     gateway: Gateway,
     rhythm: Rhythm | None,
     *,
     final: bool,
     maximum_rps: float | None,
+    max_pause: float | None,
+    max_outage: float | None,
 ) -> RunExitCode:
     """Look at the sessions of a job, once or in a rhythm; return what is left to do.
 
     Between two looks nobody is kept out of the journal. Whoever has it open when a
     look is due, but for the first, is left alone: the next look comes in its time.
     """
+    opened = partial(open_job, folder, gateway, max_pause, max_outage)
 
     async def look() -> RunExitCode:
         code: RunExitCode | None = None
         while True:
             try:
-                code, is_over = await _refresh(
-                    folder, gateway, maximum_rps, final=final
-                )
+                async with opened() as job:
+                    code, is_over = await _refresh(
+                        folder, job, maximum_rps, final=final
+                    )
             except JournalInUseError as error:
                 if code is None:
                     raise
@@ -85,19 +90,18 @@ async def _is_interrupted_within(seconds: float) -> bool:
 
 
 async def _refresh(
-    folder: JobFolder, gateway: Gateway, maximum_rps: float | None, *, final: bool
+    folder: JobFolder, job: Job, maximum_rps: float | None, *, final: bool
 ) -> tuple[RunExitCode, bool]:
     """Look once; return what is left to do, and whether all sessions are final."""
-    async with open_job(folder, gateway) as job:
-        codes: Counter[str] = Counter()
-        seen = job.refresh(final=final, maximum_rps=maximum_rps)
-        looks = tallied(seen, codes, _code_of)
-        ended = await watched(folder.job, job, looks)
-        sessions = await job.sessions()
-        _report(folder, job, codes)
-        for line in lines_of(sessions):
-            print_note(line)
-        code = end_shown(job, ended, f"convergegate bulk refresh {folder.job}")
+    codes: Counter[str] = Counter()
+    seen = job.refresh(final=final, maximum_rps=maximum_rps)
+    looks = tallied(seen, codes, _code_of)
+    ended = await watched(folder.job, job, looks)
+    sessions = await job.sessions()
+    _report(folder, job, codes)
+    for line in lines_of(sessions):
+        print_note(line)
+    code = end_shown(job, ended, f"`convergegate bulk refresh {folder.job}`")
     if code is None:
         code = RunExitCode.UNKNOWN if codes else RunExitCode.DONE
     return code, all(one.status in _FINAL for one in sessions)

@@ -161,7 +161,7 @@ async def _run(folder: JobFolder, job: Job, runner: "Runner | None") -> RunExitC
             f"The input has grown by {counted(added, 'row')}: nobody was shown what "
             "they come to."
         )
-    code = end_shown(job, ended, f"convergegate bulk resume {folder.job}")
+    code = end_shown(job, ended, f"`convergegate bulk resume {folder.job}`")
     if code is None:
         code = _left_to_do(folder, job, counts)
     return code or (RunExitCode.DONE if is_kept else RunExitCode.CONFIGURATION)
@@ -247,23 +247,23 @@ async def tallied(
         yield outcome
 
 
-def end_shown(job: Job, ended: Ended, command: str) -> RunExitCode | None:
+def end_shown(job: Job, ended: Ended, how: str) -> RunExitCode | None:
     """Tell why a job ended before all was done, if it did, and how to go on.
 
     Args:
         job: It.
         ended: How it ended.
-        command: What goes on.
+        how: What goes on with it.
 
     Returns:
         The exit code; `None` if it came to its end.
     """
     if ended.interrupted:
-        print_note(f"Saved; go on with `{command}`.")
+        print_note(f"Saved; go on with {how}.")
         return RunExitCode.INTERRUPTED
     if ended.error is None:
         return None
-    return _tell_error(job, ended.error, f"go on with `{command}`")
+    return _tell_error(job, ended.error, f"go on with {how}")
 
 
 def _tell_error(job: Job, end: CallError, go_on: str) -> RunExitCode:
@@ -368,10 +368,15 @@ def reconcile_with_events(
 
 
 @asynccontextmanager
-async def open_job(folder: JobFolder, gateway: Gateway) -> AsyncIterator[Job]:
+async def open_job(
+    folder: JobFolder,
+    gateway: Gateway,
+    max_pause: float | None = None,
+    max_outage: float | None = None,
+) -> AsyncIterator[Job]:
     """Go on with a job as it was begun, at the gateway that it was begun with."""
     with Journal.open(folder.journal) as journal:
-        plan = plan_of(journal.header)
+        plan = plan_of(journal.header, max_pause=max_pause, max_outage=max_outage)
         factory = factory_for(of_job(gateway, journal.header), plan)
         job = Job(journal, factory, plan, folder)
         async with factory, job:

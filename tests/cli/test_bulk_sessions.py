@@ -324,6 +324,25 @@ async def test_a_refund_in_doubt_is_told_and_left_alone(
     assert "Nothing is left to send; 1 in doubt: `convergegate bulk res" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [
+        (("refresh", "april", "--all"), "`convergegate bulk refresh april`"),
+        ((*BATCH, "--full", "--expect-sum", "PLN=100"), "the same command"),
+    ],
+)
+async def test_an_outage_ends_what_is_done_to_sessions(
+    sandbox: Sandbox, paid: Path, words: tuple[str, ...], how: str
+) -> None:
+    """After as long as it was said, and with what goes on."""
+    sandbox.faults.add(Fault(FaultKind.STATUS, operation="retrieve", status=429))
+
+    done = await bulk(sandbox, paid, *words, "--max-outage", "0.5")
+
+    assert (done.code, sandbox.count("refund")) == (5, 0), done.err
+    assert f"left as it was: go on with {how} once the gateway is back" in done.err
+
+
 async def test_a_batch_that_is_over_says_so_in_a_dry_run(
     sandbox: Sandbox, paid: Path
 ) -> None:
