@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 import attrs
 
+from convergegate_async._core.money import EXPONENTS
+
 from .amounts import find_decimal
 from .csv_file import read_head
 from .dates import find_date_format
@@ -176,9 +178,12 @@ class _Head:
 
     @property
     def is_polish(self) -> bool:
-        """Whether all is paid in złoty."""
+        """Whether all is paid in złoty, as far as the cells name a currency.
+
+        What is none of ISO 4217 spoils its own row, and not what is found for all.
+        """
         currencies = {text.strip().upper() for text in self.texts("currency")}
-        return currencies - {""} == {_ZLOTY}
+        return currencies & EXPONENTS.keys() == {_ZLOTY}
 
     def doubts(self) -> Iterator[str]:
         """Yield what may be a slip in amounts of which nobody has told the unit."""

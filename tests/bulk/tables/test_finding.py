@@ -324,3 +324,18 @@ def test_a_plain_table_is_not_looked_at(tmp_path: Path) -> None:
     options = TableOptions(plain=True)
 
     assert find(path, options) == Finding(options=options)
+
+
+@pytest.mark.parametrize("cell", ["ZŁ", "PNL", "złoty", "razem", ""])
+def test_a_slip_in_one_currency_spoils_its_own_row(tmp_path: Path, cell: str) -> None:
+    """What is no currency does not take the zone from all that are in złoty."""
+    path = tmp_path / "orders.csv"
+    row = {**ORDER_ROW, "expires_at": "31.12.2096 23:59"}
+    lines = [",".join(map(str, row.values()))] * 3
+    lines[1] = lines[1].replace("pln", cell)
+    path.write_text("\n".join((",".join(row), *lines)), encoding="utf-8")
+
+    rows = [*read_table(str(path), TableOptions())]
+
+    assert [row.position for row in rows if isinstance(row, Row)] == [1, 3]
+    assert {row.position for row in rows if isinstance(row, Problem)} == {2}
