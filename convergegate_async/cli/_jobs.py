@@ -416,9 +416,12 @@ def _report(folder: JobFolder, job: Job, counts: RowCounts) -> None:
 def _in_this_run(tally: Tally) -> str:
     by_name = {
         "created": tally.created,
-        "rejected": tally.rejected + tally.invalid,
+        "rejected": tally.rejected,
         "unknown": tally.unknown,
         "pending": tally.not_sent,
     }
     words = [f"{name} {count:,}" for name, count in by_name.items() if count]
-    return ", ".join(words) or "nothing was left to send"
+    words = words or ["nothing was left to send"]
+    if tally.invalid:  # those of earlier runs, too: no journal knows them
+        words.append(f"invalid {tally.invalid:,}")
+    return ", ".join(words)

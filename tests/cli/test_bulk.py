@@ -652,6 +652,20 @@ def test_rejected_rows_can_be_sent_again_as_they_are(bulk: Run, tmp_path: Path) 
     assert (again.returncode, "bulk retry-failed" in again.stderr) == (0, False)
 
 
+def test_rows_that_cannot_be_sent_are_none_of_a_run_that_sends_nothing(
+    bulk: Run, tmp_path: Path
+) -> None:
+    """They are met again each time, and are told apart from what a run has sent."""
+    rows = [HEADER, line(1), line(2, total="x"), line(3)]
+    (tmp_path / "orders.csv").write_text("\n".join(rows))
+    bulk("run", "orders.csv", "--job", "april", *OPTIONS, "--skip-validation")
+
+    again = bulk("resume", "april")
+
+    assert "april: created 2, rejected 1, unknown 0, pending 0\n" in again.stderr
+    assert "In this run: nothing was left to send, invalid 1\n" in again.stderr
+
+
 def test_the_status_of_a_job_tells_that_it_was_written_off(
     bulk: Run, tmp_path: Path
 ) -> None:

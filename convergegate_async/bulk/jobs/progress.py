@@ -26,7 +26,8 @@ class Tally:
         changed: Another row stood under their id when it was used: not sent.
         invalid: Refused before sending.
         answered: The gateway said something about them, whatever it was.
-        codes: How often each class of error was met.
+        codes: How often each class of error was met, and how often a row was given up
+            that had been on its way (``Interrupted``).
     """
 
     created: int = 0

@@ -24,6 +24,9 @@ from convergegate_async.models.code_generation import new_draft, sealed
 INVALID = "Invalid"
 """The code of a row that cannot be sent as it is."""
 
+INTERRUPTED = "Interrupted"
+"""The code of a row that was on its way when the job was killed."""
+
 MOST_SHOWN = 200  # characters
 
 
@@ -114,7 +117,7 @@ def interrupted_result(row_id: str) -> RowResult:
     return RowResult(
         row_id=row_id,
         state=State.UNKNOWN,
-        code="Interrupted",
+        code=INTERRUPTED,
         message="the job was ended while the row was on its way",
     )
 

@@ -42,7 +42,12 @@ from .progress import Tally
 from .progress_file import JobProgress, noted_progress
 from .resume_rules import Decision
 from .row_counts import RowCounts
-from .row_results import interrupted_result, outcome_result, row_outcome
+from .row_results import (
+    INTERRUPTED,
+    interrupted_result,
+    outcome_result,
+    row_outcome,
+)
 
 
 @attrs.define
@@ -281,13 +286,11 @@ class Run:
 
     def _withdraw(self, entry: InputEntry, *, is_lost: bool) -> Awaitable[None]:
         """Have it written of a row that it was not sent after all."""
-        row = entry.row
         del self._under_way[entry.index]
         if is_lost:
-            self.tally.unknown += 1
-            return self._complete(interrupted_result(row.row_id), entry)
+            return self._give_up(entry)
         self._failed_before[entry.index] = entry
-        return self._journal.forget(row.row_id)
+        return self._journal.forget(entry.row.row_id)
 
     async def _tasks(self, cursor: InputCursor) -> AsyncIterator[_Task]:
         async for entry in cursor:
@@ -326,9 +329,14 @@ class Run:
                 self.tally.changed.append(row.row_id)
                 self._note_failed(entry)
             case Decision.GIVE_UP:
-                await self._complete(interrupted_result(row.row_id), entry)
-                self.tally.unknown += 1
+                await self._give_up(entry)
         return None
+
+    def _give_up(self, entry: InputEntry) -> Awaitable[None]:
+        """Have it written of a row that nobody knows what became of it."""
+        self.tally.unknown += 1
+        self.tally.codes[INTERRUPTED] += 1
+        return self._complete(interrupted_result(entry.row.row_id), entry)
 
     def _note_failed(self, entry: InputEntry) -> None:
         if entry.known is not None and entry.known.state is State.REJECTED:

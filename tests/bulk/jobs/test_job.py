@@ -315,6 +315,7 @@ async def test_a_row_on_its_way_when_the_job_died_is_given_up(
     tally = await run(sandbox, journal, source)
 
     assert (tally.created, tally.unknown) == (2, 1)
+    assert tally.codes == {"Interrupted": 1}
     assert len(sandbox.seen) == 2
 
 
