@@ -23,6 +23,7 @@ from convergegate_async.bulk import (
     JobPlan,
     Journal,
     JournalError,
+    Mistake,
     OnUnknown,
     Reconciliation,
     RowCounts,
@@ -404,6 +405,17 @@ def _report(folder: JobFolder, job: Job, counts: RowCounts) -> None:
     if tally.changed:
         listed = ", ".join(tally.changed[:_MOST_LISTED])
         print_note(f"Changed since they were sent, and left alone: {listed}")
+    if tally.repeated:
+        repeated = Mistake(
+            columns=(),
+            reason="has the id of an earlier row: not sent, and in no file",
+            count=len(tally.repeated),
+            lines=tuple(tally.repeated[:_MOST_LISTED]),
+        )
+        print_note(
+            f"{repeated}. Another order needs an id of its own, then `convergegate "
+            f"bulk resume {folder.job}`."
+        )
     if counts.unknown:
         print_note(
             f"{counted(counts.unknown, 'row')} may or may not have a session: "

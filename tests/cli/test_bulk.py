@@ -666,6 +666,26 @@ def test_rows_that_cannot_be_sent_are_none_of_a_run_that_sends_nothing(
     assert "In this run: nothing was left to send, invalid 1\n" in again.stderr
 
 
+def test_a_row_with_the_id_of_an_earlier_one_is_told(bulk: Run, tmp_path: Path) -> None:
+    """It is in no file to mend, and may be another customer's order."""
+    source = tmp_path / "orders.csv"
+    rows = [HEADER, line(1), line(2), line(3, order="A-1"), line(4, total="x")]
+    source.write_text("\n".join(rows))
+
+    done = bulk("run", source.name, "--job", "april", *OPTIONS, "--skip-validation")
+    source.write_text("\n".join([*rows[:3], line(3), rows[4]]))
+    again = bulk("resume", "april")
+
+    assert "april: created 2, rejected 2, unknown 0, pending 0\n" in done.stderr
+    assert (
+        "line 4: has the id of an earlier row: not sent, and in no file. Another order "
+        "needs an id of its own, then `convergegate bulk resume april`.\n"
+    ) in done.stderr
+    assert len((tmp_path / "april.failed.csv").read_text().splitlines()) == 2
+    assert "april: created 3, rejected 1, unknown 0, pending 0\n" in again.stderr
+    assert "earlier row" not in again.stderr
+
+
 def test_the_status_of_a_job_tells_that_it_was_written_off(
     bulk: Run, tmp_path: Path
 ) -> None:

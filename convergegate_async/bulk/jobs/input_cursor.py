@@ -109,6 +109,7 @@ class InputCursor:
         elif self._seen.before(row.row_id):
             # Of two rows under one id one is sent. The other is no dead letter: sent by
             # another job, it would open a second session for the same order.
+            self._tally.repeated.append(row.line)
             self._tally.invalid += 1
             self._invalid += 1
         else:

@@ -25,6 +25,8 @@ class Tally:
         unknown: Their outcome is not known; those given up from an earlier run, too.
         changed: Another row stood under their id when it was used: not sent.
         invalid: Refused before sending.
+        repeated: The lines of those that have the id of an earlier row: they are no
+            dead letters.
         answered: The gateway said something about them, whatever it was.
         codes: How often each class of error was met, and how often a row was given up
             that had been on its way (``Interrupted``).
@@ -37,6 +39,7 @@ class Tally:
     skipped: int = 0
     changed: list[str] = attrs.field(factory=list)
     invalid: int = 0
+    repeated: list[int] = attrs.field(factory=list)
     answered: int = 0
     codes: Counter[str] = attrs.field(factory=Counter)
 
