@@ -28,6 +28,11 @@ def forget_links(folder: JobFolder, *, is_sure: bool) -> None:
         print_note(f"{path} removed.")
     if header.source and not folder.is_input(header.source):
         print_note(f"{header.source} is yours, and stays as it is.")
+        if counts.rejected:
+            print_note(
+                f"`bulk resume {folder.job}` and `bulk retry-failed {folder.job}` "
+                "write rejected and invalid rows from it anew."
+            )
 
 
 def _known(folder: JobFolder) -> tuple[JobHeader, RowCounts]:

@@ -73,6 +73,26 @@ async def test_a_file_of_the_user_s_stays(sandbox: Sandbox, tmp_path: Path) -> N
     assert source.read_text() == ORDERS
 
 
+async def test_what_comes_back_of_a_file_of_the_user_s_is_told(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A later run writes dead letters again, though it has nothing to send."""
+    sandbox.faults.add(a_bad_day()[0])
+    (tmp_path / "orders.csv").write_text(ORDERS)
+    await bulk(sandbox, tmp_path, "run", "orders.csv", "--job", "april")
+
+    done = await bulk(None, tmp_path, "forget", "april", "--yes")
+    removed = not (tmp_path / "april.failed.csv").exists()
+    await bulk(sandbox, tmp_path, "resume", "april")
+
+    assert done.err.endswith(
+        "`bulk resume april` and `bulk retry-failed april` write rejected and invalid "
+        "rows from it anew.\n"
+    )
+    assert removed
+    assert (tmp_path / "april.failed.csv").exists()
+
+
 async def test_what_stdin_held_is_known_in_another_folder(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
