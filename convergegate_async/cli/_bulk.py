@@ -132,7 +132,8 @@ def check(source: str, problems: Path | None, output: str, **options: Any) -> in
 @click.option(
     "--skip-validation",
     is_flag=True,
-    help="Do not check all rows before sending; check each when its turn comes.",
+    help="Do not check all rows before sending; check each when its turn comes. Good "
+    "ones are sent, bad ones go to JOB.failed.*, to be corrected.",
 )
 @click.option(
     "--confirm-above",
@@ -410,6 +411,11 @@ def _settled(
         print_note(line)
     if found.mistakes:
         print_note(f"Nothing was sent: {plan.source} has mistakes.")
+        if found.amounts:
+            print_note(
+                "With --skip-validation the other rows are sent, and those that cannot "
+                f"be go to JOB.failed.{plan.dead_letter_format}, to be corrected."
+            )
         raise click.exceptions.Exit(1)
     doubts = (
         *finding.doubts,

@@ -242,6 +242,8 @@ def test_a_bad_row_stops_everything_before_it_starts(
     assert "line 4" in done.stderr
     assert words in done.stderr
     assert "Nothing was sent" in done.stderr
+    assert "--skip-validation the other rows are sent" in done.stderr
+    assert "go to JOB.failed.csv, to be corrected.\n" in done.stderr
     assert not (tmp_path / "april.journal").exists()
     assert not {"PLMX", "nobody", "49.999"} & set(done.stderr.split())
 
@@ -258,6 +260,7 @@ def test_all_bad_rows_are_reported_at_once(bulk: Run, tmp_path: Path) -> None:
         "must be a three-letter ISO 4217 code\n"
     ) in done.stderr
     assert "\n7 rows, 7 of them cannot be sent\n" in done.stderr
+    assert "--skip-validation" not in done.stderr  # there are no others
 
 
 @pytest.mark.parametrize("source", ["orders.csv", "-"])
