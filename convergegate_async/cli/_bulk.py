@@ -65,7 +65,7 @@ _problems = click.option(
     "--problems",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_unused,
-    help="A new file for all problems, in CSV: line, column, reason.",
+    help="A new file for all problems, in CSV: line, id, column, reason.",
 )
 
 

@@ -22,11 +22,13 @@ from convergegate_async.bulk import (
     JobPlan,
     Problem,
     Row,
+    TableOptions,
     Validation,
     check,
     escape_cell,
     meant_currency,
 )
+from convergegate_async.bulk.tables.csv_writer import dialect_beside
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from ._progress import LINE_EVERY
@@ -123,18 +125,20 @@ def checked(plan: JobPlan, problems: Path | None = None) -> Validation:
 
     Args:
         plan: Says which file, and how it is read.
-        problems: A new file for all problems, in CSV.
+        problems: A new file for all problems, in CSV of the input's dialect.
 
     Raises:
         ConfigurationError: *problems* cannot be written, or is there.
         SourceError: The input as a whole cannot be read.
     """
-    with _written_to(problems) as on_problem:
+    with _written_to(problems, plan.table) as on_problem:
         return check(_watched(plan.rows()), most=0, on_problem=on_problem)
 
 
 @contextmanager
-def _written_to(path: Path | None) -> Iterator[Callable[[Problem], None] | None]:
+def _written_to(
+    path: Path | None, table: TableOptions
+) -> Iterator[Callable[[Problem], None] | None]:
     if path is None:
         yield None
         return
@@ -143,12 +147,17 @@ def _written_to(path: Path | None) -> Iterator[Callable[[Problem], None] | None]
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from None
-    with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["line", "column", "reason"])
+    dialect = dialect_beside(table.delimiter, table.encoding)
+    with os.fdopen(
+        descriptor, "w", newline="", encoding=dialect.encoding, errors="replace"
+    ) as file:
+        if dialect.bom:
+            file.write("\ufeff")
+        writer = csv.writer(file, delimiter=dialect.delimiter)
+        writer.writerow(["line", "id", "column", "reason"])
 
         def write(problem: Problem) -> None:
-            texts = (problem.column or "", problem.reason)
+            texts = (problem.row_id or "", problem.column or "", problem.reason)
             writer.writerow([problem.line, *map(escape_cell, texts)])
 
         yield write

@@ -74,7 +74,7 @@ def test_rows_are_good_or_bad_or_there_before(tmp_path: Path) -> None:
 
 
 def test_all_problems_go_to_a_new_file(tmp_path: Path) -> None:
-    """By line, column and reason; what is there is not written over."""
+    """By line, id, column and reason; what is there is not written over."""
     options = ("--problems", "problems.csv")
     code, _ = check(tmp_path, GOOD, *[BAD] * 7, options=options)
     written = (tmp_path / "problems.csv").read_text(encoding="utf-8")
@@ -86,11 +86,32 @@ def test_all_problems_go_to_a_new_file(tmp_path: Path) -> None:
     assert len(problems) == 7 + 7 + 6  # amounts, telephones, ids
     assert problems[0] == {
         "line": "3",
+        "id": "A-2",
         "column": "amount",
         "reason": "must be a whole number of minor units, unless the amount unit is "
         "major",
     }
     assert (tmp_path / "problems.csv").read_text(encoding="utf-8") == written
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"), [("utf-8", b"\xef\xbb\xbf"), ("cp1250", b"")]
+)
+def test_a_file_for_problems_is_opened_where_the_input_was(
+    encoding: str, mark: bytes, tmp_path: Path
+) -> None:
+    """It has the delimiter, the encoding and the mark that the spreadsheet knows."""
+    rows = [line.replace(",", ";") for line in (HEADER, GOOD, BAD.replace("A-2", "Ż"))]
+    (tmp_path / "orders.csv").write_bytes("\n".join(rows).encode(encoding))
+
+    words = ("bulk", "check", "orders.csv", "--problems", "new.csv")
+    call(*words, cwd=str(tmp_path))
+
+    written = (tmp_path / "new.csv").read_bytes()
+    head, problem, *_ = written.removeprefix(mark).decode(encoding).splitlines()
+    assert written.startswith(mark)
+    assert head == "line;id;column;reason"
+    assert problem.startswith("3;Ż;amount;must be a whole number")
 
 
 @pytest.mark.parametrize("command", [("check",), ("run", "--job", "april")])

@@ -48,6 +48,17 @@ class CsvDialect:
     encoding: str = attrs.field(default=_UTF_8, converter=choose_encoding)
 
 
+def dialect_beside(delimiter: str | None, encoding: str | None) -> CsvDialect:
+    """Return how CSV is written beside an input that was read by these options.
+
+    UTF-8 beside another delimiter than the comma is for a spreadsheet, and has a byte
+    order mark.
+    """
+    dialect = CsvDialect(delimiter=delimiter or ",", encoding=encoding or _UTF_8)
+    is_for_people = dialect.delimiter != "," and dialect.encoding == _UTF_8
+    return attrs.evolve(dialect, bom=is_for_people)
+
+
 def _as_read(error: UnicodeError) -> tuple[str | bytes, int]:
     """Return what stands for a sign that an encoding lacks.
 

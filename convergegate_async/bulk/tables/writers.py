@@ -17,7 +17,7 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 
 from .cell_texts import encoded, json_of
-from .csv_writer import CsvDialect, write_csv
+from .csv_writer import CsvDialect, dialect_beside, write_csv
 from .formats import Format, choose_format
 from .parquet_writer import write_parquet
 from .spool import Table
@@ -126,10 +126,9 @@ def write_dead_letters(
             return write_parquet(file, rows, spell=True)
     if kind != "csv":
         return write_results(path, rows, format=kind)
-    dialect = CsvDialect(delimiter=delimiter, encoding=encoding)
-    is_for_people = dialect.delimiter != "," and dialect.encoding == "utf-8"
+    dialect = dialect_beside(delimiter, encoding)
     with _whole(path) as file:
-        return write_csv(file, rows, attrs.evolve(dialect, bom=is_for_people))
+        return write_csv(file, rows, dialect)
 
 
 def _as_row(letter: DeadLetter) -> dict[str, object]:
