@@ -260,9 +260,9 @@ class _Walk:
 
     def _report(self, row: Row | Problem, known: JournalRow | None) -> RowReport:
         header = self._database.header
-        if known is not None and not self._met.before(known.position):
+        if known is not None and self._met.add(known.position):
             return report_of(header, known, row)
-        if isinstance(row, Row) and (known or self._unsent.before(row.row_id)):
+        if isinstance(row, Row) and (known or not self._unsent.add(row.row_id)):
             row = repeated_problem(row)
         return report_of_unsent(header, row)
 

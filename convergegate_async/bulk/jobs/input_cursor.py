@@ -106,7 +106,7 @@ class InputCursor:
                 self._invalid += known is None
                 if self._is_dead(known):
                     self._dead_letters.add_problem(index, row)
-        elif self._seen.before(row.row_id):
+        elif not self._seen.add(row.row_id):
             # Of two rows under one id one is sent. The other is no dead letter: sent by
             # another job, it would open a second session for the same order.
             self._tally.repeated.append(row.line)

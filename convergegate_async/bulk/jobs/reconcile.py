@@ -62,7 +62,7 @@ class Undecided:
     Attributes:
         row_id: Its id.
         sessions: How many sessions fit it.
-        rows: How many rows the one of them fits that fits the most, this one included.
+        rows: The most rows that any one of these sessions fits, this row among them.
     """
 
     row_id: str

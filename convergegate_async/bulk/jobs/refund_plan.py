@@ -127,7 +127,7 @@ class Planning:
             known = rows.get(wanted.row_id)
             session_id = "" if known is None else known.session_id or ""
             found = plan(wanted, known, refunds.get(session_id, ()))
-            if isinstance(found, PlannedRefund) and self._seen.before(session_id):
+            if isinstance(found, PlannedRefund) and not self._seen.add(session_id):
                 found = LeftOut(wanted.row_id, "is in the batch already")
             if isinstance(found, LeftOut):
                 self._leave_out(found)

@@ -14,14 +14,14 @@ class SeenTexts:
     def __init__(self) -> None:
         self._shelves: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
 
-    def before(self, text: str) -> bool:
-        """Tell whether *text* was seen before; now it was."""
+    def add(self, text: str) -> bool:
+        """Remember *text*; tell whether it is new."""
         mark = hash(text)
         shelf = self._shelves[mark % 2**16]
         if mark in shelf:
-            return True
+            return False
         shelf.append(mark)
-        return False
+        return True
 
 
 class SeenNumbers:
@@ -35,14 +35,14 @@ class SeenNumbers:
         self.count: int = 0
         self._shelves: defaultdict[int, int] = defaultdict(int)
 
-    def before(self, number: int) -> bool:
-        """Tell whether *number* was seen before; now it was."""
+    def add(self, number: int) -> bool:
+        """Remember *number*; tell whether it is new."""
         shelf, place = divmod(number, 1024)
         if self._shelves[shelf] >> place & 1:
-            return True
+            return False
         self._shelves[shelf] |= 1 << place
         self.count += 1
-        return False
+        return True
 
     def __contains__(self, number: int) -> bool:
         shelf, place = divmod(number, 1024)

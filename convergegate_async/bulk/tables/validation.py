@@ -132,7 +132,7 @@ def check(
         is_new = counter.take(row)
         invalid += is_new and bool(wrongs)
         ruined += is_new and row.row_id is not None and is_ruined(row.row_id)
-        if is_new and row.row_id is not None and seen.before(row.row_id):
+        if is_new and row.row_id is not None and not seen.add(row.row_id):
             repeated += 1
             wrongs.append(repeated_problem(row))
         if isinstance(row, Row):

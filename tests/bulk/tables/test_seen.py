@@ -16,7 +16,7 @@ def test_numbers_are_remembered_as_in_a_set(
     seen, known = SeenNumbers(), set[int]()
 
     for number in given:
-        assert seen.before(number) is (number in known)
+        assert seen.add(number) is (number not in known)
         known.add(number)
 
     assert seen.count == len(known)
