@@ -120,27 +120,12 @@ def check(
             are not kept.
     """
     moment = time.time() if now is None else now
-    seen, counter = SeenTexts(), RowCounter()
+    counter, census, mistakes = RowCounter(), _Census(), _Mistakes()
     problems: list[Problem] = []
-    mistakes = _Mistakes()
-    sums: dict[str, _Sum] = {}
-    currencies: set[str] = set()
-    samples: list[Row] = []
-    repeated = ruined = invalid = 0
     for row in rows:
         wrongs = _wrongs_of(row, moment)
-        is_new = counter.take(row)
-        invalid += is_new and bool(wrongs)
-        ruined += is_new and row.row_id is not None and is_ruined(row.row_id)
-        if is_new and row.row_id is not None and not seen.add(row.row_id):
-            repeated += 1
-            wrongs.append(repeated_problem(row))
-        if isinstance(row, Row):
-            currency = row.request.currency.upper()
-            currencies.add(currency)
-            if not wrongs:
-                sums.setdefault(currency, _Sum()).add(row.request.amount)
-                samples += [row] if len(samples) < _SAMPLES else []
+        if counter.take(row):
+            wrongs += census.take(row, is_good=not wrongs)
         for problem in wrongs:
             mistakes.add(problem)
             if on_problem is not None:
@@ -150,13 +135,13 @@ def check(
         total=counter.count,
         problems=tuple(problems),
         more=mistakes.count - len(problems),
-        unknown_currencies=tuple(sorted(currencies - EXPONENTS.keys())),
+        unknown_currencies=tuple(sorted(census.currencies - EXPONENTS.keys())),
         mistakes=mistakes.listed(),
-        repeated=repeated,
-        ruined=ruined,
-        amounts={code: sums[code].summary() for code in sorted(sums)},
-        samples=tuple(samples),
-        invalid=invalid,
+        repeated=census.repeated,
+        ruined=census.ruined,
+        amounts={code: sums.summary() for code, sums in sorted(census.sums.items())},
+        samples=tuple(census.samples),
+        invalid=census.invalid,
     )
 
 
@@ -185,6 +170,47 @@ class _Sum:
 
     def summary(self) -> AmountSummary:
         return AmountSummary(**attrs.asdict(self))
+
+
+class _Census:
+    """Counts rows, each once, and what the good ones come to.
+
+    Attributes:
+        currencies: Those of all rows that can be read, in capitals.
+        sums: What the good rows come to, by currency.
+        samples, repeated, ruined, invalid: As in `Validation`.
+    """
+
+    def __init__(self) -> None:
+        self.currencies: set[str] = set()
+        self.sums: dict[str, _Sum] = {}
+        self.samples: list[Row] = []
+        self.repeated: int = 0
+        self.ruined: int = 0
+        self.invalid: int = 0
+        self._seen = SeenTexts()
+
+    def take(self, row: Row | Problem, *, is_good: bool) -> list[Problem]:
+        """Count a row, which is good by itself or not; return what others spoil."""
+        if not is_good:
+            self.invalid += 1
+        if row.row_id is not None and is_ruined(row.row_id):
+            self.ruined += 1
+        is_repeated = row.row_id is not None and not self._seen.add(row.row_id)
+        if isinstance(row, Row):
+            currency = row.request.currency.upper()
+            self.currencies.add(currency)
+            if is_good and not is_repeated:
+                self._add_good(row, currency)
+        if not is_repeated:
+            return []
+        self.repeated += 1
+        return [repeated_problem(row)]
+
+    def _add_good(self, row: Row, currency: str) -> None:
+        self.sums.setdefault(currency, _Sum()).add(row.request.amount)
+        if len(self.samples) < _SAMPLES:
+            self.samples.append(row)
 
 
 class _Mistakes:
