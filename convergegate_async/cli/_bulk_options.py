@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from convergegate_async.errors import ConfigurationError
-
 from ._usage import ABOVE_ZERO
 
 
@@ -15,13 +13,12 @@ def require_name(_context: click.Context, _option: click.Parameter, name: str) -
     Raises:
         click.BadParameter: It can be none.
     """
-    from convergegate_async.bulk import JobFolder
+    from convergegate_async.bulk.jobs.folder import name_fault
 
-    try:
-        return JobFolder(name).job
-    except ConfigurationError as error:
-        rule = str(error).removeprefix("a job's name ")
-    raise click.BadParameter(rule)
+    fault = name_fault(name)
+    if fault is not None:
+        raise click.BadParameter(fault)
+    return name
 
 
 directory_option = click.option(

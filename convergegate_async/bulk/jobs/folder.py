@@ -20,14 +20,22 @@ DEAD_LETTER_FORMATS = ("csv", "jsonl", "parquet")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def name_fault(name: str) -> str | None:
+    """Return why *name* can be none, of a job or a batch; `None` if it can."""
+    if _NAME.fullmatch(name):
+        return None
+    return "must be 1 to 64 letters, digits or any of . _ -"
+
+
 def require_name(name: str, what: str) -> None:
     """Refuse what is no name.
 
     Raises:
         ConfigurationError: It is none; *what* says whose it was to be.
     """
-    if not _NAME.fullmatch(name):
-        message = f"{what} must be 1 to 64 letters, digits or any of . _ -"
+    fault = name_fault(name)
+    if fault is not None:
+        message = f"{what} {fault}"
         raise ConfigurationError(message)
 
 
