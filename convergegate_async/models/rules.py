@@ -131,8 +131,10 @@ def amount(field: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         reason = 'must be an int of minor units: minor_units("49.99", "PLN") makes one'
         raise InvalidFieldError(field, reason)
+    if value <= 0:
+        raise InvalidFieldError(field, "must be above zero")
     if not is_payable(value):
-        raise InvalidFieldError(field, f"must be from 1 to {MAX_AMOUNT:,}")
+        raise InvalidFieldError(field, f"must be at most {MAX_AMOUNT:,} minor units")
     return value
 
 
