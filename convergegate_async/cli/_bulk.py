@@ -347,11 +347,13 @@ def _undecided_in(done: "Reconciliation") -> "Iterator[str]":
         yield f"… and {counted(more, 'more row')}"
     if not undecided:
         return
+    why = []
+    if done.unmatched:
+        why.append(f"none fits {counted(done.unmatched, 'row')}")
+    if done.ambiguous:
+        why.append(f"{counted(done.ambiguous, 'row')} cannot be told apart")
     looked_for = f"Of {counted(done.sessions, 'session')} that no row had"
-    yield (
-        f"{looked_for}, none fits {counted(done.unmatched, 'row')}; "
-        f"{counted(done.ambiguous, 'row')} cannot be told apart."
-    )
+    yield f"{looked_for}, {'; '.join(why)}."
     if done.by_row_id:
         yield "Sessions were known by their row's id (--row-metadata)."
     elif done.ambiguous:

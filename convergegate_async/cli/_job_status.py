@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 import attrs
@@ -75,15 +75,15 @@ class JobStatus:
         for name, value in {**facts, **counts}.items():
             number = f"{value:,}" if isinstance(value, int) else value
             yield f"{name:<12} {'not known' if number is None else number}"
-        if self.sessions:
-            yield "sessions"
         yield from lines_of(self.sessions)
         for batch in dict.fromkeys(one.batch for one in self.refunds):
             yield from lines_of_batch(batch, self.refunds)
 
 
-def lines_of(sessions: Iterable[SessionCount]) -> Iterator[str]:
-    """Yield how many sessions are in each status, and what they come to."""
+def lines_of(sessions: Collection[SessionCount]) -> Iterator[str]:
+    """Yield how many sessions are in each status, and what they come to, if any are."""
+    if sessions:
+        yield f"{'sessions':<16} {'count':>11}  {'amount':>18}"
     for one in sessions:
         if one.seen_at is None:
             yield f"  {'not looked at':<14} {one.count:>11,}"

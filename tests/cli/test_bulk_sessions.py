@@ -42,6 +42,7 @@ async def test_a_refresh_shows_what_became_of_the_sessions(
     assert (done.code, done.out) == (0, "")
     assert "april: 6 sessions looked at\n" in done.err
     for line in (
+        "sessions               count              amount\n",
         "  completed                2  PLN          30.00\n",
         "  open                     4  PLN         180.00\n",
     ):

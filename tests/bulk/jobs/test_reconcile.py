@@ -476,6 +476,19 @@ async def test_the_command_goes_on_past_a_bad_line_and_tells(
     assert "3 rows reconciled, 0 still unknown" in done.err
 
 
+async def test_the_command_tells_of_no_kind_that_there_is_none_of(
+    lost_job: Path, sandbox: Sandbox
+) -> None:
+    """Where no session fits, nothing is said of rows that look alike."""
+    await run(sandbox, "bulk", "run", "orders.jsonl", "--job", "april", cwd=lost_job)
+    (lost_job / "events.jsonl").touch()
+
+    words = ("reconcile", "april", "--events", "events.jsonl")
+    done = await run(sandbox, "bulk", *words, cwd=lost_job)
+
+    assert "\nOf 0 sessions that no row had, none fits 3 rows.\n" in done.err
+
+
 async def test_the_command_tells_why_rows_are_still_unknown(
     lost_job: Path, sandbox: Sandbox
 ) -> None:
