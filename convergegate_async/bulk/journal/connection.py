@@ -36,7 +36,7 @@ class Reader:
     Args:
         files: Those of the journal.
         connection: Open; what it may do depends on the class.
-        leave: How a reader closes it.
+        leave: How it is closed.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Writer(Reader):
         with open_to_read(files) as connection:
             require_sound(files, connection)
             require_no_faults(files.path, connection)
-        writer = cls(files, locked(files))
+        writer = cls(files, *locked(files))
         # Between the two locks another process may have worked on it.
         writer._begin_use(require_sound(files, writer._connection))
         return writer
@@ -168,7 +168,7 @@ class Writer(Reader):
             self.files.sync_wal()  # or a power cut could bring back what it held
             self.files.mark.unlink()
         self._mark.close()
-        release(self._connection)
+        self._leave()
         if not is_there:
             reason = "was removed or moved while it was in use: find it again"
             raise refusal(self.files.path, reason)
@@ -201,38 +201,43 @@ class Writer(Reader):
         self._mark.note_checkpoint(self._number)
 
 
-def locked(files: JournalFiles) -> sqlite3.Connection:
+def locked(files: JournalFiles) -> tuple[sqlite3.Connection, Callable[[], None]]:
     """Open the database to be written, and keep out all others.
+
+    Returns:
+        The connection, and how it is closed: SQLite then removes the WAL.
 
     Raises:
         JournalError: It cannot be kept on this file system.
         sqlite3.Error: It cannot be written, or another process works on it.
+        OSError: There is no WAL to lock, and none can be made.
     """
+    lock = files.lock()  # before SQLite could remove the WAL of another process
     connection = connect(files.path, "mode=rw")
     # SQLite removes a WAL when its connection is closed: by the garbage collector, by
     # the end of the process, in a fork. Only `release` may do so.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+    def release() -> None:
+        connection.close()
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(connection))
+        lock.close()
+
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     try:
         [(kept,)] = connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError:
-        release(connection)  # another process has the lock, and the WAL
+        release()  # another process has the lock, and the WAL
         raise
     if kept != "wal":
-        release(connection)
+        release()
         reason = "cannot be kept on this file system; choose a local disk"
         raise refusal(files.path, reason)
     for setting in ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN EXCLUSIVE").execute("COMMIT")
-    return connection
-
-
-def release(connection: sqlite3.Connection) -> None:
-    """Close what `locked` has opened; if it has the lock, SQLite removes the WAL."""
-    connection.close()
-    ctypes.pythonapi.Py_DecRef(ctypes.py_object(connection))
+    return connection, release
 
 
 def whole_checkpoint(connection: sqlite3.Connection, mode: str) -> None:

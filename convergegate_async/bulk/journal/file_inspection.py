@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .commit_mark import read_mark
 from .file_condition import Condition, Usage, damage
+from .file_lock import GRACE
 from .files import JournalFiles, size_of
 from .records import DamagedJournalError, refusal
 from .schema import APPLICATION, VERSION
@@ -20,8 +21,6 @@ _WAY_OUT = (
 
 _SHARED = "mode=ro"
 _FILE_ALONE = "mode=ro&immutable=1"
-_GRACE = 0.2
-"""Seconds to wait for the lock of a process that is just ending."""
 
 
 def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
@@ -54,21 +53,27 @@ def open_to_read(files: JournalFiles) -> Iterator[sqlite3.Connection]:
         sqlite3.Error: It cannot be read, or another process works on it.
     """
     keep_wal = files.wal.exists()
+    # Where SQLite can make no file to lock, nobody can write, either.
+    can_lock = bool(size_of(files.wal)) or os.access(files.path.parent, os.W_OK)
+    lock = files.lock(shared=True) if can_lock else None
     try:
-        with closing(_connect_to_read(files)) as connection:
+        with closing(connect(files.path, _SHARED if lock else _FILE_ALONE)) as opened:
             try:
-                connection.execute("PRAGMA schema_version").close()  # takes the lock
-                yield connection
+                opened.execute("PRAGMA schema_version").close()  # takes the lock
+                yield opened
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                     keep_wal = True  # it is that of the process that has the lock
                 raise
             finally:
-                # SQLite made one to read, and while we have the lock it stays empty.
-                if not keep_wal and not size_of(files.wal):
+                # We made one to read, and while we have the lock it stays empty.
+                is_ours = not keep_wal and lock is not None and lock.is_current
+                if is_ours and not size_of(files.wal):
                     files.wal.unlink(missing_ok=True)
     finally:
         files.shm.unlink(missing_ok=True)
+        if lock is not None:
+            lock.close()
 
 
 def condition_of(files: JournalFiles, connection: sqlite3.Connection) -> Condition:
@@ -113,16 +118,10 @@ def connect(path: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
         uri=True,
-        timeout=_GRACE,
+        timeout=GRACE,
         isolation_level=None,
         check_same_thread=False,
     )
-
-
-def _connect_to_read(files: JournalFiles) -> sqlite3.Connection:
-    # Where SQLite can make no file to lock, nobody can write, either.
-    can_lock = size_of(files.wal) or os.access(files.path.parent, os.W_OK)
-    return connect(files.path, _SHARED if can_lock else _FILE_ALONE)
 
 
 def _usage(path: Path, connection: sqlite3.Connection) -> Usage:

@@ -9,6 +9,7 @@ import attrs
 
 from convergegate_async._core.private_files import problem_of_private_file
 
+from .file_lock import FileLock
 from .records import DamagedJournalError, refusal
 from .wal import PAGE_SIZE
 
@@ -63,6 +64,15 @@ class JournalFiles:
         for path in (self.wal, self.shm, self.mark):
             if os.path.lexists(path):
                 _admit(path)
+
+    def lock(self, *, shared: bool = False) -> FileLock:
+        """Keep out all others, or if *shared* only who would write.
+
+        Raises:
+            sqlite3.OperationalError: Another process works on it.
+            OSError: There is no WAL to lock, and none can be made.
+        """
+        return FileLock(self.wal, shared=shared)
 
     def sync_wal(self) -> None:
         """Make durable what the WAL holds, or that it holds nothing."""

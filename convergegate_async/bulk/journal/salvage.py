@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .connection import Reader, locked, release, whole_checkpoint
+from .connection import Reader, locked, whole_checkpoint
 from .content_check import require_no_faults
 from .database import Database
 from .file_condition import Condition, damage
@@ -49,7 +49,7 @@ def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int
             works on it.
     """
     with _refusing(path) as files:
-        connection = locked(files)
+        connection, release = locked(files)
         found = condition_of(files, connection)
         _require_damaged(files.path, connection, found)
         database = Database(Reader(files, connection))
@@ -62,7 +62,7 @@ def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int
         counts = database.counts()
         files.sync_wal()
         files.mark.unlink(missing_ok=True)
-        release(connection)
+        release()
     return counts
 
 
