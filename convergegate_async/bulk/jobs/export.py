@@ -230,6 +230,7 @@ class _Walk:
 
     def refunds(self) -> Iterator[Record]:
         """Yield the refunds, as they were planned."""
+        self._database.refunds.require_sound()
         after = 0
         while page := self._database.refunds.every(after, _PAGE):
             for refund in page:

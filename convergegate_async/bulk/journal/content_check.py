@@ -1,12 +1,17 @@
 """What may be wrong with the content of a journal, page by page and row by row."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from convergegate_async.models.rules import MAX_AMOUNT
+
 from .records import DamagedJournalError, refusal
 from .schema import FIRST_WITH_REFUNDS, STATE_WORDS
+
+_YEAR_9999 = 253_370_764_800
+"""Its begin, as the end of what can be told as a time."""
 
 _FAULTS = {
     "are in no known state": (
@@ -29,6 +34,13 @@ _REFUND_FAULTS = {
         "state NOT IN ('pending', 'sent', 'created', 'rejected', 'unknown')"
     ),
     "pay back nothing": "amount < 1",
+    "have a number that is none": (
+        f"typeof(amount) <> 'integer' OR amount > {MAX_AMOUNT} "
+        "OR typeof(refunded_before) NOT IN ('integer', 'null') "
+        "OR typeof(refunded_elsewhere) <> 'integer' "
+        "OR typeof(sent_at) NOT IN ('real', 'null') "
+        f"OR sent_at NOT BETWEEN 0 AND {_YEAR_9999}"
+    ),
     "are of no batch": "batch NOT IN (SELECT name FROM batches)",
     "were made before their batch was whole": (
         "state <> 'pending' AND batch IN (SELECT name FROM batches WHERE NOT is_whole)"
@@ -69,18 +81,27 @@ def faults(connection: _Connection) -> list[str]:
     by_words = {name: text.format(words=words) for name, text in _FAULTS.items()}
     findings = _those_that(by_words, connection, "rows")
     if version >= FIRST_WITH_REFUNDS:
-        findings += _those_that(_REFUND_FAULTS, connection, "refunds")
+        findings += refund_faults(connection)
     return findings
 
 
-def require_no_faults(path: Path, connection: _Connection) -> None:
+def refund_faults(connection: _Connection) -> list[str]:
+    """Return what is broken about the refunds of a journal that has any, in words."""
+    return _those_that(_REFUND_FAULTS, connection, "refunds")
+
+
+def require_no_faults(
+    path: Path,
+    connection: _Connection,
+    found_by: Callable[[_Connection], list[str]] = faults,
+) -> None:
     """Refuse the journal at *path* if its content is broken.
 
     Raises:
         DamagedJournalError: With what is broken.
         sqlite3.Error: It is so damaged that it cannot be read.
     """
-    findings = faults(connection)
+    findings = found_by(connection)
     if findings:
         reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
         raise refusal(path, reason, DamagedJournalError)

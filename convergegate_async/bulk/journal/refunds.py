@@ -16,6 +16,7 @@ from functools import cache, partial
 import attrs
 
 from .connection import Reader
+from .content_check import refund_faults, require_no_faults
 from .ordering import Order
 from .records import refusal
 from .refund_records import (
@@ -237,6 +238,14 @@ class RefundTable:
         """
         if not self._do(_WITHDRAW, number):
             raise refusal(self._path, "a refund was withdrawn that was not sent")
+
+    def require_sound(self) -> None:
+        """Refuse to read refunds that no process has written so.
+
+        Raises:
+            DamagedJournalError: With what is broken.
+        """
+        require_no_faults(self._path, self._connection, refund_faults)
 
     def counts(self) -> list[RefundCount]:
         """Return how many refunds are alike, and what they come to."""

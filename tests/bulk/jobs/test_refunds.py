@@ -2,9 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -922,3 +923,20 @@ async def test_a_refund_on_its_way_at_a_kill_is_exported_as_unknown(
     assert (sent["cg_state"], sent["cg_code"]) == ("unknown", "Interrupted")
     assert sent["cg_sent_at"].startswith("2018-08-14T14:11:40")
     assert (pending["cg_state"], pending["cg_sent_at"]) == ("pending", None)
+
+
+@pytest.mark.parametrize("edit", ["amount = 'x'", "sent_at = 'x'", "sent_at = 1e300"])
+async def test_refunds_of_an_edited_journal_are_not_exported(
+    folder: JobFolder, tmp_path: Path, edit: str
+) -> None:
+    """A number that is none is told as damage, and no part of a table is left."""
+    path = tmp_path / "refunds.csv"
+    async with Sandbox() as sandbox, paid(sandbox, folder) as job:
+        await refunded(job)
+    with closing(sqlite3.connect(folder.journal)) as connection, connection:
+        connection.execute(f"UPDATE refunds SET {edit} WHERE number = 1")  # noqa: S608 -- our own
+
+    with pytest.raises(JournalError, match="have a number that is none: 1"):
+        export(folder, str(path), refunds=True)
+
+    assert not path.exists()

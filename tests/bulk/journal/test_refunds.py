@@ -248,6 +248,20 @@ def counts(refunds: list[JournalRefund]) -> list[RefundCount]:
             "state = 'unknown', sent_at = 1, refunded_before = 0, session_id = 's'",
             "are in doubt beside another one",
         ),
+        *[
+            (number, "have a number that is none")
+            for number in (
+                "amount = 'x'",
+                "amount = 1.5",
+                "amount = 1e300",
+                f"amount = {MAX_AMOUNT + 1}",
+                "refunded_before = 'x'",
+                "refunded_elsewhere = 'x'",
+                "sent_at = 'x'",
+                "sent_at = 1e300",
+                "sent_at = -1e300",
+            )
+        ],
     ],
 )
 async def test_a_broken_rule_of_refunds_is_reported(
