@@ -422,11 +422,12 @@ class Job:
             CallError: As in `run`.
             JournalError: The journal cannot be written, or the job is at work.
         """
-        self._require_idle("refunds are made")
+        require_idle = partial(self._require_idle, "refunds are made")
+        require_idle()
         order = BatchOrder(batch, wanted, expect_sum, leaves_out=leaves_out)
         limits = self._limits(maximum_rps)
         refunds = RefundRun(self._journal, self._factory, limits, self._noted_in)
-        return self._activities.keep(refunds, refunds.outcomes(order))
+        return self._activities.keep(refunds, refunds.outcomes(order, require_idle))
 
     async def refunds(self) -> list[RefundCount]:
         """Return how many refunds are where, by batch, and what they come to."""

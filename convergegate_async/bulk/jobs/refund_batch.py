@@ -12,11 +12,21 @@ from convergegate_async.errors import ConfigurationError
 
 from .folder import require_name
 from .refund_plan import Planning, RefundPlan
-from .wanted_refunds import RefundSelection, Wanted
+from .wanted_refunds import RefundSelection, Wanted, is_exact
 
 
 def _is_name(_: object, __: object, name: str) -> None:
     require_name(name, "a batch's name")
+
+
+def _are_sums(_: object, __: object, sums: Mapping[str, Decimal]) -> None:
+    for code, amount in sums.items():
+        if not (is_exact(amount) and Decimal(amount).is_finite()):
+            message = f"the sum that is expected of {code} must be a Decimal"
+            raise ConfigurationError(message)
+    if len({code.upper() for code in sums}) < len(sums):
+        message = f"{', '.join(sums)}: a sum is expected once for each currency"
+        raise ConfigurationError(message)
 
 
 @attrs.frozen
@@ -30,12 +40,12 @@ class BatchOrder:
         leaves_out: What cannot be paid back is left out, instead of refused.
 
     Raises:
-        ConfigurationError: It cannot be a name.
+        ConfigurationError: It cannot be a name, or a sum is none.
     """
 
     batch: str = attrs.field(validator=_is_name)
     wanted: Wanted = attrs.field(repr=False)
-    expect_sum: Mapping[str, Decimal]
+    expect_sum: Mapping[str, Decimal] = attrs.field(validator=_are_sums)
     leaves_out: bool = attrs.field(kw_only=True)
 
 

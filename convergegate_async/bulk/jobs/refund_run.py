@@ -1,6 +1,6 @@
 """The refunds of a batch are made, each once: intended, sent, written down."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import attrs
@@ -60,9 +60,19 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
     """Makes the refunds of a batch that are pending; looks for those in doubt."""
 
     doing = "refund"
+    _is_begun = False
 
-    async def outcomes(self, order: BatchOrder) -> AsyncGenerator[RefundOutcome, None]:
-        """Make them; see `Job.refund`."""
+    @property
+    def is_begun(self) -> bool:
+        """Whether it has begun, be it only to write its batch down."""
+        return self._is_begun
+
+    async def outcomes(
+        self, order: BatchOrder, require_idle: Callable[[], object]
+    ) -> AsyncGenerator[RefundOutcome, None]:
+        """Make them, if nothing was begun since they were ordered; see `Job.refund`."""
+        require_idle()
+        self._is_begun = True
         await write_batch(self._journal, order, self._runtime.now())
         total = sum(
             one.count

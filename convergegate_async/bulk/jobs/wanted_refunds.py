@@ -18,7 +18,7 @@ from convergegate_async.bulk.tables.amount_rows import AmountRow, read_amounts
 from convergegate_async.bulk.tables.amounts import Mark
 from convergegate_async.bulk.tables.formats import SourceError
 from convergegate_async.bulk.tables.options import TableOptions
-from convergegate_async.errors import ConfigurationError
+from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from .job_plan import plan_of
 from .paging import every_row, in_chunks
@@ -34,6 +34,17 @@ class TableSpelling(TypedDict, total=False):
     encoding: str
 
 
+def _is_exact(_: object, field: "attrs.Attribute[object]", amount: object) -> None:
+    if not (amount is None or is_exact(amount)):
+        reason = "must be an int of minor units, or a Decimal of major ones"
+        raise InvalidFieldError(field.name, reason)
+
+
+def is_exact(amount: object) -> bool:
+    """Tell whether an amount is one, unlike a float, a text or a truth."""
+    return isinstance(amount, int | Decimal) and not isinstance(amount, bool)
+
+
 @attrs.frozen
 class WantedRefund:
     """A row whose session is to be paid back.
@@ -47,10 +58,13 @@ class WantedRefund:
         row_id: The row's id in the input of the job.
         amount: Minor units as an `int`, or major units as a `Decimal`; `None` is all
             that is left.
+
+    Raises:
+        InvalidFieldError: *amount* is of another type.
     """
 
     row_id: str
-    amount: int | Decimal | None = None
+    amount: int | Decimal | None = attrs.field(default=None, validator=_is_exact)
 
 
 def _refuse_fault(row: AmountRow) -> None:
