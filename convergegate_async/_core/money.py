@@ -34,6 +34,9 @@ _GROUPED = re.compile(r"-?[1-9][0-9]{0,2}([\s,.'_\u2019][0-9]{3})+([.,][0-9]+)?"
 _GROUP = 3  # digits between the signs that part thousands
 _MOST_DIGITS = len(str(rules.MAX_AMOUNT))
 
+THOUSANDS = "\u202f"
+"""Stands between thousands: a narrow space that breaks no line."""
+
 
 def minor_units(amount: str | int | Decimal, currency: str) -> int:
     """Return *amount* of major units in minor ones: ``minor_units("49.99", "PLN")``.
@@ -94,7 +97,7 @@ def spell_major(amount: int, currency: str, point: str = ".") -> str:
     """Return *amount* minor units in major units, thousands apart: ``1 234.50``."""
     digits = exponent_of(currency)
     whole, fraction = divmod(amount, 10**digits)
-    major = f"{whole:,}".replace(",", "\u202f")
+    major = f"{whole:,}".replace(",", THOUSANDS)
     return f"{major}{point}{fraction:0{digits}}" if digits else major
 
 

@@ -57,7 +57,8 @@ def refund_by_id(
     async def resolve() -> None:
         async with open_job(folder, gateway) as job:
             refund = await job.resolve_refund(row_id, batch, refund_id=refund_id)
-            _tell(refund, await job.refunds())
+            print_note(printable(f"The refund of row {row_id} is {refund.state}."))
+            _show_batch(refund, await job.refunds())
 
     asyncio.run(resolve())
 
@@ -67,13 +68,14 @@ def refund_as_not_created(folder: JobFolder, row_id: str, batch: str) -> None:
 
     async def resolve(journal: Journal) -> None:
         refund = await resolve_refund_not_created(journal, row_id, batch)
-        _tell(refund, await journal.refunds.counts())
+        again = "another batch may make it"
+        print_note(printable(f"The refund of row {row_id} was not made: {again}."))
+        _show_batch(refund, await journal.refunds.counts())
 
     with Journal.open(folder.journal) as journal:
         asyncio.run(resolve(journal))
 
 
-def _tell(refund: JournalRefund, counts: list[RefundCount]) -> None:
-    print_note(printable(f"The refund of row {refund.row_id} is {refund.state}."))
+def _show_batch(refund: JournalRefund, counts: list[RefundCount]) -> None:
     for line in lines_of_batch(refund.batch, counts):
         print_note(line)

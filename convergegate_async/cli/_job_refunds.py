@@ -32,7 +32,9 @@ from ._streams import print_data, print_note, printable
 from ._wording import counted
 
 _MOST_LISTED = 20
-_SUM = re.compile(r"([A-Za-z]{3})=([0-9]{1,20}(?:[.,][0-9]{1,6})?)")
+_SPACE = "[ \u00a0\u202f]"  # between thousands, as people and this program write them
+_WHOLE = f"[0-9]{{1,20}}|[0-9]{{1,3}}(?:{_SPACE}[0-9]{{3}}){{1,6}}"
+_SUM = re.compile(f"([A-Za-z]{{3}})=({_WHOLE})(?:[.,]([0-9]{{1,6}}))?")
 
 
 def dry_run(folder: JobFolder, batch: str, selection: RefundSelection) -> int:
@@ -52,7 +54,7 @@ def dry_run(folder: JobFolder, batch: str, selection: RefundSelection) -> int:
         for line in lines_of_batch(batch, counts):
             print_note(line)
     if not is_good:
-        print_note("Nothing was sent.")
+        print_note(_nothing_sent(plan, selection))
         return 1
     if plan.is_begun and not _is_pending(counts, batch):
         print_note(f"Nothing is left to send{_doubts(folder, counts, batch)}.")
@@ -86,7 +88,7 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
             _require_status(await job.sessions(), selection)
             plan = await job.plan_refunds(batch, telling)
             if not _show_plan(plan, faults, leaves_out=leaves_out):
-                print_note("Nothing was sent.")
+                print_note(_nothing_sent(plan, selection))
                 return 1
             outcomes = job.refund(
                 batch,
@@ -108,6 +110,13 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
         return _exit_code(counts) if code is None else code
 
     return asyncio.run(pay())
+
+
+def _nothing_sent(plan: RefundPlan, selection: RefundSelection) -> str:
+    if plan.is_begun:  # the name may be the slip
+        return "Nothing was sent."
+    what = selection.rows or "the input of the job"
+    return printable(f"Nothing was sent: mend {what}, and give the same command again.")
 
 
 def _leaves_out(selection: RefundSelection) -> bool:
@@ -202,7 +211,8 @@ def _exit_code(counts: list[RefundCount]) -> RunExitCode:
 def read_sums(texts: tuple[str, ...]) -> dict[str, Decimal]:
     """Return the major units of each currency, of texts like ``PLN=1234.50``.
 
-    A decimal comma is as good: a sum that it was not meant for is refused.
+    A decimal comma and spaces are as good: a sum that they were not meant for is
+    refused.
 
     Raises:
         click.BadParameter: One of them is no such text.
@@ -213,5 +223,6 @@ def read_sums(texts: tuple[str, ...]) -> dict[str, Decimal]:
         if match is None or match[1].upper() in sums:
             message = f"{text}: must be like PLN=1234.50, once for each currency"
             raise click.BadParameter(message, param_hint="--expect-sum")
-        sums[match[1].upper()] = Decimal(match[2].replace(",", "."))
+        whole = re.sub(_SPACE, "", match[2])
+        sums[match[1].upper()] = Decimal(f"{whole}.{match[3] or ''}")
     return sums

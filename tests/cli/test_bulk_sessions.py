@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import signal
+from decimal import Decimal
 from pathlib import Path
 
+import click
 import pytest
 from orders import numbered_orders, table_of
 from programs import PROGRAM, bulk, send, shell_needed, variables_of
 
 from convergegate_async.bulk import Journal
+from convergegate_async.cli._job_refunds import read_sums
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 ROWS = 6
@@ -251,11 +254,11 @@ async def test_what_a_file_cannot_have_paid_back_stops_all_of_it(
     for line in (
         "line 7: column amount must be whole minor units",
         "line 8: column id has no id",
-        "row A-1 is in the batch already",
+        "row A-1 is wanted more than once: add its amounts up",
         "row A-2 has less than that left to be paid back",
         "row A-6 was not paid when it was last looked at",
         "row A-9 has no session in this job",
-        "Nothing was sent.",
+        "Nothing was sent: mend refunds.csv, and give the same command again.",
     ):
         assert f"{line}\n" in done.err
     assert "9999999" not in done.err
@@ -344,6 +347,23 @@ async def test_an_outage_ends_what_is_done_to_sessions(
     assert f"left as it was: go on with {how} once the gateway is back" in done.err
 
 
+@pytest.mark.parametrize(
+    "text", ["PLN=1076,67", "pln=1076.67", "PLN=1 076,67", "PLN=1\u202f076.67"]
+)
+def test_a_sum_is_read_as_it_is_shown(text: str) -> None:
+    """With thousands apart, a decimal comma, or neither."""
+    assert read_sums((text,)) == {"PLN": Decimal("1076.67")}
+
+
+@pytest.mark.parametrize(
+    "text", ["PLN=10 76,67", "PLN=1  076", "PLN=,5", "PLN=1 076 ", "PLN 1076", "PLN=1,"]
+)
+def test_what_is_no_sum_is_refused(text: str) -> None:
+    """Spaces stand between thousands alone."""
+    with pytest.raises(click.BadParameter, match=r"must be like PLN=1234\.50"):
+        read_sums((text,))
+
+
 async def test_a_batch_that_is_over_says_so_in_a_dry_run(
     sandbox: Sandbox, paid: Path
 ) -> None:
@@ -380,7 +400,9 @@ async def test_a_refund_in_doubt_has_an_end(sandbox: Sandbox, paid: Path) -> Non
 
     assert wrong.code == 2
     assert done.code == 0
-    assert done.err.startswith(f"The refund of row {row} is rejected.\nbatch march: ")
+    first, second, *_ = done.err.splitlines()
+    assert first == f"The refund of row {row} was not made: another batch may make it."
+    assert second.startswith("batch march: ")
     assert again.code == 0
     assert paid_back(sandbox) == paid_back_at_most(sandbox)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import attrs
 
+from convergegate_async._core.money import THOUSANDS
 from convergegate_async.bulk.journal.journal import Journal
 from convergegate_async.bulk.journal.refund_records import Batch
 from convergegate_async.errors import ConfigurationError
@@ -138,4 +139,5 @@ def _require_sum(order: BatchOrder, found: RefundPlan) -> None:
 
 
 def _listed(sums: Mapping[str, Decimal]) -> str:
-    return ", ".join(f"{code} {total}" for code, total in sums.items()) or "nothing"
+    apart = {code: f"{total:,}".replace(",", THOUSANDS) for code, total in sums.items()}
+    return ", ".join(f"{code} {total}" for code, total in apart.items()) or "nothing"

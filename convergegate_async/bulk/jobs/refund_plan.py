@@ -128,7 +128,8 @@ class Planning:
             session_id = "" if known is None else known.session_id or ""
             found = plan(wanted, known, refunds.get(session_id, ()))
             if isinstance(found, PlannedRefund) and not self._seen.add(session_id):
-                found = LeftOut(wanted.row_id, "is in the batch already")
+                reason = "is wanted more than once: add its amounts up"
+                found = LeftOut(wanted.row_id, reason)
             if isinstance(found, LeftOut):
                 self._leave_out(found)
                 continue

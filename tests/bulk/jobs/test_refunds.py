@@ -191,7 +191,7 @@ async def test_what_is_left_out_is_counted_by_why(folder: JobFolder) -> None:
         begun = await job.plan_refunds("march", nobody)
 
     assert plan.reasons == {
-        "is in the batch already": 1,
+        "is wanted more than once: add its amounts up": 1,
         "has no session in this job": 295,
     }
     assert (len(plan.left_out), plan.more) == (100, 196)
