@@ -15,6 +15,7 @@ from convergegate_async.bulk import (
     Job,
     JobFolder,
     Journal,
+    RefundCode,
     RefundCount,
     RefundOutcome,
     RefundPlan,
@@ -104,7 +105,7 @@ def refund(  # noqa: PLR0913 -- each is an option of the command
             for line in lines_of_batch(batch, counts):
                 print_note(line)
             for word, count in codes.most_common():
-                print_note(f"  {count:>9,} {word}")
+                print_note(f"  {count:>9,} {_explained(word)}")
             await _show_troubles(folder, job, batch)
             code = end_shown(job, ended, "the same command")
         return _exit_code(counts) if code is None else code
@@ -175,6 +176,13 @@ def _code_of(outcome: RefundOutcome) -> str | None:
     if outcome.error is not None:
         return type(outcome.error).__name__
     return outcome.held or outcome.refund.code
+
+
+def _explained(code: str) -> str:
+    """Return a code, and what one of our own means."""
+    if code not in [*RefundCode]:
+        return code
+    return f"{code}: {RefundCode(code).reason}"
 
 
 def _show_plan(plan: RefundPlan, faults: list[AmountRow], *, leaves_out: bool) -> bool:

@@ -63,9 +63,9 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
         ConfigurationError: It cannot be a name.
         JournalError: The journal was damaged, or is broken.
     """
-    order = BatchOrder(batch, wanted, {}, leaves_out=True)
+    require_name(batch, "a batch's name")
     await journal.refunds.require_undamaged()
-    known = await find_batch(journal, order.batch)
+    known = await find_batch(journal, batch)
     planning = Planning(journal, batch)
     if known is None:
         async for _ in planning.plans(wanted):

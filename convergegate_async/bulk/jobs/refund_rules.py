@@ -15,7 +15,7 @@ same amount; there only the idempotency key is in the way.
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from enum import Enum, auto
+from typing import TypeAlias
 
 import attrs
 
@@ -35,31 +35,41 @@ from .wanted_refunds import WantedRefund
 _UNPAID = frozenset({SessionStatus.OPEN, SessionStatus.PENDING, SessionStatus.EXPIRED})
 
 
-class Ruling(Enum):
-    """What to do with a refund, now that its session was looked at."""
-
-    MAKE = auto()
-    HOLD = auto()  # it is pending until another of its session is no longer in doubt
-    REFUSE = auto()
-
-
 @attrs.frozen
-class Decision:
-    """What to do with a refund, and why.
+class Make:
+    """It is made.
 
     Attributes:
-        code: What is in the way, if anything is.
         refunded_before: What of the session is paid back, in minor units.
     """
 
-    ruling: Ruling
-    code: RefundCode | None = None
-    refunded_before: int = 0
+    refunded_before: int
 
-    @property
-    def reason(self) -> str:
-        """What is in the way as a sentence; empty if nothing is."""
-        return "" if self.code is None else self.code.reason
+
+@attrs.frozen
+class Hold:
+    """It is pending: a later look may tell more.
+
+    Attributes:
+        code: What is in the way.
+    """
+
+    code: RefundCode
+
+
+@attrs.frozen
+class Refuse:
+    """It is not made, whatever a later look tells.
+
+    Attributes:
+        code: What is in the way.
+    """
+
+    code: RefundCode
+
+
+Decision: TypeAlias = Make | Hold | Refuse
+"""What to do with a refund, now that its session was looked at."""
 
 
 @attrs.frozen
@@ -141,11 +151,11 @@ def decide(
     """
     held = _reason_to_wait(others, facts)
     if held is not None:
-        return Decision(Ruling.HOLD, held)
+        return Hold(held)
     refused = _reason_to_refuse(refund, others, facts)
     if refused is not None:
-        return Decision(Ruling.REFUSE, refused)
-    return Decision(Ruling.MAKE, refunded_before=paid_back(facts, others))
+        return Refuse(refused)
+    return Make(paid_back(facts, others))
 
 
 def _reason_to_wait(
@@ -196,7 +206,11 @@ def plan(
     if amount > found.left:
         return LeftOut(wanted.row_id, "has less than that left to be paid back")
     return PlannedRefund(
-        *(wanted.row_id, found.session_id, found.currency, amount), found.elsewhere
+        row_id=wanted.row_id,
+        session_id=found.session_id,
+        currency=found.currency,
+        amount=amount,
+        refunded_elsewhere=found.elsewhere,
     )
 
 

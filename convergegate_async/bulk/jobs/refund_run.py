@@ -32,8 +32,10 @@ from .refund_results import (
     failed_result,
     with_result,
 )
-from .refund_rules import Decision, Ruling, decide
+from .refund_rules import Hold, Make, Refuse, decide
 from .session_facts import facts_of
+
+_OPEN = (RefundState.PENDING, RefundState.SENT, RefundState.UNKNOWN)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,12 +44,12 @@ class RefundOutcome:
 
     Attributes:
         refund: What is known of it now.
-        held: Why it is still pending, where that is not for an error.
+        held: What is in the way while it is pending, where that is no error.
         error: What went wrong.
     """
 
     refund: JournalRefund
-    held: str = ""
+    held: RefundCode | None = None
     error: CallError | InvalidFieldError | None = None
 
     @property
@@ -95,19 +97,18 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
             return RefundOutcome(refund=refund, error=error)
         facts = facts_of(session, self._runtime.now())
         known = await settle_refunds(self._journal, factory, refund.session_id, facts)
-        others = [one for one in known if one.number != refund.number]
-        [refund] = [one for one in known if one.number == refund.number]
-        if refund.state is not RefundState.PENDING:
-            await self._journal.sessions.see(refund.row_id, facts)
-            return RefundOutcome(refund=refund)
-        decision = decide(refund, others, facts)
-        match decision:
-            case Decision(Ruling.MAKE):
-                return await self._make(factory, refund, decision, facts)
-            case Decision(Ruling.REFUSE, RefundCode() as code):
-                return await self._refuse(refund, code, facts)
-            case _:
-                return RefundOutcome(refund=refund, held=decision.reason)
+        by_number = {one.number: one for one in known}
+        current = by_number.pop(refund.number)
+        if current.state is not RefundState.PENDING:
+            await self._journal.sessions.see(current.row_id, facts)
+            return RefundOutcome(refund=current)
+        match decide(current, [*by_number.values()], facts):
+            case Make(refunded_before):
+                return await self._make(factory, current, refunded_before, facts)
+            case Refuse(code):
+                return await self._refuse(current, code, facts)
+            case Hold(code):
+                return RefundOutcome(refund=current, held=code)
 
     async def _refuse(
         self, refund: JournalRefund, code: RefundCode, facts: SessionFacts
@@ -122,12 +123,11 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
         self,
         factory: CheckoutSessionFactory,
         refund: JournalRefund,
-        decision: Decision,
+        before: int,
         facts: SessionFacts,
     ) -> RefundOutcome:
         """Intend it, send it, and write what came of that."""
         journal, now = self._journal, self._runtime.now()
-        before = decision.refunded_before
         request = RefundRequest(session_id=refund.session_id, amount=refund.amount)
         await journal.refunds.intend(refund.number, before, now)
         sent = attrs.evolve(
@@ -197,9 +197,6 @@ class RefundRun(PacedActivity[JournalRefund, RefundOutcome]):
                 await self._journal.sessions.see(sent.row_id, facts)
                 return RefundOutcome(refund=known)
         return RefundOutcome(refund=known, error=error)
-
-
-_OPEN = (RefundState.PENDING, RefundState.SENT, RefundState.UNKNOWN)
 
 
 def refund_key(salt: bytes, refund: JournalRefund) -> str:

@@ -20,7 +20,10 @@ from convergegate_async.bulk import (
     WantedRefund,
 )
 from convergegate_async.bulk.jobs.refund_rules import (
-    Ruling,
+    Decision,
+    Hold,
+    Make,
+    Refuse,
     decide,
     is_made,
     paid_back,
@@ -29,6 +32,8 @@ from convergegate_async.bulk.jobs.refund_rules import (
 from convergegate_async.bulk.journal.refund_records import PlannedRefund
 
 TOTAL = 1_000
+NOT_SHOWN = Hold(RefundCode.NOT_SHOWN)
+ELSEWHERE = Refuse(RefundCode.REFUNDED_ELSEWHERE)
 AMOUNTS = st.integers(1, TOTAL)
 STATES = st.sampled_from(RefundState)
 refunds = st.builds(
@@ -71,10 +76,9 @@ def test_what_is_made_exceeds_nothing(
     """Not by what the gateway says, nor by what the job itself made, or may have."""
     decision = decide(refund, others, seen)
 
-    if decision.ruling is not Ruling.MAKE:
-        assert decision.code is not None
+    if not isinstance(decision, Make):
         is_told = None not in (seen.currency, seen.amount_total, seen.amount_refunded)
-        assert is_told or decision.ruling is Ruling.HOLD
+        assert is_told or isinstance(decision, Hold)
         return
     own = [one.amount for one in others if one.state is RefundState.CREATED]
     assert not any(one.is_in_doubt for one in others)
@@ -91,7 +95,7 @@ def test_nothing_is_made_beside_a_doubt(
     """It is held, not refused: it may be made once the doubt has an end."""
     doubt = attrs.evolve(refund, state=RefundState.UNKNOWN)
 
-    assert decide(refund, [*others, doubt], seen).ruling is Ruling.HOLD
+    assert isinstance(decide(refund, [*others, doubt], seen), Hold)
 
 
 @given(refunds, st.integers(0, TOTAL))
@@ -133,14 +137,14 @@ def test_a_gateway_that_lags_behind_misleads_nobody(
 
     early = decide(refund, others, seen)
     decision = decide(refund, others, attrs.evolve(seen, amount_refunded=sum(made)))
+    assert isinstance(decision, Make)
     doubt = attrs.evolve(
         refund,
         state=RefundState.UNKNOWN,
         refunded_before=decision.refunded_before,
     )
 
-    assert early.code == (RefundCode.NOT_SHOWN if lag else None)
-    assert decision.ruling is Ruling.MAKE
+    assert early == (NOT_SHOWN if lag else decision)
     for known in range(len(made) + 1):  # it catches up, one by one
         now = sum(made[:known]) + is_done * amount
         if known == len(made) or not is_done:
@@ -149,18 +153,18 @@ def test_a_gateway_that_lags_behind_misleads_nobody(
 
 
 @pytest.mark.parametrize(
-    ("shown", "own", "others", "code"),
+    ("shown", "own", "others", "decision"),
     [
-        (700, 600, 100, None),
-        (600, 600, 0, None),
-        (0, 600, 0, RefundCode.NOT_SHOWN),  # its own failed, or the gateway is late
-        (500, 600, 0, RefundCode.NOT_SHOWN),  # that, and a copy's
-        (800, 600, 0, RefundCode.REFUNDED_ELSEWHERE),
-        (200, 0, 300, RefundCode.REFUNDED_ELSEWHERE),  # one failed, and a copy's
+        (700, 600, 100, Make(700)),
+        (600, 600, 0, Make(600)),
+        (0, 600, 0, NOT_SHOWN),  # its own failed, or the gateway is late
+        (500, 600, 0, NOT_SHOWN),  # that, and a copy's
+        (800, 600, 0, ELSEWHERE),
+        (200, 0, 300, ELSEWHERE),  # one failed, and a copy's
     ],
 )
 def test_what_does_not_add_up_is_not_made(
-    shown: int, own: int, others: int, code: RefundCode | None
+    shown: int, own: int, others: int, decision: Decision
 ) -> None:
     """Neither where more is shown than is known, nor less, which hides a copy's."""
     what = ("order-1", "session-1", "pln")
@@ -170,7 +174,7 @@ def test_what_does_not_add_up_is_not_made(
     )
     seen = SessionFacts(1.0, "completed", "pln", TOTAL, shown)
 
-    assert decide(refund, [made] if own else [], seen).code is code
+    assert decide(refund, [made] if own else [], seen) == decision
 
 
 @given(
@@ -272,16 +276,16 @@ class Gateway:
         if refund.state is not RefundState.PENDING:
             return
         others = [one for name, one in known.items() if name != batch]
-        decision = decide(refund, others, seen)
-        if decision.ruling is Ruling.HOLD:
-            return
-        state = RefundState.REJECTED
-        if decision.ruling is Ruling.MAKE:
-            self.made[batch, refund.number] += 1
-            self.back += refund.amount
-            state = RefundState.UNKNOWN if is_lost else RefundState.CREATED
-        before = decision.refunded_before
-        known[batch] = attrs.evolve(refund, state=state, refunded_before=before)
+        match decide(refund, others, seen):
+            case Make(before):
+                self.made[batch, refund.number] += 1
+                self.back += refund.amount
+                state = RefundState.UNKNOWN if is_lost else RefundState.CREATED
+                known[batch] = attrs.evolve(refund, state=state, refunded_before=before)
+            case Refuse():
+                known[batch] = attrs.evolve(refund, state=RefundState.REJECTED)
+            case Hold():
+                pass
 
 
 @given(st.lists(steps, max_size=20))

@@ -758,7 +758,7 @@ async def test_a_refund_beside_a_doubt_is_held(folder: JobFolder) -> None:
         for _ in range(2):
             [held] = [o async for o in job.refund("b", [], expect_sum=expect)]
             assert held.refund.state is RefundState.PENDING
-            assert held.held == RefundCode.IN_DOUBT.reason
+            assert held.held is RefundCode.IN_DOUBT
 
     assert doubt.refund.state is RefundState.UNKNOWN
     assert sandbox.count("refund") == 1
