@@ -34,7 +34,10 @@ class TableSpelling(TypedDict, total=False):
     encoding: str
 
 
-def _is_exact(_: object, field: "attrs.Attribute[object]", amount: object) -> None:
+_Amount: TypeAlias = int | Decimal | None
+
+
+def _is_exact(_: object, field: "attrs.Attribute[_Amount]", amount: _Amount) -> None:
     if not (amount is None or is_exact(amount)):
         reason = "must be an int of minor units, or a Decimal of major ones"
         raise InvalidFieldError(field.name, reason)
@@ -64,7 +67,7 @@ class WantedRefund:
     """
 
     row_id: str
-    amount: int | Decimal | None = attrs.field(default=None, validator=_is_exact)
+    amount: _Amount = attrs.field(default=None, validator=_is_exact)
 
 
 def _refuse_fault(row: AmountRow) -> None:

@@ -81,8 +81,9 @@ async def test_a_currency_is_expected_once(sandbox: Sandbox, job: Job) -> None:
 
 async def test_a_sum_of_whole_units_may_be_an_int(job: Job) -> None:
     """As `minor_units` reads it."""
+    whole: Any = 10
     with pytest.raises(ConfigurationError, match="and PLN 10 was expected"):
-        await anext(job.refund("march", WANTED, expect_sum={"pln": 10}))
+        await anext(job.refund("march", WANTED, expect_sum={"pln": whole}))
 
 
 async def test_of_refunds_made_at_once_one_goes_on(sandbox: Sandbox, job: Job) -> None:
