@@ -60,7 +60,7 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
         wanted: What to pay back, such as `sessions_in` gives.
 
     Raises:
-        ConfigurationError: It cannot be a name.
+        ConfigurationError: It cannot be a name, or is another batch's but for a slip.
         JournalError: The journal was damaged, or is broken.
     """
     require_name(batch, "a batch's name")
@@ -68,6 +68,7 @@ async def plan_refunds(journal: Journal, batch: str, wanted: Wanted) -> RefundPl
     known = await find_batch(journal, batch)
     planning = Planning(journal, batch)
     if known is None:
+        await _require_own_name(journal, batch)
         async for _ in planning.plans(wanted):
             pass
         return planning.result
@@ -84,8 +85,9 @@ async def write_batch(journal: Journal, order: BatchOrder, now: float) -> Refund
     One of nothing is none: its name is as new.
 
     Raises:
-        ConfigurationError: It comes to another sum, some of it cannot be paid back, or
-            no session has the status that is wanted.
+        ConfigurationError: It comes to another sum, some of it cannot be paid back, no
+            session has the status that is wanted, or its name is another batch's but
+            for a slip.
         JournalError: The journal was damaged, or is broken.
     """
     await journal.refunds.require_undamaged()
@@ -95,6 +97,7 @@ async def write_batch(journal: Journal, order: BatchOrder, now: float) -> Refund
             order.wanted.require_status(await journal.sessions.counts())
         _require_sum(order, known)
         return known
+    await _require_own_name(journal, order.batch)
     refunds = journal.refunds
     await refunds.begin(Batch(order.batch, now))
     planning = Planning(journal, order.batch)
@@ -126,6 +129,16 @@ async def find_batch(journal: Journal, name: str) -> RefundPlan | None:
         sums[one.currency.upper()] += one.amount
     refunds = sum(one.count for one in counts)
     return RefundPlan(batch=name, refunds=refunds, sums=dict(sums), is_begun=True)
+
+
+async def _require_own_name(journal: Journal, name: str) -> None:
+    """Refuse a name by which a slip would pay part of an amount back once more."""
+    for other in await journal.refunds.alike(name):
+        message = (
+            f"there is a batch {other} already: go on with it by that name, or choose "
+            "one that differs in more than its case and last dots"
+        )
+        raise ConfigurationError(message)
 
 
 def _require_sum(order: BatchOrder, found: RefundPlan) -> None:

@@ -73,6 +73,10 @@ SELECT batch, state, currency, count(*), sum(amount >> 32), sum(amount & 0xfffff
 FROM refunds WHERE batch IN (SELECT name FROM batches WHERE is_whole)
 GROUP BY 1, 2, 3 ORDER BY min(number), 2, 3
 """
+_ALIKE = """
+SELECT name FROM batches
+WHERE is_whole AND rtrim(lower(name), '.') = rtrim(lower(?), '.') AND name <> ?
+"""
 
 _MAY_BE_LOST = (
     "was damaged, and a refund that it lost may have been made: nothing is paid back "
@@ -127,6 +131,10 @@ class RefundTable:
         for row in self._connection.execute(sql, (name,)):
             return Batch(row[0], row[1], bool(row[2]))
         return None
+
+    def alike(self, name: str) -> list[str]:
+        """Return the names of whole batches that differ in case or last dots."""
+        return [found for (found,) in self._connection.execute(_ALIKE, (name, name))]
 
     def numbered(self, number: int) -> JournalRefund:
         """Return the refund of that number."""
@@ -318,6 +326,10 @@ class Refunds:
     async def batch(self, name: str) -> Batch | None:
         """Return the batch of that name, if there is one."""
         return await self._order(partial(self._table.batch, name))
+
+    async def alike(self, name: str) -> list[str]:
+        """Return the names of whole batches that differ in case or last dots."""
+        return await self._order(partial(self._table.alike, name))
 
     async def listed(
         self,

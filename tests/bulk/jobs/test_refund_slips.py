@@ -118,3 +118,32 @@ async def test_a_refund_waits_for_a_run_that_began_since(job: Job) -> None:
     await refreshing.aclose()
     later = job.refund("march", WANTED, expect_sum=EXPECTED)
     assert len([outcome async for outcome in later]) == ROWS
+
+
+@pytest.mark.parametrize("slip", ["March", "MARCH", "march.", "mARCH.."])
+async def test_a_slip_in_a_name_is_no_other_batch(
+    sandbox: Sandbox, job: Job, slip: str
+) -> None:
+    """A part of an amount would be paid back twice: the batch that is meant is told."""
+    wanted, expected = [WantedRefund("order-8", 1)], {"PLN": Decimal("0.01")}
+    async for _ in job.refund("march", wanted, expect_sum=expected):
+        pass
+
+    with pytest.raises(ConfigurationError, match="a batch march already"):
+        await job.plan_refunds(slip, wanted)
+    with pytest.raises(ConfigurationError, match="a batch march already"):
+        await anext(job.refund(slip, wanted, expect_sum=expected))
+    other = job.refund("march.2", wanted, expect_sum=expected)
+
+    assert len([outcome async for outcome in other]) == 1
+    assert sandbox.count("refund") == 2
+
+
+async def test_a_name_that_was_refused_is_not_taken(sandbox: Sandbox, job: Job) -> None:
+    """Of a batch that was never whole nothing is known, and nothing in the way."""
+    with pytest.raises(ConfigurationError, match="was expected"):
+        await anext(job.refund("March", WANTED, expect_sum={}))
+
+    outcomes = job.refund("march", WANTED, expect_sum=EXPECTED)
+
+    assert len([outcome async for outcome in outcomes]) == sandbox.count("refund")
