@@ -95,8 +95,9 @@ _SPELLED = ("id_column", "amount_unit", "decimal", "delimiter", "encoding")
 )
 @click.option(
     "--rows",
-    type=click.Path(exists=True, dir_okay=False),
-    help="A table of what to pay back: the ids of rows, and amounts if not --full.",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="A table of what to pay back: the ids of rows, and amounts if not --full; - "
+    "is a CSV on stdin.",
 )
 @click.option(
     "--where",
@@ -159,7 +160,7 @@ def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int: 
     """
     from convergegate_async.bulk import JobFolder, RefundSelection
 
-    from . import _job_refunds
+    from . import _check, _job_refunds
 
     if (options["rows"] is None) is (options["where"] is None):
         message = "say what to pay back: either --rows FILE or --where status=completed"
@@ -168,29 +169,32 @@ def refund(gateway: Gateway, job: str, directory: Path, **options: Any) -> int: 
         message = "say how much: either --full or --amount-column COLUMN"
         raise click.UsageError(message)
     folder, batch = JobFolder(job, directory), options["batch"]
-    selection = RefundSelection(
-        rows=options["rows"],
-        status=_status_in(options["where"]),
-        amount_column=options["amount_column"],
-        table=cast(
-            "TableSpelling", {name: options[name] for name in _SPELLED if options[name]}
-        ),
-    )
-    if options["dry_run"]:
-        return _job_refunds.dry_run(folder, batch, selection)
-    if not options["expect_sum"]:
-        message = "it sends only with --expect-sum, as --dry-run shows it"
-        raise click.UsageError(message)
-    return _job_refunds.refund(
-        folder,
-        gateway,
-        batch,
-        selection,
-        expect_sum=_job_refunds.read_sums(options["expect_sum"]),
-        maximum_rps=options["maximum_rps"],
-        max_pause=options["max_pause"],
-        max_outage=options["max_outage"],
-    )
+    # It is read twice: to be shown, and to be written down.
+    with _check.readable(options["rows"] or "") as rows:
+        selection = RefundSelection(
+            rows=rows or None,
+            status=_status_in(options["where"]),
+            amount_column=options["amount_column"],
+            table=cast(
+                "TableSpelling",
+                {name: options[name] for name in _SPELLED if options[name]},
+            ),
+        )
+        if options["dry_run"]:
+            return _job_refunds.dry_run(folder, batch, selection)
+        if not options["expect_sum"]:
+            message = "it sends only with --expect-sum, as --dry-run shows it"
+            raise click.UsageError(message)
+        return _job_refunds.refund(
+            folder,
+            gateway,
+            batch,
+            selection,
+            expect_sum=_job_refunds.read_sums(options["expect_sum"]),
+            maximum_rps=options["maximum_rps"],
+            max_pause=options["max_pause"],
+            max_outage=options["max_outage"],
+        )
 
 
 def _status_in(where: str | None) -> str | None:

@@ -48,7 +48,7 @@ def readable(source: str) -> Iterator[str]:
     if source != "-":
         yield source
         return
-    path = Path(gettempdir(), f"convergegate-{token_hex(8)}")
+    path = Path(gettempdir(), f"convergegate-{token_hex(8)}.csv")
     with cleaning_up(), ExitStack() as mess:
         mess.callback(path.unlink, missing_ok=True)  # or a signal would come in between
         with os.fdopen(os.open(path, _NEW, 0o600), "wb") as copy:

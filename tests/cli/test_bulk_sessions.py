@@ -238,6 +238,20 @@ async def test_rows_of_a_file_are_paid_back_in_its_own_spelling(
     assert paid_back(sandbox) == 2_150
 
 
+async def test_what_to_pay_back_may_come_by_stdin(sandbox: Sandbox, paid: Path) -> None:
+    """As the message about a pipe says; it is read as a file is, and leaves none."""
+    words = ("refund", "april", "--batch", "march", "--rows", "-")
+    more = ("--amount-column", "amount")
+    rows = "id,amount\nA-1,150\nA-2,2000\n"
+
+    shown = await bulk(sandbox, paid, *words, *more, "--dry-run", stdin=rows)
+    done = await bulk(sandbox, paid, *words, *more, *shown.out.split(), stdin=rows)
+
+    assert (shown.code, done.code) == (0, 0)
+    assert shown.out == "--expect-sum PLN=21.50\n"
+    assert paid_back(sandbox) == 2_150
+
+
 async def test_what_a_file_cannot_have_paid_back_stops_all_of_it(
     sandbox: Sandbox, paid: Path
 ) -> None:
