@@ -64,6 +64,7 @@ from .sending.outcomes import Created, NotSent, Rejected, RowOutcome, Unknown
 from .sending.pace import CANNOT_CONNECT, PaceInfo
 from .tables.amount_rows import AmountRow, read_amounts
 from .tables.csv_file import escape_cell
+from .tables.csv_writer import CsvDialect
 from .tables.doubts import meant_currency
 from .tables.finding import Finding
 from .tables.formats import SourceError, guess_format
@@ -78,6 +79,7 @@ __all__ = [
     "AmountRow",
     "AmountSummary",
     "Created",
+    "CsvDialect",
     "DamagedJournalError",
     "DeadLetter",
     "Decision",

@@ -13,9 +13,9 @@ def require_name(_context: click.Context, _option: click.Parameter, name: str) -
     Raises:
         click.BadParameter: It can be none.
     """
-    from convergegate_async.bulk.jobs.folder import name_fault
+    from convergegate_async.bulk import JobFolder
 
-    fault = name_fault(name)
+    fault = JobFolder.name_fault(name)
     if fault is not None:
         raise click.BadParameter(fault)
     return name

@@ -18,6 +18,7 @@ import click
 
 from convergegate_async._core.money import PUBLISHED, minor_units, spell_major
 from convergegate_async.bulk import (
+    CsvDialect,
     Finding,
     JobPlan,
     Problem,
@@ -28,7 +29,6 @@ from convergegate_async.bulk import (
     escape_cell,
     meant_currency,
 )
-from convergegate_async.bulk.tables.csv_writer import dialect_beside
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 
 from ._progress import LINE_EVERY
@@ -147,7 +147,7 @@ def _written_to(
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from None
-    dialect = dialect_beside(table.delimiter, table.encoding)
+    dialect = CsvDialect.beside(table.delimiter, table.encoding)
     with os.fdopen(
         descriptor, "w", newline="", encoding=dialect.encoding, errors="replace"
     ) as file:

@@ -20,20 +20,13 @@ DEAD_LETTER_FORMATS = ("csv", "jsonl", "parquet")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def name_fault(name: str) -> str | None:
-    """Return why *name* can be none, of a job or a batch; `None` if it can."""
-    if _NAME.fullmatch(name):
-        return None
-    return "must be 1 to 64 letters, digits or any of . _ -"
-
-
 def require_name(name: str, what: str) -> None:
     """Refuse what is no name.
 
     Raises:
         ConfigurationError: It is none; *what* says whose it was to be.
     """
-    fault = name_fault(name)
+    fault = JobFolder.name_fault(name)
     if fault is not None:
         message = f"{what} {fault}"
         raise ConfigurationError(message)
@@ -66,6 +59,13 @@ class JobFolder:
 
     def __attrs_post_init__(self) -> None:
         require_name(self.job, "a job's name")
+
+    @staticmethod
+    def name_fault(name: str) -> str | None:
+        """Return why *name* can be none, of a job or a batch; `None` if it can."""
+        if _NAME.fullmatch(name):
+            return None
+        return "must be 1 to 64 letters, digits or any of . _ -"
 
     @property
     def journal(self) -> Path:

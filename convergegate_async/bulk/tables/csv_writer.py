@@ -4,7 +4,7 @@ import codecs
 import csv
 from collections.abc import Callable
 from decimal import Decimal
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import attrs
 
@@ -47,16 +47,16 @@ class CsvDialect:
     decimal: str = attrs.field(default=".", converter=_choose_decimal)
     encoding: str = attrs.field(default=_UTF_8, converter=choose_encoding)
 
+    @classmethod
+    def beside(cls, delimiter: str | None, encoding: str | None) -> Self:
+        """Return how CSV is written beside an input that was read by these options.
 
-def dialect_beside(delimiter: str | None, encoding: str | None) -> CsvDialect:
-    """Return how CSV is written beside an input that was read by these options.
-
-    UTF-8 beside another delimiter than the comma is for a spreadsheet, and has a byte
-    order mark.
-    """
-    dialect = CsvDialect(delimiter=delimiter or ",", encoding=encoding or _UTF_8)
-    is_for_people = dialect.delimiter != "," and dialect.encoding == _UTF_8
-    return attrs.evolve(dialect, bom=is_for_people)
+        UTF-8 beside another delimiter than the comma is for a spreadsheet, and has a
+        byte order mark.
+        """
+        dialect = cls(delimiter=delimiter or ",", encoding=encoding or _UTF_8)
+        is_for_people = dialect.delimiter != "," and dialect.encoding == _UTF_8
+        return attrs.evolve(dialect, bom=is_for_people)
 
 
 def _as_read(error: UnicodeError) -> tuple[str | bytes, int]:

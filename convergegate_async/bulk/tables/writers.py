@@ -17,7 +17,7 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 
 from .cell_texts import encoded, json_of
-from .csv_writer import CsvDialect, dialect_beside, write_csv
+from .csv_writer import CsvDialect, write_csv
 from .formats import Format, choose_format
 from .parquet_writer import write_parquet
 from .spool import Table
@@ -126,7 +126,7 @@ def write_dead_letters(
             return write_parquet(file, rows, spell=True)
     if kind != "csv":
         return write_results(path, rows, format=kind)
-    dialect = dialect_beside(delimiter, encoding)
+    dialect = CsvDialect.beside(delimiter, encoding)
     with _whole(path) as file:
         return write_csv(file, rows, dialect)
 
