@@ -46,7 +46,7 @@ from convergegate_async.webhooks import WebhookReceiver
 
 GIVEN: AbstractSet[str] = {
     # what calls, jobs and webhooks came to
-    *("AttemptInfo", "CallEnded", "Problem", "Unused", "WebhookEvent"),
+    *("AttemptInfo", "CallEnded", "Problem", "SessionCount", "Unused", "WebhookEvent"),
     # what a job writes into its journal, and finds there
     *("Intent", "JobHeader", "JournalRow", "RefundResult", "RowResult"),
     "SessionFacts",
@@ -212,6 +212,7 @@ def rows(gateway: ThreadedSandbox) -> list[Row | Problem]:  # noqa: ARG001 -- it
     table = table_of(numbered_orders(3))
     Path("orders.csv").write_text(table)
     Path("exported.csv").write_text(table.replace("id,amount", "order,total", 1))
+    Path("refunds.csv").write_text("id,amount\norder-1,499\n")
     Path("jobs").mkdir()
     return list(read_table("orders.csv", TableOptions()))
 

@@ -81,8 +81,8 @@ class RefundSelection:
 
     See what it comes to, before anything is paid back::
 
-        completed = RefundSelection(status="completed")
-        plan = await job.plan_refunds("may", completed)
+        damaged = RefundSelection(rows="refunds.csv", amount_column="amount")
+        plan = await job.plan_refunds("damaged", damaged)
 
     Attributes:
         rows: A table of the ids of rows; `None` is the input of the job.
