@@ -191,6 +191,11 @@ def _show_plan(plan: RefundPlan, faults: list[AmountRow], *, leaves_out: bool) -
     print_note(f"batch {plan.batch}: {counted(plan.refunds, 'refund')}{begun}")
     for code, total in plan.sums.items():
         print_note(f"{code} {spell_major(total, code)}")
+    for code, total in plan.elsewhere.items():
+        print_note(
+            f"{code} {spell_major(total, code)} of these sessions is paid back by now, "
+            "and not by this job: by hand, or by a copy of its journal?"
+        )
     for fault in faults[:_MOST_LISTED]:
         print_note(f"line {fault.line}: {fault.fault}")
     if len(faults) > _MOST_LISTED:

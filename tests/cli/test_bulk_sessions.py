@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 from decimal import Decimal
 from pathlib import Path
@@ -206,6 +207,26 @@ async def test_a_batch_is_shown_and_then_paid_back_once(
     assert paid_back(sandbox) == total
     assert "batch march: created 4, rejected 0, unknown 0, pending 0\n" in status.out
     assert f", refunded {total / 100:.2f}\n" in status.out
+
+
+async def test_what_a_copy_of_the_job_has_paid_back_is_shown(
+    sandbox: Sandbox, paid: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Before an older one, which was looked at since, pays as much back once more."""
+    older = tmp_path_factory.mktemp("older")
+    shutil.copytree(paid, older, dirs_exist_ok=True)
+    part = ("--amount-column", "amount", "--expect-sum")
+    half = ("--rows", "half.csv", "--batch", "march")
+    for folder in (paid, older):
+        (folder / "half.csv").write_text("id,amount\nA-1,100\n")
+    made = await bulk(sandbox, paid, "refund", "april", *half, *part, "PLN=1.00")
+    await bulk(sandbox, older, "refresh", "april", "--all")
+    shown = await bulk(sandbox, older, "refund", "april", *half, *part[:2], "--dry-run")
+
+    assert (made.code, shown.code) == (0, 0), made.err
+    assert "PLN 1.00 of these sessions is paid back by now, and not by this job" in (
+        shown.err
+    )
 
 
 def paid_back_at_most(sandbox: Sandbox) -> int:

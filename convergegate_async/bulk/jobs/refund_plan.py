@@ -31,6 +31,8 @@ class RefundPlan:
         left_out: The first of what is not a part of it, and why.
         more: How many are left out besides.
         reasons: How many are left out in all, by why.
+        elsewhere: What others than this job have paid back of those sessions already,
+            by currency, in minor units: by hand, or by a copy of its journal.
     """
 
     batch: str
@@ -40,6 +42,7 @@ class RefundPlan:
     left_out: tuple[LeftOut, ...] = ()
     more: int = 0
     reasons: Mapping[str, int] = attrs.field(factory=dict)
+    elsewhere: Mapping[str, int] = attrs.field(factory=dict)
 
     @property
     def major_sums(self) -> dict[str, Decimal]:
@@ -62,6 +65,7 @@ class Planning:
         self._seen = SeenTexts()
         self._count = 0
         self._sums: Counter[str] = Counter()
+        self._elsewhere: Counter[str] = Counter()
         self._left_out: list[LeftOut] = []
         self._reasons: Counter[str] = Counter()
 
@@ -75,6 +79,7 @@ class Planning:
             left_out=tuple(self._left_out),
             more=self._reasons.total() - len(self._left_out),
             reasons=dict(self._reasons),
+            elsewhere=dict(+self._elsewhere),
         )
 
     async def plans(self, wanted: Wanted) -> AsyncIterator[list[PlannedRefund]]:
@@ -134,7 +139,9 @@ class Planning:
                 self._leave_out(found)
                 continue
             self._count += 1
-            self._sums[found.currency.upper()] += found.amount
+            code = found.currency.upper()
+            self._sums[code] += found.amount
+            self._elsewhere[code] += found.refunded_elsewhere
             planned.append(found)
         return planned
 

@@ -710,10 +710,12 @@ async def test_what_was_refused_for_a_refund_by_hand_is_planned_anew(
         await by_hand(sandbox, by_row["order-8"], 1)
         [first] = [one async for one in job.refund("a", wanted, expect_sum=expect)]
         again = [one async for one in job.refund("a", wanted, expect_sum=expect)]
+        plan = await job.plan_refunds("b", wanted)
         [other] = [one async for one in job.refund("b", wanted, expect_sum=expect)]
 
     assert (first.refund.code, again) == ("RefundedElsewhere", [])
     assert "plan another batch" in (first.refund.message or "")
+    assert plan.elsewhere == {"PLN": 1}
     assert other.refund.state is RefundState.CREATED
     assert back(sandbox) == 4
 
