@@ -192,7 +192,7 @@ async def test_sessions_without_an_amount_are_counted(tmp_path: Path) -> None:
 
     assert [one.without_amount for one in unseen] == [0]
     assert (seen.count, seen.amount_total, seen.without_amount) == (4, 900, 3)
-    [line] = lines_of([seen])
+    [_, line] = lines_of([seen])
     assert line.endswith(" 9.00, 3 without an amount")
 
 
