@@ -28,6 +28,7 @@ SLOW_PAUSE = 60.0  # seconds; doubles
 GIVES_UP_AFTER = 3 * 24 * 3600.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds
 JOURNAL_SIZE = 1_000
+_ELSEWHERE = "not sent: the URL is on another machine (see --webhooks-to)"
 
 
 PostWebhook: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
@@ -105,10 +106,8 @@ class WebhookSender:
         kind = None if fault is None else fault.kind
         delivery = Delivery(event=event, born=self._now(), fault=kind)
         self.journal.append(delivery)
-        if self.post is None and not self._hosts.takes_webhooks(event.url):
-            delivery.note = (
-                "not sent: the URL is on another machine (see --webhooks-to)"
-            )
+        if not self._may_send(event.url):
+            delivery.note = _ELSEWHERE
         elif fault is not None and fault.kind is FaultKind.WEBHOOK_LOST:
             delivery.note = "lost on purpose"
         else:
@@ -137,6 +136,9 @@ class WebhookSender:
 
     async def deliver(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
         """Try once, and see to the next try if it has to be."""
+        if not self._may_send(delivery.event.url):  # who took it by *post* has left
+            delivery.note = _ELSEWHERE
+            return
         clearings = self._clearings
         await self._try(client, delivery)
         if delivery.is_done or clearings != self._clearings:
@@ -146,6 +148,9 @@ class WebhookSender:
             self._schedule(delivery, self._now() + pause)
         else:
             delivery.note = "given up after three days"
+
+    def _may_send(self, url: str) -> bool:
+        return self.post is not None or self._hosts.takes_webhooks(url)
 
     async def _try(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
         delivery.attempt += 1

@@ -231,6 +231,20 @@ def test_a_loop_that_is_gone_stops_nothing(threaded: ThreadedSandbox) -> None:
     threaded.advance(3 * 24 * 3600)
 
 
+async def test_what_an_app_refused_goes_nowhere_once_it_is_left(
+    threaded: ThreadedSandbox,
+) -> None:
+    """Its URL is that of a shop on the internet, which is sent nothing by a test."""
+    async with threaded.factory() as checkout:
+        async with threaded.webhooks_into(web.Application()):  # answers 404
+            await checkout.create(checkout_request(notification_url=URL))
+        await asyncio.to_thread(threaded.advance, 3_600)
+    [delivery] = threaded.deliveries()
+
+    assert (delivery.attempt, delivery.status) == (1, 404)
+    assert "another machine" in delivery.note
+
+
 async def test_afterwards_webhooks_go_where_they_say(threaded: ThreadedSandbox) -> None:
     """The app was stopped: nobody is handed anything."""
     async with threaded.webhooks_into(web.Application()):
