@@ -227,8 +227,8 @@ def locked(files: JournalFiles) -> tuple[sqlite3.Connection, Callable[[], None]]
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     try:
         [(kept,)] = connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError:
-        release()  # another process has the lock, and the WAL
+    except sqlite3.Error:
+        release()  # another process has the lock and the WAL, or it is damaged
         raise
     if kept != "wal":
         release()

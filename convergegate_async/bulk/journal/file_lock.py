@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 GRACE = 0.2
@@ -37,6 +38,7 @@ class FileLock:
     def __init__(self, path: Path, *, shared: bool) -> None:
         self._path = path
         self._descriptor = -1
+        self._has_made_it = False
         if sys.platform == "win32":
             return
         patience = time.monotonic() + GRACE
@@ -58,19 +60,36 @@ class FileLock:
             return False
 
     def close(self) -> None:
-        """Let others have it."""
+        """Let others have it; leave no file that was not there before."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            _held.discard(self)
+            if self._has_made_it:
+                self._remove_if_empty()
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the descriptor alone, as a fork does whose parent has the lock."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+        _held.discard(self)
+
+    def _remove_if_empty(self) -> None:
+        with suppress(OSError):  # others share it: they need it
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self._descriptor).st_size == 0 and self.is_current:
+                self._path.unlink()
 
     def _has_locked(self, *, shared: bool) -> bool:
         """Tell whether the lock was free, on the file that the path has now."""
         access, kind = (
             (os.O_RDONLY, fcntl.LOCK_SH) if shared else (os.O_RDWR, fcntl.LOCK_EX)
         )
-        flags = access | os.O_CREAT | os.O_NOFOLLOW
-        self._descriptor = os.open(self._path, flags, 0o600)
+        flags = access | os.O_NOFOLLOW
+        try:
+            self._descriptor = os.open(self._path, flags)
+        except FileNotFoundError:
+            flags |= os.O_CREAT
+            self._descriptor = os.open(self._path, flags, 0o600)
+            self._has_made_it = True
         _held.add(self)
         try:
             fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
@@ -92,7 +111,7 @@ _held: set[FileLock] = set()
 def _leave_to_parent() -> None:
     """Close a fork's descriptors: the locks are the parent's, and end with it."""
     for lock in list(_held):
-        lock.close()
+        lock.forget()
 
 
 if sys.platform != "win32":
