@@ -26,6 +26,8 @@ from .files import JournalFiles
 from .records import refusal
 from .schema import UPGRADES, VERSION
 
+_DURABLE = ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1")
+
 _CHECKPOINT_AFTER = 1_000
 """How many changes of rows make a WAL of some MiB."""
 
@@ -223,20 +225,19 @@ def locked(files: JournalFiles) -> tuple[sqlite3.Connection, Callable[[], None]]
         ctypes.pythonapi.Py_DecRef(ctypes.py_object(connection))
         lock.close()
 
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    try:
+    with ExitStack() as refused:
+        refused.callback(release)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # Here it fails if another process has the lock and the WAL, or it is damaged.
         [(kept,)] = connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.Error:
-        release()  # another process has the lock and the WAL, or it is damaged
-        raise
-    if kept != "wal":
-        release()
-        reason = "cannot be kept on this file system; choose a local disk"
-        raise refusal(files.path, reason)
-    for setting in ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1"):
-        connection.execute(f"PRAGMA {setting}")
-    connection.execute("BEGIN EXCLUSIVE").execute("COMMIT")
+        if kept != "wal":
+            reason = "cannot be kept on this file system; choose a local disk"
+            raise refusal(files.path, reason)
+        for setting in _DURABLE:
+            connection.execute(f"PRAGMA {setting}")
+        connection.execute("BEGIN EXCLUSIVE").execute("COMMIT")
+        refused.pop_all()
     return connection, release
 
 

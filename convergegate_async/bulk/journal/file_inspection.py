@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,13 +12,18 @@ from .file_condition import Condition, Usage, damage
 from .file_lock import GRACE
 from .files import JournalFiles, size_of
 from .records import DamagedJournalError, refusal
-from .schema import APPLICATION, VERSION
-from .wal import holds_commit
+from .schema import APPLICATION, VERSION, is_of_version
+from .wal import PAGE_SIZE, holds_commit
 
 _WAY_OUT = (
     "put its -wal and -mark back as they were; if they are gone, "
     "`convergegate bulk resume JOB --after-damage` goes on and sends nothing"
 )
+
+_HEADER = struct.Struct(">18x 2s 8x I")
+"""Of SQLite: the versions of its format to write and to read by, and the pages."""
+
+_OF_A_WAL = b"\2\2"
 
 _SHARED = "mode=ro"
 _FILE_ALONE = "mode=ro&immutable=1"
@@ -38,11 +44,27 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
     if found.whole.version == 1 and found.has_wal and not found.has_mark:
         message = "was left by an older version that was killed: resume it once with it"
         raise refusal(files.path, message)
-    reason = damage(found)
+    reason = damage(found) or _damage_of_file(files, connection, found)
     if reason is not None:
         reason = f"is damaged: {reason}; {_WAY_OUT}"
         raise refusal(files.path, reason, DamagedJournalError)
     return found
+
+
+def _damage_of_file(
+    files: JournalFiles, connection: sqlite3.Connection, found: Condition
+) -> str | None:
+    """Return what SQLite would find, or mend, only when it is written."""
+    with files.path.open("rb") as file:  # others wait for the lock, not for this file
+        formats, pages = _HEADER.unpack(file.read(_HEADER.size))
+    has_pages = pages * PAGE_SIZE == size_of(files.path)
+    if formats != _OF_A_WAL or not (has_pages or found.wal_commits):
+        return "its header was changed"
+    version = found.whole.version
+    schema = connection.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL")
+    if not is_of_version(version, [sql for (sql,) in schema]):
+        return f"it says that it is of version {version}, and has not its tables"
+    return None
 
 
 @contextmanager

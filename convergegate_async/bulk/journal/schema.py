@@ -1,7 +1,9 @@
 """The tables of a journal, and how those of an older version become today's."""
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
+from itertools import chain
 
 import attrs
 
@@ -162,6 +164,18 @@ UPGRADES: dict[int, tuple[str, ...]] = {
     ),
 }
 """What makes the next version out of each, in the same file."""
+
+
+def is_of_version(version: int, schema: Iterable[str]) -> bool:
+    """Tell whether tables made by the statements of *schema* can be upgraded."""
+    upgrades = (UPGRADES[older] for older in range(version, VERSION))
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            for statement in chain(schema, *upgrades):
+                connection.execute(statement)
+        except sqlite3.Error:
+            return False
+    return True
 
 
 def image(header: JobHeader) -> bytes:

@@ -1,5 +1,6 @@
 """What was lost, swapped or changed is refused; what a kill leaves is taken."""
 
+import asyncio
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -368,6 +370,28 @@ def test_a_journal_with_another_first_page_stays_as_it_is(
             Journal.read(path).close()
 
         assert files_beside(path) == {path.name: bytes(data)}
+
+
+@pytest.mark.parametrize("rows", [0, 140])
+def test_no_bit_of_the_header_is_changed_and_then_the_files(
+    path: Path, rows: int
+) -> None:
+    """Whatever SQLite makes of it: what is refused stays, what is taken is whole."""
+    if rows:
+        kill(path, SALT)
+        Journal.open(path).close()
+    else:
+        Journal.create(path, header(SALT)).close()
+    sound = path.read_bytes()
+    for place, bit in product(range(100), range(8)):
+        changed = bytearray(sound)
+        changed[place] ^= 1 << bit
+        path.write_bytes(changed)
+        try:
+            with Journal.open(path) as journal:
+                assert asyncio.run(journal.counts())[State.CREATED] == rows
+        except JournalError:
+            assert files_beside(path) == {path.name: changed}
 
 
 async def test_a_hard_link_is_not_another_journal(killed: Path) -> None:
