@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from .commit_mark import Mark, MarkFile
-from .content_check import require_no_faults
+from .content_check import require_complete, require_no_faults
 from .file_condition import Condition
 from .file_inspection import connect, open_to_read, require_sound
 from .files import JournalFiles
@@ -110,6 +110,7 @@ class Writer(Reader):
         with open_to_read(files) as connection:
             require_sound(files, connection)
             require_no_faults(files.path, connection)
+            require_complete(files.path, connection)
         writer = cls(files, *locked(files))
         # Between the two locks another process may have worked on it.
         writer._begin_use(require_sound(files, writer._connection))

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from convergegate_async.models.rules import MAX_AMOUNT
 
-from .records import DamagedJournalError, refusal
-from .schema import FIRST_WITH_REFUNDS, STATE_WORDS
+from .records import WAY_OUT, DamagedJournalError, refusal
+from .schema import CONTROL_TOTAL, FIRST_WITH_REFUNDS, FIRST_WITH_TOTAL, STATE_WORDS
 
 _YEAR_9999 = 253_370_764_800
 """Its begin, as the end of what can be told as a time."""
@@ -85,6 +85,22 @@ def faults(connection: _Connection) -> list[str]:
     return findings
 
 
+def missing(connection: _Connection) -> list[str]:
+    """Return how much less there is than was written, in words.
+
+    Pages that are older than others show in nothing else: each of them is sound, and
+    the number of the last commit is on another one.
+    """
+    [(version,)] = connection.execute("PRAGMA user_version")
+    if version < FIRST_WITH_TOTAL:
+        return []
+    [(kept,)] = connection.execute("SELECT control_total FROM usage")
+    [(found,)] = connection.execute(CONTROL_TOTAL)
+    return (
+        [] if found == kept else [f"it holds {found} of {kept} orders to the gateway"]
+    )
+
+
 def refund_faults(connection: _Connection) -> list[str]:
     """Return what is broken about the refunds of a journal that has any, in words."""
     return _those_that(_REFUND_FAULTS, connection, "refunds")
@@ -105,6 +121,16 @@ def require_no_faults(
     if findings:
         reason = f"is damaged: {'; '.join(findings)}; restore it from a copy"
         raise refusal(path, reason, DamagedJournalError)
+
+
+def require_complete(path: Path, connection: _Connection) -> None:
+    """Refuse the journal at *path* if there is less in it than was written.
+
+    Raises:
+        DamagedJournalError: With how much.
+    """
+    for reason in missing(connection):
+        raise refusal(path, f"is damaged: {reason}; {WAY_OUT}", DamagedJournalError)
 
 
 def oddities(connection: _Connection) -> list[str]:

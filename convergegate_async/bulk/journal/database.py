@@ -20,7 +20,7 @@ from typing import Self
 import attrs
 
 from .connection import Reader, Writer
-from .content_check import faults, oddities
+from .content_check import faults, missing, oddities
 from .files import JournalFiles
 from .records import (
     DAMAGED,
@@ -313,7 +313,8 @@ class Database:
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""
-        return faults(self._connection) or oddities(self._connection)
+        looks = (faults, missing, oddities)
+        return next(filter(None, (look(self._connection) for look in looks)), [])
 
     def _known_or_new(self, row: Intent) -> JournalRow | None:
         """Return what is known of a row; if nothing is, make it `SENT`."""

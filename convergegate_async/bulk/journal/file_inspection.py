@@ -11,14 +11,9 @@ from .commit_mark import read_mark
 from .file_condition import Condition, Usage, damage
 from .file_lock import GRACE
 from .files import JournalFiles, size_of
-from .records import DamagedJournalError, refusal
+from .records import WAY_OUT, DamagedJournalError, refusal
 from .schema import APPLICATION, VERSION, is_of_version
 from .wal import PAGE_SIZE, holds_commit
-
-_WAY_OUT = (
-    "put its -wal and -mark back as they were; if they are gone, "
-    "`convergegate bulk resume JOB --after-damage` goes on and sends nothing"
-)
 
 _HEADER = struct.Struct(">18x 2s 8x I")
 """Of SQLite: the versions of its format to write and to read by, and the pages."""
@@ -46,7 +41,7 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
         raise refusal(files.path, message)
     reason = damage(found) or _damage_of_file(files, connection, found)
     if reason is not None:
-        reason = f"is damaged: {reason}; {_WAY_OUT}"
+        reason = f"is damaged: {reason}; {WAY_OUT}"
         raise refusal(files.path, reason, DamagedJournalError)
     return found
 
@@ -159,5 +154,7 @@ def _usage(path: Path, connection: sqlite3.Connection) -> Usage:
     [(salt,)] = connection.execute("SELECT salt FROM job")
     if version == 1:  # which numbered no commits
         return Usage(version, salt, salt, 0, in_use=False)
-    [(commit_salt, commit, in_use)] = connection.execute("SELECT * FROM usage")
+    [(commit_salt, commit, in_use)] = connection.execute(
+        "SELECT salt, number, in_use FROM usage"
+    )
     return Usage(version, salt, commit_salt, commit, bool(in_use))

@@ -22,6 +22,12 @@ _REASONS = {
 }
 
 
+WAY_OUT = (
+    "put its -wal and -mark back as they were; if they are gone, "
+    "`convergegate bulk resume JOB --after-damage` goes on and sends nothing"
+)
+"""What helps where something was lost."""
+
 DAMAGED = "Damaged"
 """The code of a row of which a damaged journal may have lost what became of it."""
 

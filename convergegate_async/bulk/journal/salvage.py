@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .connection import Reader, locked, whole_checkpoint
-from .content_check import require_no_faults
+from .content_check import missing, require_no_faults
 from .database import Database
 from .file_condition import Condition, damage
 from .file_inspection import condition_of, open_to_read
 from .files import JournalFiles
 from .records import Intent, JobHeader, State, failure, refusal
-from .schema import VERSION
+from .schema import SET_CONTROL_TOTAL, VERSION
 
 
 def damaged_header(path: Path) -> JobHeader:
@@ -58,6 +58,7 @@ def write_off(path: Path, rows: Iterable[Intent], now: float) -> dict[State, int
             database.put_in_doubt(rows, now)
             sql = "UPDATE usage SET number = ?, in_use = 0"
             connection.execute(sql, (_last_commit(found) + 1,))
+            connection.execute(SET_CONTROL_TOTAL)
         whole_checkpoint(connection, "TRUNCATE")
         counts = database.counts()
         files.sync_wal()
@@ -82,7 +83,8 @@ def _require_damaged(
     path: Path, connection: sqlite3.Connection, found: Condition
 ) -> None:
     is_current = {found.whole.version, found.alone.version} == {VERSION}
-    if damage(found) is None and not (is_current and _was_damaged(connection)):
+    is_whole = damage(found) is None and not missing(connection)
+    if is_whole and not (is_current and _was_damaged(connection)):
         raise refusal(path, "is sound; go on with it as with any other")
     if not is_current:
         raise refusal(path, "is another version's; restore it from a copy")

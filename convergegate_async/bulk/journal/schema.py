@@ -1,5 +1,6 @@
 """The tables of a journal, and how those of an older version become today's."""
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -11,24 +12,34 @@ from .records import JobHeader
 from .wal import PAGE_SIZE
 
 APPLICATION = int.from_bytes(b"CGJ1")
-VERSION = FIRST_WITH_REFUNDS = 3
+VERSION = FIRST_WITH_REFUNDS = FIRST_WITH_TOTAL = 3
 
-_USAGE = """
+
+def _stored(sql: str) -> str:
+    """Return statements as they are kept: short, so that all fit into one page.
+
+    A kill while the file is written anew (`Writer.rewrite`) would leave one schema of
+    pages of two files.
+    """
+    return re.sub(r"\s*--.*|^\s+", "", sql, flags=re.MULTILINE)
+
+
+_USAGE = _stored("""
 CREATE TABLE usage (
   salt BLOB NOT NULL,     -- the job's, for a WAL to say whose it is
   number INTEGER NOT NULL, -- of the last commit
   in_use INTEGER NOT NULL
 );
-"""
+""")
 
-_REFUNDS = """
+_REFUNDS = _stored("""
 CREATE TABLE batches (
   name TEXT PRIMARY KEY,
   begun_at REAL NOT NULL,
   is_whole INTEGER NOT NULL -- all of its refunds are written down
 )
-"""
-_REFUND = """
+""")
+_REFUND = _stored("""
 CREATE TABLE refunds (
   number INTEGER PRIMARY KEY,
   batch TEXT NOT NULL,
@@ -46,13 +57,43 @@ CREATE TABLE refunds (
   refunded_elsewhere INTEGER NOT NULL, -- of the session, when it was planned
   UNIQUE (batch, session_id)
 )
-"""
+""")
 _REFUND_INDEX = "CREATE INDEX refunds_of ON refunds (session_id)"
 _REFUND_IDS = (
     "CREATE INDEX refund_ids ON refunds (refund_id) WHERE refund_id IS NOT NULL"
 )
 
-_RESOLUTIONS = """
+CONTROL_TOTAL = """
+SELECT (SELECT ifnull(sum(attempts), 0) FROM rows)
+  + (SELECT ifnull(sum(2 - (state = 'pending')), 0) FROM refunds)
+"""
+"""What the tables add up to: what may have been sent, and what is to be paid back."""
+
+SET_CONTROL_TOTAL = f"UPDATE usage SET control_total = ({CONTROL_TOTAL})"  # noqa: S608 -- a constant
+
+
+def _counting(table: str, column: str, weight: str) -> tuple[str, ...]:
+    """Return the triggers that keep a table's part of the control total."""
+    new, old = weight.format("new"), weight.format("old")
+    changes = {
+        "in AFTER INSERT": new,
+        "out AFTER DELETE": f"-{old}",
+        f"on AFTER UPDATE OF {column}": f"{new} - {old}",
+    }
+    return tuple(
+        f"CREATE TRIGGER {table}_{event} ON {table} BEGIN UPDATE usage "  # noqa: S608 -- constants
+        f"SET control_total = control_total + {change}; END"
+        for event, change in changes.items()
+    )
+
+
+_COUNTING = (
+    "ALTER TABLE usage ADD COLUMN control_total INTEGER NOT NULL DEFAULT 0",
+    *_counting("rows", "attempts", "{}.attempts"),
+    *_counting("refunds", "state", "(2 - ({}.state = 'pending'))"),
+)
+
+_RESOLUTIONS = _stored("""
 CREATE TABLE resolutions (
   number INTEGER PRIMARY KEY,
   row_id TEXT NOT NULL,
@@ -62,9 +103,9 @@ CREATE TABLE resolutions (
   resolved_by TEXT NOT NULL,
   resolved_at REAL NOT NULL
 );
-"""
+""")
 
-_SCHEMA = f"""
+_SCHEMA = _stored(f"""
 PRAGMA page_size = {PAGE_SIZE};
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
@@ -118,7 +159,8 @@ CREATE INDEX under_way ON rows (position) WHERE state = 'sent';
 {_REFUND_INDEX};
 {_REFUND_IDS};
 CREATE INDEX completion ON rows (completed) WHERE completed IS NOT NULL;
-"""
+{"; ".join(_COUNTING)};
+""")
 
 
 @attrs.frozen
@@ -160,6 +202,8 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         _REFUND_INDEX,
         _REFUND_IDS,
         _RESOLUTIONS,
+        *_COUNTING,
+        SET_CONTROL_TOTAL,
         "PRAGMA user_version = 3",
     ),
 }
@@ -185,7 +229,7 @@ def image(header: JobHeader) -> bytes:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(_SCHEMA)
         connection.execute(f"INSERT INTO job VALUES ({marks})", values)  # noqa: S608 -- question marks
-        connection.execute("INSERT INTO usage VALUES (?, 0, 0)", [header.salt])
+        connection.execute("INSERT INTO usage VALUES (?, 0, 0, 0)", [header.salt])
         made = bytearray(connection.serialize())
     made[18:20] = b"\2\2"  # it is written and read by a WAL, from the first commit on
     return bytes(made)

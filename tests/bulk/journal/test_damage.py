@@ -36,8 +36,9 @@ from convergegate_async.bulk.journal.records import (
     RowResult,
     State,
 )
-from convergegate_async.bulk.journal.salvage import damaged_header
-from convergegate_async.bulk.journal.wal import holds_commit
+from convergegate_async.bulk.journal.salvage import damaged_header, write_off
+from convergegate_async.bulk.journal.schema import VERSION
+from convergegate_async.bulk.journal.wal import PAGE_SIZE, holds_commit
 
 SALT = b"salt, 16 bytes !"
 few = settings(max_examples=50, deadline=None)
@@ -394,6 +395,64 @@ def test_no_bit_of_the_header_is_changed_and_then_the_files(
             assert files_beside(path) == {path.name: changed}
 
 
+def write_rows(path: Path, numbers: range) -> bytes:
+    """Do so many rows of a journal; return what its file is then."""
+
+    async def write() -> None:
+        with Journal.open(path) as journal:
+            for number in numbers:
+                row_id, session_id = f"order-{number}", f"session-{number}"
+                await journal.intend(Intent(row_id, number, bytes(16), 0.0))
+                await journal.complete(RowResult(row_id, State.CREATED, session_id))
+
+    asyncio.run(write())
+    return path.read_bytes()
+
+
+def rows_taken(path: Path) -> int | None:
+    """Return how many rows a journal has that are done; `None` if it is refused."""
+    try:
+        with Journal.open(path) as journal:
+            return asyncio.run(journal.counts())[State.CREATED]
+    except DamagedJournalError:
+        return None
+
+
+def test_no_page_is_older_than_the_number_of_its_commit(path: Path) -> None:
+    """A file copied in the middle of a checkpoint is not taken for a whole one."""
+    Journal.create(path, header(SALT)).close()
+    older, newer = write_rows(path, range(1, 4)), write_rows(path, range(4, 7))
+    with closing(sqlite3.connect(path)) as connection:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'usage'"
+        [(page_of_number,)] = connection.execute(sql)
+    taken = []
+    for size in range(0, len(newer) + 1, PAGE_SIZE):  # SQLite writes them in order
+        path.write_bytes(newer[:size] + older[size:])
+        taken.append(rows_taken(path))
+
+    assert set(taken[:page_of_number]) == {3}
+    assert set(taken[page_of_number:]) == {None, 6}
+    assert taken[-1] == 6
+
+
+def test_a_journal_that_misses_orders_can_be_written_off(path: Path) -> None:
+    """It tells how many, and then knows of all rows that may have been sent."""
+    Journal.create(path, header(SALT)).close()
+    write_rows(path, range(1, 3))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER rows_out")
+        connection.execute("DELETE FROM rows WHERE position = 2")
+
+    with pytest.raises(DamagedJournalError, match="holds 1 of 2 orders to the gateway"):
+        Journal.open(path)
+
+    assert damaged_header(path).job == "april"
+    write_off(path, [Intent(f"order-{n}", n, bytes(16), 0.0) for n in (1, 2)], 1.0)
+    with Journal.open(path) as journal:
+        counts = asyncio.run(journal.counts())
+    assert (counts[State.CREATED], counts[State.UNKNOWN]) == (1, 1)
+
+
 async def test_a_hard_link_is_not_another_journal(killed: Path) -> None:
     """Under its other name the file is without its WAL and its mark: refused."""
     other = killed.with_name("may.journal")
@@ -569,6 +628,10 @@ TO_VERSION_2 = """
     UPDATE rows SET state = 'failed' WHERE state = 'rejected';
     UPDATE rows SET before = 'failed' WHERE before = 'rejected';
     DROP TABLE refunds;
+    DROP TRIGGER rows_in;
+    DROP TRIGGER rows_out;
+    DROP TRIGGER rows_on;
+    ALTER TABLE usage DROP COLUMN control_total;
     DROP TABLE batches;
     ALTER TABLE rows DROP COLUMN status;
     ALTER TABLE rows DROP COLUMN currency;
@@ -623,6 +686,18 @@ async def test_an_older_journal_is_upgraded_in_place(path: Path, version: int) -
 
     with Journal.open(path) as journal:
         assert (await journal.counts())[State.CREATED] == 1
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_the_schema_fits_into_one_page(path: Path, version: int) -> None:
+    """A kill while the file is written anew leaves an old one or a new one, no mix."""
+    if version < VERSION:
+        await make_older(path, version)
+        Journal.open(path).close()
+    else:
+        Journal.create(path, header(SALT)).close()
+    kind_of_first_page = path.read_bytes()[100]  # noqa: ASYNC240 -- nothing else runs
+    assert kind_of_first_page == 0x0D  # a leaf: https://www.sqlite.org/fileformat2.html
 
 
 async def test_an_older_journal_is_not_upgraded_to_be_read(path: Path) -> None:
