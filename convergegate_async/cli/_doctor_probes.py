@@ -35,8 +35,8 @@ from convergegate_async._transport import AiohttpTransport, Marks
 from convergegate_async._version import __version__
 from convergegate_async.factory import FactoryContext, context_of
 
-from ._doctor_checks import (
-    TESTED,
+from ._doctor_checks import TESTED
+from ._doctor_findings import (
     Certificate,
     Configuration,
     Findings,

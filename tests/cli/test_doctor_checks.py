@@ -24,17 +24,19 @@ from convergegate_async import (
 from convergegate_async.cli._doctor_checks import (
     TESTED,
     TOLERANCE,
-    Certificate,
     Check,
-    Configuration,
-    Findings,
     Mark,
-    Package,
-    Reply,
-    Trouble,
     exit_code_of,
     judge,
     numbers,
+)
+from convergegate_async.cli._doctor_findings import (
+    Certificate,
+    Configuration,
+    Findings,
+    Package,
+    Reply,
+    Trouble,
 )
 from convergegate_async.webhooks import WebhookVerifier
 
