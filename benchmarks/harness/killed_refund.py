@@ -23,7 +23,8 @@ from convergegate_async.bulk.journal.refund_records import (
     RefundResult,
     RefundState,
 )
-from convergegate_async.bulk.journal.refunds import Refunds, RefundTable
+from convergegate_async.bulk.journal.refund_table import RefundTable
+from convergegate_async.bulk.journal.refunds import Refunds
 from harness.killed_job import Trap, TrappedSocket, trapped_connector
 from harness.killing import BEGUN
 

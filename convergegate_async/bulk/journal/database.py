@@ -35,7 +35,7 @@ from .records import (
     refusal,
 )
 from .refund_records import RefundResult
-from .refunds import RefundTable
+from .refund_table import RefundTable
 from .resolutions import ResolutionTable
 from .schema import image
 from .sessions import SessionTable
