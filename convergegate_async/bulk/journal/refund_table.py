@@ -8,6 +8,7 @@ alone goes on with it. The journal itself refuses what would pay back twice.
 - `complete`: sent, unknown → created, rejected, unknown
 - `refuse`: pending → rejected
 - `fail`: created → rejected
+- `reopen`: created → unknown, where the gateway's id of it is not known
 """
 
 from collections.abc import Collection, Sequence
