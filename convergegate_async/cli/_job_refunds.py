@@ -28,7 +28,8 @@ from convergegate_async.errors import ConfigurationError
 
 from ._gateway import Gateway
 from ._job_status import lines_of_batch
-from ._jobs import RunExitCode, end_shown, open_job, tallied, watched
+from ._job_watch import RunExitCode, end_shown, tallied, watched
+from ._jobs import open_job
 from ._streams import print_data, print_note, printable
 from ._wording import counted
 

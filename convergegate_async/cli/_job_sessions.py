@@ -12,7 +12,8 @@ from convergegate_async.bulk import Job, JobFolder, JournalInUseError, SessionSe
 
 from ._gateway import Gateway
 from ._job_status import lines_of
-from ._jobs import RunExitCode, end_shown, open_job, tallied, watched
+from ._job_watch import RunExitCode, end_shown, tallied, watched
+from ._jobs import open_job
 from ._signals import on_interrupt
 from ._streams import print_note
 from ._wording import counted
