@@ -9,7 +9,7 @@ import click
 
 from convergegate_async.errors import ConfigurationError
 
-from ._bulk_doubts import resolve
+from ._bulk_doubts import reconcile, resolve
 from ._bulk_export import export
 from ._bulk_forget import forget
 from ._bulk_options import (
@@ -26,15 +26,11 @@ from ._signals import cleaning_up
 from ._streams import print_data, print_note, printable, stdin_bytes
 from ._tables import table_of, table_options
 from ._usage import ABOVE_ZERO
-from ._wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from convergegate_async.bulk import JobPlan, Reconciliation
-
-UNKNOWN = 5  # exit code: there are rows that may or may not have a session
-
+    from convergegate_async.bulk import JobPlan
 
 _dask = click.option(
     "--dask",
@@ -78,6 +74,7 @@ bulk.add_command(forget)
 bulk.add_command(refresh)
 bulk.add_command(export)
 bulk.add_command(refund)
+bulk.add_command(reconcile)
 bulk.add_command(resolve)
 
 
@@ -307,60 +304,6 @@ def verify(job: str, directory: Path) -> int:
     if not problems:
         print_note("The journal is sound.")
     return int(bool(problems))
-
-
-@bulk.command()
-@job_argument
-@click.option(
-    "--events",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Webhook bodies, one JSON object a line.",
-)
-@directory_option
-@gateway_options
-def reconcile(gateway: Gateway, job: str, directory: Path, events: Path) -> int:
-    """Find the sessions of unknown rows by the webhooks that announced them."""
-    from convergegate_async.bulk import JobFolder
-
-    from . import _jobs
-
-    folder = JobFolder(job, directory)
-    done = _jobs.reconcile_with_events(folder, gateway, events)
-    for unused in done.unused:
-        print_note(str(unused))
-    if done.more:
-        print_note(f"… and {done.more:,} more")
-    for line in _undecided_in(done):
-        print_note(line)
-    reconciled = counted(done.reconciled, "row")
-    print_note(f"{reconciled} reconciled, {done.unknown:,} still unknown.")
-    return UNKNOWN if done.unknown else 0
-
-
-def _undecided_in(done: "Reconciliation") -> "Iterator[str]":
-    """Yield why rows are still unknown."""
-    for row in done.undecided:
-        yield printable(str(row))
-    undecided = done.unmatched + done.ambiguous
-    if more := undecided - len(done.undecided):
-        yield f"… and {counted(more, 'more row')}"
-    if not undecided:
-        return
-    why = []
-    if done.unmatched:
-        why.append(f"none fits {counted(done.unmatched, 'row')}")
-    if done.ambiguous:
-        why.append(f"{counted(done.ambiguous, 'row')} cannot be told apart")
-    looked_for = f"Of {counted(done.sessions, 'session')} that no row had"
-    yield f"{looked_for}, {'; '.join(why)}."
-    if done.by_row_id:
-        yield "Sessions were known by their row's id (--row-metadata)."
-    elif done.ambiguous:
-        yield (
-            "Rows that look alike are told apart in jobs that `bulk run` was given "
-            "--row-metadata NAME for."
-        )
 
 
 def _format_of(source: str, options: "Mapping[str, Any]") -> str | None:
