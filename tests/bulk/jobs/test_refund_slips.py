@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_rows import rows_of
+from paid_job import ROWS, paid
 
 from convergegate_async.bulk import (
     Job,
     JobFolder,
-    JobPlan,
     JournalError,
     RefundOutcome,
     WantedRefund,
@@ -20,7 +19,6 @@ from convergegate_async.bulk import (
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 from convergegate_async.sandbox import Sandbox
 
-ROWS = 8
 WANTED = [WantedRefund(f"order-{number}", 1) for number in range(1, ROWS + 1)]
 EXPECTED = {"PLN": Decimal("0.08")}
 
@@ -35,17 +33,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def job(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Job]:
     """A job whose sessions are all paid, and looked at."""
-    folder = JobFolder("april", tmp_path)
-    async with sandbox.factory() as factory:
-        async with await Job.begin(folder, JobPlan(), factory) as job:
-            async for _ in job.run(rows_of(ROWS)):
-                pass
-            for session in sandbox.book.sessions.values():
-                sandbox.book.pay(session, "123456")
-            async for _ in job.refresh():
-                pass
-        async with await Job.resume(folder, factory) as job:
-            yield job
+    async with paid(sandbox, JobFolder("april", tmp_path)) as job:
+        yield job
 
 
 @pytest.mark.parametrize("amount", [10.5, float("nan"), True, "10", b"1"], ids=repr)

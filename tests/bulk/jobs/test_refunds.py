@@ -13,6 +13,7 @@ import attrs
 import pytest
 from job_rows import rows_of
 from orders import an_order
+from paid_job import ROWS, paid
 from raw import Exchange, RawServer, http
 
 from convergegate_async import CheckoutSessionFactory, RefundRequest
@@ -30,7 +31,6 @@ from convergegate_async.bulk import (
     RefundOutcome,
     RefundSelection,
     RefundState,
-    ResumeRules,
     SourceError,
     WantedRefund,
     export,
@@ -44,7 +44,6 @@ from convergegate_async.errors import (
 from convergegate_async.models import Refund, RefundStatus
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox, SeenRequest
 
-ROWS = 8
 ALL = Decimal("0.36")  # 1 + 2 + … + 8 grosze
 
 
@@ -52,25 +51,6 @@ ALL = Decimal("0.36")  # 1 + 2 + … + 8 grosze
 def folder(tmp_path: Path) -> JobFolder:
     """Where the job is."""
     return JobFolder("april", tmp_path)
-
-
-@asynccontextmanager
-async def paid(
-    sandbox: Sandbox, folder: JobFolder, rules: ResumeRules | None = None
-) -> AsyncIterator[Job]:
-    """Give a job whose sessions are all paid, and looked at."""
-    async with sandbox.factory() as factory:
-        plan = JobPlan(rules=rules or ResumeRules())
-        if not folder.journal.exists():
-            async with await Job.begin(folder, plan, factory) as job:
-                async for _ in job.run(rows_of(ROWS)):
-                    pass
-                for session in sandbox.book.sessions.values():
-                    sandbox.book.pay(session, "123456")
-                async for _ in job.refresh():
-                    pass
-        async with await Job.resume(folder, factory) as job:
-            yield job
 
 
 async def refunded(
