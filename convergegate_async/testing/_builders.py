@@ -39,6 +39,18 @@ class RequestFields(TypedDict, total=False):
     extra: Mapping[str, str] | None
 
 
+PLAIN_ORDER: RequestFields = {
+    "amount": 4999,
+    "currency": "pln",
+    "customer_email": "john@example.com",
+    "customer_firstname": "John",
+    "customer_lastname": "Doe",
+    "customer_phone": "+48123456789",
+    "success_url": "https://shop.example/thanks",
+}
+"""What has to be there, and nothing else."""
+
+
 def checkout_request(**changes: Unpack[RequestFields]) -> CheckoutSessionRequest:
     """Return a request that a gateway accepts, for tests that are about one field.
 
@@ -52,16 +64,7 @@ def checkout_request(**changes: Unpack[RequestFields]) -> CheckoutSessionRequest
     Raises:
         InvalidFieldError: A value cannot be right.
     """
-    fields: RequestFields = {
-        "amount": 4999,
-        "currency": "pln",
-        "customer_email": "john@example.com",
-        "customer_firstname": "John",
-        "customer_lastname": "Doe",
-        "customer_phone": "+48123456789",
-        "success_url": "https://shop.example/thanks",
-        **changes,
-    }
+    fields: RequestFields = {**PLAIN_ORDER, **changes}
     return CheckoutSessionRequest(**fields)
 
 

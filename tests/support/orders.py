@@ -4,16 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from convergegate_async import CheckoutSessionRequest
+from convergegate_async.testing._builders import PLAIN_ORDER
 
-ORDER_FIELDS: dict[str, Any] = {
-    "amount": 4999,
-    "currency": "pln",
-    "customer_email": "john@example.com",
-    "customer_firstname": "John",
-    "customer_lastname": "Doe",
-    "customer_phone": "+48123456789",
-    "success_url": "https://shop.example/thanks",
-}
+ORDER_FIELDS: dict[str, Any] = {**PLAIN_ORDER}
 
 ORDER_ROW: dict[str, object] = {"id": "A-1", **ORDER_FIELDS, "amount": "4999"}
 """The same as a row of a table, in which all is text."""
