@@ -230,11 +230,7 @@ class ThreadedSandbox:
         return session
 
     def expire(self, session_id: str) -> BookedSession:
-        """Let a session expire now; who waits for it looks at once.
-
-        Raises:
-            InvalidFieldError: There is no such session, or it is final already.
-        """
+        """Let a session expire, as `Sandbox.expire` does; who waits looks at once."""
         session = self._do(lambda sandbox: _copy(sandbox.expire(session_id)))
         self._pauses.end()
         return session
@@ -242,16 +238,7 @@ class ThreadedSandbox:
     def fail_next(
         self, kind: FaultKind | str = FaultKind.STATUS, **options: Unpack[FaultOptions]
     ) -> None:
-        """Let the next request, or event, meet a fault; the one after it meets none.
-
-        Args:
-            kind: What goes wrong.
-            **options: Further attributes of the `convergegate_async.sandbox.Fault`.
-
-        Raises:
-            ConfigurationError: A number is out of its range.
-            ValueError: There is no such kind.
-        """
+        """Let the next request, or event, meet a fault, as `Sandbox.fail_next` does."""
         self._do(lambda sandbox: sandbox.fail_next(kind, **options))
 
     def now(self) -> float:
