@@ -4,6 +4,7 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
+from convergegate_async._core.endpoints import ENDPOINTS
 from convergegate_async.errors import (
     ApiError,
     CallError,
@@ -12,9 +13,12 @@ from convergegate_async.errors import (
     NotSentError,
     OutcomeUnknownError,
     RateLimitedError,
+    ServerError,
 )
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 from convergegate_async.models.code_generation import new_draft, sealed
+
+_LOOKS = frozenset(endpoint.name for endpoint in ENDPOINTS if not endpoint.writes)
 
 
 class Outcome(Protocol):
@@ -103,9 +107,16 @@ def is_pending(outcome: Outcome) -> bool:
     return isinstance(outcome.error, NotSentError | RateLimitedError)
 
 
-def is_unknown(outcome: Outcome) -> bool:
-    """Tell whether nobody knows what the call has done."""
-    return isinstance(outcome.error, OutcomeUnknownError)
+def is_unanswered(outcome: Outcome) -> bool:
+    """Tell whether the gateway gave no answer of any use, so that it may be down.
+
+    A 5xx leaves a write unknown, and is a refusal of a look, which changes nothing; it
+    is of that kind all the same. The few of them that refuse a write are about it.
+    """
+    error = outcome.error
+    if isinstance(error, ServerError):
+        return error.operation in _LOOKS
+    return isinstance(error, OutcomeUnknownError)
 
 
 def outcome_of(

@@ -14,7 +14,7 @@ from convergegate_async.errors import CallError, FailureKind, NotSentError
 from convergegate_async.factory import AttemptInfo
 
 from .limits import Limits
-from .outcomes import Outcome, is_pending, is_unknown
+from .outcomes import Outcome, is_pending, is_unanswered
 
 FIRST_LIMIT = 8
 SHRINKS_BY = 0.9
@@ -140,7 +140,7 @@ class CircuitBreaker:
 
     def note(self, outcome: Outcome, now: float) -> None:
         """Learn from a row."""
-        is_stuck, is_lost = is_pending(outcome), is_unknown(outcome)
+        is_stuck, is_lost = is_pending(outcome), is_unanswered(outcome)
         self._stuck = self._stuck + 1 if is_stuck else 0
         self._recent.append(is_lost)
         if not (is_stuck or is_lost):
@@ -309,7 +309,7 @@ class Pace:
         elif isinstance(error, CallError):
             self._reason = error.reason
             self.is_answered |= error.http_status is not None
-        if not (is_pending(outcome) or is_unknown(outcome)):
+        if not (is_pending(outcome) or is_unanswered(outcome)):
             self._paused = 0.0
         is_unreachable = (
             isinstance(error, NotSentError) and error.failure in CANNOT_CONNECT
