@@ -54,8 +54,9 @@ class DaskRunner:
 
     Raises:
         ConfigurationError: *address* is neither, or Dask is not installed; on
-            entering: Dask's settings of TLS are missing or wrong, no scheduler answers,
-            it has no workers, or one that has not this package in this version.
+            entering: it is entered already, Dask's settings of TLS are missing or
+            wrong, no scheduler answers, it has no workers, or one that has not this
+            package in this version.
     """
 
     def __init__(self, address: str, *, patience: float = 30) -> None:
@@ -74,10 +75,16 @@ class DaskRunner:
         self._patience = patience
         self._stack = AsyncExitStack()
         self._client: Client | None = None
+        self._is_entered = False
 
     async def __aenter__(self) -> Self:
+        if self._is_entered:
+            message = "this DaskRunner is entered already: make another one"
+            raise ConfigurationError(message)
         require_tls(self._address)
         async with AsyncExitStack() as stack:
+            self._is_entered = True
+            stack.callback(self._note_left)
             where: LocalCluster | str = self._address
             if self._local:
                 folder = stack.enter_context(TemporaryDirectory())
@@ -101,6 +108,9 @@ class DaskRunner:
     ) -> None:
         self._client = None
         await self._stack.__aexit__(kind, error, traceback)
+
+    def _note_left(self) -> None:
+        self._is_entered = False
 
     @property
     def slots(self) -> int:

@@ -328,6 +328,25 @@ async def test_a_scheduler_that_does_not_answer_is_reported() -> None:
             pass
 
 
+async def test_dask_is_entered_once_at_a_time() -> None:
+    """A second cluster would be nobody's to close; the first one is as it was."""
+    here = psutil.Process()
+    before = set(helpers(here))
+
+    runner = DaskRunner("local:1")
+    async with runner:
+        with pytest.raises(ConfigurationError, match="is entered already"):
+            await runner.__aenter__()
+        names = each(["PATH"])
+        async with aclosing(runner.map(worker_functions.environment, names)) as results:
+            assert [done.again async for done in results] == [False]
+    left = set(helpers(here)) - before
+    async with runner:
+        assert runner.slots == 1
+
+    assert left == set()
+
+
 async def test_dask_wants_to_be_entered() -> None:
     """A map outside of `async with` has no cluster to go to."""
     with pytest.raises(ConfigurationError, match="async with"):
