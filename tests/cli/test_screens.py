@@ -102,6 +102,35 @@ async def test_a_job_outlives_its_terminal(
     assert len(sandbox.book.sessions) == 20
 
 
+@pytest.mark.parametrize(
+    ("answer", "code", "sessions"), [(b"y\n", 0, 20), (b"n\n", 1, 0), (b"\n", 1, 0)]
+)
+async def test_a_question_is_answered_at_a_terminal(
+    answer: bytes, code: int, sessions: int, orders: Path, sandbox: Sandbox
+) -> None:
+    """By yes alone: anything else sends nothing, which no script takes for done."""
+    master, slave = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(*PROGRAM, *JOB, "--confirm-above", "PLN=0.01"),
+        stdin=slave,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=orders,
+        env={**os.environ, **variables_of(sandbox)},
+        start_new_session=True,
+    )
+    os.close(slave)
+    os.write(master, answer)
+
+    _, told = await process.communicate()
+
+    os.close(master)
+    assert process.returncode == code
+    assert b"Go on? [y/N]: " in told
+    assert (b"Nothing was sent.\n" in told) is (sessions == 0)
+    assert len(sandbox.book.sessions) == sessions
+
+
 @pytest.mark.parametrize(("streams", "code"), READING)
 @pytest.mark.parametrize(
     "words",
