@@ -223,6 +223,7 @@ class _Walk:
         self, chunks: Chunks | None, *, by_completion: bool
     ) -> Iterator[Record]:
         """Yield the rows of the input, and then those that only the journal has."""
+        self._database.require_sound_rows()
         for chunk in chunks or ():
             yield from self._joined(chunk)
         if sum(self._database.counts().values()) > self._met.count:

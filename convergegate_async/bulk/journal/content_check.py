@@ -10,8 +10,8 @@ from convergegate_async.models.rules import MAX_AMOUNT
 from .records import WAY_OUT, DamagedJournalError, refusal
 from .schema import CONTROL_TOTAL, FIRST_WITH_REFUNDS, FIRST_WITH_TOTAL, STATE_WORDS
 
-_YEAR_9999 = 253_370_764_800
-"""Its begin, as the end of what can be told as a time."""
+_YEAR_1, _YEAR_9999 = -62_135_596_800, 253_370_764_800
+"""The begin of each: between them is what can be told as a time."""
 
 _FAULTS = {
     "are in no known state": (
@@ -28,6 +28,34 @@ _FAULTS = {
     ),
 }
 """What no process writes: the file was changed, and is not gone on with."""
+
+_VALUE_FAULTS = {
+    "have a value that is none": " OR ".join(
+        [
+            "typeof(row_id) <> 'text'",
+            "typeof(attempts) <> 'integer'",
+            "typeof(sent_at) <> 'real'",
+            "typeof(sent_until) NOT IN ('real', 'null')",
+            "typeof(url) NOT IN ('text', 'integer', 'null')",
+            "typeof(http_status) NOT IN ('integer', 'null')",
+            *(
+                f"typeof({name}) NOT IN ('text', 'null')"
+                for name in ("session_id", "code", "message", "status", "currency")
+            ),
+            *(
+                f"typeof({name}) NOT IN ('integer', 'null') "
+                f"OR {name} NOT BETWEEN 0 AND {MAX_AMOUNT}"
+                for name in ("amount_total", "amount_refunded")
+            ),
+            *(
+                f"typeof({name}) NOT IN ('real', 'null') "
+                f"OR {name} NOT BETWEEN {_YEAR_1} AND {_YEAR_9999}"
+                for name in ("expires_at", "seen_at")
+            ),
+        ]
+    ),
+}
+"""The same, of the columns that rows have since there are refunds."""
 
 _REFUND_FAULTS = {
     "are in no known state": (
@@ -76,11 +104,8 @@ def faults(connection: _Connection) -> list[str]:
     findings = [text for (text,) in connection.execute("PRAGMA integrity_check")]
     if findings != ["ok"]:
         return findings
-    [(version,)] = connection.execute("PRAGMA user_version")
-    words = STATE_WORDS[version]
-    by_words = {name: text.format(words=words) for name, text in _FAULTS.items()}
-    findings = _those_that(by_words, connection, "rows")
-    if version >= FIRST_WITH_REFUNDS:
+    findings = row_faults(connection)
+    if _version(connection) >= FIRST_WITH_REFUNDS:
         findings += refund_faults(connection)
     return findings
 
@@ -91,14 +116,23 @@ def missing(connection: _Connection) -> list[str]:
     Pages that are older than others show in nothing else: each of them is sound, and
     the number of the last commit is on another one.
     """
-    [(version,)] = connection.execute("PRAGMA user_version")
-    if version < FIRST_WITH_TOTAL:
+    if _version(connection) < FIRST_WITH_TOTAL:
         return []
     [(kept,)] = connection.execute("SELECT control_total FROM usage")
     [(found,)] = connection.execute(CONTROL_TOTAL)
     return (
         [] if found == kept else [f"it holds {found} of {kept} orders to the gateway"]
     )
+
+
+def row_faults(connection: _Connection) -> list[str]:
+    """Return what is broken about the rows of a journal, in words."""
+    version = _version(connection)
+    words = STATE_WORDS[version]
+    conditions = {name: text.format(words=words) for name, text in _FAULTS.items()}
+    if version >= FIRST_WITH_REFUNDS:
+        conditions |= _VALUE_FAULTS
+    return _those_that(conditions, connection, "rows")
 
 
 def refund_faults(connection: _Connection) -> list[str]:
@@ -136,6 +170,11 @@ def require_complete(path: Path, connection: _Connection) -> None:
 def oddities(connection: _Connection) -> list[str]:
     """Return what is strange about the rows of a sound journal, in words."""
     return _those_that(_ODDITIES, connection, "rows")
+
+
+def _version(connection: _Connection) -> int:
+    [(version,)] = connection.execute("PRAGMA user_version")
+    return int(version)
 
 
 def _those_that(

@@ -20,7 +20,7 @@ from typing import Self
 import attrs
 
 from .connection import Reader, Writer
-from .content_check import faults, missing, oddities
+from .content_check import faults, missing, oddities, require_no_faults, row_faults
 from .files import JournalFiles
 from .records import (
     DAMAGED,
@@ -310,6 +310,14 @@ class Database:
         """Return those of *session_ids* that rows have already."""
         rows = self._connection.execute(_SESSIONS)
         return {session_id for (session_id,) in rows if session_id in session_ids}
+
+    def require_sound_rows(self) -> None:
+        """Refuse to read rows that no process has written so.
+
+        Raises:
+            DamagedJournalError: With what is broken.
+        """
+        require_no_faults(self.path, self._connection, row_faults)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""

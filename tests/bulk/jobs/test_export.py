@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -570,6 +571,40 @@ def test_a_journal_that_is_damaged_inside_is_told(folder: JobFolder) -> None:
         export(folder, str(path))
 
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("by_completion", [False, True])
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ("state = 'lost'", "are in no known state: 1"),
+        ("url = 7", "have a link that is lost: 1"),
+        *(
+            (edit, "have a value that is none: 1")
+            for edit in (
+                *("amount_total = 'x'", "amount_total = -1", "amount_refunded = x'00'"),
+                *("expires_at = 'x'", "expires_at = 1e300", "seen_at = 1e300"),
+                *("seen_at = 'x'", "currency = x'ff'", "status = x'ff'"),
+                *("code = x'00'", "message = x'00'", "http_status = 'x'"),
+                *("session_id = x'00'", "url = x'00'", "sent_at = 'x'"),
+                *("sent_until = 'x'", "attempts = 'x'", "row_id = x'00'"),
+            )
+        ),
+    ],
+)
+def test_rows_of_an_edited_journal_are_not_exported(
+    folder: JobFolder, edit: str, words: str, *, by_completion: bool
+) -> None:
+    """What no process writes is told as damage, and no part of a table is left."""
+    a_job(folder, *(Order(number=n, state=State.CREATED, seen=(9, 0)) for n in (1, 2)))
+    with closing(sqlite3.connect(folder.journal)) as connection, connection:
+        connection.execute(f"UPDATE rows SET {edit} WHERE position = 2")  # noqa: S608 -- our own
+    path = folder.directory / "results.csv"
+
+    with pytest.raises(DamagedJournalError, match=f"rows that {words}"):
+        export(folder, str(path), by_completion=by_completion)
+
+    assert not path.exists()
 
 
 def test_neither_input_nor_journal_is_written_over(folder: JobFolder) -> None:
