@@ -122,12 +122,12 @@ async def test_a_question_is_answered_at_a_terminal(
     os.close(slave)
     os.write(master, answer)
 
-    _, told = await process.communicate()
+    _, shown = await process.communicate()
 
     os.close(master)
     assert process.returncode == code
-    assert b"Go on? [y/N]: " in told
-    assert (b"Nothing was sent.\n" in told) is (sessions == 0)
+    assert b"Go on? [y/N]: " in shown
+    assert (b"Nothing was sent.\n" in shown) is (sessions == 0)
     assert len(sandbox.book.sessions) == sessions
 
 
