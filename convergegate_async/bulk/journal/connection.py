@@ -1,7 +1,8 @@
 """How a journal is read, and how it is written so that a loss shows.
 
 Each commit has a number, which the database holds and the mark repeats. The order of
-the steps is what matters: `condition` takes what is left at any of them.
+the steps is what matters: `condition` takes what is left at any of them. A page that is
+older than its number shows by the control total (`content_check.missing`).
 
 - Begin: the mark is made; then the database says that it is in use, in the file itself.
 - Commit: into the WAL, synced; then into the mark; then its rows may be sent.
