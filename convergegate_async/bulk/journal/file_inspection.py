@@ -56,7 +56,9 @@ def _damage_of_file(
     if formats != _OF_A_WAL or not (has_pages or found.wal_commits):
         return "its header was changed"
     version = found.whole.version
-    schema = connection.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL")
+    schema = connection.execute(
+        "SELECT sql FROM sqlite_schema WHERE typeof(sql) = 'text'"
+    )
     if not is_of_version(version, [sql for (sql,) in schema]):
         return f"it says that it is of version {version}, and has not its tables"
     return None
@@ -79,7 +81,9 @@ def open_to_read(files: JournalFiles) -> Iterator[sqlite3.Connection]:
                 opened.execute("PRAGMA schema_version").close()  # takes the lock
                 yield opened
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                # A text that is no UTF-8 is an error without a code.
+                code = getattr(error, "sqlite_errorcode", 0)
+                if code & 0xFF == sqlite3.SQLITE_BUSY:
                     keep_wal = True  # it is that of the process that has the lock
                 raise
             finally:

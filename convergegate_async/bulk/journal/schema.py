@@ -210,16 +210,28 @@ UPGRADES: dict[int, tuple[str, ...]] = {
 """What makes the next version out of each, in the same file."""
 
 
+_OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE type <> 'table'"
+_COLUMNS = """
+SELECT kept.name, field.name, field."notnull", field.pk
+FROM sqlite_schema AS kept, pragma_table_info(kept.name) AS field
+WHERE kept.type = 'table'
+"""
+
+
 def is_of_version(version: int, schema: Iterable[str]) -> bool:
-    """Tell whether tables made by the statements of *schema* can be upgraded."""
+    """Tell whether the statements of *schema*, upgraded, make the tables of today."""
     upgrades = (UPGRADES[older] for older in range(version, VERSION))
+    try:
+        return _made_by(";".join(chain(schema, *upgrades))) == _made_by(_SCHEMA)
+    except sqlite3.Error:
+        return False
+
+
+def _made_by(statements: str) -> set[object]:
+    """Return the columns, indexes and triggers that *statements* make."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        try:
-            for statement in chain(schema, *upgrades):
-                connection.execute(statement)
-        except sqlite3.Error:
-            return False
-    return True
+        connection.executescript(statements)
+        return {*connection.execute(_OBJECTS), *connection.execute(_COLUMNS)}
 
 
 def image(header: JobHeader) -> bytes:

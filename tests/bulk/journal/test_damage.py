@@ -395,6 +395,25 @@ def test_no_bit_of_the_header_is_changed_and_then_the_files(
             assert files_beside(path) == {path.name: changed}
 
 
+@few
+@given(place=st.integers(100, 3 * PAGE_SIZE - 1), bit=st.integers(0, 7))
+def test_no_bit_of_schema_and_job_is_changed_and_then_the_files(
+    place: int, bit: int
+) -> None:
+    """Also where a text is none any more, or a column has another name."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "april.journal")
+        Journal.create(path, header(SALT)).close()
+        changed = bytearray(path.read_bytes())
+        changed[place] ^= 1 << bit
+        path.write_bytes(changed)
+
+        try:
+            Journal.open(path).close()
+        except JournalError:
+            assert files_beside(path) == {path.name: changed}
+
+
 def write_rows(path: Path, numbers: range) -> bytes:
     """Do so many rows of a journal; return what its file is then."""
 
@@ -440,8 +459,8 @@ def test_a_journal_that_misses_orders_can_be_written_off(path: Path) -> None:
     Journal.create(path, header(SALT)).close()
     write_rows(path, range(1, 3))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER rows_out")
         connection.execute("DELETE FROM rows WHERE position = 2")
+        connection.execute("UPDATE usage SET control_total = 2")
 
     with pytest.raises(DamagedJournalError, match="holds 1 of 2 orders to the gateway"):
         Journal.open(path)
