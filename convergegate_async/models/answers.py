@@ -159,6 +159,10 @@ class Refund:
         amount: What is paid back, in minor units.
         status: A `RefundStatus`, or the gateway's own word if it is a new one.
         reason: A `RefundReason`, or the gateway's own word.
+        session_id: The session that it is of; `None` where the gateway does not name
+            it, as it need not: you have it from the `RefundRequest`, and `confirm` from
+            the event.
+        currency: `None` where the gateway does not name it, as it need not.
         livemode: `True` for real money.
         raw: The answer as received, unknown fields included.
         call: How the answer came about.

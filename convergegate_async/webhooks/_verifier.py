@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+import attrs
+
 from convergegate_async._core import signatures
 from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async._core.secret import Secret
@@ -177,7 +179,8 @@ async def confirm(
     out of order, and what they tell of a status is past.
 
     Returns:
-        The refund of a refund event, else the session.
+        The refund of a refund event, else the session. Where the gateway's refund does
+        not name its session, *session_id* is what the event says.
 
     Raises:
         BadPayloadError: The event names neither, or the refund is another session's.
@@ -193,7 +196,8 @@ async def confirm(
         ):
             reason = "the refund belongs to another session than the event says"
             raise BadPayloadError(reason)
-        return refund
+        # The documented refund has no session_id, and the signed event has.
+        return attrs.evolve(refund, session_id=refund.session_id or event.session_id)
     if event.session_id is None:
         reason = "the event names neither a session nor a refund"
         raise BadPayloadError(reason)

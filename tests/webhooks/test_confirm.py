@@ -117,6 +117,16 @@ async def test_what_is_missing_is_no_contradiction(
     assert found.id == "r1"
 
 
+async def test_a_refund_has_the_session_that_the_event_names() -> None:
+    """The gateway's refund need not name it; what came of the refund stays as it is."""
+    delivered = event(session_id="s1", refund_id="r1")
+
+    found, _ = await confirmed(delivered, answer(id="r1"))
+
+    assert found == Refund(id="r1", session_id="s1")
+    assert found.raw == {"id": "r1"}
+
+
 async def test_a_refund_of_another_session_is_refused() -> None:
     """An event that joins a refund with a session that it is not of is not trusted."""
     delivered = event(session_id="s1", refund_id="r1")
