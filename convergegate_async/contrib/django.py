@@ -32,6 +32,12 @@ Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
 Send: TypeAlias = Callable[[Mapping[str, object]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_WAY = (
+    "; Django's test client always goes past it: in a test, enter "
+    "sandbox.webhooks_into(application) of convergegate_async.testing, and post by "
+    "httpx.AsyncClient(transport=httpx.ASGITransport(application), …)"
+)
+
 
 def lifespan(
     build: Build, receiver: WebhookReceiver | None = None
@@ -81,9 +87,10 @@ def get_checkout(request: HttpRequest) -> CheckoutSessionFactory:
 
     Raises:
         ConfigurationError: The app is not wrapped in `lifespan`, its server has no
-            lifespan (Daphne), or it is served by WSGI.
+            lifespan (Daphne), it is served by WSGI, or the request is of Django's test
+            client.
     """
-    return require(getattr(request, "scope", {}).get(STATE))
+    return require(getattr(request, "scope", {}).get(STATE), _WAY)
 
 
 def webhook_route(path: str, receiver: WebhookReceiver) -> URLPattern:

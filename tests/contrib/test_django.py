@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
 
+import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 from asgiref.sync import async_to_sync
@@ -16,8 +17,9 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from convergegate_async import CheckoutSessionFactory, ConfigurationError
-from convergegate_async.contrib.django import get_checkout, lifespan
+from convergegate_async.contrib.django import get_checkout, lifespan, webhook_route
 from convergegate_async.sandbox import Sandbox
+from convergegate_async.testing import ThreadedSandbox, signed_event
 
 if TYPE_CHECKING:
     from tests.contrib.conftest import Shop, Visitor
@@ -58,8 +60,36 @@ async def test_a_sync_view_calls_on_the_loop_of_the_factory(
 
 def test_a_request_of_no_lifespan_says_so() -> None:
     """Asking for a factory that was not opened is a `ConfigurationError`."""
-    with pytest.raises(ConfigurationError, match="lifespan"):
+    with pytest.raises(ConfigurationError, match="lifespan") as caught:
         get_checkout(HttpRequest())
+
+    assert "ASGITransport(application)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "status"), [("sk_test_sandbox", 200), ("sk_test_of_another", 400)]
+)
+async def test_a_signed_event_reaches_a_started_application(
+    secret: str, status: int, shop: "Shop"
+) -> None:
+    """By httpx, with its factory; Django's own client goes past its lifespan."""
+    event = signed_event("session.completed", session_id="s1", secret=secret)
+    receiver = shop.receiver()
+    urls = (webhook_route("hooks", receiver),)
+    with override_settings(ROOT_URLCONF=urls), ThreadedSandbox() as sandbox:
+        application = lifespan(sandbox.factory, receiver)(get_asgi_application())
+        async with (
+            sandbox.webhooks_into(application),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(application),  # type: ignore[arg-type]  # a dict
+                base_url="http://localhost",
+            ) as client,
+        ):
+            answer = await client.post(
+                "/hooks", content=event.body, headers=event.headers
+            )
+
+    assert answer.status_code == status
 
 
 async def test_a_factory_that_cannot_be_built_stops_the_start() -> None:
