@@ -341,7 +341,8 @@ class CheckoutSessionFactory:
         Args:
             request: What to open.
             idempotency_key: One key per purchase, such as ``derive_key("order", id)``;
-                a random one if `None`. Every attempt carries it.
+                a random one if `None`. Every attempt carries it. It stays that of the
+                same session when that has expired: another one takes another key.
             timeout: The deadline of the whole call in seconds.
 
         Raises:
