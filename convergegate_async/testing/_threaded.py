@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
@@ -192,25 +192,19 @@ class ThreadedSandbox:
             event: Such as ``session.completed``.
             session_id: The session that it is about; the last event of any if `None`.
 
+        Returns:
+            The delivery that the shop acknowledged, if the event came twice.
+
         Raises:
             AssertionError: None was sent, or the shop has not acknowledged it.
-            ConfigurationError: It was called on an event loop.
+            ConfigurationError: There is no such event, or it was called on an event
+                loop.
         """
+        if event not in list(EventType):
+            message = f"an event must be one of {', '.join(EventType)}, not {event!r}"
+            raise ConfigurationError(message)
         self._block(lambda sandbox: sandbox.elapse(0))
-        found = [
-            delivery
-            for delivery in self.deliveries()
-            if delivery.event.type == event
-            and session_id in (None, delivery.event.session_id)
-        ]
-        if not found:
-            message = f"no {event} was sent: the session had a notification_url?"
-            raise AssertionError(message)
-        if not found[-1].is_done:
-            answer = found[-1].note or f"answered {found[-1].status}"
-            message = f"{event} was not taken: {answer}"
-            raise AssertionError(message)
-        return found[-1]
+        return _acknowledged(event, session_id, self.deliveries())
 
     # -- what a test does ------------------------------------------------------------
 
@@ -361,3 +355,26 @@ def _copy(session: BookedSession) -> BookedSession:
 def _all_of(sandbox: Sandbox) -> tuple[BookedSession, ...]:
     sandbox.book.tick()
     return tuple(map(_copy, sandbox.book.sessions.values()))
+
+
+def _acknowledged(
+    event: EventType | str, session_id: str | None, sent: Sequence[Delivery]
+) -> Delivery:
+    """Return the delivery of the last *event* that a shop has taken."""
+    sent = [one for one in sent if session_id in (None, one.event.session_id)]
+    found = [one for one in sent if one.event.type == event]
+    if not found:
+        others = ", ".join(dict.fromkeys(str(one.event.type) for one in sent))
+        message = (
+            f"no {event} was sent, but: {others}"
+            if others
+            else f"no {event} was sent, nor another: was there a notification_url?"
+        )
+        raise AssertionError(message)
+    last = found[-1]
+    for delivery in found:  # several, if it comes twice
+        if delivery.event.id == last.event.id and delivery.is_done:
+            return delivery
+    answer = last.note or f"answered {last.status}"
+    message = f"{event} was not taken: {answer}"
+    raise AssertionError(message)

@@ -253,3 +253,21 @@ async def test_afterwards_webhooks_go_where_they_say(threaded: ThreadedSandbox) 
         await checkout.create(checkout_request(notification_url=URL))
         with pytest.raises(AssertionError, match="another machine"):
             await asyncio.to_thread(threaded.delivered, "session.created")
+
+
+async def test_an_event_that_comes_twice_was_taken_once(
+    threaded: ThreadedSandbox,
+) -> None:
+    """While the one is at work the other is sent away, which is no failure."""
+    shop = Shop(threaded)
+    async with (
+        threaded.webhooks_into(shop.fastapi()),
+        threaded.factory() as checkout,
+    ):
+        threaded.fail_next("webhook_duplicate")
+        await checkout.create(checkout_request(notification_url=URL))
+        delivery = await asyncio.to_thread(threaded.delivered, "session.created")
+        statuses = {one.status for one in threaded.deliveries()}
+
+    assert delivery.status == 200
+    assert statuses == {200, 503}

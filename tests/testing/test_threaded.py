@@ -290,3 +290,21 @@ async def test_it_does_not_block_an_event_loop(threaded: ThreadedSandbox) -> Non
         threaded.advance(1)
     with pytest.raises(ConfigurationError, match="to_thread"):
         threaded.delivered("session.created")
+
+
+def test_an_event_that_there_is_not_is_refused(threaded: ThreadedSandbox) -> None:
+    """A typo is not taken for a webhook that was not sent."""
+    with pytest.raises(ConfigurationError, match=r"session\.completed, session\.exp"):
+        threaded.delivered("session.complete")
+
+
+def test_a_missing_webhook_is_told_beside_those_that_were_sent(
+    threaded: ThreadedSandbox,
+) -> None:
+    """Who forgot to pay does not look for a missing *notification_url*."""
+    opened(threaded, "http://127.0.0.1:9/webhooks")
+
+    with pytest.raises(AssertionError) as caught:
+        threaded.delivered("session.completed")
+
+    assert str(caught.value) == ("no session.completed was sent, but: session.created")
