@@ -20,7 +20,21 @@ WEBHOOK = "webhook"
 
 
 class FaultKind(StrEnum):
-    """What can go wrong in the sandbox."""
+    """What can go wrong in the sandbox.
+
+    - ``status``: answers *status* instead, with ``Retry-After`` if *retry_after* is
+      given; before the work, or after it with *work_done*.
+    - ``latency``: answers *seconds* later.
+    - ``stall``: takes the request, does nothing, and never answers.
+    - ``reset``: breaks the connection before the work.
+    - ``lost``: does the work, then breaks the connection instead of answering.
+    - ``truncate``, ``stall_body``: breaks it, or stops, in the middle of the answer.
+    - ``drip``: answers a byte every *seconds*.
+    - ``garbage``: answers 200 with something that is not JSON.
+    - ``webhook_lost``, ``webhook_late`` (by *seconds*), ``webhook_swapped`` (with the
+      next one), ``webhook_duplicate``, ``webhook_forged`` (at its first try): what an
+      event can meet on its way, whatever it tells.
+    """
 
     STATUS = "status"
     """Answer *status* instead, with ``Retry-After`` if *retry_after* is given."""
@@ -57,6 +71,14 @@ class FaultKind(StrEnum):
         return self.startswith("webhook_")
 
 
+def _kind(value: FaultKind | str) -> FaultKind:
+    try:
+        return FaultKind(value)
+    except ValueError:
+        message = f"a fault's kind must be one of {', '.join(FaultKind)}, not {value!r}"
+        raise ValueError(message) from None
+
+
 @attrs.frozen
 class Fault:
     """One thing that goes wrong, for some of the requests.
@@ -72,8 +94,10 @@ class Fault:
         status: The status to answer (of `STATUS`).
         retry_after: The ``Retry-After`` header to answer with (of `STATUS`).
         work_done: Do the work before answering the status (of `STATUS`).
-        seconds: How long (of `LATENCY`, `DRIP` and `WEBHOOK_LATE`).
-        operation: Only for this one, such as ``create``; for any if `None`.
+        seconds: How long (of `LATENCY`, `DRIP` and `WEBHOOK_LATE`); real ones but for
+            `WEBHOOK_LATE`, whatever the sandbox's clock does.
+        operation: Only for this one, such as ``create``; for any if `None`. Webhooks
+            have none.
         probability: How likely, from 0 to 1.
         times: How often at most; without end if `None`.
 
@@ -82,7 +106,7 @@ class Fault:
         ValueError: There is no such kind.
     """
 
-    kind: FaultKind = attrs.field(converter=FaultKind)
+    kind: FaultKind = attrs.field(converter=_kind)
     status: int = 503
     retry_after: str | None = attrs.field(
         default=None, converter=attrs.converters.optional(str)

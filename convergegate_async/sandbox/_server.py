@@ -224,9 +224,14 @@ class Sandbox:
         Raises:
             ConfigurationError: A number is out of its range.
             ValueError: There is no such kind.
+            TypeError: A fault has no such attribute.
         """
+        names = FaultOptions.__annotations__
+        if unknown := [name for name in options if name not in names]:
+            message = f"a fault's options are {', '.join(names)}, not {unknown[0]}"
+            raise TypeError(message)
         options.setdefault("times", 1)
-        self.faults.add(Fault(FaultKind(kind), **options))
+        self.faults.add(Fault(kind, **options))
 
     def reset(self) -> None:
         """Forget all sessions, requests, deliveries and faults; set the clock right."""

@@ -10,9 +10,12 @@ class FailNext(Protocol):
     """The fixture *fail_next*."""
 
     def __call__(
-        self, kind: FaultKind | str = ..., **options: Unpack[FaultOptions]
+        self, kind: FaultKind | str = FaultKind.STATUS, **options: Unpack[FaultOptions]
     ) -> None:
-        """Let the next request, or event, meet a fault."""
+        """Let the next request, or event, meet a fault: options are those of `Fault`.
+
+        An event is the next one whatever it tells: `session.created` comes first.
+        """
 
 
 class Advance(Protocol):
@@ -26,7 +29,7 @@ class Delivered(Protocol):
     """The fixture *delivered*."""
 
     async def __call__(
-        self, event: EventType | str, session_id: str | None = ...
+        self, event: EventType | str, session_id: str | None = None
     ) -> Delivery:
         """Wait for the webhooks that are due, and return that of *event*."""
         ...

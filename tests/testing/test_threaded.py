@@ -308,3 +308,11 @@ def test_a_missing_webhook_is_told_beside_those_that_were_sent(
         threaded.delivered("session.completed")
 
     assert str(caught.value) == ("no session.completed was sent, but: session.created")
+
+
+def test_a_fault_that_there_is_not_is_refused(threaded: ThreadedSandbox) -> None:
+    """With those that there are, and by the name of an option that has a typo."""
+    with pytest.raises(ValueError, match=r"status, latency, stall, .*, not 'timeout'"):
+        threaded.fail_next("timeout")
+    with pytest.raises(TypeError, match=r"status, retry_after, .*, not stat"):
+        threaded.fail_next("status", stat=503)  # type: ignore[call-arg]  # the typo
