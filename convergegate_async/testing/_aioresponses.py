@@ -4,11 +4,12 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import aioresponses.core
-from aioresponses import aioresponses as Mock  # noqa: N812 -- it is a class
+
+if TYPE_CHECKING:
+    from aioresponses import aioresponses
 
 _IS_ASKED_FOR = (
     "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters
@@ -25,7 +26,7 @@ class _BridgedResponse(aiohttp.ClientResponse):
 
 
 @contextmanager
-def mocked_aiohttp(*, passthrough: Sequence[str] = ()) -> Iterator[Mock]:
+def mocked_aiohttp(*, passthrough: Sequence[str] = ()) -> "Iterator[aioresponses]":
     """Answer the requests of this process by aioresponses, on every aiohttp.
 
     Nothing is sent, so that nothing can be lost, late or repeated by a wire::
@@ -38,11 +39,15 @@ def mocked_aiohttp(*, passthrough: Sequence[str] = ()) -> Iterator[Mock]:
         passthrough: What the URLs begin with that are called all the same, such as a
             sandbox's `base_url`.
     """
-    core: Any = aioresponses.core
+    # Here, so that help on this package needs none.
+    from aioresponses import aioresponses  # noqa: PLC0415
+    from aioresponses import core as unpatched  # noqa: PLC0415
+
+    core: Any = unpatched
     unbridged = core.ClientResponse
     core.ClientResponse = _BridgedResponse
     try:
-        with Mock(passthrough=list(passthrough)) as gateway:
+        with aioresponses(passthrough=list(passthrough)) as gateway:
             yield gateway
     finally:
         core.ClientResponse = unbridged

@@ -83,9 +83,16 @@ def delivered(convergegate_sandbox: "ThreadedSandbox") -> "Delivered":
 
 
 @pytest.fixture
-def mocked_aiohttp() -> "Iterator[aioresponses]":
-    """What answers in the place of a gateway: needs aioresponses, and sends nothing."""
+def mocked_aiohttp(request: pytest.FixtureRequest) -> "Iterator[aioresponses]":
+    """What answers in the place of a gateway: needs aioresponses, and sends nothing.
+
+    In a test that asks for `checkout` or `convergegate_sandbox` as well, the sandbox is
+    called all the same.
+    """
     from . import mocked_aiohttp
 
-    with mocked_aiohttp() as gateway:
+    called = []
+    if "convergegate_sandbox" in request.fixturenames:
+        called.append(request.getfixturevalue("convergegate_sandbox").base_url)
+    with mocked_aiohttp(passthrough=called) as gateway:
         yield gateway

@@ -1,5 +1,8 @@
 """The names of the room, each imported when it is asked for."""
 
+import subprocess
+import sys
+
 import pytest
 
 from convergegate_async import testing
@@ -17,3 +20,17 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     """A typo is reported as such."""
     with pytest.raises(AttributeError, match="ThreadSandbox"):
         _ = testing.ThreadSandbox  # type: ignore[attr-defined]  # the typo is the point
+
+
+def test_help_needs_no_aioresponses() -> None:
+    """`python -m pydoc` shows all names where it is not installed."""
+    source = (
+        "import pydoc, sys; sys.modules['aioresponses'] = None; "
+        "print(pydoc.plain(pydoc.render_doc('convergegate_async.testing')))"
+    )
+
+    done = subprocess.run(  # noqa: S603 -- our own line
+        [sys.executable, "-c", source], capture_output=True, text=True, check=False
+    )
+
+    assert "mocked_aiohttp(" in done.stdout, done.stderr

@@ -222,6 +222,25 @@ async def test_it_is_mocked(mocked_aiohttp):
     assert passed(output) == 1
 
 
+def test_a_mock_lets_the_sandbox_be_called(tmp_path: Path) -> None:
+    """A test that asks for both mocks what else its shop calls."""
+    source = """
+import aiohttp
+from convergegate_async.testing import checkout_request
+
+async def test_it_is_paid(mocked_aiohttp, checkout):
+    mocked_aiohttp.get("https://rates.example", payload={"eur": 425})
+    async with aiohttp.ClientSession() as client:
+        async with client.get("https://rates.example") as answer:
+            rates = await answer.json()
+    session = await checkout.create(checkout_request(amount=rates["eur"]))
+    assert session.amount_total == 425
+"""
+    output = run_project(tmp_path, AUTO, "-n0", test_a=source)
+
+    assert passed(output) == 1
+
+
 def test_a_project_of_unittest(tmp_path: Path) -> None:
     """Without pytest: a class enters the sandbox, and its coroutines use factories."""
     (tmp_path / "test_shop.py").write_text("""
