@@ -105,7 +105,8 @@ def signed_event(  # noqa: PLR0913 -- the fields of an event, and how it is sign
         status: The session's status; left out if `None`.
         event_id: Its own id, one for all its deliveries; a random one if `None`.
         secret: What it is signed with; that of the sandbox if it is not given.
-        timestamp: When it was signed, in epoch seconds; now if `None`.
+        timestamp: When it was signed, in epoch seconds by the machine's clock, as
+            receivers go by that and not by a sandbox's; now if `None`.
     """
     data = {"session_id": session_id, "status": status, "refund_id": refund_id}
     signed_at = int(time.time() if timestamp is None else timestamp)

@@ -141,6 +141,10 @@ class ThreadedSandbox:
     def runtime(self) -> Runtime:
         """Return the time of its clock, for a factory that is built elsewhere.
 
+        Such as by the environment::
+
+            CheckoutSessionFactory.from_env(runtime=sandbox.runtime())
+
         Pauses before a repeat have no jitter: what the gateway does not ask for takes
         no time.
         """
@@ -262,6 +266,8 @@ class ThreadedSandbox:
 
             with sandbox.skip_pauses():
                 session = await checkout.wait(session.id, timeout=120)
+
+        Only of those that share its clock: `factory`, and others by `runtime`.
 
         What shall happen meanwhile has to be due before: what another task does at some
         time would come too late.

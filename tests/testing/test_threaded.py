@@ -13,6 +13,7 @@ from matrix import AMPLE
 
 from convergegate_async import (
     CheckoutSession,
+    CheckoutSessionFactory,
     ConfigurationError,
     InvalidFieldError,
     SessionStatus,
@@ -182,6 +183,25 @@ async def test_two_minutes_of_waiting_are_skipped(threaded: ThreadedSandbox) -> 
     assert caught.value.elapsed == pytest.approx(120, abs=1e-3)
     assert threaded.now() == pytest.approx(before + 120, abs=1e-3)
     assert len(threaded.requests("retrieve")) > 20
+
+
+async def test_a_factory_of_the_environment_is_given_the_clock(
+    threaded: ThreadedSandbox,
+) -> None:
+    """Its wait is skipped, too, once it has the sandbox's runtime."""
+    environ = {
+        "CONVERGEGATE_API_KEY": threaded.api_key,
+        "CONVERGEGATE_BASE_URL": threaded.base_url,
+    }
+    before = threaded.now()
+    async with CheckoutSessionFactory.from_env(
+        environ, runtime=threaded.runtime()
+    ) as checkout:
+        session = await checkout.create(checkout_request())
+        with threaded.skip_pauses(), pytest.raises(WaitTimeoutError):
+            await checkout.wait(session.id, timeout=120)
+
+    assert threaded.now() >= before + 120
 
 
 async def test_what_is_due_happens_in_a_skipped_pause(
