@@ -9,7 +9,7 @@ import attrs
 import pytest
 from aiohttp import web
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions as until
@@ -84,10 +84,13 @@ async def session(
 
 
 def see(browser: webdriver.Chrome, words: str) -> None:
-    """Wait until the page says *words*; a form's answer takes its time."""
-    WebDriverWait(
-        browser, 15, ignored_exceptions=[StaleElementReferenceException]
-    ).until(lambda page: words in page.find_element(By.TAG_NAME, "main").text)
+    """Wait until the page says *words*; a form's answer takes its time.
+
+    While the page is being left its elements fail as stale, or as no node at all.
+    """
+    WebDriverWait(browser, 15, ignored_exceptions=[WebDriverException]).until(
+        lambda page: words in page.find_element(By.TAG_NAME, "main").text
+    )
 
 
 async def drive(story: Callable[[], None]) -> None:
