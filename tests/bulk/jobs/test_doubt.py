@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orders import an_order
+from orders import ORDER_FIELDS, an_order
 from thread_runner import ThreadRunner
 
 from convergegate_async import (
@@ -44,16 +44,10 @@ REPEATS = ResumeRules(on_unknown=OnUnknown.REPEAT, keys_honoured=True)
 
 def write_lines(path: Path, rows: int, **changes: object) -> str:
     """Write an input of so many *rows*; *changes* are made to all of them."""
-    order = {
-        "currency": "pln",
-        "customer_email": "john@example.com",
-        "customer_firstname": "John",
-        "customer_lastname": "Doe",
-        "customer_phone": "+48123456789",
-        "success_url": "https://shop.example/thanks",
-    }
     lines = [
-        json.dumps({"id": f"order-{number}", "amount": number, **order, **changes})
+        json.dumps(
+            {"id": f"order-{number}", **ORDER_FIELDS, "amount": number, **changes}
+        )
         for number in range(1, rows + 1)
     ]
     path.write_text("\n".join(lines))
