@@ -39,17 +39,31 @@ def require_sound(files: JournalFiles, connection: sqlite3.Connection) -> Condit
     if found.whole.version == 1 and found.has_wal and not found.has_mark:
         message = "was left by an older version that was killed: resume it once with it"
         raise refusal(files.path, message)
-    reason = damage(found) or _damage_of_file(files, connection, found)
+    reason = damage(found)
     if reason is not None:
         reason = f"is damaged: {reason}; {WAY_OUT}"
         raise refusal(files.path, reason, DamagedJournalError)
+    require_unchanged_form(files, connection, found)
     return found
 
 
-def _damage_of_file(
+def require_unchanged_form(
+    files: JournalFiles, connection: sqlite3.Connection, found: Condition
+) -> None:
+    """Refuse what SQLite would find, or mend, only when it writes.
+
+    Raises:
+        DamagedJournalError: The header was changed, or the tables are others.
+    """
+    reason = _change_of_form(files, connection, found)
+    if reason is not None:
+        reason = f"is damaged: {reason}; restore it from a copy"
+        raise refusal(files.path, reason, DamagedJournalError)
+
+
+def _change_of_form(
     files: JournalFiles, connection: sqlite3.Connection, found: Condition
 ) -> str | None:
-    """Return what SQLite would find, or mend, only when it is written."""
     with files.path.open("rb") as file:  # others wait for the lock, not for this file
         formats, pages = _HEADER.unpack(file.read(_HEADER.size))
     has_pages = pages * PAGE_SIZE == size_of(files.path)

@@ -23,7 +23,7 @@ _REASONS = {
 
 
 WAY_OUT = (
-    "put its -wal and -mark back as they were; if they are gone, "
+    "put it, its -wal and its -mark back as they were; if they are gone, "
     "`convergegate bulk resume JOB --after-damage` goes on and sends nothing"
 )
 """What helps where something was lost."""

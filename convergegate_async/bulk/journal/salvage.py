@@ -9,7 +9,7 @@ from .connection import Reader, locked, whole_checkpoint
 from .content_check import missing, require_no_faults
 from .database import Database
 from .file_condition import Condition, damage
-from .file_inspection import condition_of, open_to_read
+from .file_inspection import condition_of, open_to_read, require_unchanged_form
 from .files import JournalFiles
 from .records import Intent, JobHeader, State, failure, refusal
 from .schema import SET_CONTROL_TOTAL, VERSION
@@ -25,6 +25,8 @@ def damaged_header(path: Path) -> JobHeader:
     with _refusing(path) as files, open_to_read(files) as connection:
         found = condition_of(files, connection)  # of a version whose faults are known
         require_no_faults(path, connection)
+        if damage(found) is None:  # else a checkpoint may have been half written
+            require_unchanged_form(files, connection, found)
         _require_damaged(files.path, connection, found)
         return Database(Reader(files, connection)).header
 

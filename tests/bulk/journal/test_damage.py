@@ -395,6 +395,19 @@ def test_no_bit_of_the_header_is_changed_and_then_the_files(
             assert files_beside(path) == {path.name: changed}
 
 
+@pytest.mark.parametrize("place", [18, 63])
+def test_a_changed_header_is_not_sent_round_in_circles(path: Path, place: int) -> None:
+    """What cannot be written off is not called sound: only a copy helps."""
+    Journal.create(path, header(SALT)).close()
+    changed = bytearray(path.read_bytes())
+    changed[place] ^= 1
+    path.write_bytes(changed)
+
+    for look in (Journal.open, damaged_header):
+        with pytest.raises(DamagedJournalError, match="restore it from a copy"):
+            look(path)
+
+
 @few
 @given(place=st.integers(100, 3 * PAGE_SIZE - 1), bit=st.integers(0, 7))
 def test_no_bit_of_schema_and_job_is_changed_and_then_the_files(
