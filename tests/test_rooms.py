@@ -39,6 +39,7 @@ LIBRARIES = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "distributed": ("runners/_dask",),
+    "jinja2": ("load/report/page.py",),
     "hdrh": ("load/times.py",),
     "uvloop": ("load/slices.py",),
     "altair": ("load/report/charts/drawing.py",),

@@ -40,6 +40,7 @@ TESTED = {
     "pyarrow": (26, 0),
     "phonenumbers": (9, 0),
     "hdrhistogram": (0, 10),
+    "jinja2": (3, 1),
     "altair": (6, 3),
     "vl-convert-python": (1, 9),
     "dask": (2026, 8),

@@ -27,9 +27,8 @@ from convergegate_async.load import (
     run_load,
     write_report,
 )
-from convergegate_async.load.report.charts import has_charts
 from convergegate_async.load.report.data import EXIT_CODES
-from convergegate_async.load.report.files import kind_of
+from convergegate_async.load.report.files import kind_of, require_installed
 from convergegate_async.runners import DaskRunner, LocalRunner
 
 from ._load_display import LoadDisplay
@@ -113,11 +112,7 @@ def _refuse_no_scenario(plan: LoadPlan) -> None:
 def _refuse_unwritable(path: Path) -> None:
     with as_usage():
         kind = kind_of(path)
-    if kind == ".png" and not has_charts():
-        message = (
-            'pictures need the extra "charts": pip install "convergegate-async[charts]"'
-        )
-        raise ConfigurationError(message)
+    require_installed(kind)
     if not path.parent.is_dir():
         message = f"there is no folder {path.parent}"
         raise ConfigurationError(message)

@@ -1,6 +1,7 @@
 """A report as a file: of which kind, its name says."""
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -32,6 +33,11 @@ KINDS: Mapping[str, Callable[[LoadReport], bytes]] = MappingProxyType(
 )
 """What is written, by the suffix of a file's name."""
 
+_NEEDED: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {".html": ("load", ("jinja2",)), ".png": ("charts", ("altair", "vl_convert"))}
+)
+"""Of which extra a kind needs which packages."""
+
 _RAW = (".json", ".hgrm")
 """What a page has beside it."""
 
@@ -49,6 +55,19 @@ def kind_of(path: Path) -> str:
     return kind
 
 
+def require_installed(kind: str) -> None:
+    """Refuse a kind of report that nothing here can write.
+
+    Raises:
+        ConfigurationError: Its extra is not installed.
+    """
+    extra, packages = _NEEDED.get(kind, ("", ()))
+    if not all(map(find_spec, packages)):
+        install = f'pip install "convergegate-async[{extra}]"'
+        message = f'{kind} needs the extra "{extra}": {install}'
+        raise ConfigurationError(message)
+
+
 def write_report(report: LoadReport, path: Path) -> tuple[Path, ...]:
     """Write what a run came to, each file whole or not at all.
 
@@ -64,11 +83,12 @@ def write_report(report: LoadReport, path: Path) -> tuple[Path, ...]:
         What was written, *path* first.
 
     Raises:
-        ConfigurationError: The name has none of these suffixes, or it is a picture and
-            the extra ``charts`` is not installed.
+        ConfigurationError: The name has none of these suffixes, or the extra that
+            writes it is not installed.
         OSError: It cannot be written.
     """
     kind = kind_of(path)
+    require_installed(kind)
     beside = _RAW if kind == ".html" else ()
     written = {path: kind} | {path.with_suffix(raw): raw for raw in beside}
     for place, suffix in written.items():

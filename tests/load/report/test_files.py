@@ -1,5 +1,7 @@
 """A report as files: whole or not at all, of the kind that the name says."""
 
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -49,11 +51,31 @@ def test_a_picture_is_a_png(tmp_path: Path) -> None:
         assert path.read_bytes().startswith(b"\x89PNG\r\n")
 
 
-@pytest.mark.skipif(has_charts(), reason="needs to be without the extra charts")
-def test_a_picture_that_nothing_draws_is_refused(tmp_path: Path) -> None:
-    """With what has to be installed for it."""
-    with pytest.raises(ConfigurationError, match=r"convergegate-async\[charts\]"):
-        write_report(REPORT, tmp_path / "run.png")
+@pytest.mark.parametrize(
+    ("name", "extra", "missing"),
+    [("run.png", "charts", "altair"), ("run.html", "load", "jinja2")],
+)
+def test_without_its_extra_a_report_is_refused_before_the_run(
+    name: str, extra: str, missing: str
+) -> None:
+    """With what has to be installed for it: no load test is made for nothing."""
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from convergegate_async.cli import main\n"
+        "main()"
+    )
+
+    done = subprocess.run(  # noqa: S603 -- our own program
+        [sys.executable, "-c", program, "load", "run", "--rate=1", "--report", name],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f'{name[3:]} needs the extra "{extra}"' in done.stderr
+    assert f"convergegate-async[{extra}]" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["run", "run.pdf", "run.html.gz", ".html"])

@@ -14,7 +14,6 @@ from load_reports import HOSTILE, facts_of, report_of
 from convergegate_async.load.recorder import Iteration, Recorder, Result
 from convergegate_async.load.report.charts import charts_of, has_charts
 from convergegate_async.load.report.data import LoadReport, Status
-from convergegate_async.load.report.markup import Markup, element
 from convergegate_async.load.report.page import page_of
 from convergegate_async.load.report.palette import DARK, LIGHT
 from convergegate_async.load.report.words import (
@@ -119,13 +118,6 @@ def test_text_stays_text(error: str, example: str, name: str, value: str) -> Non
     tags = [node.tag for node in tree_of(page).iter()]
     assert len(tags) == len(list(tree_of(page_of(plain)).iter()))
     assert "script" not in tags
-
-
-def test_what_is_no_markup_is_escaped() -> None:
-    """Content and attributes alike; only `element` makes markup."""
-    made = element("p", "<b>", ["&", Markup("<br/>")], title="\"<'", hidden=None)
-
-    assert made == '<p title="&quot;&lt;&#x27;">&lt;b&gt;&amp;<br/></p>'
 
 
 def test_a_page_without_pictures_shows_each_interval() -> None:

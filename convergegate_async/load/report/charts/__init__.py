@@ -7,7 +7,6 @@ from itertools import islice
 
 import attrs
 
-from convergegate_async.errors import ConfigurationError
 from convergegate_async.load.report.charts.drawing import (
     Sheet,
     has_charts,
@@ -64,16 +63,7 @@ def charts_of(report: LoadReport) -> tuple[Chart, ...]:
 
 
 def png_of(report: LoadReport) -> bytes:
-    """Return one picture of a run, for chats and pull requests.
-
-    Raises:
-        ConfigurationError: The extra ``charts`` is not installed.
-    """
-    if not has_charts():
-        message = (
-            'pictures need the extra "charts": pip install "convergegate-async[charts]"'
-        )
-        raise ConfigurationError(message)
+    """Return one picture of a run, for chats and pull requests; it needs ``charts``."""
     altair, _ = libraries()
     sheet = Sheet(LIGHT, _CHAT, _end_of(report))
     drawn = [
