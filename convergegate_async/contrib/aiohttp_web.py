@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiohttp import web
 
+from convergegate_async.errors import ConfigurationError
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
@@ -33,6 +34,12 @@ def lifespan(
 
     @asynccontextmanager
     async def live(app: web.Application) -> AsyncIterator[None]:
+        if app.frozen:
+            message = (
+                "this app was started before, and aiohttp starts an app once: build "
+                "another one; a test has a TestClient or webhooks_into, not both"
+            )
+            raise ConfigurationError(message)
         async with opened(build, receiver) as app[_CHECKOUT]:
             yield
 

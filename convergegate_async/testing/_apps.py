@@ -29,6 +29,13 @@ def started(
 
 @asynccontextmanager
 async def _started_aiohttp(app: web.Application) -> AsyncIterator[PostWebhook]:
+    if app.frozen:
+        message = (
+            "this app was started before, and aiohttp starts an app once: where it "
+            "runs already, such as for a TestClient, leave webhooks_into out and pass "
+            'notification_url=str(client.make_url("/webhooks")); else build another app'
+        )
+        raise ConfigurationError(message)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
 

@@ -295,9 +295,12 @@ class ThreadedSandbox:
 
         Args:
             app: Of FastAPI, Starlette, Litestar, Quart or aiohttp, or another by ASGI.
+                aiohttp's own `TestClient` starts an app itself: then leave this out,
+                and pass ``notification_url=str(client.make_url("/webhooks"))``.
 
         Raises:
-            ConfigurationError: The app could not be started.
+            ConfigurationError: The app could not be started, or aiohttp runs it
+                already.
         """
         async with started(app) as post:
             self._do(lambda sandbox: sandbox.deliver_by(post))

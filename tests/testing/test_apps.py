@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from fastapi import FastAPI, Request, Response
 from litestar import Litestar
 from matrix import AMPLE
@@ -197,6 +198,42 @@ async def test_an_app_that_does_not_start_fails_the_test(
         await threaded.webhooks_into(app).__aenter__()
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_an_aiohttp_app_that_runs_is_not_started_again(
+    threaded: ThreadedSandbox,
+) -> None:
+    """It would have two factories; the error says how it gets its webhooks."""
+    app = Shop(threaded).aiohttp()
+
+    async with TestServer(app):
+        with pytest.raises(ConfigurationError, match="notification_url"):
+            await threaded.webhooks_into(app).__aenter__()
+
+
+async def test_an_aiohttp_app_is_not_started_beside_its_webhooks(
+    threaded: ThreadedSandbox,
+) -> None:
+    """Neither the other way round: by who starts it second."""
+    app = Shop(threaded).aiohttp()
+
+    async with threaded.webhooks_into(app):
+        with pytest.raises(ConfigurationError, match="once"):
+            await TestServer(app).start_server()
+
+
+async def test_an_aiohttp_app_that_runs_gets_its_webhooks_by_its_url(
+    threaded: ThreadedSandbox,
+) -> None:
+    """As the error says: its server is one of this machine."""
+    shop = Shop(threaded)
+    async with TestServer(shop.aiohttp()) as server, threaded.factory() as checkout:
+        url = str(server.make_url("/webhooks"))
+        session = await checkout.create(checkout_request(notification_url=url))
+        threaded.pay(session.id)
+        await asyncio.to_thread(threaded.delivered, "session.completed")
+
+    assert shop.shipped == [session.id]
 
 
 async def test_leaving_waits_for_what_is_due(threaded: ThreadedSandbox) -> None:
