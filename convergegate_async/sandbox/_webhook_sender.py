@@ -16,7 +16,7 @@ from typing import TypeAlias
 import aiohttp
 import attrs
 
-from convergegate_async.webhooks import sign
+from convergegate_async.webhooks import WebhookReply, sign
 
 from ._book import BookedEvent
 from ._faults import WEBHOOK, Fault, FaultKind, FaultPlan
@@ -31,8 +31,13 @@ JOURNAL_SIZE = 1_000
 _ELSEWHERE = "not sent: the URL is on another machine (see --webhooks-to)"
 
 
-PostWebhook: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
-"""Takes a webhook's URL, body and headers to a shop, and returns its status."""
+PostWebhook: TypeAlias = Callable[
+    [str, bytes, Mapping[str, str]], Awaitable[WebhookReply]
+]
+"""Takes a webhook's URL, body and headers to a shop, and returns what it answered.
+
+The answer's *text* is why it was not taken, as far as that is known.
+"""
 
 
 def retry_pause(attempt: int) -> float:
@@ -49,7 +54,7 @@ class Delivery:
     Attributes:
         attempt: How often it was tried.
         status: What the shop answered last; `None` if it did not.
-        note: Why it was not tried, or not answered.
+        note: Why it was not tried, not answered or, if that is known, not taken.
         fault: What goes wrong with it on purpose.
     """
 
@@ -162,11 +167,13 @@ class WebhookSender:
         url = delivery.event.url
         try:
             if self.post is None:
-                delivery.status = await _post(client, url, body, headers)
+                reply = WebhookReply(await _post(client, url, body, headers), "")
             else:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
-                    delivery.status = await self.post(url, body, headers)
-            delivery.note = ""
+                    reply = await self.post(url, body, headers)
+            delivery.status, delivery.note = reply.status, ""
+            if not delivery.is_done:
+                delivery.note = reply.text
         except Exception as error:  # noqa: BLE001 -- *post* may fail in its own way
             delivery.status, delivery.note = None, type(error).__name__
 

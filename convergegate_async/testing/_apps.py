@@ -3,14 +3,18 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
+import attrs
 from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import PostWebhook
+from convergegate_async.webhooks import WebhookReply
+
+from ._failures import Failures, heard_here, listening
 
 Message: TypeAlias = MutableMapping[str, Any]
 AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
@@ -20,11 +24,14 @@ What it is called with each framework has types of its own for.
 """
 
 
-def started(
-    app: AsgiApp | web.Application,
-) -> AbstractAsyncContextManager[PostWebhook]:
+@asynccontextmanager
+async def started(app: AsgiApp | web.Application) -> AsyncIterator[PostWebhook]:
     """Start *app* on this loop; return what posts to it, from any loop."""
-    return _started_aiohttp(app) if isinstance(app, web.Application) else _started(app)
+    with listening():
+        async with (
+            _started_aiohttp(app) if isinstance(app, web.Application) else _started(app)
+        ) as post:
+            yield _on_this_loop(post)
 
 
 @asynccontextmanager
@@ -39,7 +46,7 @@ async def _started_aiohttp(app: web.Application) -> AsyncIterator[PostWebhook]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
 
-    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> WebhookReply:
         # A pair of sockets is a connection without an address.
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)  # noqa: FBT003 -- its own spelling
@@ -51,13 +58,13 @@ async def _started_aiohttp(app: web.Application) -> AsyncIterator[PostWebhook]:
         try:
             writer.write(_message(urlsplit(url), body, headers))
             status_line = await reader.readline()
-            return int(status_line.split()[1])
+            return WebhookReply(int(status_line.split()[1]), "")
         finally:
             writer.close()
             await writer.wait_closed()
 
     try:
-        yield _on_this_loop(post)
+        yield post
     finally:
         await runner.cleanup()
 
@@ -80,21 +87,22 @@ def _message(url: SplitResult, body: bytes, headers: Mapping[str, str]) -> bytes
 @asynccontextmanager
 async def _started(app: AsgiApp) -> AsyncIterator[PostWebhook]:
     state: dict[str, object] = {}
+    failures = Failures()
 
-    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> WebhookReply:
+        reason = ""
         exchange = _Exchange(body)
         scope = {**_scope(urlsplit(url), body, headers), "state": state.copy()}
         try:
             await app(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001 -- any app may fail in its own way
-            context = {"message": "the app failed at a webhook", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+            reason = failures.show(error)
         finally:
             exchange.over.set()
-        return exchange.status
+        return WebhookReply(exchange.status, reason)
 
     async with _lifespan(app, state):
-        yield _on_this_loop(post)
+        yield post
 
 
 class _Exchange:
@@ -179,7 +187,9 @@ def _on_this_loop(post: PostWebhook) -> PostWebhook:
     """Return *post*, to be called on another loop."""
     loop = asyncio.get_running_loop()
 
-    async def hand_over(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def hand_over(
+        url: str, body: bytes, headers: Mapping[str, str]
+    ) -> WebhookReply:
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(_awaited(post, url, body, headers), loop)
         )
@@ -189,5 +199,7 @@ def _on_this_loop(post: PostWebhook) -> PostWebhook:
 
 async def _awaited(
     post: PostWebhook, url: str, body: bytes, headers: Mapping[str, str]
-) -> int:
-    return await post(url, body, headers)
+) -> WebhookReply:
+    with heard_here() as heard:
+        reply = await post(url, body, headers)
+    return attrs.evolve(reply, text=reply.text or "".join(heard[-1:]))

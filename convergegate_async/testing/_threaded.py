@@ -384,6 +384,6 @@ def _acknowledged(
     for delivery in found:  # several, if it comes twice
         if delivery.event.id == last.event.id and delivery.is_done:
             return delivery
-    answer = last.note or f"answered {last.status}"
-    message = f"{event} was not taken: {answer}"
+    answer = "" if last.status is None else f"answered {last.status}"
+    message = ": ".join(filter(None, (f"{event} was not taken", answer, last.note)))
     raise AssertionError(message)

@@ -1,6 +1,7 @@
 """Webhooks for apps of this process: started on the test's loop, without a port."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -134,13 +135,76 @@ async def test_three_days_of_a_broken_shop(
         await asyncio.to_thread(threaded.advance, 2 * 24 * 3600)
         with pytest.raises(AssertionError, match="not taken: answered 500"):
             await asyncio.to_thread(threaded.delivered, "session.completed")
+        log = caplog.text
         shop.error = None
         await asyncio.to_thread(threaded.advance, 24 * 3600)
         delivery = await asyncio.to_thread(threaded.delivered, "session.completed")
 
     assert shop.shipped == [session.id]
     assert delivery.attempt == 17
-    assert "ZeroDivisionError" in caplog.text  # who wrote the handler sees it
+    assert "ZeroDivisionError" in log  # who wrote the handler sees it
+    if kind is Shop.fastapi:  # aiohttp's server has a log of its own
+        assert log.count("Traceback") == 1
+        assert log.count("the app failed at a webhook again") == 31
+
+
+async def test_another_failure_is_shown_whole(
+    threaded: ThreadedSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only what was said already is said in a line."""
+    shop = Shop(threaded)
+    async with (
+        threaded.webhooks_into(shop.fastapi()),
+        threaded.factory() as checkout,
+    ):
+        await checkout.create(checkout_request(notification_url=URL))
+        for text in ("the first", "the first", "the second"):
+            shop.error = ValueError(text)
+            await asyncio.to_thread(threaded.advance, 1)
+
+    assert caplog.text.count("ValueError: the first") == 1
+    assert caplog.text.count("ValueError: the second") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (Shop.fastapi, r"ValueError in take, test_apps\.py:\d+"),
+        (Shop.litestar, r"the handler of webhook event '\S+' failed: ValueError"),
+        (Shop.quart, r"the handler of webhook event '\S+' failed: ValueError"),
+        (Shop.aiohttp, r"the handler of webhook event '\S+' failed: ValueError"),
+    ],
+)
+async def test_a_webhook_that_failed_is_told_with_its_error(
+    kind: Callable[[Shop], App], reason: str, threaded: ThreadedSandbox
+) -> None:
+    """By its class, and its place where that is known; its text may be of a person."""
+    shop = Shop(threaded)
+    shop.error = ValueError("john@example.com")
+    async with (
+        threaded.webhooks_into(kind(shop)),
+        threaded.factory() as checkout,
+    ):
+        await checkout.create(checkout_request(notification_url=URL))
+        with pytest.raises(AssertionError) as caught:
+            await asyncio.to_thread(threaded.delivered, "session.created")
+
+    start = re.escape("session.created was not taken: answered 500: ")
+    assert re.fullmatch(start + reason, str(caught.value))
+
+
+async def test_a_webhook_that_was_refused_is_told_with_the_reason(
+    threaded: ThreadedSandbox,
+) -> None:
+    """Such as the wrong signature, and not that it came to an answer of 400."""
+    threaded.fail_next("webhook_forged")
+    async with (
+        threaded.webhooks_into(Shop(threaded).fastapi()),
+        threaded.factory() as checkout,
+    ):
+        await checkout.create(checkout_request(notification_url=URL))
+        with pytest.raises(AssertionError, match=r"400: a webhook .* signature"):
+            await asyncio.to_thread(threaded.delivered, "session.created")
 
 
 async def test_an_asgi_server_is_all_there() -> None:
