@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     "faults",
     multiple=True,
     metavar="KIND[:NAME=VALUE,...]",
-    help="What goes wrong, such as lost:probability=0.05 or "
-    "status:status=429,retry_after=1,times=3; may be repeated.",
+    help="What goes wrong, such as lost:probability=0.05, "
+    "status:status=429,retry_after=1,times=3 or "
+    "webhook_duplicate:event=session.completed; may be repeated.",
 )
 @click.option(
     "--db",

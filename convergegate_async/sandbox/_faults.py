@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import attrs
 
 from convergegate_async.errors import ConfigurationError
+from convergegate_async.models import EventType
 
 from ._api import ROUTES
 
@@ -33,7 +34,7 @@ class FaultKind(StrEnum):
     - ``garbage``: answers 200 with something that is not JSON.
     - ``webhook_lost``, ``webhook_late`` (by *seconds*), ``webhook_swapped`` (with the
       next one), ``webhook_duplicate``, ``webhook_forged`` (at its first try): what an
-      event can meet on its way, whatever it tells.
+      event can meet on its way; the next one whatever it tells, or the next *event*.
     """
 
     STATUS = "status"
@@ -96,13 +97,15 @@ class Fault:
         work_done: Do the work before answering the status (of `STATUS`).
         seconds: How long (of `LATENCY`, `DRIP` and `WEBHOOK_LATE`); real ones but for
             `WEBHOOK_LATE`, whatever the sandbox's clock does.
-        operation: Only for this one, such as ``create``; for any if `None`. Webhooks
-            have none.
+        operation: Only for this one, such as ``create``; for any if `None`.
         probability: How likely, from 0 to 1.
         times: How often at most; without end if `None`.
+        event: Only for this one, such as ``session.completed``; for any if `None`. It
+            is to webhooks what *operation* is to requests.
 
     Raises:
-        ConfigurationError: A number is out of its range.
+        ConfigurationError: A number is out of its range, there is no such operation or
+            event, or its kind does not go by it.
         ValueError: There is no such kind.
     """
 
@@ -116,14 +119,22 @@ class Fault:
     operation: str | None = None
     probability: float = 1.0
     times: int | None = None
+    event: EventType | str | None = None
 
     def __attrs_post_init__(self) -> None:
+        hooks = self.kind.concerns_webhooks
         problems = {
+            f"event is what {self.kind} goes by, not an operation": hooks
+            and self.operation is not None,
+            f"operation is what {self.kind} goes by, not an event": not hooks
+            and self.event is not None,
             "status must be from 200 to 599": not 200 <= self.status <= 599,  # noqa: PLR2004 -- final statuses
             "seconds must be 0 or more": not 0 <= self.seconds < math.inf,
             "probability must be from 0 to 1": not 0 <= self.probability <= 1,
             f"operation must be one of {', '.join(OPERATIONS)}": self.operation
             not in (None, *OPERATIONS),
+            f"event must be one of {', '.join(EventType)}": self.event
+            not in (None, *EventType),
             "times must be 0 or more": self.times is not None and self.times < 0,
         }
         for rule, broken in problems.items():
@@ -148,6 +159,7 @@ class FaultOptions(TypedDict, total=False):
     operation: str | None
     probability: float
     times: int | None
+    event: EventType | str | None
 
 
 class FaultPlan:
@@ -182,10 +194,19 @@ class FaultPlan:
             if left != 0
         ]
 
-    def draw(self, operation: str) -> Fault | None:
-        """Return the first fault that the next request for *operation* meets."""
+    def draw(
+        self, operation: str, event: EventType | str | None = None
+    ) -> Fault | None:
+        """Return the first fault that the next request for *operation* meets.
+
+        Args:
+            operation: What is asked for; ``webhook`` if it is the gateway who asks.
+            event: What that webhook tells.
+        """
         for position, (fault, left) in enumerate(self._left):
-            if fault.operation not in (None, operation) or left == 0:
+            if left == 0 or fault.operation not in (None, operation):
+                continue
+            if fault.event not in (None, event):
                 continue
             if fault.kind.concerns_webhooks is not (operation == WEBHOOK):
                 continue
@@ -223,6 +244,7 @@ def read_fault(text: str) -> Fault:
         "operation": str,
         "probability": float,
         "times": int,
+        "event": str,
     }
     try:
         values = {name: readers[name](value) for name, value in options.items()}

@@ -219,10 +219,11 @@ class Sandbox:
 
         Args:
             kind: What goes wrong.
-            **options: Further attributes of the `Fault`, such as *operation*.
+            **options: Further attributes of the `Fault`, such as *operation* of a
+                request, or *event* of a webhook.
 
         Raises:
-            ConfigurationError: A number is out of its range.
+            ConfigurationError: An option cannot be right.
             ValueError: There is no such kind.
             TypeError: A fault has no such attribute.
         """

@@ -107,7 +107,7 @@ class WebhookSender:
 
     def take(self, event: BookedEvent) -> None:
         """Send *event* as soon as its faults allow."""
-        fault = self._faults.draw(WEBHOOK)
+        fault = self._faults.draw(WEBHOOK, event.type)
         kind = None if fault is None else fault.kind
         delivery = Delivery(event=event, born=self._now(), fault=kind)
         self.journal.append(delivery)

@@ -14,7 +14,8 @@ class FailNext(Protocol):
     ) -> None:
         """Let the next request, or event, meet a fault: options are those of `Fault`.
 
-        An event is the next one whatever it tells: `session.created` comes first.
+        An event is the next one whatever it tells, `session.created` before any other,
+        unless the fault is for one: ``event="session.completed"``.
         """
 
 

@@ -14,6 +14,7 @@ from convergegate_async import ConfigurationError, RefundRequest
 from convergegate_async.sandbox import (
     Fault,
     FaultKind,
+    FaultOptions,
     FaultPlan,
     Sandbox,
     SeenRequest,
@@ -323,6 +324,43 @@ def test_a_fault_keeps_to_its_count_and_operation() -> None:
     assert [fault and fault.kind for fault in drawn] == [None, "lost", "stall"]
     plan.clear()
     assert plan.draw("create") is None
+
+
+def test_a_fault_of_webhooks_keeps_to_its_event() -> None:
+    """Those before it come as they should, and are not counted."""
+    plan = FaultPlan([Fault("webhook_lost", event="session.completed", times=1)])
+    events = ("session.created", "session.completed", "session.completed")
+
+    drawn = [plan.draw("webhook", event) is not None for event in events]
+
+    assert drawn == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "rule"),
+    [
+        ("webhook_lost", {"event": "session.complete"}, r"event must be .*expired"),
+        ("webhook_lost", {"operation": "session.completed"}, "event.* not an oper"),
+        ("webhook_lost", {"operation": "create"}, "event.* not an oper"),
+        ("lost", {"event": "session.completed"}, "operation.* not an event"),
+        ("lost", {"operation": "creat"}, "operation must be one of create, ret"),
+    ],
+)
+def test_a_fault_that_could_never_happen_is_refused(
+    kind: str, options: FaultOptions, rule: str
+) -> None:
+    """It says which of the two goes with its kind."""
+    with pytest.raises(ConfigurationError, match=rule):
+        Fault(kind, **options)
+
+
+def test_a_fault_of_an_event_can_be_spelled() -> None:
+    """The status page shows it as the command line takes it."""
+    text = "webhook_late:seconds=60.0,times=1,event=refund.failed"
+
+    plan = FaultPlan([read_fault(text)])
+
+    assert plan.describe() == [text]
 
 
 def test_a_fault_can_be_spelled() -> None:

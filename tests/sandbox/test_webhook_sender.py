@@ -500,6 +500,18 @@ async def test_a_lost_event_never_comes(till: Till) -> None:
     assert lost.fault is FaultKind.WEBHOOK_LOST
 
 
+async def test_only_the_event_that_is_meant_is_lost(till: Till) -> None:
+    """What comes before it takes no fault away."""
+    till.sandbox.fail_next("webhook_lost", event="session.completed")
+    till.pay(till.open())
+    await until(lambda: len(till.sandbox.deliveries) == 2)
+    await until(lambda: len(till.shop.arrivals) == 1)
+
+    _, lost = till.sandbox.deliveries
+    assert till.shop.types == ["session.created"]
+    assert (lost.event.type, lost.note) == ("session.completed", "lost on purpose")
+
+
 async def test_a_late_event_comes_late(till: Till) -> None:
     """A late event waits its seconds on the sandbox's clock."""
     till.sandbox.faults.add(Fault(FaultKind.WEBHOOK_LATE, seconds=600, times=1))
