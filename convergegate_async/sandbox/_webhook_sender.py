@@ -28,7 +28,10 @@ SLOW_PAUSE = 60.0  # seconds; doubles
 GIVES_UP_AFTER = 3 * 24 * 3600.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds
 JOURNAL_SIZE = 1_000
-_ELSEWHERE = "not sent: the URL is on another machine (see --webhooks-to)"
+_ELSEWHERE = (
+    "not sent: the URL is on another machine (see --webhooks-to; in code webhooks_to=, "
+    "in a test webhooks_into(app))"
+)
 
 
 PostWebhook: TypeAlias = Callable[

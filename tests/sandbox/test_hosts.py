@@ -263,9 +263,8 @@ async def test_webhooks_go_where_the_owner_says_and_nowhere_else() -> None:
             tried, *others = sandbox.deliveries
 
     assert (tried.attempt > 0, "not sent" in tried.note) == (True, False)
-    assert [(one.attempt, one.note) for one in others] == [
-        (0, "not sent: the URL is on another machine (see --webhooks-to)")
-    ] * 2
+    assert [one.attempt for one in others] == [0, 0]
+    assert all("on another machine (see --webhooks-to" in one.note for one in others)
 
 
 # -- what strangers can fill ----------------------------------------------------------

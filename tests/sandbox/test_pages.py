@@ -633,7 +633,7 @@ async def test_the_status_page_shows_all_that_happened(
     assert "fault: latency" in text
     for event in ("session.created", "session.completed", "refund.created"):
         assert event in text
-    assert "not sent: the URL is on another machine (see --webhooks-to)" in text
+    assert "not sent: the URL is on another machine (see --webhooks-to; in code" in text
     assert "stall:operation=other,times=3" in text
     assert "latency:times" not in text
 

@@ -465,9 +465,9 @@ async def test_nobody_outside_of_this_machine_is_contacted(
 
     assert len(till.sandbox.deliveries) == 2
     for delivery in till.sandbox.deliveries:
-        assert (
-            delivery.note
-            == "not sent: the URL is on another machine (see --webhooks-to)"
+        assert delivery.note == (
+            "not sent: the URL is on another machine (see --webhooks-to; in code "
+            "webhooks_to=, in a test webhooks_into(app))"
         )
         assert (delivery.attempt, delivery.status) == (0, None)
 
