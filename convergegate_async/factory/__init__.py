@@ -224,7 +224,8 @@ class CheckoutSessionFactory:
                 environment if `None`.
             api_key: Wins over the variable.
             base_url: Wins over the variable.
-            **overrides: Other arguments of the constructor.
+            **overrides: Other arguments of the constructor. In a test that moves time,
+                *runtime* is ``sandbox.runtime()`` of `convergegate_async.testing`.
 
         Raises:
             ConfigurationError: A variable is missing, or an argument cannot be right.

@@ -267,7 +267,9 @@ class ThreadedSandbox:
             with sandbox.skip_pauses():
                 session = await checkout.wait(session.id, timeout=120)
 
-        Only of those that share its clock: `factory`, and others by `runtime`.
+        Only of those that share its clock: `factory` and the fixture `checkout`. One
+        that a shop builds by itself goes by the machine's, and its two minutes are two
+        minutes; give it this clock by ``from_env(runtime=sandbox.runtime())``.
 
         What shall happen meanwhile has to be due before: what another task does at some
         time would come too late.
