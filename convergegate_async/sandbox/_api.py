@@ -25,8 +25,16 @@ class Reply:
     @property
     def problem(self) -> str:
         """The message of a refusal."""
+        return self._of_error("message") or ""
+
+    @property
+    def decline(self) -> str | None:
+        """The bank's word for why it refused a code, if it did."""
+        return self._of_error("decline_code")
+
+    def _of_error(self, name: str) -> str | None:
         error = self.document.get("error")
-        return str(error["message"]) if isinstance(error, dict) else ""
+        return error.get(name) if isinstance(error, dict) else None
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,11 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from convergegate_async.errors import ConfigurationError, InvalidFieldError
+from convergegate_async.errors import (
+    ConfigurationError,
+    DeclinedError,
+    InvalidFieldError,
+)
 from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
 from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
@@ -187,14 +191,22 @@ class Sandbox:
             blik_code: Decides what becomes of it; see `CODES`.
 
         Raises:
-            InvalidFieldError: There is no such session, it cannot be paid any more, or
-                the bank refuses the code.
+            InvalidFieldError: There is no such session, or it cannot be paid any more.
+            DeclinedError: The bank refuses the code, as the factory's `pay` says it.
         """
         session = self._find(session_id)
         refused = self._api.take_code(session, blik_code)
-        if refused is not None:
-            field = "session_id" if session.is_final else "blik_code"
+        if refused is not None and session.is_final:
+            field = "session_id"
             raise InvalidFieldError(field, refused.problem)
+        if refused is not None:
+            raise DeclinedError(
+                operation="pay",
+                reason=refused.problem,
+                message=refused.problem,
+                http_status=refused.status,
+                decline_code=refused.decline,
+            )
         self._news.set()
         return session
 

@@ -220,8 +220,8 @@ class ThreadedSandbox:
             blik_code: Decides what becomes of it, by `CODES` of the sandbox.
 
         Raises:
-            InvalidFieldError: There is no such session, it cannot be paid any more, or
-                the bank refuses the code.
+            InvalidFieldError: There is no such session, or it cannot be paid any more.
+            DeclinedError: The bank refuses the code, as the factory's `pay` says it.
         """
         session = self._do(lambda sandbox: _copy(sandbox.pay(session_id, blik_code)))
         self._pauses.end()

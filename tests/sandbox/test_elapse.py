@@ -10,6 +10,7 @@ from orders import an_order
 from convergegate_async import (
     CheckoutSessionRequest,
     ConfigurationError,
+    DeclinedError,
     EventType,
     InvalidFieldError,
     SessionStatus,
@@ -176,8 +177,9 @@ async def test_what_cannot_be_paid_is_refused_with_the_reason(frozen: Sandbox) -
 
     with pytest.raises(InvalidFieldError, match="no such checkout session"):
         frozen.pay("nobody")
-    with pytest.raises(InvalidFieldError, match="blik_code the payment was refused"):
+    with pytest.raises(DeclinedError, match="the payment was refused") as caught:
         frozen.pay(session.id, "200000")
+    assert (caught.value.decline_code, session.status) == ("refused", "open")
     frozen.expire(session.id)
     with pytest.raises(InvalidFieldError, match="session_id the session is expired"):
         frozen.pay(session.id)

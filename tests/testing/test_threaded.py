@@ -15,6 +15,7 @@ from convergegate_async import (
     CheckoutSession,
     CheckoutSessionFactory,
     ConfigurationError,
+    DeclinedError,
     InvalidFieldError,
     SessionStatus,
     WaitTimeoutError,
@@ -165,6 +166,8 @@ def test_refusals_reach_the_test(threaded: ThreadedSandbox) -> None:
     """What the gateway's thread raises is raised where it was asked."""
     with pytest.raises(InvalidFieldError, match="no such checkout session"):
         threaded.pay("nobody")
+    with pytest.raises(DeclinedError, match="the code has expired"):
+        threaded.pay(opened(threaded).id, "400000")
     with pytest.raises(KeyError):
         threaded.session("nobody")
 
