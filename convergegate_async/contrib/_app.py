@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias, cast
 
 from convergegate_async._core.messages import BODY_LIMIT
 from convergegate_async.errors import ConfigurationError
@@ -47,6 +47,30 @@ def require(checkout: object, way: str = "") -> CheckoutSessionFactory:
         message = f"the app was not started with this module's lifespan{way}"
         raise ConfigurationError(message)
     return checkout
+
+
+def found_later(
+    find: Callable[[], CheckoutSessionFactory],
+) -> CheckoutSessionFactory:
+    """Return the app's factory; where there is none, it is told once it is used.
+
+    A receiver refuses a forged delivery without it.
+
+    Args:
+        find: Raises `ConfigurationError` if there is none.
+    """
+    try:
+        return find()
+    except ConfigurationError as error:
+        return cast("CheckoutSessionFactory", _Absent(error))
+
+
+class _Absent:
+    def __init__(self, error: ConfigurationError) -> None:
+        self._error = error
+
+    def __getattr__(self, _: str) -> NoReturn:
+        raise self._error
 
 
 async def read_body(chunks: AsyncIterable[bytes]) -> bytes:

@@ -11,6 +11,7 @@ their size in front of it as well.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
@@ -23,7 +24,7 @@ from django.views.decorators.http import require_POST
 from convergegate_async.factory import CheckoutSessionFactory
 from convergegate_async.webhooks import WebhookReceiver
 
-from ._app import ENOUGH, STATE, Build, opened, report, require
+from ._app import ENOUGH, STATE, Build, found_later, opened, report, require
 
 __all__ = ["get_checkout", "lifespan", "webhook_route"]
 
@@ -105,7 +106,8 @@ def webhook_route(path: str, receiver: WebhookReceiver) -> URLPattern:
     @require_POST
     async def take(request: HttpRequest) -> HttpResponse:
         body = request.read(ENOUGH)
-        reply = await receiver.receive(body, request.headers, get_checkout(request))
+        checkout = found_later(partial(get_checkout, request))
+        reply = await receiver.receive(body, request.headers, checkout)
         report(reply, BadRequest, Http404, PermissionDenied, SuspiciousOperation)
         return HttpResponse(reply.text, status=reply.status, content_type="text/plain")
 

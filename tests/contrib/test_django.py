@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -12,7 +13,7 @@ from asgiref.sync import async_to_sync
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
-from django.test import override_settings
+from django.test import AsyncClient, override_settings
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -90,6 +91,33 @@ async def test_a_signed_event_reaches_a_started_application(
             )
 
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("age", [0, 3600])
+async def test_a_forged_event_is_refused_without_a_lifespan(
+    age: int, shop: "Shop"
+) -> None:
+    """Django's own client goes past it: a wrong signature is tested all the same."""
+    client = AsyncClient()
+    at = time.time() - age
+
+    async def deliver(secret: str) -> int:
+        event = signed_event(
+            "session.completed", session_id="s1", secret=secret, timestamp=at
+        )
+        answer = await client.post(
+            "/hooks",
+            event.body,
+            content_type="application/json",
+            headers=event.headers,
+        )
+        return answer.status_code
+
+    with override_settings(ROOT_URLCONF=(webhook_route("hooks", shop.receiver()),)):
+        assert await deliver("sk_test_of_another") == 400
+        with pytest.raises(ConfigurationError, match="ASGITransport"):
+            await deliver("sk_test_sandbox")
+    assert shop.heard == []
 
 
 async def test_a_factory_that_cannot_be_built_stops_the_start() -> None:
