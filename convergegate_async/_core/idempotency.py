@@ -15,6 +15,10 @@ def derive_key(namespace: str, identifier: str | int) -> str:
     Use it if you store an identifier of the purchase, so that a retry after a crash
     carries the same key: ``derive_key("order", order.id)``.
 
+    A key is one session for good, and outlives it: sent again after that has expired,
+    it is answered with the expired one. Whoever orders again then gets a key of his
+    own, such as ``derive_key("order after", session.id)``.
+
     Args:
         namespace: The kind of identifier, such as ``order``.
         identifier: Your identifier of the purchase; 7 and ``"7"`` are the same.

@@ -113,7 +113,8 @@ class CheckoutSessionRequest:
 
     Attributes:
         amount: What to pay, in minor units (4999 is 49.99), 1 to 2^53.
-        currency: Three-letter ISO 4217 code, in any case.
+        currency: Three-letter ISO 4217 code, in any case. Which ones the gateway takes
+            is not documented; BLIK pays in PLN.
         customer_phone: In E.164, such as +48123456789.
         success_url: Where the customer goes once the session is completed.
         cancel_url: If set, the pay page shows a Cancel button that leads here.

@@ -33,6 +33,8 @@ def read_create_form(body: bytes, now: float) -> CheckoutSessionRequest:
     if values.get("payment_method") not in (None, "", ("blik",)):
         field, reason = "payment_method", "must be blik"
         raise InvalidFieldError(field, reason)
+    # Assumed: every currency is taken. BLIK is PLN, but the provider lists none, and
+    # has samples in others.
     request = CheckoutSessionRequest(**values)  # type: ignore[arg-type]  # its own rules check it
     if not lives_long_enough(request.expires_at, now):
         field, reason = "expires_at", "must be at least 2.5 hours ahead"

@@ -65,7 +65,7 @@ class ThreadedSandbox:
         honour_keys: bool = True,
         seed: int | None = None,
     ) -> None:
-        self.api_key = api_key
+        self._api_key = api_key
         self._port = port
         self._honour_keys = honour_keys
         self._seed = seed
@@ -104,7 +104,7 @@ class ThreadedSandbox:
         closing = asyncio.Event()
         try:
             async with Sandbox(
-                api_key=self.api_key,
+                api_key=self._api_key,
                 port=self._port,
                 honour_keys=self._honour_keys,
                 seed=self._seed,
@@ -119,6 +119,11 @@ class ThreadedSandbox:
             listening.set_exception(error)  # who enters it is waiting
 
     # -- what a shop needs -----------------------------------------------------------
+
+    @property
+    def api_key(self) -> str:
+        """The key that it answers to, and signs webhooks with."""
+        return self._api_key
 
     @property
     def base_url(self) -> str:
