@@ -14,11 +14,13 @@ import aiohttp
 import pytest
 from programs import PATIENCE, shell_needed
 from readme import NAMED, README
+from user_project import ENVIRON, PYTEST
 
 CHAPTER = README.partition("## Your first hour\n")[2].partition("\n## ")[0]
 TERMINALS: list[tuple[str, str]] = re.findall(
     r"^```console\n\$ ([^\n]*)\n(.*?)^```", CHAPTER, re.MULTILINE | re.DOTALL
 )
+PYPROJECT = re.findall(r"^```toml\n(.*?)^```", CHAPTER, re.MULTILINE | re.DOTALL)[0]
 APP = NAMED["app.py"]
 BIN = str(Path(sys.executable).parent)
 
@@ -114,6 +116,24 @@ async def test_each_terminal_shows_what_its_command_prints(tmp_path: Path) -> No
         await pay(page.strip())
         await shop.shows("…\nshipped A-17\n")
         await typed(look)
+
+
+def test_its_tests_need_nothing_of_the_shell(tmp_path: Path) -> None:
+    """An editor runs them as well, and so does one that knows another key."""
+    for name in ("app.py", "conftest.py", "test_app.py"):
+        (tmp_path / name).write_text(NAMED[name])
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    environ = {k: v for k, v in ENVIRON.items() if not k.startswith("CONVERGEGATE")}
+    for theirs in ({}, {"CONVERGEGATE_API_KEY": "sk_test_of_another"}):
+        done = subprocess.run(  # noqa: S603 -- a test's own project
+            [*PYTEST, "-n0", "-Werror"],
+            cwd=tmp_path,
+            env=environ | theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "3 passed in" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("checker", ["mypy --strict", "pyright"])
