@@ -3,7 +3,7 @@
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,10 +24,18 @@ from convergegate_async import (
     confirm,
 )
 from convergegate_async.contrib import aiohttp_web, fastapi, litestar, quart
-from convergegate_async.testing import ThreadedSandbox, checkout_request
+from convergegate_async.testing import (
+    Advance,
+    Delivered,
+    FailNext,
+    ThreadedSandbox,
+    checkout_request,
+)
 
 URL = "https://shop.example/webhooks?of=gateway"
 """Of no host that there is."""
+
+ORDER = checkout_request(notification_url=URL)
 
 App = FastAPI | Litestar | Quart | web.Application
 
@@ -82,35 +90,26 @@ class Shop:
         return app
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ThreadedSandbox]:
-    """A gateway on a thread."""
-    with ThreadedSandbox() as sandbox:
-        yield sandbox
+Kind = Callable[[Shop], App]
 
 
 @pytest.fixture
-def threaded(server: ThreadedSandbox) -> ThreadedSandbox:
-    """One that knows nothing."""
-    server.reset()
-    return server
+def shop(convergegate_sandbox: ThreadedSandbox) -> Shop:
+    """One that nothing is wrong with."""
+    return Shop(convergegate_sandbox)
 
 
 @pytest.mark.parametrize(
     "kind", [Shop.fastapi, Shop.litestar, Shop.quart, Shop.aiohttp]
 )
 async def test_a_paid_order_is_shipped(
-    kind: Callable[[Shop], App], threaded: ThreadedSandbox
+    kind: Kind, shop: Shop, checkout: CheckoutSessionFactory, delivered: Delivered
 ) -> None:
     """The webhook reaches the app's handler on this loop, with the app's factory."""
-    shop = Shop(threaded)
-    async with (
-        threaded.webhooks_into(kind(shop)),
-        threaded.factory() as checkout,
-    ):
-        session = await checkout.create(checkout_request(notification_url=URL))
-        threaded.pay(session.id)
-        delivery = await asyncio.to_thread(threaded.delivered, "session.completed")
+    async with shop.sandbox.webhooks_into(kind(shop)):
+        session = await checkout.create(ORDER)
+        shop.sandbox.pay(session.id)
+        delivery = await delivered("session.completed")
 
     assert (delivery.attempt, delivery.status) == (1, 200)
     assert shop.shipped == [session.id]
@@ -118,27 +117,26 @@ async def test_a_paid_order_is_shipped(
 
 
 @pytest.mark.parametrize("kind", [Shop.fastapi, Shop.aiohttp])
-async def test_three_days_of_a_broken_shop(
-    kind: Callable[[Shop], App],
-    threaded: ThreadedSandbox,
+async def test_three_days_of_a_broken_shop(  # noqa: PLR0913, PLR0917 -- fixtures
+    kind: Kind,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    advance: Advance,
+    delivered: Delivered,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is told again and again, takes it in the end, and ships once."""
-    shop = Shop(threaded)
     shop.error = ZeroDivisionError()
-    async with (
-        threaded.webhooks_into(kind(shop)),
-        threaded.factory() as checkout,
-    ):
-        session = await checkout.create(checkout_request(notification_url=URL))
-        threaded.pay(session.id)
-        await asyncio.to_thread(threaded.advance, 2 * 24 * 3600)
+    async with shop.sandbox.webhooks_into(kind(shop)):
+        session = await checkout.create(ORDER)
+        shop.sandbox.pay(session.id)
+        await advance(2 * 24 * 3600)
         with pytest.raises(AssertionError, match="not taken: answered 500"):
-            await asyncio.to_thread(threaded.delivered, "session.completed")
+            await delivered("session.completed")
         log = caplog.text
         shop.error = None
-        await asyncio.to_thread(threaded.advance, 24 * 3600)
-        delivery = await asyncio.to_thread(threaded.delivered, "session.completed")
+        await advance(24 * 3600)
+        delivery = await delivered("session.completed")
 
     assert shop.shipped == [session.id]
     assert delivery.attempt == 17
@@ -149,18 +147,17 @@ async def test_three_days_of_a_broken_shop(
 
 
 async def test_another_failure_is_shown_whole(
-    threaded: ThreadedSandbox, caplog: pytest.LogCaptureFixture
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    advance: Advance,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Only what was said already is said in a line."""
-    shop = Shop(threaded)
-    async with (
-        threaded.webhooks_into(shop.fastapi()),
-        threaded.factory() as checkout,
-    ):
-        await checkout.create(checkout_request(notification_url=URL))
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        await checkout.create(ORDER)
         for text in ("the first", "the first", "the second"):
             shop.error = ValueError(text)
-            await asyncio.to_thread(threaded.advance, 1)
+            await advance(1)
 
     assert caplog.text.count("ValueError: the first") == 1
     assert caplog.text.count("ValueError: the second") == 1
@@ -176,38 +173,42 @@ async def test_another_failure_is_shown_whole(
     ],
 )
 async def test_a_webhook_that_failed_is_told_with_its_error(
-    kind: Callable[[Shop], App], reason: str, threaded: ThreadedSandbox
+    kind: Kind,
+    reason: str,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
 ) -> None:
     """By its class, and its place where that is known; its text may be of a person."""
-    shop = Shop(threaded)
     shop.error = ValueError("john@example.com")
-    async with (
-        threaded.webhooks_into(kind(shop)),
-        threaded.factory() as checkout,
-    ):
-        await checkout.create(checkout_request(notification_url=URL))
+    async with shop.sandbox.webhooks_into(kind(shop)):
+        await checkout.create(ORDER)
         with pytest.raises(AssertionError) as caught:
-            await asyncio.to_thread(threaded.delivered, "session.created")
+            await delivered("session.created")
 
     start = re.escape("session.created was not taken: answered 500: ")
     assert re.fullmatch(start + reason, str(caught.value))
 
 
 async def test_a_webhook_that_was_refused_is_told_with_the_reason(
-    threaded: ThreadedSandbox,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    fail_next: FailNext,
+    delivered: Delivered,
 ) -> None:
     """Such as the wrong signature, and not that it came to an answer of 400."""
-    threaded.fail_next("webhook_forged")
-    async with (
-        threaded.webhooks_into(Shop(threaded).fastapi()),
-        threaded.factory() as checkout,
-    ):
-        await checkout.create(checkout_request(notification_url=URL))
+    fail_next("webhook_forged")
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        await checkout.create(ORDER)
         with pytest.raises(AssertionError, match=r"400: a webhook .* signature"):
-            await asyncio.to_thread(threaded.delivered, "session.created")
+            await delivered("session.created")
 
 
-async def test_an_asgi_server_is_all_there() -> None:
+async def test_an_asgi_server_is_all_there(
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
+) -> None:
     """Path, query, headers, body, and nobody hangs up before the answer."""
     app = FastAPI()
     seen: list[object] = []
@@ -219,11 +220,10 @@ async def test_an_asgi_server_is_all_there() -> None:
         seen.append(await request.is_disconnected())
         return PlainTextResponse("taken", 202)
 
-    with ThreadedSandbox() as sandbox:
-        async with sandbox.webhooks_into(app), sandbox.factory() as checkout:
-            url = "http://shop.example:8000/deep/%C5%BC?a=1"
-            await checkout.create(checkout_request(notification_url=url))
-            delivery = await asyncio.to_thread(sandbox.delivered, "session.created")
+    async with convergegate_sandbox.webhooks_into(app):
+        url = "http://shop.example:8000/deep/%C5%BC?a=1"
+        await checkout.create(checkout_request(notification_url=url))
+        delivery = await delivered("session.created")
 
     assert delivery.status == 202
     assert seen[:2] == ["ż", "a=1"]
@@ -231,7 +231,11 @@ async def test_an_asgi_server_is_all_there() -> None:
     assert seen[3:] == ["application/json", False]
 
 
-async def test_an_app_without_a_lifespan_is_called_all_the_same() -> None:
+async def test_an_app_without_a_lifespan_is_called_all_the_same(
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
+) -> None:
     """Servers do so, too."""
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401 -- as ASGI has it
@@ -240,16 +244,15 @@ async def test_an_app_without_a_lifespan_is_called_all_the_same() -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    with ThreadedSandbox() as sandbox:
-        async with sandbox.webhooks_into(app), sandbox.factory() as checkout:
-            await checkout.create(checkout_request(notification_url=URL))
-            delivery = await asyncio.to_thread(sandbox.delivered, "session.created")
+    async with convergegate_sandbox.webhooks_into(app):
+        await checkout.create(ORDER)
+        delivery = await delivered("session.created")
 
     assert delivery.status == 204
 
 
 async def test_an_app_that_does_not_start_fails_the_test(
-    threaded: ThreadedSandbox,
+    convergegate_sandbox: ThreadedSandbox,
 ) -> None:
     """It is not waited for, and nothing is delivered to it."""
 
@@ -259,59 +262,56 @@ async def test_an_app_that_does_not_start_fails_the_test(
     app = FastAPI(lifespan=fastapi.lifespan(build))
 
     with pytest.raises(ConfigurationError, match="could not be started") as caught:
-        await threaded.webhooks_into(app).__aenter__()
+        await convergegate_sandbox.webhooks_into(app).__aenter__()
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-async def test_an_aiohttp_app_that_runs_is_not_started_again(
-    threaded: ThreadedSandbox,
-) -> None:
+async def test_an_aiohttp_app_that_runs_is_not_started_again(shop: Shop) -> None:
     """It would have two factories; the error says how it gets its webhooks."""
-    app = Shop(threaded).aiohttp()
+    app = shop.aiohttp()
 
     async with TestServer(app):
         with pytest.raises(ConfigurationError, match="notification_url"):
-            await threaded.webhooks_into(app).__aenter__()
+            await shop.sandbox.webhooks_into(app).__aenter__()
 
 
-async def test_an_aiohttp_app_is_not_started_beside_its_webhooks(
-    threaded: ThreadedSandbox,
-) -> None:
+async def test_an_aiohttp_app_is_not_started_beside_its_webhooks(shop: Shop) -> None:
     """Neither the other way round: by who starts it second."""
-    app = Shop(threaded).aiohttp()
+    app = shop.aiohttp()
 
-    async with threaded.webhooks_into(app):
+    async with shop.sandbox.webhooks_into(app):
         with pytest.raises(ConfigurationError, match="once"):
             await TestServer(app).start_server()
 
 
 async def test_an_aiohttp_app_that_runs_gets_its_webhooks_by_its_url(
-    threaded: ThreadedSandbox,
+    shop: Shop, checkout: CheckoutSessionFactory, delivered: Delivered
 ) -> None:
     """As the error says: its server is one of this machine."""
-    shop = Shop(threaded)
-    async with TestServer(shop.aiohttp()) as server, threaded.factory() as checkout:
+    async with TestServer(shop.aiohttp()) as server:
         url = str(server.make_url("/webhooks"))
         session = await checkout.create(checkout_request(notification_url=url))
-        threaded.pay(session.id)
-        await asyncio.to_thread(threaded.delivered, "session.completed")
+        shop.sandbox.pay(session.id)
+        await delivered("session.completed")
 
     assert shop.shipped == [session.id]
 
 
-async def test_leaving_waits_for_what_is_due(threaded: ThreadedSandbox) -> None:
+async def test_leaving_waits_for_what_is_due(
+    shop: Shop, checkout: CheckoutSessionFactory
+) -> None:
     """A test that paid, and asked for nothing more, leaves no handler half done."""
-    shop = Shop(threaded)
-    async with threaded.factory() as checkout:
-        async with threaded.webhooks_into(shop.fastapi()):
-            session = await checkout.create(checkout_request(notification_url=URL))
-            threaded.pay(session.id)
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        session = await checkout.create(ORDER)
+        shop.sandbox.pay(session.id)
 
-        assert shop.shipped == [session.id]
+    assert shop.shipped == [session.id]
 
 
-def test_a_loop_that_is_gone_stops_nothing(threaded: ThreadedSandbox) -> None:
+def test_a_loop_that_is_gone_stops_nothing(
+    convergegate_sandbox: ThreadedSandbox, checkout: CheckoutSessionFactory
+) -> None:
     """A test left its shop's loop in the middle of a delivery; the next one goes on."""
     taking = threading.Event()
 
@@ -321,54 +321,56 @@ def test_a_loop_that_is_gone_stops_nothing(threaded: ThreadedSandbox) -> None:
             await asyncio.Event().wait()
 
     async def leave() -> None:
-        async with threaded.factory() as checkout:
-            left_open = threaded.webhooks_into(app)
-            await left_open.__aenter__()
-            await checkout.create(checkout_request(notification_url=URL))
-            await asyncio.to_thread(taking.wait, AMPLE)
+        left_open = convergegate_sandbox.webhooks_into(app)
+        await left_open.__aenter__()
+        await checkout.create(ORDER)
+        await asyncio.to_thread(taking.wait, AMPLE)
 
     asyncio.run(leave())
 
-    threaded.advance(3 * 24 * 3600)
+    convergegate_sandbox.advance(3 * 24 * 3600)
 
 
 async def test_what_an_app_refused_goes_nowhere_once_it_is_left(
-    threaded: ThreadedSandbox,
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    advance: Advance,
 ) -> None:
     """Its URL is that of a shop on the internet, which is sent nothing by a test."""
-    async with threaded.factory() as checkout:
-        async with threaded.webhooks_into(web.Application()):  # answers 404
-            await checkout.create(checkout_request(notification_url=URL))
-        await asyncio.to_thread(threaded.advance, 3_600)
-    [delivery] = threaded.deliveries()
+    async with convergegate_sandbox.webhooks_into(web.Application()):  # answers 404
+        await checkout.create(ORDER)
+    await advance(3_600)
+    [delivery] = convergegate_sandbox.deliveries()
 
     assert (delivery.attempt, delivery.status) == (1, 404)
     assert "another machine" in delivery.note
 
 
-async def test_afterwards_webhooks_go_where_they_say(threaded: ThreadedSandbox) -> None:
+async def test_afterwards_webhooks_go_where_they_say(
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
+) -> None:
     """The app was stopped: nobody is handed anything."""
-    async with threaded.webhooks_into(web.Application()):
+    async with convergegate_sandbox.webhooks_into(web.Application()):
         pass
-    async with threaded.factory() as checkout:
-        await checkout.create(checkout_request(notification_url=URL))
-        with pytest.raises(AssertionError, match=r"webhooks_into\(app\)"):
-            await asyncio.to_thread(threaded.delivered, "session.created")
+    await checkout.create(ORDER)
+    with pytest.raises(AssertionError, match=r"webhooks_into\(app\)"):
+        await delivered("session.created")
 
 
 async def test_an_event_that_comes_twice_was_taken_once(
-    threaded: ThreadedSandbox,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    fail_next: FailNext,
+    delivered: Delivered,
 ) -> None:
     """While the one is at work the other is sent away, which is no failure."""
-    shop = Shop(threaded)
-    async with (
-        threaded.webhooks_into(shop.fastapi()),
-        threaded.factory() as checkout,
-    ):
-        threaded.fail_next("webhook_duplicate")
-        await checkout.create(checkout_request(notification_url=URL))
-        delivery = await asyncio.to_thread(threaded.delivered, "session.created")
-        statuses = {one.status for one in threaded.deliveries()}
+    fail_next("webhook_duplicate")
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        await checkout.create(ORDER)
+        delivery = await delivered("session.created")
+        statuses = {one.status for one in shop.sandbox.deliveries()}
 
     assert delivery.status == 200
     assert statuses == {200, 503}
