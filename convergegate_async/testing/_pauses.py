@@ -7,8 +7,6 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
-_LEAST = 1e-6  # seconds; epoch seconds are no finer as a float
-
 
 @attrs.define(eq=False)
 class _Pause:
@@ -30,17 +28,17 @@ class Pauses:
 
     Args:
         now: The clock.
-        elapse: Moves it on by so many seconds.
+        reach: Moves it on to a moment, unless it is there already.
 
     Attributes:
         are_skipped: Let no real second pass: each pause moves the clock at once.
     """
 
     def __init__(
-        self, now: Callable[[], float], elapse: Callable[[float], Awaitable[None]]
+        self, now: Callable[[], float], reach: Callable[[float], Awaitable[None]]
     ) -> None:
         self._now = now
-        self._elapse = elapse
+        self._reach = reach
         self._under_way: set[_Pause] = set()
         self._lock = threading.Lock()
         self.are_skipped = False
@@ -51,13 +49,13 @@ class Pauses:
         with self._noted(waker) as pause:
             while (left := due - self._now()) > 0:
                 if self.are_skipped:
-                    await self._elapse(max(left, _LEAST))
+                    await self._reach(due)
                     continue
                 try:
                     async with asyncio.timeout(left):
                         await waker.wait()
                 except TimeoutError:
-                    await self._elapse(max(left, _LEAST))
+                    await self._reach(due)
                     continue
                 if not pause.is_nudged:
                     return

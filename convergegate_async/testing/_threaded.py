@@ -28,6 +28,8 @@ from ._pauses import Pauses
 
 T = TypeVar("T")
 
+_LEAST = 1e-6  # seconds; epoch seconds are no finer as a float
+
 
 @attrs.frozen
 class _Home:
@@ -71,7 +73,7 @@ class ThreadedSandbox:
         self._seed = seed
         self._home: _Home | None = None
         self._thread: threading.Thread | None = None
-        self._pauses = Pauses(self.now, self._elapse)
+        self._pauses = Pauses(self.now, self._reach)
 
     # -- lifecycle -------------------------------------------------------------------
 
@@ -361,6 +363,15 @@ class ThreadedSandbox:
 
     async def _elapse(self, seconds: float) -> None:
         await asyncio.wrap_future(self._submit(lambda one: one.elapse(seconds)))
+
+    async def _reach(self, moment: float) -> None:
+        """Move the clock on to a *moment* that another pause may have reached."""
+
+        async def reach(sandbox: Sandbox) -> None:
+            if (left := moment - sandbox.now()) > 0:
+                await sandbox.elapse(max(left, _LEAST))
+
+        await asyncio.wrap_future(self._submit(reach))
 
 
 def _copy(session: BookedSession) -> BookedSession:

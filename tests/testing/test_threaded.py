@@ -188,6 +188,19 @@ async def test_two_minutes_of_waiting_are_skipped(threaded: ThreadedSandbox) -> 
     assert len(threaded.requests("retrieve")) > 20
 
 
+async def test_waits_at_once_pass_at_once(threaded: ThreadedSandbox) -> None:
+    """Twenty customers who do not pay for two minutes make no forty minutes."""
+    async with threaded.factory() as checkout:
+        sessions = [await checkout.create(checkout_request()) for _ in range(20)]
+        before = threaded.now()
+        with threaded.skip_pauses():
+            waits = [checkout.wait(one.id, timeout=120) for one in sessions]
+            ends = await asyncio.gather(*waits, return_exceptions=True)
+
+    assert {type(end) for end in ends} == {WaitTimeoutError}
+    assert threaded.now() == pytest.approx(before + 120, abs=1e-3)
+
+
 async def test_a_factory_of_the_environment_is_given_the_clock(
     threaded: ThreadedSandbox,
 ) -> None:
