@@ -71,16 +71,17 @@ def test_a_request_of_no_lifespan_says_so() -> None:
     ("secret", "status"), [("sk_test_sandbox", 200), ("sk_test_of_another", 400)]
 )
 async def test_a_signed_event_reaches_a_started_application(
-    secret: str, status: int, shop: "Shop"
+    secret: str, status: int, shop: "Shop", convergegate_sandbox: ThreadedSandbox
 ) -> None:
     """By httpx, with its factory; Django's own client goes past its lifespan."""
     event = signed_event("session.completed", session_id="s1", secret=secret)
     receiver = shop.receiver()
     urls = (webhook_route("hooks", receiver),)
-    with override_settings(ROOT_URLCONF=urls), ThreadedSandbox() as sandbox:
-        application = lifespan(sandbox.factory, receiver)(get_asgi_application())
+    with override_settings(ROOT_URLCONF=urls):
+        wrap = lifespan(convergegate_sandbox.factory, receiver)
+        application = wrap(get_asgi_application())
         async with (
-            sandbox.webhooks_into(application),
+            convergegate_sandbox.webhooks_into(application),
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(application),  # type: ignore[arg-type]  # a dict
                 base_url="http://localhost",

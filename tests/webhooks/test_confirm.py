@@ -8,6 +8,7 @@ from convergegate_async import (
     BadPayloadError,
     CallError,
     CheckoutSession,
+    CheckoutSessionFactory,
     CheckoutSessionRequest,
     ConvergeGateError,
     NotFoundError,
@@ -19,7 +20,7 @@ from convergegate_async import (
 )
 from convergegate_async._core.messages import HttpResponse
 from convergegate_async._core.verdicts import Failure
-from convergegate_async.sandbox import Sandbox
+from convergegate_async.testing import ThreadedSandbox
 from convergegate_async.webhooks import confirm
 
 
@@ -55,28 +56,29 @@ async def refuted(
 
 
 async def test_the_gateway_is_believed_and_not_the_event(
-    sandbox: Sandbox, order: CheckoutSessionRequest
+    checkout: CheckoutSessionFactory,
+    convergegate_sandbox: ThreadedSandbox,
+    order: CheckoutSessionRequest,
 ) -> None:
     """A session that was completed meanwhile is returned as completed."""
-    async with sandbox.factory() as checkout:
-        session = await checkout.create(order)
-        sandbox.book.sessions[session.id].status = SessionStatus.COMPLETED
+    session = await checkout.create(order)
+    convergegate_sandbox.pay(session.id)
 
-        found = await confirm(
-            event(session_id=session.id, status=SessionStatus.OPEN), checkout
-        )
+    stale = event(session_id=session.id, status=SessionStatus.OPEN)
+    found = await confirm(stale, checkout)
 
     assert isinstance(found, CheckoutSession)
     assert (found.id, found.status) == (session.id, SessionStatus.COMPLETED)
 
 
-async def test_a_session_of_nobody_is_not_found(sandbox: Sandbox) -> None:
+async def test_a_session_of_nobody_is_not_found(
+    checkout: CheckoutSessionFactory, convergegate_sandbox: ThreadedSandbox
+) -> None:
     """An event about a session that the gateway does not know is not confirmed."""
-    async with sandbox.factory() as checkout:
-        with pytest.raises(NotFoundError):
-            await confirm(event(session_id="AW-kLcRRC5P8U68CYe0kVA"), checkout)
+    with pytest.raises(NotFoundError):
+        await confirm(event(session_id="AW-kLcRRC5P8U68CYe0kVA"), checkout)
 
-    assert sandbox.count("retrieve") == 1
+    assert len(convergegate_sandbox.requests("retrieve")) == 1
 
 
 async def test_an_event_about_a_session_asks_for_the_session() -> None:

@@ -35,6 +35,7 @@ from convergegate_async.bulk.sending.create_many import create_one
 from convergegate_async.bulk.sending.outcomes import Numbered
 from convergegate_async.factory import Runtime
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+from convergegate_async.testing import ThreadedSandbox
 
 CONCURRENCY = 16
 QUICK = RetryPolicy(base_delay=0.001, budget=10_000)
@@ -59,25 +60,23 @@ async def asynchronous(
 
 @pytest.mark.parametrize("source", [orders, asynchronous])
 async def test_each_request_becomes_one_session(
-    source: type, sandbox: Sandbox, order: CheckoutSessionRequest
+    source: type,
+    checkout: CheckoutSessionFactory,
+    convergegate_sandbox: ThreadedSandbox,
+    order: CheckoutSessionRequest,
 ) -> None:
     """500 requests, 500 sessions, each yielded once with its own index and request."""
-    async with sandbox.factory() as checkout:
-        made = [
-            outcome
-            async for outcome in create_many(
-                checkout, source(order, 500), concurrency=CONCURRENCY
-            )
-        ]
+    making = create_many(checkout, source(order, 500), concurrency=CONCURRENCY)
+    made = [outcome async for outcome in making]
 
     assert all(isinstance(outcome, Created) for outcome in made)
     assert sorted(outcome.index for outcome in made) == list(range(500))
     assert all(one.session.amount_total == one.request.amount for one in made)  # type: ignore[union-attr]  # all are Created
-    assert len(sandbox.book.sessions) == 500
+    assert len(convergegate_sandbox.sessions()) == 500
 
 
 async def test_no_more_are_under_way_than_asked_for(
-    sandbox: Sandbox, order: CheckoutSessionRequest
+    checkout: CheckoutSessionFactory, order: CheckoutSessionRequest
 ) -> None:
     """Neither on the wire nor taken from the input are there more than workers."""
     taken, yielded, most = 0, 0, 0
@@ -89,9 +88,8 @@ async def test_no_more_are_under_way_than_asked_for(
             most = max(most, taken - yielded)
             yield one
 
-    async with sandbox.factory() as checkout:
-        async for _ in create_many(checkout, counted(), concurrency=CONCURRENCY):
-            yielded += 1
+    async for _ in create_many(checkout, counted(), concurrency=CONCURRENCY):
+        yielded += 1
 
     # As many on the wire as workers, as many more waiting to be yielded.
     assert most <= 2 * CONCURRENCY + 1
@@ -127,17 +125,18 @@ async def test_where_nobody_listens_nothing_is_sent(
 
 
 async def test_keys_of_the_caller_are_sent(
-    sandbox: Sandbox, order: CheckoutSessionRequest
+    checkout: CheckoutSessionFactory,
+    convergegate_sandbox: ThreadedSandbox,
+    order: CheckoutSessionRequest,
 ) -> None:
     """A second run under the same keys opens no second session."""
-    async with sandbox.factory() as checkout:
-        for _ in range(2):
-            async for _ in create_many(
-                checkout, orders(order, 30), key=lambda one: f"order-{one.amount}"
-            ):
-                pass
+    for _ in range(2):
+        async for _ in create_many(
+            checkout, orders(order, 30), key=lambda one: f"order-{one.amount}"
+        ):
+            pass
 
-    assert len(sandbox.book.sessions) == 30
+    assert len(convergegate_sandbox.sessions()) == 30
 
 
 async def test_a_wrong_key_stops_the_job(
@@ -189,16 +188,18 @@ async def test_one_hint_holds_all(
 
 
 async def test_the_rate_is_kept(
-    sandbox: Sandbox, order: CheckoutSessionRequest
+    checkout: CheckoutSessionFactory,
+    convergegate_sandbox: ThreadedSandbox,
+    order: CheckoutSessionRequest,
 ) -> None:
     """40 starts at 100 a second take the time that they have to."""
-    started = time.monotonic()
+    started = convergegate_sandbox.now()
 
-    async with sandbox.factory() as checkout:
+    with convergegate_sandbox.skip_pauses():
         async for _ in create_many(checkout, orders(order, 40), maximum_rps=100):
             pass
 
-    assert time.monotonic() - started >= 0.39
+    assert convergegate_sandbox.now() - started == pytest.approx(0.39, abs=1e-3)
 
 
 async def test_breaking_out_leaves_nothing_running(
@@ -240,7 +241,9 @@ async def test_cancelling_leaves_nothing_running(
 
 
 async def test_an_input_that_breaks_ends_the_job_cleanly(
-    sandbox: Sandbox, order: CheckoutSessionRequest
+    checkout: CheckoutSessionFactory,
+    convergegate_sandbox: ThreadedSandbox,
+    order: CheckoutSessionRequest,
 ) -> None:
     """H15: what was taken is yielded, then the input's own error is raised."""
 
@@ -251,16 +254,15 @@ async def test_an_input_that_breaks_ends_the_job_cleanly(
 
     yielded = 0
 
-    async def count(checkout: CheckoutSessionFactory) -> None:
+    async def count() -> None:
         nonlocal yielded
         async for _ in create_many(checkout, broken(), concurrency=4):
             yielded += 1
 
-    async with sandbox.factory() as checkout:
-        with pytest.raises(OSError, match="the cursor was closed"):
-            await count(checkout)
+    with pytest.raises(OSError, match="the cursor was closed"):
+        await count()
 
-    assert yielded == len(sandbox.book.sessions) == 20
+    assert yielded == len(convergegate_sandbox.sessions()) == 20
 
 
 @pytest.mark.parametrize(
