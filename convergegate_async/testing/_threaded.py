@@ -1,12 +1,9 @@
 """A sandbox on a thread of its own: for any event loop, and for code without one."""
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, Unpack
 
 import attrs
 from aiohttp import web
@@ -25,19 +22,9 @@ from convergegate_async.sandbox import (
 
 from ._apps import AsgiApp, started
 from ._pauses import Pauses
-
-T = TypeVar("T")
+from ._sandbox_thread import SandboxThread
 
 _LEAST = 1e-6  # seconds; epoch seconds are no finer as a float
-
-
-@attrs.frozen
-class _Home:
-    """Where a running sandbox lives."""
-
-    loop: asyncio.AbstractEventLoop
-    sandbox: Sandbox
-    closing: asyncio.Event
 
 
 class ThreadedSandbox:
@@ -68,27 +55,19 @@ class ThreadedSandbox:
         seed: int | None = None,
     ) -> None:
         self._api_key = api_key
-        self._port = port
-        self._honour_keys = honour_keys
-        self._seed = seed
-        self._home: _Home | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = SandboxThread(
+            lambda: Sandbox(
+                api_key=api_key,
+                port=port,
+                honour_keys=honour_keys,
+                seed=seed,
+                frozen=True,
+            )
+        )
         self._pauses = Pauses(self.now, self._reach)
 
-    # -- lifecycle -------------------------------------------------------------------
-
     def __enter__(self) -> Self:
-        if self._home is not None:
-            message = "the sandbox is running already"
-            raise ConfigurationError(message)
-        listening: Future[_Home] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listening)),
-            name="convergegate sandbox",
-            daemon=True,  # who forgets to leave it shall not hang at the end
-        )
         self._thread.start()
-        self._home = listening.result()
         return self
 
     def __exit__(
@@ -97,28 +76,7 @@ class ThreadedSandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        home, self._home = self._running(), None
-        home.loop.call_soon_threadsafe(home.closing.set)
-        if self._thread is not None:
-            self._thread.join()
-
-    async def _serve(self, listening: "Future[_Home]") -> None:
-        closing = asyncio.Event()
-        try:
-            async with Sandbox(
-                api_key=self._api_key,
-                port=self._port,
-                honour_keys=self._honour_keys,
-                seed=self._seed,
-                frozen=True,
-            ) as sandbox:
-                home = _Home(asyncio.get_running_loop(), sandbox, closing)
-                listening.set_result(home)
-                await closing.wait()
-        except Exception as error:
-            if listening.done():
-                raise
-            listening.set_exception(error)  # who enters it is waiting
+        self._thread.stop()
 
     # -- what a shop needs -----------------------------------------------------------
 
@@ -134,7 +92,7 @@ class ThreadedSandbox:
         Raises:
             ConfigurationError: It does not run.
         """
-        return self._running().sandbox.base_url
+        return self._thread.sandbox.base_url
 
     def factory(self, **overrides: Unpack[FactoryOptions]) -> CheckoutSessionFactory:
         """Return an unopened factory that calls it, and shares its clock.
@@ -143,7 +101,7 @@ class ThreadedSandbox:
             **overrides: Other arguments of the constructor.
         """
         overrides.setdefault("runtime", self.runtime())
-        return self._running().sandbox.factory(**overrides)
+        return self._thread.sandbox.factory(**overrides)
 
     def runtime(self) -> Runtime:
         """Return the time of its clock, for a factory that is built elsewhere.
@@ -163,7 +121,7 @@ class ThreadedSandbox:
 
     def sessions(self) -> tuple[BookedSession, ...]:
         """Return all sessions as they stand now, the oldest first."""
-        return self._do(_all_of)
+        return self._thread.do(_all_of)
 
     def session(self, session_id: str) -> BookedSession:
         """Return a session as it stands now.
@@ -179,7 +137,7 @@ class ThreadedSandbox:
         Args:
             operation: Only those for this one, such as ``create``.
         """
-        return self._do(
+        return self._thread.do(
             lambda sandbox: tuple(
                 attrs.evolve(seen)
                 for seen in sandbox.seen
@@ -189,7 +147,9 @@ class ThreadedSandbox:
 
     def deliveries(self) -> tuple[Delivery, ...]:
         """Return the webhooks that were sent, or are on their way."""
-        return self._do(lambda sandbox: tuple(map(attrs.evolve, sandbox.deliveries)))
+        return self._thread.do(
+            lambda sandbox: tuple(map(attrs.evolve, sandbox.deliveries))
+        )
 
     def delivered(
         self, event: EventType | str, session_id: str | None = None
@@ -214,7 +174,7 @@ class ThreadedSandbox:
         if event not in list(EventType):
             message = f"an event must be one of {', '.join(EventType)}, not {event!r}"
             raise ConfigurationError(message)
-        self._block(lambda sandbox: sandbox.elapse(0))
+        self._thread.block(lambda sandbox: sandbox.elapse(0))
         return _acknowledged(event, session_id, self.deliveries())
 
     # -- what a test does ------------------------------------------------------------
@@ -230,13 +190,15 @@ class ThreadedSandbox:
             InvalidFieldError: There is no such session, or it cannot be paid any more.
             DeclinedError: The bank refuses the code, as the factory's `pay` says it.
         """
-        session = self._do(lambda sandbox: _copy(sandbox.pay(session_id, blik_code)))
+        session = self._thread.do(
+            lambda sandbox: _copy(sandbox.pay(session_id, blik_code))
+        )
         self._pauses.end()
         return session
 
     def expire(self, session_id: str) -> BookedSession:
         """Let a session expire, as `Sandbox.expire` does; who waits looks at once."""
-        session = self._do(lambda sandbox: _copy(sandbox.expire(session_id)))
+        session = self._thread.do(lambda sandbox: _copy(sandbox.expire(session_id)))
         self._pauses.end()
         return session
 
@@ -244,11 +206,11 @@ class ThreadedSandbox:
         self, kind: FaultKind | str = FaultKind.STATUS, **options: Unpack[FaultOptions]
     ) -> None:
         """Let the next request, or event, meet a fault, as `Sandbox.fail_next` does."""
-        self._do(lambda sandbox: sandbox.fail_next(kind, **options))
+        self._thread.do(lambda sandbox: sandbox.fail_next(kind, **options))
 
     def now(self) -> float:
         """Return what the clock of gateway and factories shows, in epoch seconds."""
-        return self._running().sandbox.now()
+        return self._thread.sandbox.now()
 
     def advance(self, seconds: float) -> None:
         """Move the clock of gateway and factories: all happens when it is due.
@@ -262,7 +224,7 @@ class ThreadedSandbox:
         Raises:
             ConfigurationError: It was called on an event loop.
         """
-        self._block(lambda sandbox: sandbox.elapse(seconds))
+        self._thread.block(lambda sandbox: sandbox.elapse(seconds))
         self._pauses.nudge()
 
     @contextmanager
@@ -312,57 +274,17 @@ class ThreadedSandbox:
                 already.
         """
         async with started(app) as post:
-            self._do(lambda sandbox: sandbox.deliver_by(post))
+            self._thread.do(lambda sandbox: sandbox.deliver_by(post))
             try:
                 yield
-                await self._elapse(0)
+                await self._thread.awaited(lambda sandbox: sandbox.elapse(0))
             finally:
-                self._do(lambda sandbox: sandbox.deliver_by(None))
+                self._thread.do(lambda sandbox: sandbox.deliver_by(None))
 
     def reset(self) -> None:
         """Forget all sessions, requests, deliveries and faults; set the clock right."""
         self._pauses.are_skipped = False
-        self._do(Sandbox.reset)
-
-    # -- across threads ----------------------------------------------------------------
-
-    def _running(self) -> _Home:
-        if self._home is None or self._thread is None:
-            message = "the sandbox is not running: use `with`"
-            raise ConfigurationError(message)
-        if not self._thread.is_alive():
-            message = "the sandbox runs in the process that entered it, not in a fork"
-            raise ConfigurationError(message)
-        return self._home
-
-    def _do(self, work: Callable[[Sandbox], T]) -> T:
-        """Do what takes no time on the sandbox's thread."""
-
-        async def done(sandbox: Sandbox) -> T:
-            return work(sandbox)
-
-        return self._submit(done).result()
-
-    def _block(self, work: Callable[[Sandbox], Coroutine[None, None, T]]) -> T:
-        """Wait for what a shop may have to answer to."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return self._submit(work).result()
-        message = (
-            "it would block this event loop, and a shop on it: await the fixture of "
-            "this name, or asyncio.to_thread(...)"
-        )
-        raise ConfigurationError(message)
-
-    def _submit(
-        self, work: Callable[[Sandbox], Coroutine[None, None, T]]
-    ) -> "Future[T]":
-        home = self._running()
-        return asyncio.run_coroutine_threadsafe(work(home.sandbox), home.loop)
-
-    async def _elapse(self, seconds: float) -> None:
-        await asyncio.wrap_future(self._submit(lambda one: one.elapse(seconds)))
+        self._thread.do(Sandbox.reset)
 
     async def _reach(self, moment: float) -> None:
         """Move the clock on to a *moment* that another pause may have reached."""
@@ -371,7 +293,7 @@ class ThreadedSandbox:
             if (left := moment - sandbox.now()) > 0:
                 await sandbox.elapse(max(left, _LEAST))
 
-        await asyncio.wrap_future(self._submit(reach))
+        await self._thread.awaited(reach)
 
 
 def _copy(session: BookedSession) -> BookedSession:
