@@ -27,6 +27,7 @@ from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 
 from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book, BookedSession
+from ._control_api import ControlApi
 from ._faults import Fault, FaultKind, FaultOptions, FaultPlan
 from ._hosts import Hosts
 from ._seen import LONGEST_PATH, Bodies, SeenRequest
@@ -353,7 +354,8 @@ class Sandbox:
             web.route(route.method, route.path, partial(self._serve, route))
             for route in ROUTES
         ]
-        return [*Site(self, self._api, self._hosts).routes(), *api]
+        site = Site(self, self._api, self._hosts).routes()
+        return [*site, *ControlApi().routes(), *api]
 
     @web.middleware
     async def _admit(

@@ -24,7 +24,10 @@ from convergegate_async.sandbox import Sandbox, WebhookListener
 from convergegate_async.webhooks import WebhookVerifier
 
 MIB = 2**20
-PLACES = ["/", "/pay/x", "/v1/checkout/sessions/x", "/nothing", "/sandbox/reset"]
+PLACES = [
+    *("/", "/pay/x", "/v1/checkout/sessions/x", "/nothing", "/sandbox/reset"),
+    *("/health",),
+]
 
 
 async def ask(
