@@ -20,6 +20,8 @@ class SeenRequest:
         idempotency_key: That of a request that has the API key.
         body: Empty if it came without the API key or holds a code, and once newer ones
             have taken its place: those of the newest requests are kept, 16 MiB in all.
+        at: When it came by the gateway's clock, in epoch seconds.
+        session_id: The session that it is about, if there is one.
         status: What was answered; `None` if nothing was.
         replayed: It was answered from memory, under its idempotency key.
         fault: What went wrong on purpose.
@@ -30,6 +32,8 @@ class SeenRequest:
     path: str
     idempotency_key: str | None
     body: bytes = attrs.field(repr=False)
+    at: float = 0.0
+    session_id: str | None = None
     status: int | None = None
     replayed: bool = False
     fault: FaultKind | None = None

@@ -383,13 +383,15 @@ class Sandbox:
             body=b""
             if route.name == "pay"
             else asked.body,  # a code is nobody's business
+            at=self.now(),
+            session_id=self.book.session_about(asked.id),
         )
         self.seen.append(seen)
         if seen.body:
             self._bodies.keep(seen)
         self.counts[route.name] += 1
         fault = self.faults.draw(route.name)
-        work = partial(self._work, route, asked) if admitted else _refuse
+        work = partial(self._work, route, asked, seen) if admitted else _refuse
         try:
             if fault is None:
                 return self._answer(seen, work())
@@ -417,8 +419,10 @@ class Sandbox:
             return self._answer(seen, reply, fault.retry_after)
         return await break_answer(request, reply, fault, self._closing)
 
-    def _work(self, route: Route, asked: ApiRequest) -> Reply:
+    def _work(self, route: Route, asked: ApiRequest, seen: SeenRequest) -> Reply:
         reply = route.answer(self._api, asked)
+        if seen.session_id is None:
+            seen.session_id = self.book.session_about(reply.document.get("id"))
         self._save()
         return reply
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from matrix import AMPLE
 from orders import an_order
 
 from convergegate_async import ConfigurationError, RefundRequest
@@ -80,6 +81,24 @@ async def test_create_answers_as_the_sample_does(client: Client) -> None:
     assert session["url"] == f"{client.sandbox.base_url}/pay/{session['id']}"
     assert isinstance(session["expire_at"], int)
     assert session["expire_at"] == session["created_at"] + 24 * 3600  # type: ignore[operator]  # both ints
+
+
+async def test_a_request_tells_its_time_and_its_session(client: Client) -> None:
+    """Also one by the id of a refund; one that is about none tells none."""
+    sandbox = client.sandbox
+    _, created = await client.create(urlencode(FORM))
+    sandbox.pay(str(created["id"]))
+    sandbox.advance(60)
+    async with sandbox.factory() as checkout:
+        refund = await checkout.refund(
+            RefundRequest(session_id=str(created["id"]), full=True)
+        )
+        await checkout.retrieve_refund(refund.id)
+    await client.get("/v1/checkout/sessions/none")
+
+    assert [seen.session_id for seen in sandbox.seen] == [created["id"]] * 3 + [None]
+    first, second, *_ = sandbox.seen
+    assert 60 <= second.at - first.at < 60 + AMPLE
 
 
 async def test_retrieve_answers_as_the_table_does(client: Client) -> None:
