@@ -62,6 +62,7 @@ class Sandbox:
         frozen: Let its clock stand still until it is moved, so that nothing happens by
             itself. Webhooks are signed with the time of *now* all the same.
         on_request: Called with every request once it is over.
+        on_delivery: Called with every webhook that was tried, or that is not sent.
         db: A SQLite file to keep the book in; in memory only if `None`.
         host: The address to listen on; other machines reach it only if this says so.
         allowed_hosts: Names by which it may be called, beside those of this machine,
@@ -92,6 +93,7 @@ class Sandbox:
         now: Callable[[], float] = time.time,
         frozen: bool = False,
         on_request: Callable[[SeenRequest], None] | None = None,
+        on_delivery: Callable[[Delivery], None] | None = None,
         db: Path | None = None,
         host: str = "127.0.0.1",
         allowed_hosts: Iterable[str] = (),
@@ -116,6 +118,7 @@ class Sandbox:
         self._store: Store | None = None
         self._api = Api(self.book, api_key, self.now, honour_keys=honour_keys)
         self._sender = WebhookSender(api_key, self.now, now, self.faults, self._hosts)
+        self._sender.on_try = on_delivery
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._under_way = 0
@@ -224,6 +227,22 @@ class Sandbox:
         self.book.expire(session)
         self._news.set()
         return session
+
+    def resend(self, event_id: str) -> Delivery:
+        """Send a webhook once more, as if the shop had not had it.
+
+        Args:
+            event_id: Of one of the `deliveries`; it stays the same.
+
+        Raises:
+            InvalidFieldError: There is no such event, or it was forgotten.
+        """
+        delivery = self._sender.resend(event_id)
+        if delivery is None:
+            field, reason = "event_id", "is none of the latest events"
+            raise InvalidFieldError(field, reason)
+        self._news.set()
+        return delivery
 
     def fail_next(
         self, kind: FaultKind | str = FaultKind.STATUS, **options: Unpack[FaultOptions]

@@ -59,6 +59,8 @@ class Delivery:
         status: What the shop answered last; `None` if it did not.
         note: Why it was not tried, not answered or, if that is known, not taken.
         fault: What goes wrong with it on purpose.
+        next_try: When it is tried next by the gateway's clock, in epoch seconds; `None`
+            while it is tried, and once nothing more is to come.
     """
 
     event: BookedEvent
@@ -67,6 +69,7 @@ class Delivery:
     status: int | None = None
     note: str = ""
     fault: FaultKind | None = None
+    next_try: float | None = None
 
     @property
     def is_done(self) -> bool:
@@ -86,6 +89,8 @@ class WebhookSender:
 
     Attributes:
         journal: The deliveries, newest last.
+        count: How many there were, those that the journal has forgotten included.
+        on_try: Called with every delivery that was tried, or that is not sent.
         post: Takes them to a shop, wherever it is; sent by http if `None`.
     """
 
@@ -98,6 +103,8 @@ class WebhookSender:
         hosts: Hosts,
     ) -> None:
         self.journal: deque[Delivery] = deque(maxlen=JOURNAL_SIZE)
+        self.count = 0
+        self.on_try: Callable[[Delivery], None] | None = None
         self.post: PostWebhook | None = None
         self._api_key = api_key
         self._now = now
@@ -112,18 +119,24 @@ class WebhookSender:
         """Send *event* as soon as its faults allow."""
         fault = self._faults.draw(WEBHOOK, event.type)
         kind = None if fault is None else fault.kind
-        delivery = Delivery(event=event, born=self._now(), fault=kind)
-        self.journal.append(delivery)
+        delivery = self._enter(event, kind)
         if not self._may_send(event.url):
-            delivery.note = _ELSEWHERE
+            self._give_up(delivery, _ELSEWHERE)
         elif fault is not None and fault.kind is FaultKind.WEBHOOK_LOST:
-            delivery.note = "lost on purpose"
+            self._give_up(delivery, "lost on purpose")
         else:
             self._schedule(delivery, self._now() + _delay(fault))
             if fault is not None and fault.kind is FaultKind.WEBHOOK_DUPLICATE:
-                twin = attrs.evolve(delivery)
-                self.journal.append(twin)
-                self._schedule(twin, self._now())
+                self._schedule(self._enter(event, kind), self._now())
+
+    def resend(self, event_id: str) -> Delivery | None:
+        """Deliver an event once more, as it is; `None` if the journal has none such."""
+        for sent in self.journal:
+            if sent.event.id == event_id:
+                delivery = self._enter(sent.event)
+                self._schedule(delivery, self._now())
+                return delivery
+        return None
 
     def next_due(self) -> float | None:
         """Return when the next delivery is due, in epoch seconds."""
@@ -132,6 +145,7 @@ class WebhookSender:
     def clear(self) -> None:
         """Forget everything."""
         self.journal.clear()
+        self.count = 0
         self._due.clear()
         self._clearings += 1
 
@@ -139,23 +153,42 @@ class WebhookSender:
         """Return the deliveries to `deliver` now."""
         due = []
         while self._due and self._due[0][0] <= self._now():
-            due.append(heapq.heappop(self._due)[2])
+            delivery = heapq.heappop(self._due)[2]
+            delivery.next_try = None
+            due.append(delivery)
         return due
 
     async def deliver(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
         """Try once, and see to the next try if it has to be."""
         if not self._may_send(delivery.event.url):  # who took it by *post* has left
-            delivery.note = _ELSEWHERE
+            self._give_up(delivery, _ELSEWHERE)
             return
         clearings = self._clearings
         await self._try(client, delivery)
-        if delivery.is_done or clearings != self._clearings:
+        if clearings != self._clearings:
             return
         pause = retry_pause(delivery.attempt)
-        if self._now() + pause - delivery.born <= GIVES_UP_AFTER:
+        if delivery.is_done:
+            self._tell(delivery)
+        elif self._now() + pause - delivery.born <= GIVES_UP_AFTER:
             self._schedule(delivery, self._now() + pause)
+            self._tell(delivery)
         else:
-            delivery.note = "given up after three days"
+            self._give_up(delivery, "given up after three days")
+
+    def _enter(self, event: BookedEvent, fault: FaultKind | None = None) -> Delivery:
+        delivery = Delivery(event=event, born=self._now(), fault=fault)
+        self.journal.append(delivery)
+        self.count += 1
+        return delivery
+
+    def _give_up(self, delivery: Delivery, note: str) -> None:
+        delivery.note = note
+        self._tell(delivery)
+
+    def _tell(self, delivery: Delivery) -> None:
+        if self.on_try is not None:
+            self.on_try(delivery)
 
     def _may_send(self, url: str) -> bool:
         return self.post is not None or self._hosts.takes_webhooks(url)
@@ -181,6 +214,7 @@ class WebhookSender:
             delivery.status, delivery.note = None, type(error).__name__
 
     def _schedule(self, delivery: Delivery, when: float) -> None:
+        delivery.next_try = when
         heapq.heappush(self._due, (when, next(self._order), delivery))
 
 

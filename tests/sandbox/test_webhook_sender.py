@@ -19,12 +19,19 @@ from convergegate_async import (
     BadSignatureError,
     CheckoutSessionRequest,
     EventType,
+    InvalidFieldError,
     RefundRequest,
     SessionStatus,
     WebhookError,
     WebhookEvent,
 )
-from convergegate_async.sandbox import BookedSession, Fault, FaultKind, Sandbox
+from convergegate_async.sandbox import (
+    BookedSession,
+    Delivery,
+    Fault,
+    FaultKind,
+    Sandbox,
+)
 from convergegate_async.sandbox._webhook_sender import retry_pause
 from convergegate_async.webhooks import WebhookVerifier
 
@@ -630,3 +637,61 @@ async def test_a_reset_forgets_what_is_being_delivered(till: Till) -> None:
 
     assert till.sandbox.deliveries == ()
     assert len(till.shop.arrivals) == 1
+
+
+# -- what is told of it, and asked for again -------------------------------------------
+
+
+async def test_every_try_is_told_with_the_time_of_the_next(
+    shop: Shop, order: CheckoutSessionRequest
+) -> None:
+    """Who runs the sandbox sees each answer, and when the shop is asked again."""
+    tries: list[tuple[int, int | None, float | None]] = []
+    shop.answers = [500]
+    sandbox = Sandbox(
+        now=lambda: NOW,
+        on_delivery=lambda one: tries.append((one.attempt, one.status, one.next_try)),
+    )
+    async with sandbox:
+        Till(sandbox, shop, order).open()
+        await sandbox.elapse(60)
+
+    assert tries == [(1, 500, NOW + 1), (2, 200, None)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "note"),
+    [
+        ("webhook_lost", None, "lost on purpose"),
+        ("webhook_late", "https://shop.example/hook", "not sent: the URL is on"),
+    ],
+)
+async def test_what_is_not_sent_is_told_as_well(
+    kind: str, url: str | None, note: str, shop: Shop, order: CheckoutSessionRequest
+) -> None:
+    """An event that nobody gets has a line of its own, once."""
+    unsent: list[Delivery] = []
+    async with Sandbox(now=lambda: NOW, on_delivery=unsent.append) as sandbox:
+        sandbox.fail_next(kind)
+        Till(sandbox, shop, order).open(url)
+        await sandbox.elapse(0)
+
+    [delivery] = unsent
+    assert (delivery.attempt, delivery.next_try) == (0, None)
+    assert delivery.note.startswith(note)
+
+
+async def test_an_event_can_be_sent_again(till: Till) -> None:
+    """It comes as it was, id and all, also to a shop that has taken it."""
+    till.open()
+    await till.tried(1)
+    [sent] = till.sandbox.deliveries
+
+    till.sandbox.resend(sent.event.id)
+    await till.sandbox.elapse(0)
+
+    first, second = till.shop.arrivals
+    assert first.body == second.body
+    assert [one.status for one in till.sandbox.deliveries] == [200, 200]
+    with pytest.raises(InvalidFieldError, match="event_id is none of the latest"):
+        till.sandbox.resend("evt_none")
