@@ -72,6 +72,10 @@ class FaultKind(StrEnum):
         return self.startswith("webhook_")
 
 
+def _is_header(text: str | None) -> bool:
+    return text is None or (text.isascii() and text.isprintable())
+
+
 def _kind(value: FaultKind | str) -> FaultKind:
     try:
         return FaultKind(value)
@@ -136,6 +140,7 @@ class Fault:
             f"event must be one of {', '.join(EventType)}": self.event
             not in (None, *EventType),
             "times must be 0 or more": self.times is not None and self.times < 0,
+            "retry_after must be of printable ASCII": not _is_header(self.retry_after),
         }
         for rule, broken in problems.items():
             if broken:
@@ -186,13 +191,17 @@ class FaultPlan:
         """Let nothing go wrong any more."""
         self._left.clear()
 
+    def left(self) -> list[Fault]:
+        """Return every fault that can still happen, and how often."""
+        return [
+            attrs.evolve(fault, times=times)
+            for fault, times in self._left
+            if times != 0
+        ]
+
     def describe(self) -> list[str]:
         """Return every fault that can still happen, as `read_fault` reads it."""
-        return [
-            spell_fault(attrs.evolve(fault, times=left))
-            for fault, left in self._left
-            if left != 0
-        ]
+        return list(map(spell_fault, self.left()))
 
     def draw(
         self, operation: str, event: EventType | str | None = None

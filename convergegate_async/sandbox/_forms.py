@@ -1,13 +1,14 @@
 """Forms as they come in, read into the SDK's own requests: each rule stands once."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl
 
 import attrs
 
 from convergegate_async._core.moments import from_epoch
 from convergegate_async._core.operations import lives_long_enough
+from convergegate_async._core.redaction import redacted
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, RefundRequest, rules
 
@@ -21,6 +22,14 @@ _CREATE_REQUIRED = tuple(
     if field.default is attrs.NOTHING
 )
 _REFUND_FIELDS = ("session_id", "amount", "reason", "metadata")
+_SHOWN = frozenset(
+    field.name
+    for request in (CheckoutSessionRequest, RefundRequest)
+    for field in attrs.fields(request)
+    if field.repr and field.metadata.get("wire") is not False
+)
+_MOST_PAIRS = 200
+_MOST_SHOWN = 100  # characters of a value
 
 
 def read_create_form(body: bytes, now: float) -> CheckoutSessionRequest:
@@ -64,11 +73,42 @@ def read_pay_form(body: bytes) -> str:
     Raises:
         InvalidFieldError: It is not six digits.
     """
-    code = _read(body, ("blik_code",), ("blik_code",))["blik_code"]
+    return read_code(_read(body, ("blik_code",), ("blik_code",))["blik_code"])
+
+
+def read_code(code: object) -> str:
+    """Return a code as it is.
+
+    Raises:
+        InvalidFieldError: It is not six digits.
+    """
     if not rules.is_blik_code(code):
         field, reason = "blik_code", "must be six digits"
         raise InvalidFieldError(field, reason)
     return str(code)
+
+
+def masked_form(body: bytes) -> Iterator[str]:
+    """Yield a form's pairs, personal values and texts of the shop's own by name only.
+
+    What is shown is searched for what is not: a customer can be called like a locale.
+    """
+    try:
+        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_PAIRS)
+        texts = [(name.decode(), value.decode()) for name, value in pairs]
+    except ValueError:
+        yield "[body]"
+        return
+    hidden = [(name, value) for name, value in texts if name not in _SHOWN]
+    for name, value in texts:
+        if name in _SHOWN:
+            yield f"{name}={redacted(value, hidden, _MOST_SHOWN)}"
+            continue
+        field = name.partition("[")[0]
+        if field in _CREATE_FIELDS:
+            yield f"{field}{'[…]' if '[' in name else ''}=[{field}]"
+        else:
+            yield "extra[…]=[extra]"  # and its name may tell as much
 
 
 def _read(
