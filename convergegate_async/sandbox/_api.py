@@ -81,6 +81,14 @@ class Api:
         """Tell whether the header holds our key, by Basic or as a Bearer."""
         return authorization in self._authorizations
 
+    def session_about(self, identifier: object) -> str | None:
+        """Return the id of the session that is called so, or has such a refund."""
+        if not isinstance(identifier, str):
+            return None
+        if identifier in self.book.refunds:
+            return self.book.refunds[identifier].session_id
+        return identifier if identifier in self.book.sessions else None
+
     def create(self, request: ApiRequest) -> Reply:
         """Open a session, or say which field is wrong."""
         return self._once("create", request, self._open_session)

@@ -262,14 +262,6 @@ class Book:
         self.tick()
         return self.refunds.get(identifier)
 
-    def session_about(self, identifier: object) -> str | None:
-        """Return the id of the session that is called so, or has such a refund."""
-        if not isinstance(identifier, str):
-            return None
-        if identifier in self.refunds:
-            return self.refunds[identifier].session_id
-        return identifier if identifier in self.sessions else None
-
     def pay(self, session: BookedSession, code: str) -> None:
         """Take a code that the bank has not refused."""
         self._changed[session.id] = session

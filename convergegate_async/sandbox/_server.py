@@ -374,7 +374,8 @@ class Sandbox:
             for route in ROUTES
         ]
         site = Site(self, self._api, self._hosts).routes()
-        return [*site, *ControlApi().routes(), *api]
+        control = ControlApi(self, self._api, self._sender, self._hosts).routes()
+        return [*site, *control, *api]
 
     @web.middleware
     async def _admit(
@@ -403,7 +404,7 @@ class Sandbox:
             if route.name == "pay"
             else asked.body,  # a code is nobody's business
             at=self.now(),
-            session_id=self.book.session_about(asked.id),
+            session_id=self._api.session_about(asked.id),
         )
         self.seen.append(seen)
         if seen.body:
@@ -441,7 +442,7 @@ class Sandbox:
     def _work(self, route: Route, asked: ApiRequest, seen: SeenRequest) -> Reply:
         reply = route.answer(self._api, asked)
         if seen.session_id is None:
-            seen.session_id = self.book.session_about(reply.document.get("id"))
+            seen.session_id = self._api.session_about(reply.document.get("id"))
         self._save()
         return reply
 
