@@ -33,7 +33,7 @@ from ._hosts import Hosts
 from ._seen import LONGEST_PATH, Bodies, SeenRequest
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, PostWebhook, WebhookSender
-from ._wire import answer, break_answer, listen, new_client, read_body
+from ._wire import answer, break_answer, listen, new_client, read_body, refused_body
 from .site.routes import Site
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
@@ -390,9 +390,13 @@ class Sandbox:
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         """Note the request, apply a fault if one is drawn, and answer."""
         admitted = self._api.admits(request.headers.get("Authorization"))
+        try:
+            body = await read_body(request) if admitted else b""
+        except web.HTTPException as error:
+            return answer(refused_body(error), "req_0")
         asked = ApiRequest(
             id=request.match_info.get("id", ""),
-            body=await read_body(request) if admitted else b"",
+            body=body,
             key=request.headers.get("Idempotency-Key") if admitted else None,
         )
         seen = SeenRequest(

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError
 
-from ._api import Reply
+from ._api import Reply, refusal
 from ._faults import Fault, FaultKind
 from ._hosts import Hosts
 
@@ -61,12 +61,23 @@ async def read_body(request: web.Request) -> bytes:
 
     Raises:
         HTTPRequestTimeout: It does not: who sends half of it is not waited for.
+        HTTPRequestEntityTooLarge: It is too big.
     """
     try:
         async with asyncio.timeout(request.app[_PATIENCE]):
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+
+
+def refused_body(error: web.HTTPException) -> Reply:
+    """Return what is answered where `read_body` did not return."""
+    message = (
+        "the body did not come in time"
+        if isinstance(error, web.HTTPRequestTimeout)
+        else "the body is too big"
+    )
+    return refusal(error.status, message)
 
 
 def new_client() -> aiohttp.ClientSession:

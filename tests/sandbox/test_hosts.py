@@ -311,6 +311,22 @@ async def test_with_the_key_the_newest_bodies_are_kept(sandbox: Sandbox) -> None
     assert not sandbox.seen
 
 
+async def test_a_body_that_is_too_big_is_refused_as_all_is(sandbox: Sandbox) -> None:
+    """More than a MiB is a 413, in the gateway's error form."""
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(
+            f"{sandbox.base_url}/v1/refunds",
+            data=io.BytesIO(bytes(MIB + 1)),
+            headers={"Authorization": f"Bearer {sandbox.api_key}"},
+        ) as answer,
+    ):
+        error = (await answer.json())["error"]
+
+    assert answer.status == 413
+    assert error["message"] == "the body is too big"
+
+
 # -- half a request -------------------------------------------------------------------
 
 
