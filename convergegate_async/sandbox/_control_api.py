@@ -1,13 +1,15 @@
 """The sandbox for tests in any language: what it has seen, and what can be done to it.
 
 Behind the key, as the gateway's own API, and closed to pages of other sites; only
-whether it is up can be asked without.
+what does not need it is whether it is up, and its description.
 """
 
+import re
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Reversible
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Reversible, Sequence
+from functools import cache, partial
 from itertools import islice
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -15,11 +17,13 @@ from aiohttp import web
 
 from convergegate_async._version import __version__
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
+from convergegate_async.models import SessionStatus
 
 from ._api import Api, Reply, refusal
 from ._book import BookedSession
 from ._control_orders import (
     LATEST,
+    LONGEST,
     MOST_ROWS,
     ClockOrder,
     PayOrder,
@@ -33,12 +37,12 @@ from ._control_values import (
     SessionState,
     SessionStory,
 )
-from ._faults import Fault, FaultPlan
+from ._faults import OPERATIONS, Fault, FaultPlan
 from ._forms import read_code
 from ._hosts import Hosts
 from ._seen import SeenRequest
 from ._webhook_sender import Delivery, WebhookSender
-from ._wire import read_body
+from ._wire import read_body, refused_body
 
 PREFIX = "/sandbox/api"
 
@@ -93,6 +97,7 @@ class ControlApi:
         """Return what it answers to."""
         return [
             web.get("/health", self._health),
+            web.get("/openapi.json", self._describe),
             *(
                 web.route(route.method, route.path, partial(self._serve, route.answer))
                 for route in CONTROL_ROUTES
@@ -102,17 +107,24 @@ class ControlApi:
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "version": __version__})
 
+    async def _describe(self, _: web.Request) -> web.Response:
+        return web.Response(body=_description(), content_type="application/json")
+
     async def _serve(self, work: "Answer", request: web.Request) -> web.Response:
+        headers = {**_HEADERS}
         try:
             reply = self._refuse(request.headers) or await work(self, request)
         except InvalidFieldError as error:
             message = f"{error.field} {error.reason}"
             reply = refusal(400, message, param=error.field)
-        except web.HTTPException as error:  # its body is too big, or does not come
-            reply = refusal(error.status, error.reason)
+        except web.HTTPMethodNotAllowed as error:
+            reply = refusal(error.status, "no such method")
+            headers["Allow"] = error.headers["Allow"]
+        except web.HTTPException as error:
+            reply = refused_body(error)
         if reply is _DONE:
-            return web.Response(status=reply.status, headers=_HEADERS)
-        return web.json_response(reply.document, status=reply.status, headers=_HEADERS)
+            return web.Response(status=reply.status, headers=headers)
+        return web.json_response(reply.document, status=reply.status, headers=headers)
 
     def _refuse(self, headers: Mapping[str, str]) -> Reply | None:
         if not self._api.admits(headers.get("Authorization")):
@@ -130,18 +142,19 @@ class ControlApi:
         """List the sessions."""
         self._api.book.tick()
         rows = self._api.book.sessions
-        return _page(request, rows.values(), len(rows), SessionState.of, "status")
+        filters = {"status": tuple(SessionStatus)}
+        return _page(request, rows.values(), len(rows), SessionState.of, filters)
 
     async def requests(self, request: web.Request) -> Reply:
         """List the requests of the gateway's API."""
         seen, count = self._sandbox.seen, self._sandbox.counts.total()
-        names = ("operation", "session_id")
-        return _page(request, seen, count, RequestState.of, *names)
+        filters = {"operation": OPERATIONS, "session_id": ()}
+        return _page(request, seen, count, RequestState.of, filters)
 
     async def deliveries(self, request: web.Request) -> Reply:
         """List the webhooks."""
         sent, count = self._sender.journal, self._sender.count
-        return _page(request, sent, count, DeliveryState.of)
+        return _page(request, sent, count, DeliveryState.of, {})
 
     async def session(self, request: web.Request) -> Reply:
         """Tell one session's story."""
@@ -209,8 +222,8 @@ class ControlApi:
     async def move_clock(self, request: web.Request) -> Reply:
         """Let time pass."""
         order = read_order(ClockOrder, await read_body(request))
-        if order.seconds < 0:
-            field, reason = "seconds", "must be 0 or more: time does not go back"
+        if not 0 <= order.seconds <= LONGEST:
+            field, reason = "seconds", f"must be from 0 to {LONGEST} (ten years)"
             raise InvalidFieldError(field, reason)
         if self._sandbox.now() + order.seconds > LATEST:
             field, reason = "seconds", "must end before the year 3000"
@@ -243,8 +256,15 @@ class ControlApi:
         self._sandbox.reset()
         return _DONE
 
-    async def unknown(self, _: web.Request) -> Reply:
-        """Say that there is no such address."""
+    async def unknown(self, request: web.Request) -> Reply:
+        """Say that there is no such address, or by which methods it is called."""
+        methods = {
+            route.method
+            for route in CONTROL_ROUTES[:-1]
+            if re.fullmatch(route.path.replace("{id}", "[^/]+"), request.path)
+        }
+        if methods:
+            raise web.HTTPMethodNotAllowed(request.method, methods)
         return refusal(404, "no such resource")
 
     def _find(self, request: web.Request) -> BookedSession | None:
@@ -282,12 +302,17 @@ CONTROL_ROUTES = (
 """All addresses of the control API; the last takes what no other does."""
 
 
+@cache
+def _description() -> bytes:
+    return Path(__file__).with_name("openapi.json").read_bytes()
+
+
 def _page(
     request: web.Request,
     rows: Reversible[object],
     count: int,
     state: Callable[..., attrs.AttrsInstance],
-    *filters: str,
+    filters: Mapping[str, Sequence[str]],
 ) -> Reply:
     order = read_page_order(request.query.items(), filters)
     page, cursor = order.page_of(reversed(rows), count)

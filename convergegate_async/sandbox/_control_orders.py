@@ -1,6 +1,6 @@
 """What the control API takes, as values: read strictly, by the types that they have."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -14,6 +14,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=attrs.AttrsInstance)
 
 MOST_ROWS = 100  # of a page
+LONGEST = 315_360_000  # seconds, ten years: a clock is moved by no more at once
 LATEST = 32_503_680_000  # the year 3000: no clock has to show more
 _LONGEST_NAME = 50  # characters of what is no field
 
@@ -118,6 +119,8 @@ def _read_value(field: "attrs.Attribute[Any]", value: object) -> object:
     kind = next(one for one in _KINDS if any(issubclass(own, one) for own in kinds))
     if kind is float and type(value) is int and abs(value) <= LATEST:
         return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON has one kind of numbers
     if type(value) is not kind:
         reason = f"must be {_KINDS[kind]}"
         raise InvalidFieldError(field.name, reason)
@@ -132,13 +135,13 @@ def _kinds_of(annotation: Any) -> Iterator[type]:  # noqa: ANN401 -- a type, as 
 
 
 def read_page_order(
-    pairs: Iterable[tuple[str, str]], filters: Iterable[str]
+    pairs: Iterable[tuple[str, str]], filters: Mapping[str, Sequence[str]]
 ) -> PageOrder:
     """Read the query of a list.
 
     Args:
         pairs: Of the query.
-        filters: What rows can be chosen by.
+        filters: What rows can be chosen by, and which words that can be; any, if none.
 
     Raises:
         InvalidFieldError: A pair is unknown, given twice or cannot be right.
@@ -153,6 +156,10 @@ def read_page_order(
             reason = "is given twice"
             raise InvalidFieldError(name, reason)
         given[name] = text
+    for name, words in filters.items():
+        if words and given.get(name, words[0]) not in words:
+            reason = f"must be one of {', '.join(words)}"
+            raise InvalidFieldError(name, reason)
     limit = _whole("limit", given.pop("limit", "50"))
     if not 1 <= limit <= MOST_ROWS:
         field, reason = "limit", f"must be from 1 to {MOST_ROWS}"
