@@ -6,6 +6,7 @@ marked so in the code.
 
 from ._book import CODES, BookedEvent, BookedRefund, BookedSession, CodeFate
 from ._faults import Fault, FaultKind, FaultOptions, FaultPlan, read_fault
+from ._remote import RemoteSandbox
 from ._seen import SeenRequest
 from ._server import Sandbox
 from ._webhook_listener import (
@@ -29,6 +30,7 @@ __all__ = [
     "FaultPlan",
     "PostWebhook",
     "ReceivedWebhook",
+    "RemoteSandbox",
     "Sandbox",
     "SeenRequest",
     "WebhookListener",
