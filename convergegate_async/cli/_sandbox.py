@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
+from ._sandbox_seed import seed
 from ._streams import loss_of, print_data, print_note
 from ._wording import counted
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from convergegate_async.sandbox import SeenRequest
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -69,7 +71,9 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="A host beside this machine that webhooks may be sent to.",
 )
+@click.pass_context
 def sandbox(  # noqa: PLR0913 -- the command's options
+    context: click.Context,
     *,
     port: int,
     seed: int | None,
@@ -86,6 +90,9 @@ def sandbox(  # noqa: PLR0913 -- the command's options
     The two lines on stdout set the environment of the other commands; every request is
     logged on stderr.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
     from convergegate_async.sandbox import Sandbox, read_fault
 
     from ._signals import run_until_interrupted
@@ -127,6 +134,19 @@ def sandbox(  # noqa: PLR0913 -- the command's options
         print_note(f"Stopped after {counted(gateway.counts.total(), 'request')}.")
 
     run_until_interrupted(serve)
+
+
+sandbox.add_command(seed)
+
+
+def _refuse_options(context: click.Context) -> None:
+    """Refuse the options of a sandbox to run where one that runs is talked to."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is ParameterSource.COMMANDLINE:
+            name = option.opts[0]
+            message = f"{name} is for a sandbox to run, not for one that runs"
+            raise click.UsageError(message)
 
 
 def _print_request(seen: "SeenRequest") -> None:

@@ -39,6 +39,7 @@ def completed(shell: str, line: str) -> str:
         ("convergegate create --customer-e", {"--customer-email"}),
         ("convergegate get --c", {"--ca-file", "--curl"}),
         ("convergegate get s1 --output ", {"table", "json", "id"}),
+        ("convergegate sandbox se", {"seed"}),
         ("convergegate get ", set()),
         ("convergegate refund s1 --metadata ", set()),
     ],
