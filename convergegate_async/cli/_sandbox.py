@@ -10,14 +10,13 @@ from click.core import ParameterSource
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
+from ._sandbox_log import print_delivery, print_request
 from ._sandbox_seed import seed
 from ._streams import loss_of, print_data, print_note
 from ._wording import counted
 
 if TYPE_CHECKING:
     import asyncio
-
-    from convergegate_async.sandbox import SeenRequest
 
 
 @click.group(invoke_without_command=True)
@@ -87,8 +86,8 @@ def sandbox(  # noqa: PLR0913 -- the command's options
 ) -> None:
     """Run a gateway of your own, until Ctrl-C; --host opens it to other machines.
 
-    The two lines on stdout set the environment of the other commands; every request is
-    logged on stderr.
+    The two lines on stdout set the environment of the other commands; every request,
+    and every try of a webhook, is logged on stderr by the gateway's clock.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context)
@@ -107,7 +106,8 @@ def sandbox(  # noqa: PLR0913 -- the command's options
             seed=seed,
             honour_keys=not ignore_keys,
             faults=plan,
-            on_request=_print_request,
+            on_request=print_request,
+            on_delivery=lambda sent: print_delivery(sent, gateway.now()),
             db=db,
             host=host,
             allowed_hosts=allowed_hosts,
@@ -147,13 +147,3 @@ def _refuse_options(context: click.Context) -> None:
             name = option.opts[0]
             message = f"{name} is for a sandbox to run, not for one that runs"
             raise click.UsageError(message)
-
-
-def _print_request(seen: "SeenRequest") -> None:
-    notes = [
-        *(["replayed"] if seen.replayed else []),
-        *([f"fault: {seen.fault}"] if seen.fault else []),
-        *([seen.idempotency_key] if seen.idempotency_key else []),
-    ]
-    status = seen.status or "---"
-    print_note(f"{seen.method} {seen.path} {status} {' '.join(notes)}".rstrip())
