@@ -58,6 +58,7 @@ NEEDED = {
         *("quart", "redis"),
     ),
     "test_first_hour.py": ("fastapi", "uvicorn"),
+    "test_namespaces.py": ("fastapi", "uvicorn"),
     "test_readme.py": (
         *("anyio", "blacksheep", "falcon", "fastapi", "httpx", "opentelemetry"),
     ),
