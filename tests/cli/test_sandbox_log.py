@@ -178,7 +178,7 @@ def test_a_sandbox_tells_requests_and_webhooks(
     text = re.sub(r"\n {15}", " ", stderr)
     assert re.search(rf"  200  create               {session}  ?key cg1-", text)
     assert f"  ---  > session.created    {session}" in text
-    assert "not sent: the URL is on another machine (see --webhooks-to)" in text
+    assert "not sent: the URL is on another machine (see --webhooks-to" in text
     assert "GET /v1/checkout/sessions/none" in text
     assert "\x1b" not in stderr
     assert lines[-1] == "Stopped after 2 requests."

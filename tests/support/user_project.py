@@ -10,7 +10,9 @@ PLUGIN = "convergegate_async.testing.plugin"
 _IS_INSTALLED = bool(entry_points(group="pytest11", name="convergegate"))
 _NAMED = () if _IS_INSTALLED else ("-p", PLUGIN)
 
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_NAMED)
+_WITHOUT = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
+
+PYTEST = (sys.executable, "-m", "pytest", *_WITHOUT, *_NAMED)
 """The command; what comes from this suite's own run is not for it: see `ENVIRON`."""
 
 ENVIRON = {name: v for name, v in os.environ.items() if "PYTEST" not in name}
