@@ -144,9 +144,12 @@ def has_duplicate_key(body: bytes, document: Mapping[str, object]) -> bool:
         body: One JSON object.
         document: What it was read as.
     """
-    # Mostly each colon behind a quote belongs to a name that is still there.
+    # Mostly each colon, or each behind a quote, belongs to a name that is still there,
+    # but for those of addresses: only in a text a slash can follow one.
     metadata = document.get("metadata")
     names = len(document) + (len(metadata) if type(metadata) is dict else 0)
+    if body.count(b":") - body.count(b"://") == names:
+        return False
     if body.translate(None, _WHITE_SPACE).count(b'":') == names:
         return False
     outermost: list[str] = []

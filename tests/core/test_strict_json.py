@@ -163,6 +163,9 @@ def test_both_parsers_agree_on_texts_and_on_damaged_ones(
 @example(body=b'{"id": "a", "id"\n: "b"}')
 @example(body=b'{"id": "a", "id"\r: "b"}')
 @example(body=b'{"id": "a", "id"  : "b"}')
+@example(body=b'{"id": "a", "id": "https://b"}')
+@example(body=b'{"id": "a", "id": "://", "://": "://"}')
+@example(body=b'{"id": "a", "url": "https://b"}')
 def test_a_vital_name_given_twice_is_noticed_however_it_is_spelled(
     body: bytes,
 ) -> None:
