@@ -46,7 +46,7 @@ Hook: TypeAlias = Callable[[object, object], T]
 
 _PLAIN = (str, int, bool)
 
-_ID = re.compile(r"[\x20-\x7e]{1,255}")
+_LONGEST_ID = 255
 
 
 # -- form out ---------------------------------------------------------------------
@@ -211,7 +211,12 @@ def read_fields(
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_ID
+        and value.isascii()
+        and value.isprintable()
+    )
 
 
 @functools.cache

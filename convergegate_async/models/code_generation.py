@@ -52,7 +52,8 @@ def new_draft(noun: type[attrs.AttrsInstance]) -> Any:  # noqa: ANN401 -- what `
 def sealed(draft: Any, noun: type[T]) -> T:  # noqa: ANN401 -- what `Reader` returns
     """Return *draft* as a value of *noun*, frozen from now on."""
     draft.__class__ = noun
-    return cast("T", draft)
+    value: T = draft
+    return value
 
 
 def write_constructor(
