@@ -40,7 +40,7 @@ FAST_CHECKS: dict[rules.Rule, tuple[type, Look]] = {
     rules.email: (str, _EMAIL.fullmatch),
     rules.name: (str, rules.is_of_letters),
     rules.words: (tuple, rules.are_words),
-    rules.phone: (str, _of(rules.PHONE)),
+    rules.phone: (str, rules.PHONE.fullmatch),  # short and printable by itself
     rules.url: (str, _of_few(_URL.fullmatch)),
     rules.country: (str, _of_few(_of(rules.COUNTRY))),
     rules.locale: (str, _of_few(_of(rules.LOCALE))),
