@@ -24,13 +24,15 @@ from harness.delivery import NOW, SECRET, delivery
 from harness.figures import spread, table, versions
 from harness.instant import InstantTransport
 from harness.stub import BODY
-from harness.workers import Call
+from harness.workers import Call as AwaitedCall
 
 from convergegate_async import CheckoutSession, CheckoutSessionFactory
 from convergegate_async._core.codec import encode_form, structure
 from convergegate_async._core.idempotency import fresh_key
+from convergegate_async._core.messages import build_request
 from convergegate_async._core.operations import create_checkout_session
 from convergegate_async._core.strict_json import decode_json
+from convergegate_async.factory._call import Call
 from convergegate_async.factory._caller import Caller
 from convergegate_async.models import CallInfo
 from convergegate_async.webhooks import WebhookVerifier
@@ -58,7 +60,7 @@ def plain(work: Callable[[], object]) -> Part:
     return part
 
 
-def awaited(work: Call) -> Part:
+def awaited(work: AwaitedCall) -> Part:
     """Return the part that is awaited, and never waits."""
 
     async def part(calls: int) -> float:
@@ -109,7 +111,8 @@ def retrying(caller: Caller) -> dict[str, Part]:
         order(), key=key, own_key=False, now=time.time()
     )
     # There is no public way to send without the factory around it.
-    call = caller._new_call(operation, float("inf"), None)  # noqa: SLF001
+    request = build_request(operation, caller.settings)
+    call = Call(operation, request, 0.0, float("inf"), None)
     shared = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(3))
 
     async def nothing() -> None:

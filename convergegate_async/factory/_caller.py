@@ -245,7 +245,9 @@ class Caller:
         if _logger.isEnabledFor(logging.DEBUG):
             observers = (LOGGING, *observers)
         audience = Audience(observers) if observers else None
-        call = self._new_call(operation, self.runtime.clock() + total, audience)
+        now = self.runtime.clock()
+        request = build_request(operation, self.settings)
+        call = Call(operation, request, now, now + total, audience)
         self.lifecycle.enter(call)
         return call
 
@@ -255,11 +257,13 @@ class Caller:
         self._reporter.call_ended(call, now, error, asyncio.CancelledError)
         return error
 
-    def _new_call(
-        self, operation: Operation[A], deadline: float, audience: Audience | None
-    ) -> Call[A]:
-        request = build_request(operation, self.settings)
-        return Call(operation, request, self.runtime.clock(), deadline, audience)
+    def _new_look(
+        self, look: Operation[CheckoutSession], call: Call[Answer]
+    ) -> Call[CheckoutSession]:
+        """Return what looks after *call*, and ends when it does."""
+        request = build_request(look, self.settings)
+        now = self.runtime.clock()
+        return Call(look, request, now, call.deadline, call.audience)
 
     async def _send(self, call: Call[A]) -> A | Finding:
         """Send, and send again as long as that is allowed and may help."""
@@ -397,7 +401,7 @@ class Caller:
         if operation.identifier is None or not isinstance(error, OutcomeUnknownError):
             return None
         look = retrieve_checkout_session(operation.identifier)
-        looking = self._new_call(look, call.deadline, call.audience)
+        looking = self._new_look(look, call)
         seen: CheckoutSession | Finding | None
         match aim:
             case Look.ONCE:
@@ -418,7 +422,7 @@ class Caller:
             look = retrieve_checkout_session(session_id)
         except InvalidFieldError:
             return None  # its name is none that can be asked for
-        looking = self._new_call(look, call.deadline, call.audience)
+        looking = self._new_look(look, call)
         looking.tries = call.tries  # the look is an attempt of the call
         try:
             seen = await self._attempt(looking)
@@ -448,7 +452,7 @@ class Caller:
         with self._waker(session_id) as waker:
             while call.deadline > self.runtime.clock():
                 waker.clear()
-                looking = self._new_call(call.operation, call.deadline, call.audience)
+                looking = self._new_look(call.operation, call)
                 looking.tries = call.tries  # looks are numbered through
                 try:
                     result = await self._send(looking)

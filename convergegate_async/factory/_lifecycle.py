@@ -44,7 +44,7 @@ class Lifecycle:
 
     def require_open(self) -> None:
         """Refuse a call that cannot be made here and now."""
-        if self.state != "open":
+        if self._loop is None or self._closed:
             message = (
                 f"the factory is {self.state}: make calls inside `async with`, "
                 "or between open() and aclose()"
