@@ -68,7 +68,8 @@ class Slots:
     def release(self) -> None:
         """Give a place back, to whoever waits the longest."""
         self._free += 1
-        self._serve(1)
+        if self._queue:
+            self._serve(1)
 
     def close(self) -> None:
         """Leave nothing behind in the loop."""
@@ -120,17 +121,10 @@ class Deadlines:
         if self._loop is None:
             # Kept: Python 3.11 asks the kernel for the process each time.
             self._loop = asyncio.get_running_loop()
-        return Deadline(self, self._loop, self._loop.time() + seconds)
-
-    def watch(self, deadline: "Deadline") -> None:
-        """Interrupt the task of *deadline* at its time, unless it is forgotten."""
-        self._watched.add(deadline)
-        if deadline.when < self._rings_at:
-            self._set(deadline.when)
-
-    def forget(self, deadline: "Deadline") -> None:
-        """Leave its task alone."""
-        self._watched.discard(deadline)
+        when = self._loop.time() + seconds
+        if when < self._rings_at:
+            self._set(when)
+        return Deadline(self._watched, self._loop, when)
 
     def expire_all(self) -> None:
         """Interrupt every task now."""
@@ -167,12 +161,12 @@ class Deadline:
     unless the task was cancelled by somebody else, too.
     """
 
-    __slots__ = ("_cancelling", "_loop", "_owner", "_task", "is_expired", "when")
+    __slots__ = ("_cancelling", "_loop", "_task", "_watched", "is_expired", "when")
 
     def __init__(
-        self, owner: Deadlines, loop: asyncio.AbstractEventLoop, when: float
+        self, watched: set["Deadline"], loop: asyncio.AbstractEventLoop, when: float
     ) -> None:
-        self._owner = owner
+        self._watched = watched
         self._loop = loop
         self.when = when
         self.is_expired = False
@@ -183,7 +177,7 @@ class Deadline:
             raise AssertionError
         self._task = task
         self._cancelling = task.cancelling()
-        self._owner.watch(self)
+        self._watched.add(self)
 
     def __exit__(
         self,
@@ -191,7 +185,7 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._owner.forget(self)
+        self._watched.discard(self)
         if (
             self.is_expired
             and self._task.uncancel() <= self._cancelling
