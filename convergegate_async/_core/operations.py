@@ -8,7 +8,6 @@ import attrs
 
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import (
-    Answer,
     CheckoutSession,
     CheckoutSessionRequest,
     Refund,
@@ -62,11 +61,6 @@ class Operation(Generic[A_co]):
         """What the answer has to repeat, by the answer's field names."""
         echo = self.endpoint.echo
         return {"id": self.identifier} if echo is None else echo.expected_of(self.noun)
-
-    def is_repeated_by(self, answer: Answer) -> bool:
-        """Tell at a glance whether *answer* repeats all that was sent."""
-        echo = self.endpoint.echo
-        return echo is not None and echo.is_whole(self.noun, answer)
 
     @property
     def sent(self) -> tuple[tuple[str, str], ...]:
