@@ -87,10 +87,7 @@ class Lane:
             except TimeoutError as error:
                 raise aiohttp.ConnectionTimeoutError from error
             try:
-                protocol = connection.protocol
-                transport = None if protocol is None else protocol.transport
-                if protocol is None or transport is None or not _is_clean(protocol):
-                    return StrayDataError()
+                protocol, transport = _clean_way(connection)
                 protocol.set_response_params(
                     read_until_eof=True,
                     auto_decompress=False,
@@ -106,9 +103,10 @@ class Lane:
                 response = await read_answer(
                     head.code, head.headers, content, marks, count_answer
                 )
-                connection.release()
-            finally:
-                connection.close()  # unless it was released
+            except BaseException:
+                connection.close()
+                raise
+            connection.release()
         except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
             return error
         return response
@@ -142,9 +140,24 @@ def _split(url: str) -> tuple[str, str]:
     return (url, "/") if end < 0 else (url[:end], url[end:])
 
 
-def _is_clean(protocol: ResponseHandler) -> bool:
-    """Tell whether no answer is on *protocol* that nobody has asked for."""
-    return protocol.is_connected() and not protocol.should_close
+def _clean_way(
+    connection: aiohttp.connector.Connection,
+) -> tuple[ResponseHandler, asyncio.Transport]:
+    """Return what a *connection* reads and writes with.
+
+    Raises:
+        StrayDataError: It is closed, or brought an answer that nobody has asked for.
+    """
+    protocol = connection.protocol
+    transport = None if protocol is None else protocol.transport
+    if (
+        protocol is None
+        or transport is None
+        or transport.is_closing()
+        or protocol.should_close
+    ):
+        raise StrayDataError
+    return protocol, transport
 
 
 def _is_interim(status: int) -> bool:
