@@ -641,9 +641,10 @@ def test_no_name_is_shown(name: str, word: str) -> None:
 @example("\u674e\u96f7")
 @example("e\u0301")
 @example("+")
+@example("DOE")
 def test_a_short_name_is_found_between_marks(name: str) -> None:
     """However short a name is, and whatever it ends in, its field stands in for it."""
-    request = attrs.evolve(ORDER, customer_firstname=name)
+    request = an_order(customer_firstname=name, customer_lastname="Kowalski")
 
     finding = refused({"error": {"message": f"<{name}>"}}, request)
 
