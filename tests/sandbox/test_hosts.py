@@ -336,6 +336,8 @@ HALVES = {
     "head": HEAD.format(method="GET", path="/"),
     "call": HEAD.format(method="POST", path="/v1/checkout/sessions")
     + "Authorization: Bearer sk_test_sandbox\r\nContent-Length: 10\r\n\r\nhalf",
+    "order": HEAD.format(method="POST", path="/sandbox/api/faults")
+    + "Authorization: Bearer sk_test_sandbox\r\nContent-Length: 10\r\n\r\nhalf",
     "form": HEAD.format(method="POST", path="/sandbox/clock")
     + "Content-Length: 10\r\n\r\nhalf",
     "stranger": HEAD.format(method="POST", path="/v1/checkout/sessions")
