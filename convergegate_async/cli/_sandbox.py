@@ -95,6 +95,7 @@ def sandbox(  # noqa: PLR0913 -- the command's options
     from convergegate_async.sandbox import Sandbox, read_fault
 
     from ._signals import run_until_interrupted
+    from ._strangers import expect_strangers
 
     try:
         plan = [read_fault(text) for text in faults]
@@ -118,6 +119,7 @@ def sandbox(  # noqa: PLR0913 -- the command's options
         raise click.UsageError(str(error)) from None
 
     async def serve(stop: "asyncio.Event") -> None:
+        expect_strangers()
         async with gateway:
             # One write: a reader that takes two lines and leaves has had them all.
             variables = (
