@@ -41,6 +41,7 @@ LIBRARIES = {
     "distributed": ("runners/_dask",),
     "jinja2": ("load/report/page.py",),
     "hdrh": ("load/times.py",),
+    "jinja2": ("sandbox/site/_render.py",),
     "uvloop": ("load/slices.py",),
     "altair": ("load/report/charts/drawing.py",),
     "vl_convert": ("load/report/charts/drawing.py",),

@@ -1,5 +1,8 @@
 """The sandbox for people: what a browser is shown, and what its buttons do."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from html.parser import HTMLParser
@@ -23,6 +26,27 @@ BUTTONS = [
     pytest.param("/sandbox/clock", {"seconds": "86400"}, id="clock"),
     pytest.param("/sandbox/faults", {"kind": "lost"}, id="faults"),
 ]
+WITHOUT_JINJA = """
+import asyncio, sys
+sys.modules["jinja2"] = None
+import aiohttp
+from orders import an_order
+from convergegate_async.sandbox import Sandbox
+
+async def main():
+    async with Sandbox() as sandbox, sandbox.factory() as checkout:
+        session = await checkout.create(an_order())
+        async with aiohttp.ClientSession(sandbox.base_url) as browser:
+            for path in ("/", f"/pay/{session.id}"):
+                page = await browser.get(path)
+                print(page.status, page.content_type, await page.text())
+            form = {"blik_code": "123456"}
+            await browser.post(f"/pay/{session.id}", data=form, allow_redirects=False)
+            print("paid", (await browser.get("/sandbox/static/style.css")).status)
+            assert sandbox.book.sessions[session.id].payments == 1
+
+asyncio.run(main())
+"""
 
 
 class Reader(HTMLParser):
@@ -520,11 +544,48 @@ async def test_every_page_forbids_scripts(
         policy = page.headers["Content-Security-Policy"].split("; ")
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
-        assert not any(rule.startswith("script-src") for rule in policy)
+        assert "style-src 'self'" in policy
+        assert "unsafe-inline" not in page.headers["Content-Security-Policy"]
         assert page.headers["X-Content-Type-Options"] == "nosniff"
         assert page.headers["Cache-Control"] == "no-store"
         assert "SANDBOX" in page.read.text
-        assert "<script" not in page.text
+        assert "<style" not in page.text
+        assert not [values for _, values in page.read.elements if "style" in values]
+
+
+async def test_pages_fetch_what_is_kept_for_good(browser: Browser) -> None:
+    """The style sheet is of the sandbox, and its address is that of its text."""
+    [link] = (await browser.get("/")).read.all("link", rel="stylesheet")
+
+    style = await browser.get(str(link["href"]))
+    other = await browser.get("/sandbox/static/style.css?v=another")
+
+    assert style.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert style.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert (other.text, other.headers["Cache-Control"]) == (style.text, "no-cache")
+    assert (await browser.get("/sandbox/static/base.html")).status == 401
+
+
+def test_without_jinja_the_api_is_served() -> None:
+    """A page is then a 501 that names what to install, and all else works."""
+    done = subprocess.run(  # noqa: S603 -- this very Python
+        [sys.executable, "-c", WITHOUT_JINJA],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert (
+        done.stdout
+        == (
+            "501 text/plain the sandbox's pages are made by Jinja2: "
+            'python -m pip install "convergegate-async[cli]"\n'
+        )
+        * 2
+        + "paid 200\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,17 @@ from aiohttp import web
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.models import SessionStatus, rules
 from convergegate_async.sandbox._api import Api
-from convergegate_async.sandbox._book import BookedSession
-from convergegate_async.sandbox._faults import FaultPlan, read_fault
+from convergegate_async.sandbox._book import CODES, BookedSession
+from convergegate_async.sandbox._faults import FaultKind, FaultPlan, read_fault
 from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
 from convergegate_async.sandbox._wire import read_body
 
-from . import pages
+from . import words
+from ._render import ASSETS, asset, page
 
 _SHOWN = 50  # rows of a table
-_HEADERS = {
-    # No script can run, whatever a customer is called.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 
 
 class Controls(Protocol):
@@ -71,40 +64,40 @@ class Site:
             web.post("/sandbox/reset", self._reset),
             web.post("/sandbox/clock", self._move_clock),
             web.post("/sandbox/faults", self._add_fault),
+            *(web.get(f"/sandbox/static/{name}", asset) for name in ASSETS),
         ]
 
     # -- the pay page ------------------------------------------------------------------
 
     async def _show(self, request: web.Request) -> web.Response:
         session = self._find(request)
-        language = _language(request, session)
         if session is None:
-            return _html(pages.unknown_page(language), status=404)
-        if session.status is SessionStatus.PENDING and "again" not in request.query:
-            return _html(pages.waiting_page(session, language))
-        if session.status is SessionStatus.COMPLETED:
-            return _html(pages.paid_page(session, language))
-        if session.status is SessionStatus.EXPIRED:
-            return _html(pages.expired_page(session, language))
-        return _html(pages.pay_page(session, language))
+            return _unknown(request)
+        match session.status:
+            case SessionStatus.PENDING if "again" not in request.query:
+                return _customer_page("waiting.html", request, session, refresh="1")
+            case SessionStatus.COMPLETED:
+                refresh = f"2;url={session.request.success_url}"
+                return _customer_page("paid.html", request, session, refresh=refresh)
+            case SessionStatus.EXPIRED:
+                return _customer_page("expired.html", request, session)
+            case SessionStatus.OPEN | SessionStatus.PENDING:
+                return _form(request, session)
 
     async def _take_code(self, request: web.Request) -> web.Response:
         self._require_own_page(request)
         session = self._find(request)
-        language = _language(request, session)
         if session is None:
-            return _html(pages.unknown_page(language), status=404)
+            return _unknown(request)
         code = "".join((await _read_form(request)).get("blik_code", "").split())
         if not session.is_final:
             if not rules.is_blik_code(code):
-                page = pages.pay_page(session, language, "malformed")
-                return _html(page, status=400)
+                return _form(request, session, "malformed", status=400)
             refused = self._api.take_code(session, code)
             if refused is not None:
                 error = refused.document["error"]
                 problem = error["decline_code"] if isinstance(error, dict) else None
-                page = pages.pay_page(session, language, problem)
-                return _html(page, status=refused.status)
+                return _form(request, session, problem, status=refused.status)
             self._sandbox.advance(0)
         return _see(f"/pay/{session.id}")
 
@@ -115,14 +108,16 @@ class Site:
 
     async def _status(self, _: web.Request) -> web.Response:
         sandbox, book = self._sandbox, self._api.book
-        page = pages.status_page(
-            sessions=itertools.islice(reversed(book.sessions.values()), _SHOWN),
-            seen=itertools.islice(reversed(sandbox.seen), _SHOWN),
-            deliveries=itertools.islice(reversed(sandbox.deliveries), _SHOWN),
+        return page(
+            "status.html",
+            language="en",
+            sessions=list(itertools.islice(reversed(book.sessions.values()), _SHOWN)),
+            seen=list(itertools.islice(reversed(sandbox.seen), _SHOWN)),
+            deliveries=list(itertools.islice(reversed(sandbox.deliveries), _SHOWN)),
             faults=sandbox.faults.describe(),
+            kinds=list(FaultKind),
             now=sandbox.now(),
         )
-        return _html(page)
 
     async def _reset(self, request: web.Request) -> web.Response:
         self._require_own_page(request)
@@ -161,15 +156,53 @@ async def _read_form(request: web.Request) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
-def _language(request: web.Request, session: BookedSession | None) -> str:
-    locale = session.request.locale if session is not None else None
-    return pages.language_of(locale, request.headers.get("Accept-Language", ""))
-
-
-def _html(text: str, status: int = 200) -> web.Response:
-    return web.Response(
-        text=text, status=status, content_type="text/html", headers=_HEADERS
+def _form(
+    request: web.Request,
+    session: BookedSession,
+    problem: str | None = None,
+    status: int = 200,
+) -> web.Response:
+    """Ask for the code; *problem* is what was wrong with the last one."""
+    asked = session.request
+    return _customer_page(
+        "pay.html",
+        request,
+        session,
+        status,
+        problem=problem,
+        customer=f"{asked.customer_firstname} {asked.customer_lastname}",
+        codes=CODES,
     )
+
+
+def _customer_page(
+    template: str,
+    request: web.Request,
+    session: BookedSession,
+    status: int = 200,
+    **values: object,
+) -> web.Response:
+    asked = session.request
+    language = words.language_of(asked.locale, _accepted(request))
+    return page(
+        template,
+        status,
+        language=language,
+        words=words.WORDS[language],
+        session=session,
+        amount=words.spell_amount(asked.amount, asked.currency, language),
+        **values,
+    )
+
+
+def _unknown(request: web.Request) -> web.Response:
+    language = words.language_of(None, _accepted(request))
+    texts = words.WORDS[language]
+    return page("unknown.html", 404, language=language, words=texts)
+
+
+def _accepted(request: web.Request) -> str:
+    return request.headers.get("Accept-Language", "")
 
 
 def _see(place: str) -> web.Response:
