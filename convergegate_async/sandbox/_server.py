@@ -34,7 +34,7 @@ from ._seen import LONGEST_PATH, Bodies, SeenRequest
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, PostWebhook, WebhookSender
 from ._wire import answer, break_answer, listen, new_client, read_body, refused_body
-from .site.routes import Site
+from .site.routes import site_routes
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _LONGEST_NAP = 3_600.0  # seconds
@@ -373,7 +373,7 @@ class Sandbox:
             web.route(route.method, route.path, partial(self._serve, route))
             for route in ROUTES
         ]
-        site = Site(self, self._api, self._hosts).routes()
+        site = site_routes(self, self._api, self._hosts)
         control = ControlApi(self, self._api, self._sender, self._hosts).routes()
         return [*site, *control, *api]
 

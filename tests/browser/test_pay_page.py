@@ -1,70 +1,27 @@
-"""The pay page in a real browser: headless Chromium, driven by its own driver."""
-
-import asyncio
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+"""The pay page in a real browser, as its customers use it."""
 
 import attrs
 import pytest
-from aiohttp import web
+from browsing import (
+    browser_needed,
+    complaints,
+    drive,
+    hidden_width,
+    look_like,
+    see,
+    wait,
+    without_scripts,
+)
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as until
-from selenium.webdriver.support.ui import WebDriverWait
 
 from convergegate_async import CheckoutSession, CheckoutSessionRequest, SessionStatus
 from convergegate_async.sandbox import Sandbox
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        None in (CHROMIUM, DRIVER),
-        reason="needs Debian's packages chromium and chromium-driver",
-    ),
-]
-
-SWITCHES = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-    *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--window-size=800,900"),
-    "--host-resolver-rules=MAP rebound.test 127.0.0.1",
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile of its own."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(switch)
-    service = webdriver.ChromeService(executable_path=str(DRIVER))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-async def shop() -> AsyncIterator[str]:
-    """A shop with a page to come back to."""
-
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(text=f"shop {request.path}", content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", page)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    yield f"http://{host}:{port}"
-    await runner.cleanup()
+pytestmark = browser_needed
 
 
 @pytest.fixture
@@ -78,39 +35,42 @@ async def session(
         success_url=f"{shop}/thanks",
         cancel_url=f"{shop}/cart",
         locale="en",
+        metadata={"order": "<script>alert(2)</script>"},
     )
     async with sandbox.factory() as checkout:
         return await checkout.create(request)
 
 
-def see(browser: webdriver.Chrome, words: str) -> None:
-    """Wait until the page says *words*; a form's answer takes its time.
-
-    While the page is being left its elements fail as stale, or as no node at all.
-    """
-    WebDriverWait(browser, 15, ignored_exceptions=[WebDriverException]).until(
-        lambda page: words in page.find_element(By.TAG_NAME, "main").text
-    )
+def code_of(browser: webdriver.Chrome) -> WebElement:
+    """Return the field that takes the code."""
+    return browser.find_element(By.ID, "blik_code")
 
 
-async def drive(story: Callable[[], None]) -> None:
-    """Let the browser act while the sandbox goes on serving."""
-    await asyncio.to_thread(story)
+def is_at(browser: webdriver.Chrome, place: str) -> None:
+    """Wait until the browser has landed on *place*."""
+    wait(browser, lambda: browser.current_url == place)
 
 
-async def test_a_code_pays_and_leads_back_to_the_shop(
+def paste(browser: webdriver.Chrome, text: str) -> None:
+    """Put *text* where the cursor is, as a paste, a keyboard or a message does."""
+    browser.execute_cdp_cmd("Input.insertText", {"text": text})
+
+
+async def test_the_sixth_digit_pays_and_the_page_leads_back_to_the_shop(
     browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox, shop: str
 ) -> None:
     """Open the session's page, type a code, see success, land on *success_url*."""
 
     def story() -> None:
         browser.get(str(session.url))
-        assert "SANDBOX" in browser.find_element(By.CLASS_NAME, "ribbon").text
-        assert "49.99 PLN" in browser.find_element(By.CLASS_NAME, "amount").text
-        browser.find_element(By.ID, "blik_code").send_keys("123456")
-        browser.find_element(By.ID, "pay").click()
+        assert "no real money" in browser.find_element(By.CLASS_NAME, "ribbon").text
+        assert "49.99" in browser.find_element(By.CLASS_NAME, "amount").text
+        field = code_of(browser)
+        field.send_keys("12345")
+        assert field.get_attribute("value") == "123 45"
+        field.send_keys("6")
         see(browser, "Paid")
-        WebDriverWait(browser, 15).until(until.url_to_be(f"{shop}/thanks"))
+        is_at(browser, f"{shop}/thanks")
         assert "shop /thanks" in browser.page_source
 
     await drive(story)
@@ -119,19 +79,40 @@ async def test_a_code_pays_and_leads_back_to_the_shop(
     assert (booked.status, booked.payments) == (SessionStatus.COMPLETED, 1)
 
 
-async def test_a_code_can_be_pasted_as_bank_apps_show_it(
-    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+@pytest.mark.parametrize(
+    "text", ["123 456", "123456\n", " 123-456 ", "kod: 123456", "Kod 123 456, 2 min"]
+)
+async def test_a_code_can_be_pasted_with_what_is_around_it(
+    text: str, browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
 ) -> None:
-    """The field takes all of "123 456", and the browser has nothing against it."""
+    """The page finds the six digits, and sends them."""
 
     def story() -> None:
         browser.get(str(session.url))
-        field = browser.find_element(By.ID, "blik_code")
-        field.click()
-        browser.execute_script("document.execCommand('insertText', false, '123 456')")
-        assert field.get_attribute("value") == "123 456"
-        assert browser.execute_script("return arguments[0].checkValidity()", field)
-        field.send_keys(Keys.ENTER)
+        code_of(browser).click()
+        paste(browser, text)
+        see(browser, "Paid")
+
+    await drive(story)
+
+    assert sandbox.book.sessions[session.id].payments == 1
+
+
+async def test_a_message_can_fill_the_code_in(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """What fills the field as a whole, as autofill does, is sent, too."""
+    fill = (
+        "arguments[0].value = '123456'; arguments[0].dispatchEvent(new Event('input'))"
+    )
+
+    def story() -> None:
+        browser.get(str(session.url))
+        field = code_of(browser)
+        assert field.get_attribute("autocomplete") == "one-time-code"
+        assert field.get_attribute("inputmode") == "numeric"
+        assert field.get_attribute("maxlength") is None
+        browser.execute_script(fill, field)
         see(browser, "Paid")
 
     await drive(story)
@@ -142,14 +123,43 @@ async def test_a_code_can_be_pasted_as_bank_apps_show_it(
 async def test_the_keyboard_is_enough(
     browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
 ) -> None:
-    """The field has the focus, Enter pays, and the customer confirms later."""
+    """The field has the focus, Tab goes to Pay and Cancel, and Enter asks for more."""
 
     def story() -> None:
         browser.get(str(session.url))
+        places = []
+        for _ in range(3):
+            places.append(browser.switch_to.active_element.get_attribute("id"))
+            browser.switch_to.active_element.send_keys(Keys.TAB)
+        assert places == ["blik_code", "pay", "cancel"]
+        code_of(browser).send_keys("12", Keys.ENTER)
+        see(browser, "Type the six digits of the code.")
         field = browser.switch_to.active_element
         assert field.get_attribute("id") == "blik_code"
-        field.send_keys("012345", Keys.ENTER)
+        assert field.get_attribute("aria-invalid") == "true"
+        field.send_keys(Keys.BACKSPACE, Keys.BACKSPACE, "012345")
         see(browser, "Confirm the payment")
+        see(browser, "Paid")
+
+    await drive(story)
+
+    assert sandbox.book.sessions[session.id].payments == 1
+
+
+async def test_a_code_can_be_corrected(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """Digits that are taken out or put in the middle keep the cursor where it was."""
+
+    def story() -> None:
+        browser.get(str(session.url))
+        field = code_of(browser)
+        field.send_keys("12845", Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+        field.send_keys(Keys.BACKSPACE)
+        assert field.get_attribute("value") == "124 5"
+        field.send_keys("3")
+        assert field.get_attribute("value") == "123 45"
+        field.send_keys(Keys.END, "6")
         see(browser, "Paid")
 
     await drive(story)
@@ -164,11 +174,9 @@ async def test_a_refused_code_can_be_followed_by_another(
 
     def story() -> None:
         browser.get(str(session.url))
-        browser.find_element(By.ID, "blik_code").send_keys("200000")
-        browser.find_element(By.ID, "pay").click()
+        code_of(browser).send_keys("200000")
         see(browser, "The bank refused the payment")
-        browser.find_element(By.ID, "blik_code").send_keys("123456")
-        browser.find_element(By.ID, "pay").click()
+        code_of(browser).send_keys("123456")
         see(browser, "Paid")
 
     await drive(story)
@@ -184,24 +192,102 @@ async def test_cancel_leads_back_unpaid(
     def story() -> None:
         browser.get(str(session.url))
         browser.find_element(By.ID, "cancel").click()
-        WebDriverWait(browser, 15).until(until.url_to_be(f"{shop}/cart"))
+        is_at(browser, f"{shop}/cart")
 
     await drive(story)
 
     assert sandbox.book.sessions[session.id].payments == 0
 
 
-async def test_a_name_is_text_and_nothing_else(
-    browser: webdriver.Chrome, session: CheckoutSession
+async def test_all_of_it_works_without_scripts(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox, shop: str
 ) -> None:
-    """A customer called ``<script>`` is shown, not run."""
+    """A wrong code, one that is confirmed later, and the way back to the shop."""
+
+    def story() -> None:
+        with without_scripts(browser):
+            browser.get(str(session.url))
+            code_of(browser).send_keys("12345", Keys.ENTER)
+            see(browser, "Type the six digits of the code.")
+            code_of(browser).send_keys("012345")
+            browser.find_element(By.ID, "pay").click()
+            see(browser, "Confirm the payment")
+            see(browser, "Paid")
+            is_at(browser, f"{shop}/thanks")
+
+    await drive(story)
+
+    assert sandbox.book.sessions[session.id].payments == 1
+
+
+async def test_an_open_page_sees_what_happens_elsewhere(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """A session that expires is told as expired, while nobody touches the page."""
+    asked = sandbox.count("other")
+
+    def open_it() -> None:
+        browser.get(str(session.url))
+        code_of(browser).send_keys("12")
+
+    await drive(open_it)
+    sandbox.expire(session.id)
+    await drive(lambda: see(browser, "This payment has expired"))
+
+    assert sandbox.count("other") == asked
+
+
+async def test_the_time_that_is_left_is_counted_down(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """Seconds are shown in the last hour, and a screen reader tells of the end."""
+    sandbox.advance(24 * 3600 - 63)
 
     def story() -> None:
         browser.get(str(session.url))
+        left = browser.find_element(By.ID, "left")
+        assert left.text in {"1:03", "1:02", "1:01", "1:00"}
+        wait(browser, lambda: left.text.startswith("0:5"))
+        announced = browser.find_element(By.ID, "announced")
+        assert announced.get_attribute("textContent") == "One minute left to pay."
+
+    await drive(story)
+
+
+async def test_a_name_is_text_and_nothing_else(
+    browser: webdriver.Chrome, session: CheckoutSession
+) -> None:
+    """A customer or an order called ``<script>`` is shown, not run."""
+
+    def story() -> None:
+        complaints(browser)
+        browser.get(str(session.url))
         shown = browser.find_element(By.ID, "customer").text
+        order = browser.find_element(By.ID, "order").text
+        scripts = browser.find_elements(By.TAG_NAME, "script")
         assert shown == "<script>alert(1)</script> Doe"
-        assert browser.find_elements(By.TAG_NAME, "script") == []
+        assert order == "Order <script>alert(2)</script>"
+        assert [script.get_attribute("text") for script in scripts] == [""]
         assert until.alert_is_present()(browser) is False
+        assert complaints(browser) == []
+
+    await drive(story)
+
+
+@pytest.mark.parametrize("width", [320, 375])
+async def test_a_phone_shows_the_whole_width(
+    width: int, browser: webdriver.Chrome, session: CheckoutSession
+) -> None:
+    """Nothing has to be moved sideways, with a code in the cells and a message."""
+
+    def story() -> None:
+        look_like(browser, scheme="light", width=width)
+        browser.get(str(session.url))
+        code_of(browser).send_keys("12345", Keys.ENTER)
+        see(browser, "Type the six digits")
+        scrolled = "return document.getElementById('blik_code').scrollLeft"
+        assert hidden_width(browser) == 0
+        assert browser.execute_script(scrolled) == 0
 
     await drive(story)
 
@@ -214,8 +300,7 @@ async def test_the_pages_work_as_localhost(
 
     def story() -> None:
         browser.get(f"{by_name}/pay/{session.id}")
-        browser.find_element(By.ID, "blik_code").send_keys("123456")
-        browser.find_element(By.ID, "pay").click()
+        code_of(browser).send_keys("123456")
         see(browser, "Paid")
         browser.get(by_name)
         see(browser, "completed")
@@ -247,7 +332,7 @@ async def test_a_page_of_another_site_reads_and_presses_nothing(
         assert "does not answer to this host name" in browser.page_source
         browser.get(shop)
         browser.execute_script(form)
-        WebDriverWait(browser, 15).until(until.url_contains("/sandbox/reset"))
+        wait(browser, lambda: "/sandbox/reset" in browser.current_url)
         assert "for the sandbox's own pages" in browser.page_source
 
     await drive(story)
@@ -256,21 +341,18 @@ async def test_a_page_of_another_site_reads_and_presses_nothing(
 
 
 async def test_the_status_page_works_without_scripts(
-    browser: webdriver.Chrome,
-    session: CheckoutSession,
-    sandbox: Sandbox,
-    tmp_path: Path,
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
 ) -> None:
     """The clock can be moved and the book forgotten with buttons alone."""
 
     def story() -> None:
-        browser.get(sandbox.base_url)
-        assert session.id in browser.page_source
-        browser.find_element(By.CSS_SELECTOR, "button[value='86400']").click()
-        see(browser, "expired")
-        assert browser.save_screenshot(str(tmp_path / "status.png"))
-        browser.find_element(By.ID, "reset").click()
-        see(browser, "None yet.")
+        with without_scripts(browser):
+            browser.get(sandbox.base_url)
+            assert session.id in browser.page_source
+            browser.find_element(By.CSS_SELECTOR, "button[value='86400']").click()
+            see(browser, "expired")
+            browser.find_element(By.ID, "reset").click()
+            see(browser, "None yet.")
 
     await drive(story)
 

@@ -6,7 +6,6 @@ sandbox needs none.
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -18,7 +17,11 @@ from . import words
 if TYPE_CHECKING:
     import jinja2
 
-ASSETS: Mapping[str, str] = {"style.css": "text/css"}
+ASSETS: Mapping[str, str] = {
+    "icon.svg": "image/svg+xml",
+    "pay.js": "text/javascript",
+    "style.css": "text/css",
+}
 """What pages fetch, and its type; see the folder ``static``."""
 
 _WITHOUT_JINJA = (
@@ -29,7 +32,8 @@ _HEADERS = {
     # Nothing of another place is loaded, and nothing that stands in a page can run,
     # whatever a customer is called.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -68,11 +72,6 @@ def asset_path(name: str) -> str:
     return f"/sandbox/static/{name}?v={_read(name)[1]}"
 
 
-def spell_moment(seconds: float) -> str:
-    """Return a time of the gateway's clock for those who develop."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 @cache
 def _read(name: str) -> tuple[bytes, str]:
     body = files(__package__).joinpath("static", name).read_bytes()
@@ -92,6 +91,11 @@ def _environment() -> "jinja2.Environment":
         lstrip_blocks=True,
     )
     environment.globals["asset"] = asset_path
-    environment.filters["moment"] = spell_moment
+    environment.globals["icon"] = vars(environment.get_template("_icons.html").module)[
+        "icon"
+    ]
     environment.filters["amount"] = words.spell_amount
+    environment.filters["clock"] = words.spell_clock
+    environment.filters["iso"] = words.spell_iso
+    environment.filters["moment"] = words.spell_moment
     return environment
