@@ -191,6 +191,17 @@ class FaultPlan:
         """Let nothing go wrong any more."""
         self._left.clear()
 
+    def remove(self, fault: Fault) -> bool:
+        """Let a fault happen no more; tell whether one like it was planned.
+
+        How often either can happen makes no difference.
+        """
+        for position, (planned, times) in enumerate(self._left):
+            if times != 0 and attrs.evolve(planned, times=fault.times) == fault:
+                del self._left[position]
+                return True
+        return False
+
     def left(self) -> list[Fault]:
         """Return every fault that can still happen, and how often."""
         return [
