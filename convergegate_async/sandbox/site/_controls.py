@@ -1,11 +1,12 @@
 """What the pages know of a sandbox, and who may press their buttons."""
 
-from collections import deque
+from collections import Counter, deque
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from convergegate_async.sandbox._book import BookedSession
 from convergegate_async.sandbox._faults import FaultPlan
 from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
@@ -18,6 +19,7 @@ class Controls(Protocol):
 
     faults: FaultPlan
     seen: deque[SeenRequest]
+    counts: Counter[str]
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -30,6 +32,14 @@ class Controls(Protocol):
 
     def advance(self, seconds: float) -> None:
         """Move its clock on."""
+        ...
+
+    def expire(self, session_id: str) -> BookedSession:
+        """Let a session expire now."""
+        ...
+
+    def resend(self, event_id: str) -> Delivery:
+        """Send a webhook once more."""
         ...
 
     def reset(self) -> None:

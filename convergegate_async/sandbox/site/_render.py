@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ASSETS: Mapping[str, str] = {
     "icon.svg": "image/svg+xml",
     "pay.js": "text/javascript",
+    "status.js": "text/javascript",
     "style.css": "text/css",
 }
 """What pages fetch, and its type; see the folder ``static``."""
@@ -97,5 +98,6 @@ def _environment() -> "jinja2.Environment":
     environment.filters["amount"] = words.spell_amount
     environment.filters["clock"] = words.spell_clock
     environment.filters["iso"] = words.spell_iso
+    environment.filters["short"] = words.spell_short
     environment.filters["moment"] = words.spell_moment
     return environment

@@ -1,22 +1,38 @@
 """The status page: what the gateway knows, saw and sent, with its clock and faults."""
 
-import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping
 
+import attrs
 from aiohttp import web
 
-from convergegate_async.errors import ConfigurationError
+from convergegate_async.errors import ConfigurationError, InvalidFieldError
+from convergegate_async.models import SessionStatus
 from convergegate_async.sandbox._api import Api
-from convergegate_async.sandbox._faults import FaultKind, read_fault
+from convergegate_async.sandbox._book import BookedSession
+from convergegate_async.sandbox._faults import spell_fault
 from convergegate_async.sandbox._hosts import Hosts
+from convergegate_async.sandbox._seen import SeenRequest
+from convergegate_async.sandbox._webhook_sender import Delivery
 
+from . import _fault_form
 from ._controls import Controls, read_own_form, see
+from ._lists import Query, list_page
 from ._render import page
+from .customers import order_line
 
-_SHOWN = 50  # rows of a table
+_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+_LATEST = 32_503_680_000  # the year 3000: no clock has to show more
+_NAMES = (
+    *("q", "status", "kind"),
+    *("sessions_before", "sessions_after", "requests_before", "requests_after"),
+    *("webhooks_before", "webhooks_after"),
+)
+_NO_NUMBER = "The clock moves on by a whole number, and no further than the year 3000."
 
 
 class Console:
-    """The pages and buttons of one sandbox's owner."""
+    """The status page of one sandbox, and its buttons."""
 
     def __init__(self, sandbox: Controls, api: Api, hosts: Hosts) -> None:
         self._sandbox = sandbox
@@ -30,18 +46,71 @@ class Console:
             web.post("/sandbox/reset", self._reset),
             web.post("/sandbox/clock", self._move_clock),
             web.post("/sandbox/faults", self._add_fault),
+            web.post("/sandbox/faults/remove", self._remove_fault),
+            web.post("/sandbox/deliveries/{id}/resend", self._resend),
         ]
 
-    async def _status(self, _: web.Request) -> web.Response:
+    async def _status(self, request: web.Request) -> web.Response:
+        return self._page(request)
+
+    def _page(
+        self,
+        request: web.Request,
+        status: int = 200,
+        problems: Mapping[str, str] | None = None,
+        typed: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        """Show all there is.
+
+        Args:
+            request: Whose query tells what is wanted.
+            status: That of the answer.
+            problems: What was wrong with a form, by the name of its part of the page.
+            typed: What was filled in there.
+        """
         sandbox, book = self._sandbox, self._api.book
+        book.tick()
+        query = Query.of(request.query, _NAMES)
+        deliveries = sandbox.deliveries
         return page(
             "status.html",
-            sessions=list(itertools.islice(reversed(book.sessions.values()), _SHOWN)),
-            seen=list(itertools.islice(reversed(sandbox.seen), _SHOWN)),
-            deliveries=list(itertools.islice(reversed(sandbox.deliveries), _SHOWN)),
-            faults=sandbox.faults.describe(),
-            kinds=list(FaultKind),
+            status,
             now=sandbox.now(),
+            query=query,
+            sessions=list_page(
+                reversed(book.sessions.values()),
+                len(book.sessions),
+                query,
+                "sessions",
+                wanted=_wanted_sessions(query),
+            ),
+            statuses=Counter(session.status for session in book.sessions.values()),
+            seen=list_page(
+                reversed(sandbox.seen),
+                sandbox.counts.total(),
+                query,
+                "requests",
+                wanted=_wanted_requests(query),
+            ),
+            operations=sandbox.counts,
+            deliveries=list_page(
+                reversed(deliveries),
+                len(deliveries),
+                query,
+                "webhooks",
+                wanted=_wanted_deliveries(query),
+            ),
+            faults=[
+                (fault, spell_fault(attrs.evolve(fault, times=None)))
+                for fault in sandbox.faults.left()
+            ],
+            known_statuses=list(SessionStatus),
+            kinds=_fault_form.kinds(),
+            fault_operations=_fault_form.operations(),
+            units=list(_UNITS),
+            order_line=order_line,
+            problems=problems or {},
+            typed=typed or {},
         )
 
     async def _reset(self, request: web.Request) -> web.Response:
@@ -50,19 +119,84 @@ class Console:
         return see("/")
 
     async def _move_clock(self, request: web.Request) -> web.Response:
-        text = (await read_own_form(request, self._hosts)).get("seconds", "")
-        if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 -- centuries
-            raise web.HTTPBadRequest(text="seconds must be a whole number")
-        self._sandbox.advance(int(text))
-        return see("/")
+        form = await read_own_form(request, self._hosts)
+        text, unit = form.get("seconds", ""), form.get("unit", "seconds")
+        is_number = text.isascii() and text.isdigit() and len(text) < 12  # noqa: PLR2004 -- centuries
+        seconds = int(text) * _UNITS.get(unit, _LATEST) if is_number else _LATEST
+        if self._sandbox.now() + seconds >= _LATEST:
+            return self._page(request, 400, {"clock": _NO_NUMBER}, form)
+        self._sandbox.advance(seconds)
+        return see(f"/{_query_of(request)}")
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         form = await read_own_form(request, self._hosts)
-        kind, times = form.get("kind", ""), form.get("times", "").strip()
         try:
-            self._sandbox.faults.add(
-                read_fault(f"{kind}:times={times}" if times else kind)
-            )
+            self._sandbox.faults.add(_fault_form.read_fault_form(form))
         except ConfigurationError as error:
-            raise web.HTTPBadRequest(text=str(error)) from None
-        return see("/")
+            return self._page(request, 400, {"faults": str(error)}, form)
+        return see(f"/{_query_of(request)}#faults")
+
+    async def _remove_fault(self, request: web.Request) -> web.Response:
+        spelled = (await read_own_form(request, self._hosts)).get("fault", "")
+        plan = self._sandbox.faults
+        for fault in plan.left():
+            if spelled == spell_fault(attrs.evolve(fault, times=None)):
+                plan.remove(fault)
+                break
+        return see(f"/{_query_of(request)}#faults")
+
+    async def _resend(self, request: web.Request) -> web.Response:
+        form = await read_own_form(request, self._hosts)
+        try:
+            delivery = self._sandbox.resend(request.match_info["id"])
+        except InvalidFieldError:
+            problem = "The event is none of the latest ones, and cannot be sent again."
+            return self._page(request, 404, {"webhooks": problem})
+        if form.get("from") == "session":
+            return see(f"/sandbox/sessions/{delivery.event.session_id}#webhooks")
+        return see(f"/{_query_of(request)}#webhooks")
+
+
+def _query_of(request: web.Request) -> str:
+    return Query.of(request.query, _NAMES).spell()
+
+
+def _wanted_sessions(query: Query) -> Callable[[BookedSession], bool] | None:
+    text, status = query["q"].lower(), query["status"]
+    if not text and not status:
+        return None
+
+    def is_wanted(session: BookedSession) -> bool:
+        if status and session.status != status:
+            return False
+        told = (session.request.metadata or {}).values()
+        return text in session.id.lower() or any(text in one.lower() for one in told)
+
+    return is_wanted
+
+
+def _wanted_requests(query: Query) -> Callable[[SeenRequest], bool] | None:
+    text, kind = query["q"].lower(), query["kind"]
+    if not text and not kind:
+        return None
+
+    def is_wanted(seen: SeenRequest) -> bool:
+        if kind and seen.operation != kind:
+            return False
+        told = (seen.path, seen.idempotency_key, seen.session_id)
+        return any(text in one.lower() for one in told if one)
+
+    return is_wanted
+
+
+def _wanted_deliveries(query: Query) -> Callable[[Delivery], bool] | None:
+    text = query["q"].lower()
+    if not text:
+        return None
+
+    def is_wanted(delivery: Delivery) -> bool:
+        event = delivery.event
+        told = (event.id, event.type, event.url, event.session_id)
+        return any(text in one.lower() for one in told)
+
+    return is_wanted

@@ -9,6 +9,7 @@ from ._controls import Controls
 from ._render import ASSETS, asset
 from .console import Console
 from .customers import CustomerPages
+from .stories import Stories
 
 
 def site_routes(sandbox: Controls, api: Api, hosts: Hosts) -> list[web.RouteDef]:
@@ -16,5 +17,6 @@ def site_routes(sandbox: Controls, api: Api, hosts: Hosts) -> list[web.RouteDef]
     return [
         *CustomerPages(sandbox, api, hosts).routes(),
         *Console(sandbox, api, hosts).routes(),
+        *Stories(sandbox, api, hosts).routes(),
         *(web.get(f"/sandbox/static/{name}", asset) for name in ASSETS),
     ]

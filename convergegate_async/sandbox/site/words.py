@@ -130,6 +130,14 @@ def spell_clock(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def spell_short(seconds: float, now: float) -> str:
+    """Return the time of day, with the day before it unless that is today."""
+    moment, today = (datetime.fromtimestamp(one, UTC) for one in (seconds, now))
+    if moment.date() == today.date():
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
 def spell_iso(seconds: float) -> str:
     """Return a time for programs: 2026-11-30T10:33:00Z."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,75 @@
+"""The form that plans a fault: what it offers, and what comes of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from convergegate_async.errors import ConfigurationError
+from convergegate_async.sandbox._faults import OPERATIONS, Fault, FaultKind
+
+MEANINGS: Mapping[FaultKind, str] = {
+    FaultKind.STATUS: "answers a status instead",
+    FaultKind.LATENCY: "answers later",
+    FaultKind.STALL: "never answers, does nothing",
+    FaultKind.RESET: "breaks the connection before the work",
+    FaultKind.LOST: "does the work, breaks the connection",
+    FaultKind.TRUNCATE: "breaks it in the middle of the answer",
+    FaultKind.STALL_BODY: "stops in the middle of the answer",
+    FaultKind.DRIP: "answers a byte at a time",
+    FaultKind.GARBAGE: "answers 200 with no JSON",
+    FaultKind.WEBHOOK_LOST: "never delivers an event",
+    FaultKind.WEBHOOK_LATE: "delivers an event later",
+    FaultKind.WEBHOOK_SWAPPED: "delivers an event after the next",
+    FaultKind.WEBHOOK_DUPLICATE: "delivers an event twice",
+    FaultKind.WEBHOOK_FORGED: "signs an event wrongly at first",
+}
+"""What goes wrong, in the words of the form."""
+
+_TIMED = (FaultKind.LATENCY, FaultKind.DRIP, FaultKind.WEBHOOK_LATE)
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "status": int,
+    "retry_after": str,
+    "seconds": float,
+    "operation": str,
+    "probability": float,
+    "times": int,
+}
+
+
+def kinds() -> list[tuple[FaultKind, str, str]]:
+    """Return every kind, what it means, and the fields that it alone has."""
+    return [(kind, MEANINGS[kind], " ".join(_fields_of(kind))) for kind in FaultKind]
+
+
+def operations() -> tuple[str, ...]:
+    """Return what requests a fault can be meant for."""
+    return OPERATIONS
+
+
+def read_fault_form(form: Mapping[str, str]) -> Fault:
+    """Return the fault that was filled in; what is empty is as usual.
+
+    Raises:
+        ConfigurationError: It cannot be.
+    """
+    options: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        text = form.get(name, "").strip()
+        try:
+            options |= {name: read(text)} if text else {}
+        except ValueError:
+            message = f"a fault's {name} must be a number"
+            raise ConfigurationError(message) from None
+    try:
+        return Fault(
+            form.get("kind", ""), work_done=bool(form.get("work_done")), **options
+        )
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _fields_of(kind: FaultKind) -> list[str]:
+    return [
+        *(["status", "retry_after", "work_done"] if kind is FaultKind.STATUS else []),
+        *(["seconds"] if kind in _TIMED else []),
+        *([] if kind.concerns_webhooks else ["operation"]),
+    ]

@@ -1,0 +1,127 @@
+"""Lists that may be long, shown newest first in pages that newer rows do not shift.
+
+Rows are numbered from 0 by when they came; a page begins after a number, and no more
+of the list is walked than lies before its end.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Generic, TypeVar
+from urllib.parse import urlencode
+
+import attrs
+
+T = TypeVar("T")
+
+ROWS = 50
+"""How many rows a page shows."""
+
+_LONGEST_NUMBER = 15  # digits
+_LONGEST_TEXT = 100  # characters
+
+
+@attrs.frozen(kw_only=True)
+class Listed(Generic[T]):
+    """A page of a list.
+
+    Attributes:
+        total: How many rows there ever were, whether they are wanted or not.
+        older: What the next page's numbers lie below, if there is one.
+        newer: What the previous page's numbers lie above, if there is one.
+    """
+
+    rows: list[T]
+    total: int
+    older: int | None = None
+    newer: int | None = None
+
+
+@attrs.frozen
+class Query:
+    """What of the lists is asked for, as it stands in the address.
+
+    Attributes:
+        given: The pairs of the query that the page knows.
+    """
+
+    given: Mapping[str, str]
+
+    @classmethod
+    def of(cls, pairs: Mapping[str, str], names: Iterable[str]) -> "Query":
+        """Read the pairs called *names*; what is empty or too long is left out."""
+        return cls(
+            {
+                name: pairs[name]
+                for name in names
+                if 0 < len(pairs.get(name, "")) <= _LONGEST_TEXT
+            }
+        )
+
+    def __getitem__(self, name: str) -> str:
+        return self.given.get(name, "")
+
+    def number(self, name: str) -> int | None:
+        """Return a row's number; `None` if the query has none."""
+        text = self[name]
+        is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+        return int(text) if is_number else None
+
+    def spell(self, **changes: object) -> str:
+        """Return the query with *changes*: what is `None` is left out."""
+        pairs = {**self.given, **changes}
+        kept = {name: value for name, value in pairs.items() if value is not None}
+        return f"?{urlencode(kept)}" if kept else ""
+
+
+def list_page(
+    newest_first: Iterable[T],
+    count: int,
+    query: Query,
+    name: str,
+    *,
+    wanted: Callable[[T], bool] | None = None,
+) -> Listed[T]:
+    """Return the page of a list that *query* asks for.
+
+    Args:
+        newest_first: All rows that are left.
+        count: How many there ever were.
+        query: Asks for rows before the number *name*_before, or after *name*_after.
+        name: That of the list.
+        wanted: Tells which rows to show; all if `None`.
+    """
+    after = query.number(f"{name}_after")
+    if after is not None:
+        newer = islice(newest_first, max(0, count - 1 - after))
+        nearest = deque(_numbered(newer, count, wanted), ROWS + 1)
+        if len(nearest) > ROWS:
+            page = list(nearest)[1:]
+            numbers = [number for number, _ in page]
+            return Listed(
+                rows=[row for _, row in page],
+                total=count,
+                older=numbers[-1],
+                newer=numbers[0],
+            )
+        # Less than a page is newer: the first one it is.
+    before = query.number(f"{name}_before")
+    start = count if before is None or after is not None else min(before, count)
+    rest = _numbered(islice(newest_first, count - start, None), start, wanted)
+    page = list(islice(rest, ROWS + 1))
+    shown = page[:ROWS]
+    return Listed(
+        rows=[row for _, row in shown],
+        total=count,
+        older=shown[-1][0] if len(page) > ROWS else None,
+        newer=None if start == count else (shown[0][0] if shown else start - 1),
+    )
+
+
+def _numbered(
+    rows: Iterable[T], start: int, wanted: Callable[[T], bool] | None
+) -> Iterable[tuple[int, T]]:
+    numbered = zip(range(start - 1, -1, -1), rows, strict=False)
+    if wanted is None:
+        return numbered
+    return ((number, row) for number, row in numbered if wanted(row))

@@ -1,0 +1,189 @@
+"""The page of one session: its whole story, and what can happen to it next."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from urllib.parse import urlencode
+
+import attrs
+from aiohttp import web
+
+from convergegate_async._core.money import minor_units
+from convergegate_async._core.redaction import redacted
+from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import CheckoutSessionRequest
+from convergegate_async.sandbox._api import Api, ApiRequest
+from convergegate_async.sandbox._book import CODES, BookedSession
+from convergegate_async.sandbox._forms import masked_form
+from convergegate_async.sandbox._hosts import Hosts
+from convergegate_async.sandbox._seen import SeenRequest
+
+from ._controls import Controls, read_own_form, see
+from ._render import page
+from .customers import order_line
+
+_SHOWN = 100  # requests, and deliveries
+_LONGEST = 500  # characters of a field
+_CUSTOMER = tuple(
+    field.name
+    for field in attrs.fields(CheckoutSessionRequest)
+    if field.name.startswith("customer_") and field.name != "customer_country"
+)
+
+
+class Stories:
+    """The pages of one sandbox's sessions, for its owner."""
+
+    def __init__(self, sandbox: Controls, api: Api, hosts: Hosts) -> None:
+        self._sandbox = sandbox
+        self._api = api
+        self._hosts = hosts
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what they answer to."""
+        place = "/sandbox/sessions/{id}"
+        return [
+            web.get(place, self._show),
+            web.post(f"{place}/pay", self._pay),
+            web.post(f"{place}/expire", self._expire),
+            web.post(f"{place}/refund", self._refund),
+        ]
+
+    async def _show(self, request: web.Request) -> web.Response:
+        session = self._find(request)
+        return _nobody(request) if session is None else self._page(session)
+
+    def _page(
+        self,
+        session: BookedSession,
+        status: int = 200,
+        problems: Mapping[str, str] | None = None,
+        typed: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        """Tell all there is of *session*; see the status page for the rest."""
+        asked = session.request
+        requests = (
+            seen for seen in reversed(self._sandbox.seen) if _is_about(seen, session)
+        )
+        deliveries = (
+            delivery
+            for delivery in reversed(self._sandbox.deliveries)
+            if delivery.event.session_id == session.id
+        )
+        return page(
+            "session.html",
+            status,
+            now=self._sandbox.now(),
+            session=session,
+            order=order_line(asked, "en"),
+            left=asked.amount - session.amount_refunded,
+            fields=list(_fields(session)),
+            seen=[
+                (seen, list(masked_form(seen.body)) if seen.body else [])
+                for seen in islice(requests, _SHOWN)
+            ],
+            deliveries=list(islice(deliveries, _SHOWN)),
+            codes=CODES,
+            problems=problems or {},
+            typed=typed or {},
+        )
+
+    async def _pay(self, request: web.Request) -> web.Response:
+        form = await read_own_form(request, self._hosts)
+        session = self._find(request)
+        if session is None:
+            return _nobody(request)
+        body = {"blik_code": "".join(form.get("blik_code", "").split())}
+        return self._do(
+            "pay", session, ApiRequest(id=session.id, body=_spell(body)), {}
+        )
+
+    async def _expire(self, request: web.Request) -> web.Response:
+        await read_own_form(request, self._hosts)
+        session = self._find(request)
+        if session is None:
+            return _nobody(request)
+        try:
+            self._sandbox.expire(session.id)
+        except InvalidFieldError as error:
+            return self._page(session, 409, {"expire": error.reason})
+        return see(_place(session))
+
+    async def _refund(self, request: web.Request) -> web.Response:
+        form = await read_own_form(request, self._hosts)
+        session = self._find(request)
+        if session is None:
+            return _nobody(request)
+        amount = form.get("amount", "").strip().replace(",", ".")
+        body = {"session_id": session.id}
+        try:
+            if amount:
+                body["amount"] = str(minor_units(amount, session.request.currency))
+        except InvalidFieldError as error:
+            problem = f"The amount {error.reason}."
+            return self._page(session, 400, {"refund": problem}, form)
+        return self._do("refund", session, ApiRequest(body=_spell(body)), form)
+
+    def _do(
+        self,
+        name: str,
+        session: BookedSession,
+        order: ApiRequest,
+        typed: Mapping[str, str],
+    ) -> web.Response:
+        """Do what the gateway's own API does, or show why it does not."""
+        reply = {"pay": self._api.pay, "refund": self._api.refund}[name](order)
+        if reply.problem:
+            problem = f"The gateway says: {reply.problem}."
+            return self._page(session, reply.status, {name: problem}, typed)
+        self._sandbox.advance(0)  # there may be an event to send
+        return see(_place(session))
+
+    def _find(self, request: web.Request) -> BookedSession | None:
+        return self._api.book.find_session(request.match_info["id"])
+
+
+def _is_about(seen: SeenRequest, session: BookedSession) -> bool:
+    if seen.session_id is not None:
+        return seen.session_id == session.id
+    # A refund that was refused has no id to tell by.
+    asked = f"session_id={session.id}".encode()
+    return seen.operation == "refund" and asked in seen.body.split(b"&")
+
+
+def _fields(session: BookedSession) -> Iterator[tuple[str, str]]:
+    """Yield what the shop has asked for, without its customer wherever it stands."""
+    asked = session.request
+    hidden = [
+        (name, value)
+        for name in _CUSTOMER
+        if isinstance(value := getattr(asked, name), str)
+    ]
+    for name, value in _texts(asked):
+        if name in _CUSTOMER:
+            yield name, f"[{name}]"
+        else:
+            yield name, redacted(value, hidden, _LONGEST)
+
+
+def _texts(asked: CheckoutSessionRequest) -> Iterator[tuple[str, str]]:
+    for field in attrs.fields(CheckoutSessionRequest):
+        value = getattr(asked, field.name)
+        if isinstance(value, Mapping):
+            for key, text in value.items():
+                yield f"{field.name}[{key}]", text
+        elif isinstance(value, Iterable) and not isinstance(value, str):
+            yield field.name, ", ".join(map(str, value))
+        elif value is not None:
+            yield field.name, str(value)
+
+
+def _spell(pairs: Mapping[str, str]) -> bytes:
+    return urlencode(pairs).encode()
+
+
+def _place(session: BookedSession) -> str:
+    return f"/sandbox/sessions/{session.id}"
+
+
+def _nobody(request: web.Request) -> web.Response:
+    return page("no_session.html", 404, wanted=request.match_info["id"])

@@ -1,0 +1,16 @@
+"""A browser without scripts, in front of the sandbox."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from pages import Browser
+
+from convergegate_async.sandbox import Sandbox
+
+
+@pytest.fixture
+async def browser(sandbox: Sandbox) -> AsyncIterator[Browser]:
+    """A browser in front of the sandbox."""
+    async with aiohttp.ClientSession() as client:
+        yield Browser(sandbox, client)
