@@ -35,7 +35,7 @@ SHELL = ("factory", "matrix", "transport")
 
 # What a new Python has no wheel of yet is not tested there.
 NEEDED = {
-    "browser": ("selenium",),
+    "browser": ("axe_selenium_python", "selenium"),
     "browser/test_load_report.py": ("hdrh",),
     "bulk/jobs/test_cut_chunks.py": ("distributed",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),

@@ -292,30 +292,6 @@ async def test_a_phone_shows_the_whole_width(
     await drive(story)
 
 
-async def test_the_pages_work_as_localhost(
-    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
-) -> None:
-    """Opened as ``localhost`` the pay form and every button do the same."""
-    by_name = sandbox.base_url.replace("127.0.0.1", "localhost")
-
-    def story() -> None:
-        browser.get(f"{by_name}/pay/{session.id}")
-        code_of(browser).send_keys("123456")
-        see(browser, "Paid")
-        browser.get(by_name)
-        see(browser, "completed")
-        browser.find_element(By.CSS_SELECTOR, "button[value='3600']").click()
-        see(browser, "Its clock shows")
-        browser.find_element(By.CSS_SELECTOR, "form.row button").click()
-        see(browser, "status")
-        browser.find_element(By.ID, "reset").click()
-        see(browser, "None yet.")
-
-    await drive(story)
-
-    assert sandbox.book.sessions == {}
-
-
 async def test_a_page_of_another_site_reads_and_presses_nothing(
     browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox, shop: str
 ) -> None:
@@ -338,22 +314,3 @@ async def test_a_page_of_another_site_reads_and_presses_nothing(
     await drive(story)
 
     assert session.id in sandbox.book.sessions
-
-
-async def test_the_status_page_works_without_scripts(
-    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
-) -> None:
-    """The clock can be moved and the book forgotten with buttons alone."""
-
-    def story() -> None:
-        with without_scripts(browser):
-            browser.get(sandbox.base_url)
-            assert session.id in browser.page_source
-            browser.find_element(By.CSS_SELECTOR, "button[value='86400']").click()
-            see(browser, "expired")
-            browser.find_element(By.ID, "reset").click()
-            see(browser, "None yet.")
-
-    await drive(story)
-
-    assert sandbox.book.sessions == {}

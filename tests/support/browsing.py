@@ -47,8 +47,10 @@ def without_scripts(browser: webdriver.Chrome) -> Iterator[None]:
     """Let no page run a script, as who has them switched off."""
     switch = "Emulation.setScriptExecutionDisabled"
     browser.execute_cdp_cmd(switch, {"value": True})
-    yield
-    browser.execute_cdp_cmd(switch, {"value": False})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd(switch, {"value": False})
 
 
 def look_like(browser: webdriver.Chrome, *, scheme: str, width: int) -> None:
