@@ -35,8 +35,9 @@ SHELL = ("factory", "matrix", "transport")
 
 # What a new Python has no wheel of yet is not tested there.
 NEEDED = {
-    "browser": ("axe_selenium_python", "selenium"),
+    "browser": ("selenium",),
     "browser/test_load_report.py": ("hdrh",),
+    "browser/test_looks.py": ("axe_selenium_python",),
     "bulk/jobs/test_cut_chunks.py": ("distributed",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),
     "bulk/jobs/test_worker_keys.py": ("distributed",),

@@ -23,9 +23,9 @@ async def session(sandbox: Sandbox, order: CheckoutSessionRequest) -> BookedSess
         return 200
 
     sandbox.deliver_by(take)
-    told = attrs.evolve(order, notification_url="https://shop.example/hook")
+    request = attrs.evolve(order, notification_url="https://shop.example/hook")
     async with sandbox.factory() as checkout:
-        created = await checkout.create(told)
+        created = await checkout.create(request)
         await checkout.pay(created.id, "123456")
     await sandbox.elapse(0)
     return sandbox.book.sessions[created.id]

@@ -120,16 +120,16 @@ async def test_everybody_can_keep_watch(
         judge(browser)
 
     await drive(empty)
-    told = attrs.evolve(
+    request = attrs.evolve(
         order,
         notification_url="https://shop.example/hook",
         metadata={"order": NASTY, "note": "y" * 500},
     )
     async with sandbox.factory() as checkout:
-        session = await checkout.create(told, idempotency_key="k" * 200)
+        session = await checkout.create(request, idempotency_key="k" * 200)
         await checkout.pay(session.id, "123456")
         await checkout.refund(RefundRequest(session_id=session.id, amount=100))
-    others = [opened(sandbox, told) for _ in range(60)]
+    others = [opened(sandbox, request) for _ in range(60)]
     sandbox.expire(others[0].id)
     sandbox.faults.add(Fault(FaultKind.LATENCY, operation="retrieve", times=2))
 

@@ -419,6 +419,7 @@ async def test_buttons_keep_the_filters(browser: Browser) -> None:
     answer = await browser.post("/sandbox/clock?q=a%26b&kind=pay", {"seconds": "1"})
 
     assert "/sandbox/clock?q=a%26b&kind=pay" in actions
+    assert page.all("a", href="/?q=a%26b&kind=pay")  # to refresh it
     assert answer.headers["Location"] == "/?q=a%26b&kind=pay"
 
 
@@ -448,17 +449,17 @@ async def paid(browser: Browser, order: CheckoutSessionRequest) -> BookedSession
         return 204
 
     sandbox.deliver_by(take)
-    told = attrs.evolve(
+    request = attrs.evolve(
         order,
         notification_url="https://shop.example/hook",
         metadata={"order": "A-17", "note": f"{NASTY} for john@example.com"},
     )
     async with sandbox.factory() as checkout:
-        session = await checkout.create(told, idempotency_key="order-17")
+        session = await checkout.create(request, idempotency_key="order-17")
         await checkout.pay(session.id, "123456")
         refund = RefundRequest(session_id=session.id, amount=1050)
         await checkout.refund(refund)
-        other = await checkout.create(attrs.evolve(told, metadata=None))
+        other = await checkout.create(attrs.evolve(request, metadata=None))
     await sandbox.elapse(1)
     assert other.id != session.id
     return sandbox.book.sessions[session.id]

@@ -169,8 +169,8 @@ def _wanted_sessions(query: Query) -> Callable[[BookedSession], bool] | None:
     def is_wanted(session: BookedSession) -> bool:
         if status and session.status != status:
             return False
-        told = (session.request.metadata or {}).values()
-        return text in session.id.lower() or any(text in one.lower() for one in told)
+        texts = (session.request.metadata or {}).values()
+        return text in session.id.lower() or any(text in one.lower() for one in texts)
 
     return is_wanted
 
@@ -183,8 +183,8 @@ def _wanted_requests(query: Query) -> Callable[[SeenRequest], bool] | None:
     def is_wanted(seen: SeenRequest) -> bool:
         if kind and seen.operation != kind:
             return False
-        told = (seen.path, seen.idempotency_key, seen.session_id)
-        return any(text in one.lower() for one in told if one)
+        texts = (seen.path, seen.idempotency_key, seen.session_id)
+        return any(text in one.lower() for one in texts if one)
 
     return is_wanted
 
@@ -196,7 +196,7 @@ def _wanted_deliveries(query: Query) -> Callable[[Delivery], bool] | None:
 
     def is_wanted(delivery: Delivery) -> bool:
         event = delivery.event
-        told = (event.id, event.type, event.url, event.session_id)
-        return any(text in one.lower() for one in told)
+        texts = (event.id, event.type, event.url, event.session_id)
+        return any(text in one.lower() for one in texts)
 
     return is_wanted

@@ -113,10 +113,10 @@ def merchant_of(request: CheckoutSessionRequest) -> str:
 def order_line(request: CheckoutSessionRequest, language: str) -> str | None:
     """Return what is paid for, if the shop has said it in a field of its own."""
     texts = words.LANGUAGES[language]
-    for told in (request.extra or {}, request.metadata or {}):
+    for pairs in (request.extra or {}, request.metadata or {}):
         for name, line in _LINES.items():
-            if told.get(name):
-                return texts.get(line, line).format(told[name])
+            if pairs.get(name):
+                return texts.get(line, line).format(pairs[name])
     return None
 
 

@@ -72,7 +72,7 @@
     });
     // Back from the next page, out of the browser's memory: how does it stand now?
     window.addEventListener("pageshow", (event) => {
-      if (event.persisted) location.reload();
+      if (event.persisted) location.replace(location.pathname + location.search);
     });
     show();
   }
@@ -123,7 +123,8 @@
       const answer = await fetch(location.href, { cache: "no-store" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const state = page.querySelector("main")?.dataset.state;
-      if (state && state !== main.dataset.state) location.reload();
+      // Not `reload`: this may be what a form was answered with.
+      if (state && state !== main.dataset.state) location.replace(location.pathname);
     } catch {
       // The sandbox is away; it may come back.
     }
