@@ -509,6 +509,20 @@ async def test_a_session_s_page_keeps_its_customer_to_itself(
     assert NASTY not in page.text
 
 
+async def test_an_order_that_names_its_customer_is_masked(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """On the status page, and on the session's own; the customer sees it as it is."""
+    text = "Two tickets for John"
+    session = opened(browser.sandbox, order, metadata={"description": text})
+
+    pages = [(await browser.get(path)).read.text for path in ("/", story_of(session))]
+
+    assert all("Two tickets for [customer_firstname]" in page for page in pages)
+    assert not any("John" in page for page in pages)
+    assert text in (await browser.get(place(session))).read.text
+
+
 async def test_an_event_can_be_sent_again(
     browser: Browser, paid: BookedSession
 ) -> None:

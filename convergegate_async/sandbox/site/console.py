@@ -18,6 +18,7 @@ from convergegate_async.sandbox._webhook_sender import Delivery
 from . import _fault_form
 from ._controls import Controls, read_own_form, see
 from ._lists import Query, list_page
+from ._masks import masked
 from ._render import page
 from .customers import order_line
 
@@ -108,7 +109,7 @@ class Console:
             kinds=_fault_form.kinds(),
             fault_operations=_fault_form.operations(),
             units=list(_UNITS),
-            order_line=order_line,
+            order_of=_order_of,
             problems=problems or {},
             typed=typed or {},
         )
@@ -155,6 +156,10 @@ class Console:
         if form.get("from") == "session":
             return see(f"/sandbox/sessions/{delivery.event.session_id}#webhooks")
         return see(f"/{_query_of(request)}#webhooks")
+
+
+def _order_of(session: BookedSession) -> str:
+    return masked(order_line(session.request, "en") or "", session.request)
 
 
 def _query_of(request: web.Request) -> str:

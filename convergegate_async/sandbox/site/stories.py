@@ -1,16 +1,13 @@
 """The page of one session: its whole story, and what can happen to it next."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from urllib.parse import urlencode
 
-import attrs
 from aiohttp import web
 
 from convergegate_async._core.money import minor_units
-from convergegate_async._core.redaction import redacted
 from convergegate_async.errors import InvalidFieldError
-from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.sandbox._api import Api, ApiRequest
 from convergegate_async.sandbox._book import CODES, BookedSession
 from convergegate_async.sandbox._forms import masked_form
@@ -18,16 +15,11 @@ from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 
 from ._controls import Controls, read_own_form, see
+from ._masks import masked, masked_fields
 from ._render import page
 from .customers import order_line
 
 _SHOWN = 100  # requests, and deliveries
-_LONGEST = 500  # characters of a field
-_CUSTOMER = tuple(
-    field.name
-    for field in attrs.fields(CheckoutSessionRequest)
-    if field.name.startswith("customer_") and field.name != "customer_country"
-)
 
 
 class Stories:
@@ -74,9 +66,9 @@ class Stories:
             status,
             now=self._sandbox.now(),
             session=session,
-            order=order_line(asked, "en"),
+            order=masked(order_line(asked, "en") or "", asked),
             left=asked.amount - session.amount_refunded,
-            fields=list(_fields(session)),
+            fields=list(masked_fields(asked)),
             seen=[
                 (seen, list(masked_form(seen.body)) if seen.body else [])
                 for seen in islice(requests, _SHOWN)
@@ -148,33 +140,6 @@ def _is_about(seen: SeenRequest, session: BookedSession) -> bool:
     # A refund that was refused has no id to tell by.
     asked = f"session_id={session.id}".encode()
     return seen.operation == "refund" and asked in seen.body.split(b"&")
-
-
-def _fields(session: BookedSession) -> Iterator[tuple[str, str]]:
-    """Yield what the shop has asked for, without its customer wherever it stands."""
-    asked = session.request
-    hidden = [
-        (name, value)
-        for name in _CUSTOMER
-        if isinstance(value := getattr(asked, name), str)
-    ]
-    for name, value in _texts(asked):
-        if name in _CUSTOMER:
-            yield name, f"[{name}]"
-        else:
-            yield name, redacted(value, hidden, _LONGEST)
-
-
-def _texts(asked: CheckoutSessionRequest) -> Iterator[tuple[str, str]]:
-    for field in attrs.fields(CheckoutSessionRequest):
-        value = getattr(asked, field.name)
-        if isinstance(value, Mapping):
-            for key, text in value.items():
-                yield f"{field.name}[{key}]", text
-        elif isinstance(value, Iterable) and not isinstance(value, str):
-            yield field.name, ", ".join(map(str, value))
-        elif value is not None:
-            yield field.name, str(value)
 
 
 def _spell(pairs: Mapping[str, str]) -> bytes:
