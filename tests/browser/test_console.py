@@ -212,7 +212,7 @@ async def test_the_pages_work_as_localhost(
     def story() -> None:
         browser.get(f"{by_name}/pay/{session.id}")
         browser.find_element(By.ID, "blik_code").send_keys("123456")
-        see(browser, "Paid")
+        wait(browser, lambda: session.payments)
         browser.get(by_name)
         see(browser, "completed")
         browser.find_element(By.CSS_SELECTOR, "button[value='3600']").click()
