@@ -11,6 +11,7 @@ from selenium.webdriver.support.ui import Select
 
 from convergegate_async import CheckoutSessionRequest, RefundRequest, SessionStatus
 from convergegate_async.sandbox import BookedSession, Fault, FaultKind, Sandbox
+from convergegate_async.webhooks import WebhookReply
 
 pytestmark = browser_needed
 
@@ -19,8 +20,8 @@ pytestmark = browser_needed
 async def session(sandbox: Sandbox, order: CheckoutSessionRequest) -> BookedSession:
     """A session that was paid, whose shop has had its webhooks."""
 
-    async def take(*_: object) -> int:
-        return 200
+    async def take(*_: object) -> WebhookReply:
+        return WebhookReply(200, "")
 
     sandbox.deliver_by(take)
     request = attrs.evolve(order, notification_url="https://shop.example/hook")

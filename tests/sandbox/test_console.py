@@ -19,6 +19,7 @@ from convergegate_async import (
 )
 from convergegate_async.sandbox import BookedSession, Fault, FaultKind, Sandbox
 from convergegate_async.sandbox.site._lists import ROWS, Listed, Query, list_page
+from convergegate_async.webhooks import WebhookReply
 
 
 def shown(page: Reader) -> list[str]:
@@ -445,8 +446,8 @@ async def paid(browser: Browser, order: CheckoutSessionRequest) -> BookedSession
     """A session that was paid, and partly refunded, by a shop that takes webhooks."""
     sandbox = browser.sandbox
 
-    async def take(*_: object) -> int:
-        return 204
+    async def take(*_: object) -> WebhookReply:
+        return WebhookReply(204, "")
 
     sandbox.deliver_by(take)
     request = attrs.evolve(

@@ -14,6 +14,7 @@ from pages import NASTY, NASTY_URL, NBSP, Browser, opened, place
 from convergegate_async import CheckoutSessionRequest, SessionStatus
 from convergegate_async.sandbox import CodeFate, Fault, FaultKind, Sandbox
 from convergegate_async.sandbox.site.words import FATES, LANGUAGES
+from convergegate_async.webhooks import WebhookReply
 
 BUTTONS = [
     pytest.param("/sandbox/reset", {}, id="reset"),
@@ -52,8 +53,8 @@ asyncio.run(main())
 async def met(sandbox: Sandbox, order: CheckoutSessionRequest) -> dict[str, str]:
     """Open a session whose shop has had a webhook, and plan a fault."""
 
-    async def take(*_: object) -> int:
-        return 200
+    async def take(*_: object) -> WebhookReply:
+        return WebhookReply(200, "")
 
     sandbox.deliver_by(take)
     session = opened(sandbox, order, notification_url="https://shop.example/hook")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from convergegate_async.errors import ConfigurationError
-from convergegate_async.sandbox._faults import OPERATIONS, Fault, FaultKind
+from convergegate_async.sandbox._faults import Fault, FaultKind
 
 MEANINGS: Mapping[FaultKind, str] = {
     FaultKind.STATUS: "answers a status instead",
@@ -30,6 +30,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "retry_after": str,
     "seconds": float,
     "operation": str,
+    "event": str,
     "probability": float,
     "times": int,
 }
@@ -38,11 +39,6 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 def kinds() -> list[tuple[FaultKind, str, str]]:
     """Return every kind, what it means, and the fields that it alone has."""
     return [(kind, MEANINGS[kind], " ".join(_fields_of(kind))) for kind in FaultKind]
-
-
-def operations() -> tuple[str, ...]:
-    """Return what requests a fault can be meant for."""
-    return OPERATIONS
 
 
 def read_fault_form(form: Mapping[str, str]) -> Fault:
@@ -71,5 +67,5 @@ def _fields_of(kind: FaultKind) -> list[str]:
     return [
         *(["status", "retry_after", "work_done"] if kind is FaultKind.STATUS else []),
         *(["seconds"] if kind in _TIMED else []),
-        *([] if kind.concerns_webhooks else ["operation"]),
+        "event" if kind.concerns_webhooks else "operation",
     ]

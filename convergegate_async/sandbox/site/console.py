@@ -7,10 +7,10 @@ import attrs
 from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
-from convergegate_async.models import SessionStatus
+from convergegate_async.models import EventType, SessionStatus
 from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import BookedSession
-from convergegate_async.sandbox._faults import spell_fault
+from convergegate_async.sandbox._faults import OPERATIONS, spell_fault
 from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
@@ -107,7 +107,8 @@ class Console:
             ],
             known_statuses=list(SessionStatus),
             kinds=_fault_form.kinds(),
-            fault_operations=_fault_form.operations(),
+            known_operations=OPERATIONS,
+            known_events=list(EventType),
             units=list(_UNITS),
             order_of=_order_of,
             problems=problems or {},
