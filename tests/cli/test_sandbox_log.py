@@ -22,9 +22,10 @@ KEY = "cg1-c7e3c66acb4f213a0fbcdfd6da78490b"
 
 
 @pytest.fixture(autouse=True)
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterable[None]:
-    """Have times told as they are there."""
+def log_of_a_container(monkeypatch: pytest.MonkeyPatch) -> Iterable[None]:
+    """Have times told as in Greenwich, and no width: xdist hands its own on."""
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.delenv("COLUMNS", raising=False)
     time.tzset()
     yield
     monkeypatch.undo()

@@ -76,7 +76,7 @@ async def test_the_status_page_shows_all_that_happened(
     assert "fault: latency" in text
     for event in ("session.created", "session.completed", "refund.created"):
         assert event in text
-    assert "not sent: the URL is on another machine (see --webhooks-to)" in text
+    assert "not sent: the URL is on another machine (see --webhooks-to" in text
     assert times_left(page.read) == ["3"]
     assert "stall:operation=other" in text
     assert "latency:operation" not in text
