@@ -84,6 +84,16 @@ async def test_blocks_can_be_followed_one_after_another(
             assert code == 0, output
 
 
+def test_no_block_has_the_key_of_an_order_of_the_first_hour() -> None:
+    """Whose sandbox still runs, and refuses another request under that key."""
+    bought = re.findall(r"^\$ .*/orders/(A-\d+)", README, re.MULTILINE)
+    keys = re.findall(r'derive_key\("order", "(A-\d+)"\)', README)
+
+    assert bought
+    assert keys
+    assert not {*bought} & {*keys}
+
+
 def test_the_table_has_every_field_and_its_examples_pass() -> None:
     """Whoever fills in a request finds each field's rule, and an example that holds."""
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| `([^|]+)` \|$", README, re.MULTILINE)

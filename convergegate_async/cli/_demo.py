@@ -1,6 +1,5 @@
 """``convergegate demo``: the whole life of a payment, on a sandbox of its own."""
 
-from datetime import UTC, datetime
 
 import click
 
@@ -55,7 +54,7 @@ async def _demo() -> None:
     ):
         step(f"a gateway of your own listens on {sandbox.base_url}")
 
-        # The sample of the provider's own page, with the phone that it forgets.
+        # The provider's own sample, with the phone that it forgets, to be paid today.
         request = CheckoutSessionRequest(
             amount=1000,
             currency="pln",
@@ -64,7 +63,6 @@ async def _demo() -> None:
             customer_lastname="Doe",
             customer_phone="+48123456789",
             payment_method=("blik",),
-            expires_at=datetime.fromtimestamp(2_147_483_648, UTC),
             success_url="https://url.com/",
             cancel_url="https://url.com/",
             notification_url=hooks.url,
@@ -104,7 +102,8 @@ async def _demo() -> None:
         step(f"webhook: refund.succeeded; the refund is {refund.status}")
         payments = sandbox.book.sessions[session.id].payments
         step(f"the money moved once: {counted(payments, 'payment')}, 1 refund")
-        show_card(session)
+        # Its attempts are looks, it cannot be paid again, and its page is gone.
+        show_card(session, hides=["attempts", "expires", "pay page"])
     print_data(click.style("The same in Python:", bold=True))
     _show_program(_PROGRAM)
 

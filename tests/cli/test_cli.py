@@ -86,6 +86,8 @@ def test_the_demo_shows_the_promise() -> None:
         "10.00 PLN",
     ):
         assert shown in done.stdout
+    for stale in ("expires", "attempts", "pay page"):
+        assert stale not in done.stdout
 
 
 def test_create_and_get_show_the_same_session(gateway: dict[str, str]) -> None:
