@@ -120,8 +120,9 @@ class Sandbox:
         self._sender = WebhookSender(api_key, self.now, now, self.faults, self._hosts)
         self._sender.on_try = on_delivery
         self._news = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._under_way = 0
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._keeper: asyncio.Task[None]
+        self._client: aiohttp.ClientSession
         self._closing = asyncio.Event()
         self._base_url: str | None = None
         self._stack = AsyncExitStack()
@@ -283,6 +284,7 @@ class Sandbox:
     # -- lifecycle -------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        self._closing.clear()
         async with AsyncExitStack() as stack:
             app = web.Application(client_max_size=2**20, middlewares=[self._admit])
             app.add_routes(self._routes())
@@ -295,9 +297,10 @@ class Sandbox:
                 self._store = Store(self._db)
                 stack.callback(self._store.close)
                 self._store.load(self.book, self._api.base_url)
-            client = await stack.enter_async_context(new_client())
-            keeper = asyncio.create_task(self._keep(client))
-            stack.push_async_callback(_end, keeper)
+            self._client = await stack.enter_async_context(new_client())
+            stack.push_async_callback(self._end_deliveries)
+            self._keeper = asyncio.create_task(self._keep())
+            stack.push_async_callback(_end, self._keeper)
             self._stack = stack.pop_all()
         return self
 
@@ -308,38 +311,41 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.set()
+        try:
+            self._save()
+        finally:
+            await self._stack.aclose()
+            self._base_url = None
+
+    async def _keep(self) -> None:
+        """Let happen what is due when it is due, until cancelled."""
+        while True:
+            self._news.clear()
+            self._carry_out()
+            due = self._next_due()
+            nap = _LONGEST_NAP if due is None else due - self.now()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(nap, _LONGEST_NAP)):
+                    await self._news.wait()
+
+    def _carry_out(self) -> set[asyncio.Task[None]]:
+        """Let happen what is due by now, and return the deliveries under way."""
+        self.book.tick()
         self._save()
-        await self._stack.aclose()
-        self._base_url = None
-        self._settled.set()
+        while self.book.outbox:
+            self._sender.take(self.book.outbox.popleft())
+        for delivery in self._sender.take_due():
+            # In no group: what goes wrong with one ends neither the others nor us.
+            task = asyncio.create_task(self._deliver(delivery))
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+        return self._deliveries
 
-    async def _keep(self, client: aiohttp.ClientSession) -> None:
-        """Let happen what is due, and carry the webhooks out, until cancelled."""
-
-        async def deliver(delivery: Delivery) -> None:
-            try:
-                await self._sender.deliver(client, delivery)
-            finally:  # also when its shop's loop was closed, and the delivery cancelled
-                self._under_way -= 1
-                self._news.set()
-
-        async with asyncio.TaskGroup() as deliveries:
-            while True:
-                self._news.clear()
-                self.book.tick()
-                self._save()
-                while self.book.outbox:
-                    self._sender.take(self.book.outbox.popleft())
-                for delivery in self._sender.take_due():
-                    self._under_way += 1
-                    deliveries.create_task(deliver(delivery))
-                if not self._under_way:
-                    self._settled.set()
-                due = self._next_due()
-                nap = _LONGEST_NAP if due is None else due - self.now()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(nap, _LONGEST_NAP)):
-                        await self._news.wait()
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            await self._sender.deliver(self._client, delivery)
+        finally:
+            self._news.set()
 
     def _next_due(self) -> float | None:
         due = (self.book.next_due(), self._sender.next_due())
@@ -347,11 +353,22 @@ class Sandbox:
 
     async def _settle(self) -> None:
         """Wait until nothing is left to do at this time of the gateway's clock."""
-        if self._base_url is None:
+        self._check_running()
+        while under_way := self._carry_out():
+            await asyncio.wait(under_way)
+            self._check_running()
+
+    def _check_running(self) -> None:
+        if self._base_url is None or self._closing.is_set():
             raise ConfigurationError(_NOT_RUNNING)
-        self._settled.clear()
-        self._news.set()
-        await self._settled.wait()
+        if self._keeper.done():
+            message = "the sandbox has failed, and lets nothing happen any more"
+            raise ConfigurationError(message) from self._keeper.exception()
+
+    async def _end_deliveries(self) -> None:
+        for task in self._deliveries:
+            task.cancel()
+        await asyncio.gather(*self._deliveries, return_exceptions=True)
 
     def _find(self, session_id: str) -> BookedSession:
         session = self.book.find_session(session_id)

@@ -210,12 +210,20 @@ class WebhookSender:
             delivery.status, delivery.note = reply.status, ""
             if not delivery.is_done:
                 delivery.note = reply.text
-        except Exception as error:  # noqa: BLE001 -- *post* may fail in its own way
+        except BaseException as error:  # pytest.fail() and sys.exit() of a handler, too
+            if isinstance(error, KeyboardInterrupt) or _is_cancelled():
+                raise
             delivery.status, delivery.note = None, type(error).__name__
 
     def _schedule(self, delivery: Delivery, when: float) -> None:
         delivery.next_try = when
         heapq.heappush(self._due, (when, next(self._order), delivery))
+
+
+def _is_cancelled() -> bool:
+    """Tell whether it is this task that was cancelled, and not what it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _post(

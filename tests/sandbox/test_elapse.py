@@ -1,5 +1,6 @@
 """What a test does to a gateway: time passes, customers pay, and things go wrong."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 
@@ -141,6 +142,65 @@ async def test_nothing_elapses_where_nothing_runs() -> None:
     """Who forgot `async with` reads it."""
     with pytest.raises(ConfigurationError, match="async with"):
         await Sandbox().elapse(1)
+
+
+@pytest.mark.parametrize(
+    "end", [pytest.fail.Exception("no webhook here"), SystemExit(3)], ids=["fail", "exit"]
+)
+async def test_a_shop_may_end_in_any_way(frozen: Sandbox, end: BaseException) -> None:
+    """A delivery that it ends has failed, and comes again; nothing else is ended."""
+    ends = [end, asyncio.CancelledError()]
+
+    async def post(_url: str, _body: bytes, _head: Mapping[str, str]) -> WebhookReply:
+        if ends:
+            raise ends.pop(0)
+        return WebhookReply(200, "")
+
+    frozen.deliver_by(post)
+    await opened(frozen, attrs.evolve(an_order(), notification_url="https://a.example"))
+    notes = []
+    for _ in range(3):
+        await frozen.elapse(1 if notes else 0)
+        notes.append(frozen.deliveries[0].note)
+
+    assert notes == [type(end).__name__, "CancelledError", ""]
+    assert (frozen.deliveries[0].attempt, frozen.deliveries[0].status) == (3, 200)
+
+
+async def test_who_is_told_of_a_delivery_cannot_end_the_gateway(shop: Shop) -> None:
+    """What *on_delivery* raises is the owner's mistake, and no shop's."""
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    async with Sandbox(frozen=True, on_delivery=fail) as sandbox:
+        session = await opened(sandbox, shop.order())
+        await sandbox.elapse(DAY)
+
+    assert session.status is SessionStatus.EXPIRED
+
+
+async def test_nothing_is_waited_for_in_a_gateway_that_failed() -> None:
+    """Who lets time pass hears of it, and does not wait for ever."""
+    broken, this_test = [False], asyncio.current_task()
+
+    def now() -> float:
+        if broken[0] and asyncio.current_task() is not this_test:
+            raise ZeroDivisionError
+        return time.time()
+
+    with pytest.raises(ZeroDivisionError):  # leaving tells it, too
+        async with Sandbox(now=now) as sandbox:
+            session = await opened(sandbox, an_order())
+            broken[0] = True
+            sandbox.expire(session.id)
+            for _ in range(9):
+                await asyncio.sleep(0)
+
+            with pytest.raises(ConfigurationError, match="has failed") as caught:
+                await sandbox.elapse(1)
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 async def test_a_session_expires_when_told(frozen: Sandbox, shop: Shop) -> None:
