@@ -2,13 +2,21 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import PostWebhook
@@ -23,19 +31,85 @@ AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
 What it is called with each framework has types of its own for.
 """
 
+_WORKS_ON = 5.0  # seconds after which an answer counts though the app is still at work
+_FINISHES = 10.0  # seconds in which it has to end its work once it is left
+
 
 @asynccontextmanager
 async def started(app: AsgiApp | web.Application) -> AsyncIterator[PostWebhook]:
-    """Start *app* on this loop; return what posts to it, from any loop."""
+    """Start *app* on this loop; return what posts to it, from any loop.
+
+    Raises:
+        BaseException: A handler ended with it, and it is no `Exception`: a test failed
+            there, by ``pytest.fail()`` such as it is.
+    """
+    work = _Work()
     with listening():
         async with (
-            _started_aiohttp(app) if isinstance(app, web.Application) else _started(app)
+            _started_aiohttp(app, work)
+            if isinstance(app, web.Application)
+            else _started(app, work)
         ) as post:
             yield _on_this_loop(post)
+    if work.failures.end is not None:
+        raise work.failures.end
+
+
+class _Work:
+    """What an app does for its webhooks.
+
+    Attributes:
+        failures: How it failed.
+    """
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Wait in `finished` for what is done here; note how it fails, and go on."""
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError
+        self._tasks.add(task)
+        try:
+            yield
+        except (web.HTTPException, KeyboardInterrupt, GeneratorExit):
+            raise
+        except (
+            BaseException
+        ) as error:  # pytest.fail() and sys.exit() are no `Exception`
+            if task.cancelling():
+                raise
+            self.failures.note(error)
+        finally:
+            self._tasks.discard(task)
+
+    @asynccontextmanager
+    async def finished(self) -> AsyncIterator[None]:
+        """Leave once all is done, also what an app does after its answer.
+
+        Raises:
+            TimeoutError: It was not in ten seconds, and was cancelled.
+        """
+        try:
+            yield
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=_FINISHES)
+            if self._tasks:
+                message = "the app was still at work for a webhook that it had answered"
+                raise TimeoutError(message)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @asynccontextmanager
-async def _started_aiohttp(app: web.Application) -> AsyncIterator[PostWebhook]:
+async def _started_aiohttp(
+    app: web.Application, work: _Work
+) -> AsyncIterator[PostWebhook]:
     if app.frozen:
         message = (
             "this app was started before, and aiohttp starts an app once: where it "
@@ -43,6 +117,14 @@ async def _started_aiohttp(app: web.Application) -> AsyncIterator[PostWebhook]:
             'notification_url=str(client.make_url("/webhooks")); else build another app'
         )
         raise ConfigurationError(message)
+
+    @web.middleware
+    async def noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with work.noted():
+            return await handler(request)
+        return web.Response(status=500)
+
+    app.middlewares.insert(0, noted)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
 
@@ -58,13 +140,16 @@ async def _started_aiohttp(app: web.Application) -> AsyncIterator[PostWebhook]:
         try:
             writer.write(_message(urlsplit(url), body, headers))
             status_line = await reader.readline()
+            if not status_line:
+                raise ConnectionResetError
             return WebhookReply(int(status_line.split()[1]), "")
         finally:
             writer.close()
             await writer.wait_closed()
 
     try:
-        yield post
+        async with work.finished():
+            yield post
     finally:
         await runner.cleanup()
 
@@ -85,23 +170,29 @@ def _message(url: SplitResult, body: bytes, headers: Mapping[str, str]) -> bytes
 
 
 @asynccontextmanager
-async def _started(app: AsgiApp) -> AsyncIterator[PostWebhook]:
+async def _started(app: AsgiApp, work: _Work) -> AsyncIterator[PostWebhook]:
     state: dict[str, object] = {}
-    failures = Failures()
 
-    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> WebhookReply:
-        reason = ""
-        exchange = _Exchange(body)
-        scope = {**_scope(urlsplit(url), body, headers), "state": state.copy()}
+    async def take(scope: Message, exchange: _Exchange) -> None:
         try:
-            await app(scope, exchange.receive, exchange.send)
-        except Exception as error:  # noqa: BLE001 -- any app may fail in its own way
-            reason = failures.show(error)
+            with work.noted():
+                await app(scope, exchange.receive, exchange.send)
         finally:
             exchange.over.set()
-        return WebhookReply(exchange.status, reason)
 
-    async with _lifespan(app, state):
+    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> WebhookReply:
+        exchange = _Exchange(body)
+        scope = {**_scope(urlsplit(url), body, headers), "state": state.copy()}
+        task = asyncio.create_task(take(scope, exchange))
+        try:
+            await asyncio.wait([task], timeout=_WORKS_ON)
+            await exchange.over.wait()
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return WebhookReply(exchange.status if exchange.is_answered else 500, "")
+
+    async with _lifespan(app, state), work.finished():
         yield post
 
 
@@ -109,12 +200,15 @@ class _Exchange:
     """A request and its answer, as an ASGI server hands them over.
 
     Attributes:
-        status: What was answered; 500, as from a server, if nothing was.
+        status: What was answered.
+        is_answered: It was answered to the end; servers hang up on half an answer.
+        over: Set once nothing more is to come.
     """
 
     def __init__(self, body: bytes) -> None:
         self._body: bytes | None = body
         self.status = 500
+        self.is_answered = False
         self.over = asyncio.Event()
 
     async def receive(self) -> Message:
@@ -128,6 +222,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
         elif not message.get("more_body", False):
+            self.is_answered = True
             self.over.set()
 
 
@@ -155,7 +250,10 @@ def _scope(
 
 @asynccontextmanager
 async def _lifespan(app: AsgiApp, state: dict[str, object]) -> AsyncIterator[None]:
-    """Start *app*, and shut it down; one without a lifespan has nothing to start."""
+    """Start *app*, and shut it down; one without a lifespan has nothing to start.
+
+    Such a one says so before it has received anything.
+    """
     said: asyncio.Queue[str] = asyncio.Queue()
     asked: asyncio.Queue[Message] = asyncio.Queue()
 
@@ -169,18 +267,25 @@ async def _lifespan(app: AsgiApp, state: dict[str, object]) -> AsyncIterator[Non
         finally:
             said.put_nowait("over")
 
+    async def check(word: str, what: str) -> None:
+        if word.endswith(".failed") or (word == "over" and asked.empty()):
+            await asyncio.wait([life])
+            if word != "over" or life.exception() is not None:
+                message = f"the app could not be {what}"
+                raise ConfigurationError(message) from life.exception()
+
     asked.put_nowait({"type": "lifespan.startup"})
     life = asyncio.create_task(live())
-    if await said.get() == "lifespan.startup.failed":
-        await asyncio.wait([life])
-        message = "the app could not be started"
-        raise ConfigurationError(message) from life.exception()
+    await check(await said.get(), "started")
     try:
         yield
     finally:
         asked.put_nowait({"type": "lifespan.shutdown"})
         await asyncio.wait([life])
-        life.exception()  # of an app that has no lifespan
+        if said.empty():  # it had no lifespan
+            life.exception()
+        else:
+            await check(said.get_nowait(), "shut down")
 
 
 def _on_this_loop(post: PostWebhook) -> PostWebhook:
@@ -190,6 +295,9 @@ def _on_this_loop(post: PostWebhook) -> PostWebhook:
     async def hand_over(
         url: str, body: bytes, headers: Mapping[str, str]
     ) -> WebhookReply:
+        if loop.is_closed():
+            message = "the loop of the app was closed"
+            raise ConnectionError(message)
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(_awaited(post, url, body, headers), loop)
         )
@@ -202,4 +310,4 @@ async def _awaited(
 ) -> WebhookReply:
     with heard_here() as heard:
         reply = await post(url, body, headers)
-    return attrs.evolve(reply, text=reply.text or "".join(heard[-1:]))
+    return attrs.evolve(reply, text="".join(heard[-1:]))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+_logger = logging.getLogger("convergegate_async.testing")
 _heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
@@ -18,9 +19,14 @@ class _Ear(logging.Handler):
     """Hears what a receiver says, in the log of this package, of the delivery here."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        heard = _heard.get()
-        if heard is not None:
-            heard.append(record.getMessage())
+        if record.name != _logger.name:
+            _tell_here(record.getMessage())
+
+
+def _tell_here(what: str) -> None:
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(what)
 
 
 @contextmanager
@@ -46,28 +52,40 @@ def heard_here() -> Iterator[list[str]]:
 
 
 class Failures:
-    """What an app raised: each is shown whole once, however often it comes again."""
+    """What an app raised: each is shown whole once, however often it comes again.
+
+    Attributes:
+        end: The first one that was no `Exception`, as that of ``pytest.fail()``.
+    """
 
     def __init__(self) -> None:
         self._shown: set[str] = set()
+        self.end: BaseException | None = None
 
-    def show(self, error: Exception) -> str:
-        """Tell the event loop of *error*; return its class and place."""
+    def note(self, error: BaseException) -> None:
+        """Log *error*, and tell `heard_here` its class and place."""
         place = _describe(error)
         whole = place + "".join(traceback.format_exception_only(error))
-        context: dict[str, object] = {"message": "the app failed at a webhook"}
         if whole in self._shown:
-            context["message"] = f"the app failed at a webhook again: {place}"
+            _logger.error("the app failed at a webhook again: %s", place)
         else:
-            context["exception"] = error
+            _logger.error("the app failed at a webhook: %s", place, exc_info=error)
         self._shown.add(whole)
-        asyncio.get_running_loop().call_exception_handler(context)
-        return place
+        _tell_here(place)
+        if self.end is None and not isinstance(
+            error, (Exception, asyncio.CancelledError)
+        ):
+            self.end = error
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     cause = error.__cause__ or error  # our routes raise some as another's cause
     name = type(cause).__name__
-    for frame in traceback.extract_tb(cause.__traceback__, limit=-1):
-        return f"{name} in {frame.name}, {Path(frame.filename).name}:{frame.lineno}"
+    places = [
+        (frame.f_code, line)
+        for frame, line in traceback.walk_tb(cause.__traceback__)
+        if not frame.f_locals.get("__tracebackhide__")  # those of pytest.fail()
+    ]
+    for code, line in places[-1:]:
+        return f"{name} in {code.co_name}, {Path(code.co_filename).name}:{line}"
     return name

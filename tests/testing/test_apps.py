@@ -3,13 +3,14 @@
 import asyncio
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from fastapi import FastAPI, Request, Response
+from fastapi import BackgroundTasks, FastAPI, Request, Response
 from litestar import Litestar
 from matrix import AMPLE
 from quart import Quart
@@ -37,6 +38,9 @@ URL = "https://shop.example/webhooks?of=gateway"
 
 ORDER = checkout_request(notification_url=URL)
 
+Send = Callable[[dict[str, object]], Awaitable[None]]
+"""What an ASGI app answers by."""
+
 App = FastAPI | Litestar | Quart | web.Application
 
 
@@ -47,7 +51,7 @@ class Shop:
         self.sandbox = sandbox
         self.shipped: list[str] = []
         self.loops: set[asyncio.AbstractEventLoop] = set()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         verifier = WebhookVerifier(sandbox.api_key)
         self.receiver = WebhookReceiver(verifier, self.take)
 
@@ -59,6 +63,13 @@ class Shop:
         session = await confirm(event, checkout)
         if event.type == "session.completed":
             self.shipped.append(session.id)
+
+    async def take_all(self, send: Send) -> None:
+        """Take a webhook whatever it tells."""
+        if self.error is not None:
+            raise self.error
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
 
     def fastapi(self) -> FastAPI:
         """Return it as an ASGI app."""
@@ -91,6 +102,17 @@ class Shop:
 
 
 Kind = Callable[[Shop], App]
+
+
+def app_of(answer: Callable[[Send], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Return an ASGI app that answers so, and has no lifespan."""
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401 -- as ASGI has it
+        if scope["type"] != "http":
+            raise NotImplementedError
+        await answer(send)
+
+    return app
 
 
 @pytest.fixture
@@ -141,9 +163,8 @@ async def test_three_days_of_a_broken_shop(  # noqa: PLR0913, PLR0917 -- fixture
     assert shop.shipped == [session.id]
     assert delivery.attempt == 17
     assert "ZeroDivisionError" in log  # who wrote the handler sees it
-    if kind is Shop.fastapi:  # aiohttp's server has a log of its own
-        assert log.count("Traceback") == 1
-        assert log.count("the app failed at a webhook again") == 31
+    assert log.count("Traceback") == 1
+    assert log.count("the app failed at a webhook again") == 31
 
 
 async def test_another_failure_is_shown_whole(
@@ -169,7 +190,7 @@ async def test_another_failure_is_shown_whole(
         (Shop.fastapi, r"ValueError in take, test_apps\.py:\d+"),
         (Shop.litestar, r"the handler of webhook event '\S+' failed: ValueError"),
         (Shop.quart, r"the handler of webhook event '\S+' failed: ValueError"),
-        (Shop.aiohttp, r"the handler of webhook event '\S+' failed: ValueError"),
+        (Shop.aiohttp, r"ValueError in take, test_apps\.py:\d+"),
     ],
 )
 async def test_a_webhook_that_failed_is_told_with_its_error(
@@ -188,6 +209,165 @@ async def test_a_webhook_that_failed_is_told_with_its_error(
 
     start = re.escape("session.created was not taken: answered 500: ")
     assert re.fullmatch(start + reason, str(caught.value))
+
+
+@pytest.mark.parametrize("kind", [Shop.fastapi, Shop.aiohttp])
+async def test_a_test_can_fail_in_a_handler(
+    kind: Kind,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    advance: Advance,
+    delivered: Delivered,
+) -> None:
+    """Its delivery fails with that, leaving does, and the gateway goes on."""
+    shop.error = pytest.fail.Exception("this shop wants no webhook")
+    with pytest.raises(pytest.fail.Exception, match="wants no webhook"):  # noqa: PT012 -- by leaving
+        async with shop.sandbox.webhooks_into(kind(shop)):
+            await checkout.create(ORDER)
+            with pytest.raises(AssertionError, match=r"500: Failed in take, test_apps"):
+                await delivered("session.created")
+            shop.error = None
+            await advance(1)
+
+    assert (await delivered("session.created")).attempt == 2
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), asyncio.CancelledError()])
+async def test_a_handler_may_end_in_any_way(
+    end: BaseException,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    advance: Advance,
+    delivered: Delivered,
+) -> None:
+    """This loop goes on, and so does the gateway, that sends the event again."""
+    shop.error = end
+    with suppress(SystemExit):
+        async with shop.sandbox.webhooks_into(app_of(shop.take_all)):
+            await checkout.create(ORDER)
+            with pytest.raises(AssertionError, match=type(end).__name__):
+                await delivered("session.created")
+            shop.error = None
+            await advance(1)
+
+    assert (await delivered("session.created")).attempt == 2
+
+
+async def test_an_aiohttp_app_that_hangs_up_is_told(
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
+) -> None:
+    """By what a client sees of it."""
+
+    async def hang_up(request: web.Request) -> web.Response:
+        if request.transport is None:
+            raise AssertionError
+        request.transport.abort()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/webhooks", hang_up)
+    async with convergegate_sandbox.webhooks_into(app):
+        await checkout.create(ORDER)
+        with pytest.raises(AssertionError, match="not taken: ConnectionResetError"):
+            await delivered("session.created")
+
+
+@pytest.mark.parametrize("status", [204, None], ids=["half", "no"])
+async def test_half_an_answer_is_none(
+    status: int | None,
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
+) -> None:
+    """As from a server, which hangs up."""
+
+    async def answer(send: Send) -> None:
+        if status is not None:
+            await send({"type": "http.response.start", "status": status, "headers": []})
+
+    async with convergegate_sandbox.webhooks_into(app_of(answer)):
+        await checkout.create(ORDER)
+        with pytest.raises(AssertionError, match="answered 500"):
+            await delivered("session.created")
+
+
+# -- work after the answer -----------------------------------------------------------
+
+
+async def test_work_after_the_answer_is_waited_for(
+    convergegate_sandbox: ThreadedSandbox,
+    checkout: CheckoutSessionFactory,
+    delivered: Delivered,
+) -> None:
+    """The webhook was taken, and the shop has shipped once it is left."""
+    app, shipped, may_ship = FastAPI(), [], asyncio.Event()
+
+    async def ship() -> None:
+        await may_ship.wait()
+        await asyncio.sleep(0.01)
+        shipped.append("a parcel")
+
+    @app.post("/webhooks")
+    async def take(background: BackgroundTasks) -> None:
+        background.add_task(ship)
+
+    async with convergegate_sandbox.webhooks_into(app):
+        await checkout.create(ORDER)
+        delivery = await delivered("session.created")
+        may_ship.set()
+
+    assert (delivery.attempt, delivery.status) == (1, 200)
+    assert shipped == ["a parcel"]
+
+
+async def test_a_shop_of_aiohttp_works_on_as_well(
+    convergegate_sandbox: ThreadedSandbox, checkout: CheckoutSessionFactory
+) -> None:
+    """Its handler goes on after the end of its answer."""
+    shipped = []
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write_eof()
+        await asyncio.sleep(0.1)
+        shipped.append("a parcel")
+        return response
+
+    app = web.Application()
+    app.router.add_post("/webhooks", take)
+    async with convergegate_sandbox.webhooks_into(app):
+        await checkout.create(ORDER)
+
+    assert shipped == ["a parcel"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+async def test_work_without_an_end_is_told(
+    convergegate_sandbox: ThreadedSandbox, checkout: CheckoutSessionFactory
+) -> None:
+    """And ended: it must not go on in another test."""
+    ended = []
+
+    async def work(send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("here")
+
+    with pytest.raises(TimeoutError, match="still at work"):
+        async with convergegate_sandbox.webhooks_into(app_of(work)):
+            await checkout.create(ORDER)
+
+    assert ended == ["here"]
+
+
+# -- refusals and lifespans ----------------------------------------------------------
 
 
 async def test_a_webhook_that_was_refused_is_told_with_the_reason(
@@ -263,6 +443,38 @@ async def test_an_app_that_does_not_start_fails_the_test(
 
     with pytest.raises(ConfigurationError, match="could not be started") as caught:
         await convergegate_sandbox.webhooks_into(app).__aenter__()
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_an_app_that_breaks_while_it_starts_fails_the_test(
+    convergegate_sandbox: ThreadedSandbox,
+) -> None:
+    """Only one that breaks before it has received anything has no lifespan."""
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:  # noqa: ANN401 -- as ASGI has it
+        await receive()
+        raise ZeroDivisionError
+
+    with pytest.raises(ConfigurationError, match="could not be started") as caught:
+        await convergegate_sandbox.webhooks_into(app).__aenter__()
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_an_app_that_does_not_shut_down_fails_the_test(
+    convergegate_sandbox: ThreadedSandbox,
+) -> None:
+    """It may not have written what it has to."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        raise ZeroDivisionError
+
+    with pytest.raises(ConfigurationError, match="could not be shut down") as caught:
+        async with convergegate_sandbox.webhooks_into(FastAPI(lifespan=life)):
+            pass
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
