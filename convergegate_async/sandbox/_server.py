@@ -6,7 +6,7 @@ It is long by what the docstrings of its one class tell users.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book, BookedSession
 from ._control_api import ControlApi
+from ._control_orders import LATEST
 from ._faults import Fault, FaultKind, FaultOptions, FaultPlan
 from ._hosts import Hosts
 from ._seen import LONGEST_PATH, Bodies, SeenRequest
@@ -113,6 +114,7 @@ class Sandbox:
         self._clock = now
         self._frozen_at = now() if frozen else None
         self._moved = 0.0
+        self._resets = 0
         self._on_request = on_request
         self._db = db
         self._store: Store | None = None
@@ -165,28 +167,43 @@ class Sandbox:
         return shown + self._moved
 
     def advance(self, seconds: float) -> None:
-        """Move the gateway's clock on: what is due by then happens now."""
+        """Move the gateway's clock on: what is due by then happens now.
+
+        Raises:
+            ConfigurationError: No clock moves by so many seconds.
+        """
+        self._check_move(seconds)
         self._moved += seconds
         self.book.tick()
         self._news.set()
 
-    async def elapse(self, seconds: float) -> None:
+    async def elapse(self, seconds: float, *, only_new: bool = False) -> None:
         """Move the gateway's clock on step by step: all happens when it is due.
 
         A webhook that nobody takes is delivered again and again, as often as in that
-        time. It returns when every delivery that was due is over.
+        time. It returns when every delivery that was due is over, or after a `reset`.
+
+        Args:
+            seconds: How far.
+            only_new: Wait for no delivery that is under way already: its shop may wait
+                for this time to pass.
 
         Raises:
-            ConfigurationError: It does not listen.
+            ConfigurationError: It does not listen, or no clock moves so far.
         """
-        until = self.now() + seconds
-        await self._settle()
+        until, resets = self.now() + seconds, self._resets
+        others = frozenset(self._deliveries) if only_new else frozenset()
+        self._check_move(seconds)
+        await self._settle(others)
         while (due := self._next_due()) is not None and due <= until:
+            if self._resets != resets:
+                return
             # What is added must not be lost: epoch seconds are no finer as a float.
             self.advance(max(due - self.now(), 1e-6))
-            await self._settle()
-        self.advance(max(until - self.now(), 0.0))
-        await self._settle()
+            await self._settle(others)
+        if self._resets == resets:
+            self.advance(max(until - self.now(), 0.0))
+            await self._settle(others)
 
     def pay(self, session_id: str, blik_code: str = "123456") -> BookedSession:
         """Pay a session as its customer does, on the pay page.
@@ -276,6 +293,7 @@ class Sandbox:
         self._bodies.clear()
         self.counts.clear()
         self._moved = 0.0
+        self._resets += 1
         if self._frozen_at is not None:
             self._frozen_at = self._clock()
         if self._store is not None:
@@ -351,10 +369,15 @@ class Sandbox:
         due = (self.book.next_due(), self._sender.next_due())
         return min((when for when in due if when is not None), default=None)
 
-    async def _settle(self) -> None:
-        """Wait until nothing is left to do at this time of the gateway's clock."""
+    def _check_move(self, seconds: float) -> None:
+        if not 0 <= seconds <= LATEST - self.now():
+            message = f"a clock moves on, up to the year 3000; not by {seconds} seconds"
+            raise ConfigurationError(message)
+
+    async def _settle(self, others: Collection[asyncio.Task[None]]) -> None:
+        """Wait until nothing but *others* is left to do at this time of the clock."""
         self._check_running()
-        while under_way := self._carry_out():
+        while under_way := self._carry_out().difference(others):
             await asyncio.wait(under_way)
             self._check_running()
 

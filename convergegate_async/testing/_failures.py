@@ -51,6 +51,11 @@ def heard_here() -> Iterator[list[str]]:
         _heard.reset(before)
 
 
+def is_heard() -> bool:
+    """Tell whether this is done for a delivery."""
+    return _heard.get() is not None
+
+
 class Failures:
     """What an app raised: each is shown whole once, however often it comes again.
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
+from ._failures import is_heard
+
 
 @attrs.define(eq=False)
 class _Pause:
@@ -22,20 +24,25 @@ class _Pause:
 class Pauses:
     """Lets factories wait for a time that is moved, on any loop of any thread.
 
+    A pause that is skipped waits for the webhooks under way before, so that a shop has
+    done what it was told; not one in a shop's handler, which would wait for itself, and
+    none for longer than it would have taken.
+
     A pause ends when the clock was moved so far, when there is news, and when so many
     real seconds have passed: then it moves the clock itself, so that time goes by for
     all alike.
 
     Args:
         now: The clock.
-        reach: Moves it on to a moment, unless it is there already.
+        reach: Moves it on to a moment, unless it is there already, and waits so many
+            seconds for the deliveries under way before.
 
     Attributes:
         are_skipped: Let no real second pass: each pause moves the clock at once.
     """
 
     def __init__(
-        self, now: Callable[[], float], reach: Callable[[float], Awaitable[None]]
+        self, now: Callable[[], float], reach: Callable[[float, float], Awaitable[None]]
     ) -> None:
         self._now = now
         self._reach = reach
@@ -49,13 +56,13 @@ class Pauses:
         with self._noted(waker) as pause:
             while (left := due - self._now()) > 0:
                 if self.are_skipped:
-                    await self._reach(due)
+                    await self._reach(due, 0 if is_heard() else left)
                     continue
                 try:
                     async with asyncio.timeout(left):
                         await waker.wait()
                 except TimeoutError:
-                    await self._reach(due)
+                    await self._reach(due, 0)
                     continue
                 if not pause.is_nudged:
                     return

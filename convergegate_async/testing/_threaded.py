@@ -1,7 +1,8 @@
 """A sandbox on a thread of its own: for any event loop, and for code without one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -286,12 +287,19 @@ class ThreadedSandbox:
         self._pauses.are_skipped = False
         self._thread.do(Sandbox.reset)
 
-    async def _reach(self, moment: float) -> None:
-        """Move the clock on to a *moment* that another pause may have reached."""
+    async def _reach(self, moment: float, patience: float) -> None:
+        """Move the clock on to a *moment* that another pause may have reached.
+
+        Deliveries under way are waited for as long as *patience* says: one of them may
+        be waiting for that moment.
+        """
 
         async def reach(sandbox: Sandbox) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await sandbox.elapse(0)
             if (left := moment - sandbox.now()) > 0:
-                await sandbox.elapse(max(left, _LEAST))
+                await sandbox.elapse(max(left, _LEAST), only_new=True)
 
         await self._thread.awaited(reach)
 

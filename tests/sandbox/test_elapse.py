@@ -1,6 +1,7 @@
 """What a test does to a gateway: time passes, customers pay, and things go wrong."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 
@@ -142,6 +143,40 @@ async def test_nothing_elapses_where_nothing_runs() -> None:
     """Who forgot `async with` reads it."""
     with pytest.raises(ConfigurationError, match="async with"):
         await Sandbox().elapse(1)
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 1e12])
+async def test_no_clock_moves_so(frozen: Sandbox, seconds: float) -> None:
+    """Back, to no time, or past all dates: the gateway could not go on from there."""
+    before = frozen.now()
+
+    with pytest.raises(ConfigurationError, match="year 3000"):
+        frozen.advance(seconds)
+    with pytest.raises(ConfigurationError, match="year 3000"):
+        await frozen.elapse(seconds)
+
+    assert frozen.now() == before
+
+
+async def test_time_can_pass_while_a_shop_waits_for_it(frozen: Sandbox) -> None:
+    """The delivery that waits is not waited for, and what else is due happens."""
+    waits, tries = asyncio.Event(), []
+
+    async def post(url: str, _body: bytes, _head: Mapping[str, str]) -> WebhookReply:
+        tries.append((url, frozen.now() - before))
+        if url.endswith("waits"):
+            await waits.wait()
+        return WebhookReply(500, "")
+
+    before = frozen.now()
+    frozen.deliver_by(post)
+    for url in ("https://a.example/waits", "https://a.example/answers"):
+        await opened(frozen, attrs.evolve(an_order(), notification_url=url))
+    await frozen.elapse(2, only_new=True)
+    waits.set()
+
+    assert frozen.now() == before + 2
+    assert [round(when) for url, when in tries if url.endswith("answers")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("end", [pytest.fail.Exception("not here"), SystemExit(3)])

@@ -4,7 +4,7 @@ import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -291,6 +291,28 @@ async def test_half_an_answer_is_none(
         await checkout.create(ORDER)
         with pytest.raises(AssertionError, match="answered 500"):
             await delivered("session.created")
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+async def test_a_handler_may_have_to_pause(
+    skipped: bool,
+    shop: Shop,
+    checkout: CheckoutSessionFactory,
+    fail_next: FailNext,
+    delivered: Delivered,
+) -> None:
+    """The gateway waits for its answer, and time passes all the same."""
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        session = await checkout.create(ORDER)
+        await delivered("session.created")
+        fail_next("status", status=429, retry_after="1", operation="retrieve")
+        before = shop.sandbox.now()
+        with shop.sandbox.skip_pauses() if skipped else nullcontext():
+            shop.sandbox.pay(session.id)
+            await delivered("session.completed")
+
+    assert shop.shipped == [session.id]
+    assert shop.sandbox.now() == pytest.approx(before + 1, abs=1e-3)
 
 
 # -- work after the answer -----------------------------------------------------------

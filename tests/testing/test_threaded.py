@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from matrix import AMPLE
@@ -19,6 +19,8 @@ from convergegate_async import (
     InvalidFieldError,
     SessionStatus,
     WaitTimeoutError,
+    WebhookEvent,
+    WebhookReply,
 )
 from convergegate_async.sandbox import BookedSession, WebhookListener
 from convergegate_async.testing import ThreadedSandbox, checkout_request
@@ -271,6 +273,29 @@ async def test_a_pause_that_was_waited_for_moves_the_clock(
             await checkout.wait(session.id, timeout=0.1)
 
     assert threaded.now() >= before + 0.1
+
+
+async def test_a_pause_in_a_shop_elsewhere_moves_the_clock(
+    threaded: ThreadedSandbox,
+) -> None:
+    """Nobody sees that it is in a delivery: it is waited for, but not for ever."""
+    verifier = WebhookVerifier(threaded.api_key)
+    async with threaded.factory() as checkout:
+
+        async def ask(
+            event: WebhookEvent, _body: bytes, _headers: Mapping[str, str]
+        ) -> WebhookReply:
+            await checkout.retrieve(event.session_id or "")
+            return WebhookReply(200, "")
+
+        async with WebhookListener(verifier, lambda _: None, handler=ask) as hooks:
+            threaded.fail_next("status", status=429, retry_after="1")
+            threaded.fail_next(
+                "status", status=429, retry_after="1", operation="retrieve"
+            )
+            with threaded.skip_pauses():
+                await checkout.create(checkout_request(notification_url=hooks.url))
+                await asyncio.to_thread(threaded.delivered, "session.created")
 
 
 async def test_a_pause_goes_on_skipped(threaded: ThreadedSandbox) -> None:
