@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 import attrs
@@ -110,15 +111,18 @@ class SandboxThread:
         Raises:
             ConfigurationError: It was called on an event loop.
         """
-        try:
+        with suppress(RuntimeError):
             asyncio.get_running_loop()
-        except RuntimeError:
-            return self._submit(work).result()
-        message = (
-            "it would block this event loop, and a shop on it: await the fixture of "
-            "this name, or asyncio.to_thread(...)"
-        )
-        raise ConfigurationError(message)
+            message = (
+                "it would block this event loop, and a shop on it: await the fixture "
+                "of this name, or asyncio.to_thread(...)"
+            )
+            raise ConfigurationError(message)
+        future = self._submit(work)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # where Ctrl-C has ended it
 
     async def awaited(self, work: Work[T]) -> T:
         """Await what a shop on this event loop may have to answer to."""

@@ -172,11 +172,9 @@ class ThreadedSandbox:
             ConfigurationError: There is no such event, or it was called on an event
                 loop.
         """
-        if event not in list(EventType):
-            message = f"an event must be one of {', '.join(EventType)}, not {event!r}"
-            raise ConfigurationError(message)
+        check_event(event)
         self._thread.block(lambda sandbox: sandbox.elapse(0))
-        return _acknowledged(event, session_id, self.deliveries())
+        return acknowledged(event, session_id, self.deliveries())
 
     # -- what a test does ------------------------------------------------------------
 
@@ -219,13 +217,21 @@ class ThreadedSandbox:
         Sessions expire and webhooks are repeated on the way, each at its own time; it
         returns when those that were due are over. Pauses that are over end.
 
-        It blocks: where a shop answers on the same event loop, ``await`` the fixture of
-        this name, or ``asyncio.to_thread(sandbox.advance, seconds)``.
+        It blocks: on an event loop, ``await`` the fixture of this name, or `elapse`.
 
         Raises:
-            ConfigurationError: It was called on an event loop.
+            ConfigurationError: It was called on an event loop, or no clock moves so.
         """
         self._thread.block(lambda sandbox: sandbox.elapse(seconds))
+        self._pauses.nudge()
+
+    async def elapse(self, seconds: float) -> None:
+        """Do what `advance` does, on an event loop.
+
+        Raises:
+            ConfigurationError: No clock moves so.
+        """
+        await self._thread.awaited(lambda sandbox: sandbox.elapse(seconds))
         self._pauses.nudge()
 
     @contextmanager
@@ -278,7 +284,7 @@ class ThreadedSandbox:
             self._thread.do(lambda sandbox: sandbox.deliver_by(post))
             try:
                 yield
-                await self._thread.awaited(lambda sandbox: sandbox.elapse(0))
+                await self.elapse(0)
             finally:
                 self._thread.do(lambda sandbox: sandbox.deliver_by(None))
 
@@ -314,10 +320,25 @@ def _all_of(sandbox: Sandbox) -> tuple[BookedSession, ...]:
     return tuple(map(_copy, sandbox.book.sessions.values()))
 
 
-def _acknowledged(
+def check_event(event: EventType | str) -> None:
+    """Refuse a name that no event has.
+
+    Raises:
+        ConfigurationError: It has a typo, presumably.
+    """
+    if event not in list(EventType):
+        message = f"an event must be one of {', '.join(EventType)}, not {event!r}"
+        raise ConfigurationError(message)
+
+
+def acknowledged(
     event: EventType | str, session_id: str | None, sent: Sequence[Delivery]
 ) -> Delivery:
-    """Return the delivery of the last *event* that a shop has taken."""
+    """Return the delivery of the last *event* that a shop has taken.
+
+    Raises:
+        AssertionError: None was sent, or the shop has not taken it.
+    """
     sent = [one for one in sent if session_id in (None, one.event.session_id)]
     found = [one for one in sent if one.event.type == event]
     if not found:

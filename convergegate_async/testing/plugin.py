@@ -60,11 +60,11 @@ def fail_next(convergegate_sandbox: "ThreadedSandbox") -> "FailNext":
 @pytest.fixture
 def advance(convergegate_sandbox: "ThreadedSandbox") -> "Advance":
     """Lets time pass, and is awaited: `ThreadedSandbox.advance`."""
-    from asyncio import sleep, to_thread
+    from asyncio import sleep
 
     async def advance(seconds: float) -> None:
         await sleep(0)  # calls in tasks that were just created begin before
-        await to_thread(convergegate_sandbox.advance, seconds)
+        await convergegate_sandbox.elapse(seconds)
 
     return advance
 
@@ -72,12 +72,14 @@ def advance(convergegate_sandbox: "ThreadedSandbox") -> "Advance":
 @pytest.fixture
 def delivered(convergegate_sandbox: "ThreadedSandbox") -> "Delivered":
     """Returns an event's webhook, and is awaited: `ThreadedSandbox.delivered`."""
-    from asyncio import to_thread
+    from ._threaded import acknowledged, check_event
 
     async def delivered(
         event: "EventType | str", session_id: str | None = None
     ) -> "Delivery":
-        return await to_thread(convergegate_sandbox.delivered, event, session_id)
+        check_event(event)
+        await convergegate_sandbox.elapse(0)
+        return acknowledged(event, session_id, convergegate_sandbox.deliveries())
 
     return delivered
 

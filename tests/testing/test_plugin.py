@@ -396,3 +396,24 @@ def test_pytest_finds_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert project["entry-points"]["pytest11"] == {"convergegate": PLUGIN}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has other signals")
+def test_ctrl_c_ends_what_is_awaited(tmp_path: Path) -> None:
+    """No thread waits on for a shop that does not answer."""
+    source = """
+import asyncio, os, signal, socket, threading
+from convergegate_async.testing import checkout_request
+
+silent = socket.create_server(("127.0.0.1", 0))
+
+async def test_it(checkout, advance):
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}/webhooks"
+    await checkout.create(checkout_request(notification_url=url))
+    accepted = asyncio.create_task(asyncio.to_thread(silent.accept))
+    accepted.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGINT))
+    await advance(3 * 24 * 3600)
+"""
+    output = run_project(tmp_path, AUTO, "-n0", test_a=source)
+
+    assert "KeyboardInterrupt" in output

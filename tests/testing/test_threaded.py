@@ -262,6 +262,17 @@ async def test_time_that_is_moved_ends_a_pause(threaded: ThreadedSandbox) -> Non
     assert session.call.elapsed == pytest.approx(25, abs=1e-3)
 
 
+async def test_time_is_moved_on_an_event_loop(threaded: ThreadedSandbox) -> None:
+    """Where it is awaited, a shop on the same loop can answer; pauses end as well."""
+    async with threaded.factory() as checkout:
+        session = await checkout.create(checkout_request())
+        waiting = asyncio.create_task(checkout.wait(session.id, timeout=120))
+        await until(lambda: threaded.requests("retrieve"))
+        await threaded.elapse(120)
+        with pytest.raises(WaitTimeoutError):
+            await waiting
+
+
 async def test_a_pause_that_was_waited_for_moves_the_clock(
     threaded: ThreadedSandbox,
 ) -> None:
