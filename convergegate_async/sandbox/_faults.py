@@ -178,6 +178,7 @@ class FaultPlan:
     """
 
     def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
+        self._seed = seed
         self._dice = random.Random(seed)  # noqa: S311 -- faults have to be repeatable
         self._left: list[tuple[Fault, int | None]] = []
         for fault in faults:
@@ -188,8 +189,9 @@ class FaultPlan:
         self._left.append((fault, fault.times))
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Let nothing go wrong any more; the dice are thrown from the start again."""
         self._left.clear()
+        self._dice.seed(self._seed)
 
     def remove(self, fault: Fault) -> bool:
         """Let a fault happen no more; tell whether one like it was planned.

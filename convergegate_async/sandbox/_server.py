@@ -285,7 +285,12 @@ class Sandbox:
         self.faults.add(Fault(kind, **options))
 
     def reset(self) -> None:
-        """Forget all sessions, requests, deliveries and faults; set the clock right."""
+        """Forget all sessions, requests, deliveries and faults; set the clock right.
+
+        What is under way is ended, and the faults' dice are thrown from the start.
+        """
+        for task in self._deliveries:
+            task.cancel()
         self.book.clear()
         self._sender.clear()
         self.faults.clear()
@@ -472,9 +477,11 @@ class Sandbox:
         request: web.Request,
         work: Callable[[], Reply],
     ) -> web.StreamResponse:
-        seen.fault = fault.kind
+        seen.fault, resets = fault.kind, self._resets
         if fault.kind is FaultKind.LATENCY:
             await asyncio.sleep(fault.seconds)
+        if resets != self._resets:  # it was asked of a gateway that has forgotten it
+            return self._answer(seen, refusal(410, "the sandbox was reset"))
         reply = work() if fault.lets_work() else _NOTHING
         if fault.kind is FaultKind.LATENCY:
             return self._answer(seen, reply)

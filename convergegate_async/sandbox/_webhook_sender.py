@@ -113,7 +113,6 @@ class WebhookSender:
         self._hosts = hosts
         self._due: list[tuple[float, int, Delivery]] = []
         self._order = itertools.count()
-        self._clearings = 0
 
     def take(self, event: BookedEvent) -> None:
         """Send *event* as soon as its faults allow."""
@@ -143,11 +142,10 @@ class WebhookSender:
         return self._due[0][0] if self._due else None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything but what is under way, which is to be cancelled."""
         self.journal.clear()
         self.count = 0
         self._due.clear()
-        self._clearings += 1
 
     def take_due(self) -> list[Delivery]:
         """Return the deliveries to `deliver` now."""
@@ -163,10 +161,7 @@ class WebhookSender:
         if not self._may_send(delivery.event.url):  # who took it by *post* has left
             self._give_up(delivery, _ELSEWHERE)
             return
-        clearings = self._clearings
         await self._try(client, delivery)
-        if clearings != self._clearings:
-            return
         pause = retry_pause(delivery.attempt)
         if delivery.is_done:
             self._tell(delivery)

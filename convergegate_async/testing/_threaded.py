@@ -250,12 +250,12 @@ class ThreadedSandbox:
         What shall happen meanwhile has to be due before: what another task does at some
         time would come too late.
         """
-        self._pauses.are_skipped = True
+        before, self._pauses.are_skipped = self._pauses.are_skipped, True
         self._pauses.nudge()
         try:
             yield
         finally:
-            self._pauses.are_skipped = False
+            self._pauses.are_skipped = before
 
     @asynccontextmanager
     async def webhooks_into(
@@ -289,9 +289,13 @@ class ThreadedSandbox:
                 self._thread.do(lambda sandbox: sandbox.deliver_by(None))
 
     def reset(self) -> None:
-        """Forget all sessions, requests, deliveries and faults; set the clock right."""
+        """Forget all sessions, requests, deliveries and faults; set the clock right.
+
+        What is under way is ended, pauses of factories as well.
+        """
         self._pauses.are_skipped = False
         self._thread.do(Sandbox.reset)
+        self._pauses.end()
 
     async def _reach(self, moment: float, patience: float) -> None:
         """Move the clock on to a *moment* that another pause may have reached.

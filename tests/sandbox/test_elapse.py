@@ -10,6 +10,7 @@ import pytest
 from orders import an_order
 
 from convergegate_async import (
+    ApiError,
     CheckoutSessionRequest,
     ConfigurationError,
     DeclinedError,
@@ -87,6 +88,54 @@ async def test_a_reset_sets_a_frozen_clock_right(frozen: Sandbox) -> None:
     frozen.reset()
 
     assert abs(frozen.now() - time.time()) < 3600
+
+
+async def test_a_reset_ends_what_is_under_way(frozen: Sandbox) -> None:
+    """A delivery, time that passes and a call: none is of the next test."""
+    begun, ends = asyncio.Event(), []
+
+    async def post(_url: str, _body: bytes, _head: Mapping[str, str]) -> WebhookReply:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("the delivery")
+        raise AssertionError
+
+    frozen.deliver_by(post)
+    await opened(frozen, attrs.evolve(an_order(), notification_url="https://a.example"))
+    passing = asyncio.create_task(frozen.elapse(DAY))
+    await begun.wait()
+    frozen.fail_next("latency", seconds=0.05)
+    async with frozen.factory() as checkout:
+        late = asyncio.create_task(checkout.create(an_order()))
+        while frozen.count("create") < 2:  # noqa: ASYNC110 -- it sets no event
+            await asyncio.sleep(0)
+        frozen.reset()
+        now = frozen.now()
+        with pytest.raises(ApiError, match="was reset"):
+            await late
+
+    await passing
+    assert (ends, frozen.now(), frozen.deliveries) == (["the delivery"], now, ())
+    assert not frozen.book.sessions
+
+
+async def test_a_reset_throws_the_dice_anew(frozen: Sandbox) -> None:
+    """The same test meets the same faults, whatever others met before."""
+    met = []
+    for _ in range(2):
+        frozen.reset()
+        frozen.fail_next("status", status=400, probability=0.5, times=None)
+        async with frozen.factory() as checkout:
+            calls = [checkout.create(an_order()) for _ in range(12)]
+            ends = [
+                (await asyncio.gather(one, return_exceptions=True)) for one in calls
+            ]
+        met.append([isinstance(end, Exception) for [end] in ends])
+
+    assert met[0] == met[1]
+    assert len(set(met[0])) == 2
 
 
 async def test_a_webhook_is_delivered_again_at_its_own_times(

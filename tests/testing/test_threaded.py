@@ -17,6 +17,7 @@ from convergegate_async import (
     ConfigurationError,
     DeclinedError,
     InvalidFieldError,
+    NotFoundError,
     SessionStatus,
     WaitTimeoutError,
     WebhookEvent,
@@ -317,6 +318,32 @@ async def test_a_pause_goes_on_skipped(threaded: ThreadedSandbox) -> None:
         await until(lambda: threaded.requests("retrieve"))
         with threaded.skip_pauses(), pytest.raises(WaitTimeoutError):
             await waiting
+
+
+async def test_a_reset_ends_a_pause(threaded: ThreadedSandbox) -> None:
+    """The clock it waits for was set back by three days."""
+    await threaded.elapse(3 * DAY)
+    async with threaded.factory() as checkout:
+        session = await checkout.create(checkout_request())
+        waiting = asyncio.create_task(checkout.wait(session.id, timeout=120))
+        await until(lambda: threaded.requests("retrieve"))
+        threaded.reset()
+
+        with pytest.raises(NotFoundError):
+            await waiting
+
+
+async def test_pauses_are_skipped_in_a_block_within_and_after_it(
+    threaded: ThreadedSandbox,
+) -> None:
+    """A helper that skips them does not end that for its caller."""
+    async with threaded.factory() as checkout:
+        session = await checkout.create(checkout_request())
+        with threaded.skip_pauses():
+            with threaded.skip_pauses():
+                pass
+            with pytest.raises(WaitTimeoutError):
+                await checkout.wait(session.id, timeout=100)
 
 
 # -- webhooks ------------------------------------------------------------------------
