@@ -158,8 +158,12 @@ class Sandbox:
         return self.counts[operation]
 
     def deliver_by(self, post: PostWebhook | None) -> None:
-        """Let *post* take webhooks to a shop, whatever their URL; http if `None`."""
-        self._sender.post = post
+        """Let *post* take webhooks to a shop, whatever their URL; http if `None`.
+
+        An event that came to a shop so, or is for another machine, waits for one to be
+        there again, as a gateway does: it is tried for three days.
+        """
+        self._sender.deliver_by(post)
 
     def now(self) -> float:
         """Return what the gateway's clock shows, in epoch seconds."""

@@ -32,6 +32,7 @@ _ELSEWHERE = (
     "not sent: the URL is on another machine (see --webhooks-to; in code webhooks_to=, "
     "in a test webhooks_into(app))"
 )
+_LEFT = "not sent: the app that took it has left, and may come back"
 
 
 PostWebhook: TypeAlias = Callable[
@@ -91,7 +92,7 @@ class WebhookSender:
         journal: The deliveries, newest last.
         count: How many there were, those that the journal has forgotten included.
         on_try: Called with every delivery that was tried, or that is not sent.
-        post: Takes them to a shop, wherever it is; sent by http if `None`.
+        post: Takes them to an app, wherever that is; sent by http if `None`.
     """
 
     def __init__(
@@ -106,6 +107,8 @@ class WebhookSender:
         self.count = 0
         self.on_try: Callable[[Delivery], None] | None = None
         self.post: PostWebhook | None = None
+        self._had_app = False
+        self._handed: set[str] = set()  # events that an app got: nobody else shall
         self._api_key = api_key
         self._now = now
         self._stamp = stamp
@@ -114,12 +117,20 @@ class WebhookSender:
         self._due: list[tuple[float, int, Delivery]] = []
         self._order = itertools.count()
 
+    def deliver_by(self, post: PostWebhook | None) -> None:
+        """Let *post* take webhooks to an app.
+
+        Once there was an app, what reaches nobody is tried again: it may come back.
+        """
+        self.post = post
+        self._had_app = self._had_app or post is not None
+
     def take(self, event: BookedEvent) -> None:
         """Send *event* as soon as its faults allow."""
         fault = self._faults.draw(WEBHOOK, event.type)
         kind = None if fault is None else fault.kind
         delivery = self._enter(event, kind)
-        if not self._may_send(event.url):
+        if self._obstacle(event) and not self._had_app:
             self._give_up(delivery, _ELSEWHERE)
         elif fault is not None and fault.kind is FaultKind.WEBHOOK_LOST:
             self._give_up(delivery, "lost on purpose")
@@ -146,6 +157,8 @@ class WebhookSender:
         self.journal.clear()
         self.count = 0
         self._due.clear()
+        self._handed.clear()
+        self._had_app = self.post is not None
 
     def take_due(self) -> list[Delivery]:
         """Return the deliveries to `deliver` now."""
@@ -158,10 +171,15 @@ class WebhookSender:
 
     async def deliver(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
         """Try once, and see to the next try if it has to be."""
-        if not self._may_send(delivery.event.url):  # who took it by *post* has left
-            self._give_up(delivery, _ELSEWHERE)
+        obstacle = self._obstacle(delivery.event)
+        if obstacle and not self._had_app:
+            self._give_up(delivery, obstacle)
             return
-        await self._try(client, delivery)
+        delivery.attempt += 1
+        if obstacle:
+            delivery.status, delivery.note = None, obstacle
+        else:
+            await self._try(client, delivery)
         pause = retry_pause(delivery.attempt)
         if delivery.is_done:
             self._tell(delivery)
@@ -185,11 +203,15 @@ class WebhookSender:
         if self.on_try is not None:
             self.on_try(delivery)
 
-    def _may_send(self, url: str) -> bool:
-        return self.post is not None or self._hosts.takes_webhooks(url)
+    def _obstacle(self, event: BookedEvent) -> str:
+        """Return why *event* reaches nobody now, if it does not."""
+        if self.post is not None:
+            return ""
+        if event.id in self._handed:
+            return _LEFT
+        return "" if self._hosts.takes_webhooks(event.url) else _ELSEWHERE
 
     async def _try(self, client: aiohttp.ClientSession, delivery: Delivery) -> None:
-        delivery.attempt += 1
         body = json.dumps(delivery.event.as_json()).encode()
         headers = sign(body, secret=self._api_key, timestamp=int(self._stamp()))
         if delivery.fault is FaultKind.WEBHOOK_FORGED and delivery.attempt == 1:
@@ -200,6 +222,7 @@ class WebhookSender:
             if self.post is None:
                 reply = WebhookReply(await _post(client, url, body, headers), "")
             else:
+                self._handed.add(delivery.event.id)
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     reply = await self.post(url, body, headers)
             delivery.status, delivery.note = reply.status, ""

@@ -35,9 +35,30 @@ _WORKS_ON = 5.0  # seconds after which an answer counts though the app is still 
 _FINISHES = 10.0  # seconds in which it has to end its work once it is left
 
 
+@attrs.frozen(eq=False)
+class AppHere:
+    """An app that was started on a loop, to be called on any other."""
+
+    loop: asyncio.AbstractEventLoop
+    _post: PostWebhook
+
+    async def take(
+        self, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> WebhookReply:
+        """Hand it a webhook."""
+        if self.loop.is_closed():
+            return WebhookReply(
+                500, "the app's event loop was closed before it was left"
+            )
+        awaited = _awaited(self._post, url, body, headers)
+        return await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(awaited, self.loop)
+        )
+
+
 @asynccontextmanager
-async def started(app: AsgiApp | web.Application) -> AsyncIterator[PostWebhook]:
-    """Start *app* on this loop; return what posts to it, from any loop.
+async def started(app: AsgiApp | web.Application) -> AsyncIterator[AppHere]:
+    """Start *app* on this loop.
 
     Raises:
         BaseException: A handler ended with it, and it is no `Exception`: a test failed
@@ -50,7 +71,7 @@ async def started(app: AsgiApp | web.Application) -> AsyncIterator[PostWebhook]:
             if isinstance(app, web.Application)
             else _started(app, work)
         ) as post:
-            yield _on_this_loop(post)
+            yield AppHere(asyncio.get_running_loop(), post)
     if work.failures.end is not None:
         raise work.failures.end
 
@@ -286,23 +307,6 @@ async def _lifespan(app: AsgiApp, state: dict[str, object]) -> AsyncIterator[Non
             life.exception()
         else:
             await check(said.get_nowait(), "shut down")
-
-
-def _on_this_loop(post: PostWebhook) -> PostWebhook:
-    """Return *post*, to be called on another loop."""
-    loop = asyncio.get_running_loop()
-
-    async def hand_over(
-        url: str, body: bytes, headers: Mapping[str, str]
-    ) -> WebhookReply:
-        if loop.is_closed():
-            message = "the loop of the app was closed"
-            raise ConnectionError(message)
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(_awaited(post, url, body, headers), loop)
-        )
-
-    return hand_over
 
 
 async def _awaited(

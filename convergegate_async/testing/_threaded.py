@@ -21,7 +21,7 @@ from convergegate_async.sandbox import (
     SeenRequest,
 )
 
-from ._apps import AsgiApp, started
+from ._apps import AppHere, AsgiApp, started
 from ._pauses import Pauses
 from ._sandbox_thread import SandboxThread
 
@@ -66,6 +66,7 @@ class ThreadedSandbox:
             )
         )
         self._pauses = Pauses(self.now, self._reach)
+        self._apps: list[AppHere] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -264,7 +265,9 @@ class ThreadedSandbox:
         """Start an app on this event loop, and hand it all webhooks, without a port.
 
         They go to the path of *notification_url*, whatever its host. Leaving waits for
-        those that are due::
+        those that are due, and what comes later waits for the app, or another, to be
+        back when the gateway tries again. Within the block of another app that one has
+        them again afterwards::
 
             async with sandbox.webhooks_into(app):
                 session = await checkout.create(request)
@@ -280,13 +283,21 @@ class ThreadedSandbox:
             ConfigurationError: The app could not be started, or aiohttp runs it
                 already.
         """
-        async with started(app) as post:
-            self._thread.do(lambda sandbox: sandbox.deliver_by(post))
+        async with started(app) as here:
+            self._apps.append(here)
+            self._deliver_to_apps()
             try:
                 yield
                 await self.elapse(0)
             finally:
-                self._thread.do(lambda sandbox: sandbox.deliver_by(None))
+                self._apps.remove(here)
+                self._deliver_to_apps()
+
+    def _deliver_to_apps(self) -> None:
+        """Deliver to the app that was started last, or by http."""
+        self._apps = [app for app in self._apps if not app.loop.is_closed()]
+        post = self._apps[-1].take if self._apps else None
+        self._thread.do(lambda sandbox: sandbox.deliver_by(post))
 
     def reset(self) -> None:
         """Forget all sessions, requests, deliveries and faults; set the clock right.
@@ -294,6 +305,7 @@ class ThreadedSandbox:
         What is under way is ended, pauses of factories as well.
         """
         self._pauses.are_skipped = False
+        self._deliver_to_apps()
         self._thread.do(Sandbox.reset)
         self._pauses.end()
 

@@ -565,19 +565,75 @@ def test_a_loop_that_is_gone_stops_nothing(
     convergegate_sandbox.advance(3 * 24 * 3600)
 
 
-async def test_what_an_app_refused_goes_nowhere_once_it_is_left(
+@pytest.mark.parametrize("host", ["shop.example", "127.0.0.1:9"])
+async def test_what_an_app_refused_waits_for_an_app(
+    host: str,
     convergegate_sandbox: ThreadedSandbox,
     checkout: CheckoutSessionFactory,
     advance: Advance,
+    delivered: Delivered,
 ) -> None:
-    """Its URL is that of a shop on the internet, which is sent nothing by a test."""
+    """It goes nowhere by http, neither to the internet nor to whatever listens here."""
+    request = checkout_request(notification_url=f"http://{host}/webhooks")
     async with convergegate_sandbox.webhooks_into(web.Application()):  # answers 404
-        await checkout.create(ORDER)
+        session = await checkout.create(request)
     await advance(3_600)
-    [delivery] = convergegate_sandbox.deliveries()
+    with pytest.raises(AssertionError, match="not sent: the app that took it has left"):
+        await delivered("session.created", session.id)
 
-    assert (delivery.attempt, delivery.status) == (1, 404)
-    assert "another machine" in delivery.note
+
+async def test_a_shop_that_was_gone_gets_what_it_missed(
+    shop: Shop, checkout: CheckoutSessionFactory, advance: Advance, delivered: Delivered
+) -> None:
+    """The gateway tries for three days."""
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        session = await checkout.create(ORDER)
+    shop.sandbox.pay(session.id)
+    await advance(24 * 3600)
+    with pytest.raises(AssertionError, match="not sent"):
+        await delivered("session.completed")
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        await advance(24 * 3600)
+        await delivered("session.completed")
+
+    assert shop.shipped == [session.id]
+
+
+async def test_an_app_within_another_leaves_it_its_webhooks(
+    shop: Shop, checkout: CheckoutSessionFactory, delivered: Delivered
+) -> None:
+    """Afterwards they come to the outer one again."""
+    inner = Shop(shop.sandbox)
+    async with shop.sandbox.webhooks_into(shop.fastapi()):
+        async with shop.sandbox.webhooks_into(inner.fastapi()):
+            first = await checkout.create(ORDER)
+            shop.sandbox.pay(first.id)
+        second = await checkout.create(ORDER)
+        shop.sandbox.pay(second.id)
+        await delivered("session.completed", second.id)
+
+    assert (inner.shipped, shop.shipped) == ([first.id], [second.id])
+
+
+def test_a_loop_that_was_closed_by_hand_is_told(shop: Shop) -> None:
+    """Its app was not left."""
+    loop = asyncio.new_event_loop()
+    left_open = shop.sandbox.webhooks_into(app_of(shop.take_all))
+    loop.run_until_complete(left_open.__aenter__())
+    loop.close()
+
+    async def create() -> None:
+        async with shop.sandbox.factory() as checkout:
+            await checkout.create(ORDER)
+
+    asyncio.run(create())
+    with pytest.raises(AssertionError, match="loop was closed before it was left"):
+        shop.sandbox.delivered("session.created")
+    shop.sandbox.reset()  # as the next test does
+
+    asyncio.run(create())
+    with pytest.raises(AssertionError, match=r"webhooks_into\(app\)"):
+        shop.sandbox.delivered("session.created")
 
 
 async def test_afterwards_webhooks_go_where_they_say(
