@@ -1,12 +1,15 @@
 """aioresponses, made to work with the aiohttp that is installed."""
 
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+
+from ._sandbox_thread import SANDBOX_THREAD
 
 if TYPE_CHECKING:
     from aioresponses import aioresponses
@@ -35,6 +38,11 @@ def mocked_aiohttp(*, passthrough: Sequence[str] = ()) -> "Iterator[aioresponses
             gateway.post(f"{base_url}/v1/checkout/sessions", payload={"id": "s1"})
             session = await checkout.create(request)
 
+    A factory that has met whole answers takes one that repeats nothing of its request
+    for another's: where it called a sandbox before, mock more of the answer, such as
+    ``{"id": "s1", "customer_email": "john@example.com"}``. What a `ThreadedSandbox`
+    sends is no request of this process: its webhooks reach their shop.
+
     Args:
         passthrough: What the URLs begin with that are called all the same, such as a
             sandbox's `base_url`.
@@ -43,11 +51,17 @@ def mocked_aiohttp(*, passthrough: Sequence[str] = ()) -> "Iterator[aioresponses
     from aioresponses import aioresponses  # noqa: PLC0415
     from aioresponses import core as unpatched  # noqa: PLC0415
 
+    class Bridged(aioresponses):
+        async def _request_mock(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 -- handed through
+            if threading.current_thread().name == SANDBOX_THREAD:
+                return await self.patcher.temp_original(*args, **options)
+            return await super()._request_mock(*args, **options)
+
     core: Any = unpatched
     unbridged = core.ClientResponse
     core.ClientResponse = _BridgedResponse
     try:
-        with aioresponses(passthrough=list(passthrough)) as gateway:
+        with Bridged(passthrough=list(passthrough)) as gateway:
             yield gateway
     finally:
         core.ClientResponse = unbridged

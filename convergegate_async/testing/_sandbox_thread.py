@@ -12,6 +12,8 @@ import attrs
 from convergegate_async.errors import ConfigurationError
 from convergegate_async.sandbox import Sandbox
 
+SANDBOX_THREAD = "convergegate sandbox"
+
 T = TypeVar("T")
 
 Work = Callable[[Sandbox], Coroutine[None, None, T]]
@@ -50,7 +52,7 @@ class SandboxThread:
         listening: Future[_Home] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listening)),
-            name="convergegate sandbox",
+            name=SANDBOX_THREAD,
             daemon=True,  # who forgets to leave it shall not hang at the end
         )
         self._thread.start()

@@ -1,6 +1,9 @@
 """Users may mock our calls with aioresponses, by the bridge that ships."""
 
+import asyncio
 import inspect
+import re
+from collections.abc import Mapping
 
 import aiohttp
 import aioresponses.core
@@ -14,9 +17,16 @@ from convergegate_async import (
     NotSentError,
     OutcomeUnknownError,
     RetryPolicy,
+    WebhookEvent,
+    WebhookReply,
+    WebhookVerifier,
 )
-from convergegate_async.sandbox import Sandbox
-from convergegate_async.testing import mocked_aiohttp
+from convergegate_async.sandbox import Sandbox, WebhookListener
+from convergegate_async.testing import (
+    ThreadedSandbox,
+    checkout_request,
+    mocked_aiohttp,
+)
 
 BASE_URL = "https://gateway.example"
 SESSIONS = f"{BASE_URL}/v1/checkout/sessions"
@@ -120,3 +130,41 @@ def test_the_bridge_is_taken_down() -> None:
         pass
 
     assert aioresponses.core.ClientResponse is before  # type: ignore[attr-defined]  # not exported
+
+
+async def test_webhooks_of_a_sandbox_reach_their_shop() -> None:
+    """A mock of whatever else is called does not take them, and says nothing of one."""
+    taken: list[str] = []
+
+    async def take(
+        event: WebhookEvent, _body: bytes, _headers: Mapping[str, str]
+    ) -> WebhookReply:
+        taken.append(event.type)
+        return WebhookReply(200, "")
+
+    with ThreadedSandbox() as sandbox:
+        verifier = WebhookVerifier(sandbox.api_key)
+        async with (
+            WebhookListener(verifier, lambda _: None, handler=take) as hooks,
+            sandbox.factory() as checkout,
+        ):
+            request = checkout_request(notification_url=hooks.url)
+            with mocked_aiohttp(passthrough=[sandbox.base_url]) as others:
+                others.post(re.compile(".*"), status=503, repeat=True)
+                await checkout.create(request)
+                await asyncio.to_thread(sandbox.delivered, "session.created")
+
+    assert taken == ["session.created"]
+
+
+async def test_a_mock_for_a_factory_that_has_met_a_gateway() -> None:
+    """Its answer repeats some of the request, as real ones do."""
+    with ThreadedSandbox() as sandbox:
+        async with sandbox.factory() as checkout:
+            await checkout.create(checkout_request())
+            with mocked_aiohttp() as gateway:
+                answer = {"id": "s1", "customer_email": "john@example.com"}
+                gateway.post(f"{sandbox.base_url}/v1/checkout/sessions", payload=answer)
+                session = await checkout.create(checkout_request())
+
+    assert session.id == "s1"
