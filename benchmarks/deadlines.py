@@ -19,7 +19,7 @@ ROUNDS = 10
 CONCURRENCY = 20
 
 
-async def overshoots(kind: FaultKind) -> list[float]:
+async def overshoots(fault: Fault) -> list[float]:
     """Return the overshoot of every call, in seconds."""
     taken: list[float] = []
 
@@ -31,7 +31,7 @@ async def overshoots(kind: FaultKind) -> list[float]:
             taken.append(time.perf_counter() - started - DEADLINE)
 
     async with (
-        Sandbox(faults=[Fault(kind, seconds=1.0)]) as sandbox,
+        Sandbox(faults=[fault]) as sandbox,
         sandbox.factory(retry=RetryPolicy(max_attempts=1)) as checkout,
     ):
         for _ in range(ROUNDS):
@@ -49,12 +49,12 @@ def line(kind: FaultKind, taken: list[float]) -> list[str]:
 def main() -> None:
     """Print a line for every fault."""
     slow = (
-        FaultKind.LATENCY,
-        FaultKind.STALL,
-        FaultKind.STALL_BODY,
-        FaultKind.DRIP,
+        Fault(FaultKind.LATENCY, seconds=1.0),
+        Fault(FaultKind.STALL),
+        Fault(FaultKind.STALL_BODY),
+        Fault(FaultKind.DRIP, seconds=1.0),
     )
-    lines = [line(kind, asyncio.run(overshoots(kind))) for kind in slow]
+    lines = [line(fault.kind, asyncio.run(overshoots(fault))) for fault in slow]
     print(table(("fault", "calls", "p50, ms", "p99, ms", "max, ms"), lines))
 
 

@@ -72,6 +72,16 @@ class FaultKind(StrEnum):
         return self.startswith("webhook_")
 
 
+_USUAL_STATUS = 503
+_USUAL_ANSWER = (_USUAL_STATUS, None, False)
+_USUAL_SECONDS = 0.05
+_TIMED = frozenset({FaultKind.LATENCY, FaultKind.DRIP, FaultKind.WEBHOOK_LATE})
+
+
+def _is_whole(number: object, least: int, most: float) -> bool:
+    return type(number) is int and least <= number <= most
+
+
 def _is_header(text: str | None) -> bool:
     return text is None or (text.isascii() and text.isprintable())
 
@@ -102,24 +112,25 @@ class Fault:
         seconds: How long (of `LATENCY`, `DRIP` and `WEBHOOK_LATE`); real ones but for
             `WEBHOOK_LATE`, whatever the sandbox's clock does.
         operation: Only for this one, such as ``create``; for any if `None`.
-        probability: How likely, from 0 to 1.
-        times: How often at most; without end if `None`.
+        probability: How likely, above 0 and up to 1.
+        times: How often at most, once or more; without end if `None`.
         event: Only for this one, such as ``session.completed``; for any if `None`. It
             is to webhooks what *operation* is to requests.
 
     Raises:
         ConfigurationError: A number is out of its range, there is no such operation or
-            event, or its kind does not go by it.
+            event, or its kind does not go by what was given: it would never happen, or
+            not so.
         ValueError: There is no such kind.
     """
 
     kind: FaultKind = attrs.field(converter=_kind)
-    status: int = 503
+    status: int = _USUAL_STATUS
     retry_after: str | None = attrs.field(
         default=None, converter=attrs.converters.optional(str)
     )
     work_done: bool = False
-    seconds: float = 0.05
+    seconds: float = _USUAL_SECONDS
     operation: str | None = None
     probability: float = 1.0
     times: int | None = None
@@ -127,19 +138,26 @@ class Fault:
 
     def __attrs_post_init__(self) -> None:
         hooks = self.kind.concerns_webhooks
+        answer = (self.status, self.retry_after, self.work_done)
         problems = {
             f"event is what {self.kind} goes by, not an operation": hooks
             and self.operation is not None,
             f"operation is what {self.kind} goes by, not an event": not hooks
             and self.event is not None,
-            "status must be from 200 to 599": not 200 <= self.status <= 599,  # noqa: PLR2004 -- final statuses
+            f"kind {self.kind} goes by no status, retry_after or work_done": (
+                self.kind is not FaultKind.STATUS and answer != _USUAL_ANSWER
+            ),
+            f"kind {self.kind} goes by no seconds": self.kind not in _TIMED
+            and self.seconds != _USUAL_SECONDS,
+            "status must be from 200 to 599": not _is_whole(self.status, 200, 599),
             "seconds must be 0 or more": not 0 <= self.seconds < math.inf,
-            "probability must be from 0 to 1": not 0 <= self.probability <= 1,
+            "probability must be above 0, and at most 1": not 0 < self.probability <= 1,
             f"operation must be one of {', '.join(OPERATIONS)}": self.operation
             not in (None, *OPERATIONS),
             f"event must be one of {', '.join(EventType)}": self.event
             not in (None, *EventType),
-            "times must be 0 or more": self.times is not None and self.times < 0,
+            "times must be a whole number from 1": self.times is not None
+            and not _is_whole(self.times, 1, math.inf),
             "retry_after must be of printable ASCII": not _is_header(self.retry_after),
         }
         for rule, broken in problems.items():

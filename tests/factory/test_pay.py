@@ -155,7 +155,7 @@ async def test_a_code_on_its_way_is_shown_nowhere(
     with caplog.at_level(logging.DEBUG):
         async with sandbox.factory(retry=QUICK) as checkout:
             session_id = await opened(checkout, order)
-            sandbox.faults.add(Fault(kind, operation="pay", seconds=0.02))
+            sandbox.faults.add(Fault(kind, operation="pay"))
             sandbox.faults.add(Fault(FaultKind.STATUS, operation="retrieve"))
             try:
                 timeout = AMPLE if kind is FaultKind.LATENCY else 0.3

@@ -91,9 +91,10 @@ async def test_a_fault_of_the_sandbox_tells_nothing(
     asyncio.get_running_loop().set_debug(True)
     policy = RetryPolicy(base_delay=0.001, max_attempts=2)
     text = ""
+    fault = Fault(kind, status=400) if kind is FaultKind.STATUS else Fault(kind)
     with captured_logs() as log:
         async with (
-            Sandbox(api_key=KEY, faults=[Fault(kind, status=400)]) as sandbox,
+            Sandbox(api_key=KEY, faults=[fault]) as sandbox,
             sandbox.factory(retry=policy) as checkout,
         ):
             try:

@@ -363,12 +363,20 @@ def test_a_fault_of_webhooks_keeps_to_its_event() -> None:
         ("webhook_lost", {"operation": "create"}, "event.* not an oper"),
         ("lost", {"event": "session.completed"}, "operation.* not an event"),
         ("lost", {"operation": "creat"}, "operation must be one of create, ret"),
+        ("lost", {"times": 0}, "times must be a whole number from 1"),
+        ("lost", {"times": 1.5}, "times must be a whole number from 1"),
+        ("lost", {"probability": 0}, "probability must be above 0"),
+        ("lost", {"status": 500}, "lost goes by no status"),
+        ("stall", {"retry_after": "7"}, "stall goes by no status, retry_after"),
+        ("webhook_lost", {"work_done": True}, "goes by no status, retry_after or work"),
+        ("status", {"seconds": 3}, "status goes by no seconds"),
+        ("status", {"status": 500.5}, "status must be from 200"),
     ],
 )
 def test_a_fault_that_could_never_happen_is_refused(
     kind: str, options: FaultOptions, rule: str
 ) -> None:
-    """It says which of the two goes with its kind."""
+    """Nor one that goes by less than was given: it says what its kind goes by."""
     with pytest.raises(ConfigurationError, match=rule):
         Fault(kind, **options)
 
