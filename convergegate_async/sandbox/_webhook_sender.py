@@ -27,7 +27,7 @@ QUICK_PAUSE = 1.0  # seconds
 SLOW_PAUSE = 60.0  # seconds; doubles
 GIVES_UP_AFTER = 3 * 24 * 3600.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds
-JOURNAL_SIZE = 1_000
+JOURNAL_SIZE = 10_000  # deliveries; older ones are counted and forgotten
 _ELSEWHERE = (
     "not sent: the URL is on another machine (see --webhooks-to; in code webhooks_to=, "
     "in a test webhooks_into(app))"

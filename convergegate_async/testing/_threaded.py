@@ -355,15 +355,10 @@ def acknowledged(
     Raises:
         AssertionError: None was sent, or the shop has not taken it.
     """
-    sent = [one for one in sent if session_id in (None, one.event.session_id)]
-    found = [one for one in sent if one.event.type == event]
+    of_session = [one for one in sent if session_id in (None, one.event.session_id)]
+    found = [one for one in of_session if one.event.type == event]
     if not found:
-        others = ", ".join(dict.fromkeys(str(one.event.type) for one in sent))
-        message = (
-            f"no {event} was sent, but: {others}"
-            if others
-            else f"no {event} was sent, nor another: was there a notification_url?"
-        )
+        message = f"no {event} was sent, {_instead(sent, of_session)}"
         raise AssertionError(message)
     last = found[-1]
     for delivery in found:  # several, if it comes twice
@@ -372,3 +367,13 @@ def acknowledged(
     answer = "" if last.status is None else f"answered {last.status}"
     message = ": ".join(filter(None, (f"{event} was not taken", answer, last.note)))
     raise AssertionError(message)
+
+
+def _instead(sent: Sequence[Delivery], of_session: Sequence[Delivery]) -> str:
+    if of_session:
+        types = dict.fromkeys(str(one.event.type) for one in of_session)
+        return f"but: {', '.join(types)}"
+    if sent:
+        ids = dict.fromkeys(str(one.event.session_id) for one in sent)
+        return f"nor another of that session, but of: {', '.join(list(ids)[-3:])}"
+    return "nor another: was there a notification_url?"

@@ -409,6 +409,14 @@ def test_a_missing_webhook_is_told_beside_those_that_were_sent(
     assert str(caught.value) == ("no session.completed was sent, but: session.created")
 
 
+def test_a_webhook_of_another_session_is_told(threaded: ThreadedSandbox) -> None:
+    """Who asks for the wrong one does not look for a missing *notification_url*."""
+    session = opened(threaded, "http://127.0.0.1:9/webhooks")
+
+    with pytest.raises(AssertionError, match=f"of that session, but of: {session.id}"):
+        threaded.delivered("session.created", "another")
+
+
 def test_a_fault_that_there_is_not_is_refused(threaded: ThreadedSandbox) -> None:
     """With those that there are, and by the name of an option that has a typo."""
     with pytest.raises(ValueError, match=r"status, latency, stall, .*, not 'timeout'"):
