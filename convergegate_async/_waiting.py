@@ -88,6 +88,7 @@ class Slots:
                     turn.set_result(None)
 
     def _set_timer(self) -> None:
+        # Not where no place is free: then whoever releases one serves.
         if self._timer is None and self._queue and self._free:
             self._timer = asyncio.get_running_loop().call_later(PAUSE, self._ring)
 
@@ -117,7 +118,10 @@ class Deadlines:
         return len(self._watched)
 
     def within(self, seconds: float) -> "Deadline":
-        """Return a deadline for the running task, to be entered at once."""
+        """Return a deadline for the running task, to be entered at once.
+
+        The timer is set by now, so that entering has no more to do than be watched.
+        """
         if self._loop is None:
             # Kept: Python 3.11 asks the kernel for the process each time.
             self._loop = asyncio.get_running_loop()

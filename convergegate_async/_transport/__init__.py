@@ -197,7 +197,7 @@ class AiohttpTransport:
                 self._in_flight -= 1
                 marks.open_no_more()
                 self._slots.release()
-            if self._closed and not self._deadlines:
+            if self._closed and not self._deadlines:  # this was the last attempt
                 with suppress(RuntimeError):  # collected: the loop was closed before
                     self._all_cut.set()
         raise ended
@@ -232,6 +232,7 @@ class AiohttpTransport:
             if not isinstance(result, StrayDataError):
                 break  # else nothing was sent, and the connection is gone
         if isinstance(result, Exception):
+            # The session keeps one whose answer came whole, but was not to be read.
             close(marks.protocol)
             return self._read_failure(result, marks)
         return result
@@ -248,7 +249,7 @@ class AiohttpTransport:
 
         Another thread may ask, whose figures may be a moment apart.
         """
-        waiting = max(0, len(self._deadlines) - self._in_flight)
+        waiting = max(0, len(self._deadlines) - self._in_flight)  # each has a deadline
         known = tuple(self._connections)
         return self._in_flight, waiting, sum(one.is_connected() for one in known)
 

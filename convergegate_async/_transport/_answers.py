@@ -94,9 +94,10 @@ def _is_compressed(headers: CIMultiDictProxy[str]) -> bool:
 
 
 def _read_headers(status: int, headers: CIMultiDictProxy[str]) -> dict[str, str]:
-    # A header that came twice is joined, and so means nothing to its parser.
+    # One that came twice is joined, and so is unclear: "1, 2" is no time to wait.
     read: dict[str, str] = {}
-    for name in _ID_HEADERS if status // 100 == _SUCCESS else _READ_HEADERS:
+    names = _ID_HEADERS if status // 100 == _SUCCESS else _READ_HEADERS
+    for name in names:
         if name in headers:
             read[name] = ", ".join(headers.getall(name))
     return read

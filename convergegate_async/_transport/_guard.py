@@ -22,7 +22,7 @@ TESTED = frozenset({"3.14"})
 
 SWITCH = "CONVERGEGATE_LANE"
 _OFF = frozenset({"off", "no", "false", "0"})
-_UNTESTED = "untested"  # a new aiohttp, too: for those who want to know whether it can
+_UNTESTED = "untested"  # on, even with an aiohttp that no suite of ours has met
 _ON = frozenset({"", "on", "yes", "true", "1", _UNTESTED})
 
 _WATCHED = (aiohttp.ClientSession, aiohttp.ClientRequest, aiohttp.ClientResponse)
@@ -62,19 +62,19 @@ def find_objection(
         is_ours: The session's connector is not the caller's own.
     """
     switch = os.environ.get(SWITCH, "").lower()
-    release = ".".join(aiohttp.__version__.split(".")[:2])
-    if (closed := _closed_by(pool, switch)) is not None:
-        return closed
+    if (switched_off := _switched_off_by(pool, switch)) is not None:
+        return switched_off
     if is_proxied:
         return "a proxy is used"
     if not is_ours:
         return "the connector is the caller's own"
-    if release not in TESTED and switch != _UNTESTED:
+    minor = ".".join(aiohttp.__version__.split(".")[:2])
+    if minor not in TESTED and switch != _UNTESTED:
         return f"aiohttp {aiohttp.__version__} was not tested"
     return next(_watchers(session), None) or next(_changes(), None)
 
 
-def _closed_by(pool: PoolLimits, switch: str) -> str | None:
+def _switched_off_by(pool: PoolLimits, switch: str) -> str | None:
     if not pool.lane:
         return "PoolLimits(lane=False)"
     if switch in _OFF:

@@ -22,7 +22,7 @@ class BodyError(Exception):
 
 
 # Every class that aiohttp exports stands here by itself, so that a new one is seen (a
-# test walks them). The status of an error that aiohttp made up (400) is never read.
+# test walks them). Some bring a status that no server has sent (400): it is not read.
 KINDS: dict[type[BaseException], FailureKind] = {
     client_exceptions.ClientConnectorError: FailureKind.CONNECT,
     client_exceptions.UnixClientConnectorError: FailureKind.CONNECT,
@@ -64,7 +64,6 @@ KINDS: dict[type[BaseException], FailureKind] = {
 
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
-
 
 _HEAD_ERRORS = (aiohttp.ClientResponseError, http_exceptions.HttpProcessingError)
 

@@ -87,7 +87,7 @@ class Lane:
             except TimeoutError as error:
                 raise aiohttp.ConnectionTimeoutError from error
             try:
-                protocol, transport = _clean_way(connection)
+                protocol, transport = _reader_and_writer(connection)
                 protocol.set_response_params(
                     read_until_eof=True,
                     auto_decompress=False,
@@ -135,12 +135,13 @@ class Lane:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """Return origin and path; no slash from the ninth character on is the scheme's."""
+    """Return origin and path."""
+    # Behind the scheme, even if that is the shorter http: a host is no slash.
     end = url.find("/", len("https://"))
     return (url, "/") if end < 0 else (url[:end], url[end:])
 
 
-def _clean_way(
+def _reader_and_writer(
     connection: aiohttp.connector.Connection,
 ) -> tuple[ResponseHandler, asyncio.Transport]:
     """Return what a *connection* reads and writes with.

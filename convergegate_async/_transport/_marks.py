@@ -19,7 +19,8 @@ class Marks:
             prove anything.
         is_sent: The marker: its head was about to be written.
         is_answered: The head of the answer was read.
-        opening: Where its place counts as one that opens a connection.
+        opening: The slots, as long as they count it among those that may be opening a
+            connection.
         protocol: What it is sent over.
         queued_at: When it began to wait for a place in the pool.
         placed_at: When it had one.
@@ -56,7 +57,7 @@ class Marks:
         self.is_sent = True
 
     def open_no_more(self) -> None:
-        """Let others open a connection: it has one, or needs none; once is enough."""
+        """Be counted no more among those that may be opening a connection."""
         if self.opening is not None:
             self.opening.opened()
             self.opening = None
