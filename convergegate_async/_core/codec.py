@@ -71,7 +71,8 @@ def form_fields(request: attrs.AttrsInstance) -> tuple[tuple[str, str], ...]:
 def _wire_names(noun: type[attrs.AttrsInstance]) -> dict[str, str]:
     """Return the fields of *noun* that are on the wire, and their names there.
 
-    The name is empty where a value brings names of its own.
+    A field's own metadata may name it: by "" if its value brings names of its own, by
+    `False` if it is not sent.
     """
     fields = attrs.fields(noun)
     names = {field.name: field.metadata.get("wire", field.name) for field in fields}
@@ -98,11 +99,11 @@ def _spelling_of(name: str, rule: object) -> Spelling:
     if rule in _QUOTE_BY_RULE:
         return Spelling(quote_plus(name), _QUOTE_BY_RULE[rule])
 
-    spell: Callable[[Any], str] = functools.partial(_spell_pairs, name)
     if rule is rules.metadata:
-        spell = functools.partial(_spell_hash, name)
-    elif rule is rules.words:  # a shop has few of these
-        spell = functools.lru_cache(maxsize=64)(spell)
+        return Spelling(None, functools.partial(_spell_hash, name))
+    spell = functools.partial(_spell_pairs, name)
+    if rule is rules.words:  # a shop has few of these
+        return Spelling(None, functools.lru_cache(maxsize=64)(spell))
     return Spelling(None, spell)
 
 
@@ -130,7 +131,7 @@ def _quote(text: str) -> str:
     # `quote_plus` takes several microseconds, which most texts have no need of.
     if (text.isalnum() and text.isascii()) or _NEEDS_NO_QUOTING(text):
         return text
-    if text.startswith("http"):
+    if text.startswith("http"):  # one of a few that come again
         return _quote_address(text)
     return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
 
@@ -211,6 +212,7 @@ def read_fields(
 
 
 def _is_id(value: object) -> bool:
+    """Tell whether *value* is a text of 1 to 255 printable ASCII characters."""
     return (
         isinstance(value, str)
         and 0 < len(value) <= _LONGEST_ID

@@ -7,13 +7,14 @@ from typing import TypeAlias
 Hidden: TypeAlias = Iterable[tuple[str, str]]
 """Name and text of what was sent."""
 
-_LONGEST_WORD = 5  # characters
+_LONGEST_WORD = 5  # characters; a longer value is found within words, too
 _LONGEST_SPELLING = 20  # characters for one of a value: %25F0%259F%25A7%25BE
 _ESCAPES = (
     re.compile(r"(?:%[0-9a-f]{2})+", re.IGNORECASE),
     re.compile(r"(?:\\u[0-9a-f]{4})+|\\.", re.IGNORECASE),
 )
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+# Whole values of a form, up to ``&`` or its end, without a leading plus.
 _PLAIN_VALUES = re.compile(r"=(?:%2b)?+([a-z0-9_.~-]++)(?![^&])").findall
 
 
@@ -61,9 +62,9 @@ def redacted(text: str, hidden: Hidden, most: int) -> str:
     for start, stop, value in sorted(_found(window, pattern)):
         if start >= max(end, most):
             break
-        if stop <= end:
+        if stop <= end:  # within what was taken out
             continue
-        if start >= end:
+        if start >= end:  # else it only prolongs that
             label = labels.get(value.lower().replace("+", " "), "value")
             parts += [window[end:start], f"[{label}]"]
         end = stop
@@ -142,6 +143,7 @@ def _read(escape: str) -> Iterator[tuple[str, int]]:
         for character in octets.decode("utf-8", "surrogateescape"):
             yield character, 3 * len(character.encode("utf-8", "surrogateescape"))
     elif escape[1] in "uU" and len(escape) > len("\\u"):
+        # Two bytes are six characters, so that each is three, as above.
         units = bytes.fromhex(re.sub(r"\\u", "", escape, flags=re.IGNORECASE))
         for character in units.decode("utf-16-be", "surrogatepass"):
             yield character, 3 * len(character.encode("utf-16-be", "surrogatepass"))

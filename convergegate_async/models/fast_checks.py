@@ -29,7 +29,7 @@ _LABEL = "[A-Za-z0-9-]{1,63}"
 _ATOM = "[A-Za-z0-9_+-]{1,31}"
 # The most common addresses; the rule's own pattern costs ten times as much.
 _EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})?@({_LABEL}\.){{1,8}}{_LABEL}")
-# A part of what the rule takes: it parses.
+# Some of what the rule takes, which parses each to judge it.
 _URL = re.compile(
     rf"https?://({_LABEL}\.){{1,8}}{_LABEL}(/[A-Za-z0-9._~/?&=%+#-]{{0,1400}})?"
 )
