@@ -41,6 +41,7 @@ def draft_of(noun: type[T]) -> type[T]:
     """Return a class with the slots of *noun*, whose values can be written."""
     writable = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     name, body = f"Draft{noun.__name__}", {"__slots__": (), **writable}
+    # What calling ``type(noun)`` does, which no type checker lets pass.
     return type.__new__(type(noun), name, (noun,), body)
 
 
@@ -96,7 +97,7 @@ def write_constructor(
     return wraps(noun.__init__)(_written(noun, "__init__", lines, space))
 
 
-def _is_made(field: "attrs.Attribute[object]") -> bool:
+def _has_factory(field: "attrs.Attribute[object]") -> bool:
     return isinstance(field.default, cast("type", attrs.Factory))
 
 
@@ -110,7 +111,7 @@ def _checked(
     field: "attrs.Attribute[object]", checks: Mapping[str, Check]
 ) -> Iterator[str]:
     name = field.name
-    if _is_made(field):
+    if _has_factory(field):
         yield f"        if {name} is default_{name}:"
         yield f"            {name} = default_{name}.factory()"
     if name not in checks:
@@ -143,53 +144,57 @@ def write_reader(
     space: dict[str, Any] = {"new": object.__new__, "Draft": draft_of(noun)}
     lines = ["def read(get, misread):", "    noun = new(Draft)"]
     for field in attrs.fields(noun):
-        name, default = field.name, f"default_{field.name}"
+        name = field.name
         space |= _named(name, default=field.default)
-        if _is_made(field):
-            default += ".factory()"
-        if field.default is attrs.NOTHING:
-            default = "None"
         if name in plain:
             space |= _named(name, kind=plain[name])
-            has_content = " and value" if plain[name] is str else ""
-            lines += [
-                f"    value = get({name!r})",
-                f"    if type(value) is kind_{name}{has_content}:",
-                f"        noun.{name} = value",
-                "    else:",
-                f"        noun.{name} = {default}",
-                "        if value is not None and value != '':",
-                f"            misread.append({name!r})",
-            ]
+            lines += _read_as_it_is(field, is_text=plain[name] is str)
         elif name in hooks:
             hook, kind = hooks[name]
-            space |= _named(name, hook=hook, kind=kind)
-            second, compared = [], []
-            if name in others:
-                space |= _named(name, other=others[name])
-                second = [
-                    "    if value is None or value == '':",
-                    f"        value = get(other_{name})",
-                ]
-                compared = [
-                    f"            one_more = get(other_{name}, value)",
-                    "            if one_more not in (value, None, ''):",
-                    f"                misread.append({name!r})",
-                ]
-            lines += [
-                f"    value = get({name!r})",
-                *second,
-                "    if value is None or value == '':",
-                f"        noun.{name} = {default}",
-                "    else:",
-                "        try:",
-                f"            noun.{name} = hook_{name}(value, kind_{name})",
-                *compared,
-                "        except (TypeError, ValueError):",
-                f"            noun.{name} = {default}",
-                f"            misread.append({name!r})",
-            ]
+            space |= _named(name, hook=hook, kind=kind, other=others.get(name))
+            lines += _read_by_hook(field, has_other=name in others)
     return _written(noun, "read", [*lines, "    return noun"], space)  # type: ignore[no-any-return]  # as it says
+
+
+def _read_as_it_is(field: "attrs.Attribute[object]", *, is_text: bool) -> Iterator[str]:
+    name, default = field.name, _default(field)
+    has_content = " and value" if is_text else ""
+    yield f"    value = get({name!r})"
+    yield f"    if type(value) is kind_{name}{has_content}:"
+    yield f"        noun.{name} = value"
+    yield "    else:"
+    yield f"        noun.{name} = {default}"
+    yield "        if value is not None and value != '':"
+    yield f"            misread.append({name!r})"
+
+
+def _read_by_hook(
+    field: "attrs.Attribute[object]", *, has_other: bool
+) -> Iterator[str]:
+    name, default = field.name, _default(field)
+    yield f"    value = get({name!r})"
+    if has_other:
+        yield "    if value is None or value == '':"
+        yield f"        value = get(other_{name})"
+    yield "    if value is None or value == '':"
+    yield f"        noun.{name} = {default}"
+    yield "    else:"
+    yield "        try:"
+    yield f"            noun.{name} = hook_{name}(value, kind_{name})"
+    if has_other:
+        yield f"            one_more = get(other_{name}, value)"
+        yield "            if one_more not in (value, None, ''):"
+        yield f"                misread.append({name!r})"
+    yield "        except (TypeError, ValueError):"
+    yield f"            noun.{name} = {default}"
+    yield f"            misread.append({name!r})"
+
+
+def _default(field: "attrs.Attribute[object]") -> str:
+    """Return what stands for a field that cannot be read; `None` if it has to be."""
+    if field.default is attrs.NOTHING:
+        return "None"
+    return f"default_{field.name}" + (".factory()" if _has_factory(field) else "")
 
 
 class Spelling(NamedTuple):
