@@ -151,7 +151,6 @@ class Caller:
                 of seconds above 0.
         """
         call = self._enter(operation, timeout)
-        operation = call.operation
         try:
             # As `_send` does, without its coroutine: every call comes by here.
             result = await self._attempt(call)
@@ -160,13 +159,14 @@ class Caller:
             if isinstance(result, Finding):
                 result = await self._look_after(call, result) or result
         except asyncio.CancelledError:
+            endpoint, key = call.operation.endpoint, call.operation.idempotency_key
             cancelled = self._report_cancelled(call)
-            if operation.endpoint.writes and isinstance(cancelled, OutcomeUnknownError):
-                self.lifecycle.note_unknown(operation.idempotency_key)
+            if endpoint.writes and isinstance(cancelled, OutcomeUnknownError):
+                self.lifecycle.note_unknown(key)
                 _logger.warning(
                     "%s was cancelled under way and may have been done%s",
-                    operation.endpoint.name,
-                    _under(operation.idempotency_key),
+                    endpoint.name,
+                    _under(key),
                 )
             raise
         finally:
@@ -319,7 +319,8 @@ class Caller:
             result.verdict is Verdict.UNKNOWN or response.may_be_late
         ):
             # The answer that was due may still come, and the next caller would read it.
-            # One field may be rewritten on its way; two are another's answer.
+            # Two fields that differ are another's answer, and there may be more such on
+            # other connections; one may have been rewritten on its way.
             everything = result.mistrusted > 1
             self._transport.distrust(response, everything=everything)
         return result
@@ -377,7 +378,7 @@ class Caller:
             return False
         call.pause = pause
         doubtful = finding.verdict is Verdict.UNKNOWN and operation.endpoint.writes
-        if doubtful and call.unknown_attempts == 1:
+        if doubtful and call.unknown_attempts == 1:  # the first: told once
             _logger.warning(
                 "%s has an unknown outcome (%s) and is repeated%s",
                 operation.endpoint.name,
