@@ -1,6 +1,5 @@
 """``convergegate demo``: the whole life of a payment, on a sandbox of its own."""
 
-
 import click
 
 from ._streams import print_data, print_drawing
