@@ -18,6 +18,9 @@ OPENED_AT_ONCE = 16
 PAUSE = 0.05
 """Seconds after which as many more may be opened, whatever became of those before."""
 
+COARSEST = 0.001
+"""Seconds that the coarsest clock of a loop counts: that of uvloop."""
+
 
 class Slots:
     """A semaphore that also lets only a few callers open connections at a time.
@@ -155,7 +158,8 @@ class Deadlines:
                 deadline.expire()
         left = [deadline.when for deadline in self._watched if not deadline.is_expired]
         if left:
-            self._set(min(left))
+            # For less than it counts uvloop would ring at once, again and again.
+            self._set(max(min(left), now + COARSEST))
 
 
 class Deadline:

@@ -1,15 +1,17 @@
 """Places and deadlines behave as those of the standard library, at less expense."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context
 from typing import TypeAlias
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from still_loop import run_still
+from still_loop import StillLoop, run_still
 
 from convergegate_async._waiting import OPENED_AT_ONCE, PAUSE, Deadlines, Slots
 
@@ -120,6 +122,43 @@ def test_deadlines_are_those_of_the_standard_library(courses: list[Course]) -> N
 
     expected = run_still(follow_all(courses, asyncio.timeout))
     assert run_still(ours()) == expected
+
+
+class CoarseLoop(StillLoop):
+    """Counts whole milliseconds, as uvloop does, so that its timers ring early.
+
+    Each timer takes it a microsecond.
+    """
+
+    timers = 0
+
+    def call_at(  # type: ignore[override]  # with fewer words
+        self,
+        when: float,
+        callback: Callable[[], object],
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Set a timer that rings up to a millisecond early."""
+        self.timers += 1
+        self._still.now += 1e-6
+        return super().call_at(math.floor(when * 1e3) / 1e3, callback, context=context)
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.0104, 0.0109])
+def test_a_ring_that_comes_early_is_waited_for_once_more(seconds: float) -> None:
+    """Nobody is interrupted too soon, and no timer is set again and again."""
+
+    async def run_out() -> None:
+        with Deadlines().within(seconds):
+            await asyncio.get_running_loop().create_future()
+
+    with asyncio.Runner(loop_factory=CoarseLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, CoarseLoop)
+        with pytest.raises(TimeoutError):
+            runner.run(run_out())
+        assert seconds <= loop.time() < seconds + 0.002
+        assert loop.timers <= 3
 
 
 @attrs.frozen
