@@ -1,15 +1,13 @@
-"""The sandbox for its owner: what a browser is shown, and what its buttons do."""
+"""The sandbox for its owner: the status page, and what its buttons do."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import aiohttp
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pages import NASTY, NBSP, Browser, Reader, opened, place
+from pages import NASTY, NBSP, Browser, Reader, opened
 
 from convergegate_async import (
     CheckoutSessionRequest,
@@ -17,9 +15,7 @@ from convergegate_async import (
     ServerError,
     SessionStatus,
 )
-from convergegate_async.sandbox import BookedSession, Fault, FaultKind, Sandbox
-from convergegate_async.sandbox.site._lists import ROWS, Listed, Query, list_page
-from convergegate_async.webhooks import WebhookReply
+from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 
 
 def shown(page: Reader) -> list[str]:
@@ -297,58 +293,7 @@ async def test_a_planned_fault_can_be_removed(browser: Browser) -> None:
     assert plan.describe() == []
 
 
-# -- long lists -----------------------------------------------------------------------
-
-
-@given(
-    count=st.integers(0, 400),
-    forgotten=st.integers(0, 100),
-    every=st.integers(1, 5),
-)
-def test_pages_lead_through_a_list_and_back(
-    count: int, forgotten: int, every: int
-) -> None:
-    """Older pages show every wanted row once, and newer ones the same backwards."""
-    rows = list(range(count))[::-1]
-
-    def read(**given: int | None) -> Listed[int]:
-        pairs = {f"x_{name}": str(to) for name, to in given.items() if to is not None}
-        return list_page(
-            rows[: count - forgotten] if forgotten < count else [],
-            count,
-            Query(pairs),
-            "x",
-            wanted=None if every == 1 else lambda row: row % every == 0,
-        )
-
-    pages = [read()]
-    while pages[-1].older is not None:
-        pages.append(read(before=pages[-1].older))
-    back = pages[-1]
-    returned = [*back.rows]
-    while back.newer is not None and back.rows[0] != pages[0].rows[0]:
-        back = read(after=back.newer)
-        returned = [*back.rows, *returned]
-
-    wanted = [row for row in rows if row >= forgotten and row % every == 0]
-    assert [row for page in pages for row in page.rows] == wanted
-    assert sorted(set(returned), reverse=True) == wanted
-    assert all(len(page.rows) == ROWS for page in pages[:-1])
-    assert pages[0].newer is None
-
-
-def test_the_first_page_of_a_long_list_walks_no_further() -> None:
-    """Of a hundred thousand rows those are looked at that are shown, and one more."""
-    walked: list[int] = []
-
-    def rows() -> Iterator[int]:
-        for row in range(100_000)[::-1]:
-            walked.append(row)
-            yield row
-
-    page = list_page(rows(), 100_000, Query({}), "x")
-
-    assert (len(page.rows), len(walked)) == (ROWS, ROWS + 1)
+# -- what is listed -------------------------------------------------------------------
 
 
 async def test_newer_rows_shift_no_page(
@@ -436,188 +381,3 @@ async def test_the_clock_is_moved_by_any_time(browser: Browser) -> None:
     assert 0 <= browser.sandbox.now() - moment - 2 * 90_061 < 60
     assert (far.status, odd.status) == (400, 400)
     assert far.read.all("input", name="seconds", value="999999")
-
-
-# -- a session's story ----------------------------------------------------------------
-
-
-@pytest.fixture
-async def paid(browser: Browser, order: CheckoutSessionRequest) -> BookedSession:
-    """A session that was paid, and partly refunded, by a shop that takes webhooks."""
-    sandbox = browser.sandbox
-
-    async def take(*_: object) -> WebhookReply:
-        return WebhookReply(204, "")
-
-    sandbox.deliver_by(take)
-    request = attrs.evolve(
-        order,
-        notification_url="https://shop.example/hook",
-        metadata={"order": "A-17", "note": f"{NASTY} for john@example.com"},
-    )
-    async with sandbox.factory() as checkout:
-        session = await checkout.create(request, idempotency_key="order-17")
-        await checkout.pay(session.id, "123456")
-        refund = RefundRequest(session_id=session.id, amount=1050)
-        await checkout.refund(refund)
-        other = await checkout.create(attrs.evolve(request, metadata=None))
-    await sandbox.elapse(1)
-    assert other.id != session.id
-    return sandbox.book.sessions[session.id]
-
-
-def story_of(session: BookedSession) -> str:
-    """Return the path of a session's page."""
-    return f"/sandbox/sessions/{session.id}"
-
-
-async def test_a_session_s_page_tells_its_whole_story(
-    browser: Browser, paid: BookedSession
-) -> None:
-    """Its fields, requests, events with their deliveries, and refunds; no other's."""
-    page = (await browser.get(story_of(paid))).read
-
-    assert page.text_of("h1") == [f"PLN{NBSP}49.99"]
-    for text in ("Order A-17", "completed", "notification_url", "metadata[note]"):
-        assert text in page.text
-    assert page.text.count("POST /v1/checkout/sessions") == 2
-    assert page.text.count("POST /v1/refunds") == 1
-    assert page.text.count("order-17") == 1
-    for event in ("session.created", "session.completed", "refund.created"):
-        assert page.text.count(f"Resend {event}") == 1
-    assert page.text_of("td", **{"data-label": "Tries"}) == ["1"] * 4
-    assert paid.refunds[0].id in page.text
-    assert "succeeded" in page.text
-    assert page.all("a", href=place(paid))
-
-
-async def test_a_session_s_page_keeps_its_customer_to_itself(
-    browser: Browser, paid: BookedSession
-) -> None:
-    """Neither names nor codes are shown, in no field and no body; orders are."""
-    asked = paid.request
-
-    page = await browser.get(story_of(paid))
-
-    for secret in (
-        *(asked.customer_email, asked.customer_phone, asked.customer_lastname),
-        *(asked.customer_firstname, "123456"),
-    ):
-        assert secret not in page.read.text
-    assert "[customer_email]" in page.text
-    assert f"{NASTY} for [customer_email]" in page.read.text
-    assert "amount=4999" in page.read.text
-    assert NASTY not in page.text
-
-
-async def test_an_order_that_names_its_customer_is_masked(
-    browser: Browser, order: CheckoutSessionRequest
-) -> None:
-    """On the status page, and on the session's own; the customer sees it as it is."""
-    text = "Two tickets for John"
-    session = opened(browser.sandbox, order, metadata={"description": text})
-
-    pages = [(await browser.get(path)).read.text for path in ("/", story_of(session))]
-
-    assert all("Two tickets for [customer_firstname]" in page for page in pages)
-    assert not any("John" in page for page in pages)
-    assert text in (await browser.get(place(session))).read.text
-
-
-async def test_an_event_can_be_sent_again(
-    browser: Browser, paid: BookedSession
-) -> None:
-    """From either page: a delivery of the same event is made, and that page shown."""
-    sandbox = browser.sandbox
-    event = sandbox.deliveries[0].event
-    path = f"/sandbox/deliveries/{event.id}/resend"
-
-    here = await browser.post(path, {"from": "session"})
-    there = await browser.post(f"{path}?q=x")
-    await sandbox.elapse(0)
-    nobody = await browser.post("/sandbox/deliveries/none/resend")
-
-    assert (here.status, here.headers["Location"]) == (
-        303,
-        f"{story_of(paid)}#webhooks",
-    )
-    assert (there.status, there.headers["Location"]) == (303, "/?q=x#webhooks")
-    sent = [one.status for one in sandbox.deliveries if one.event.id == event.id]
-    assert sent == [204, 204, 204]
-    assert (nobody.status, len(nobody.read.all("p", role="alert"))) == (404, 1)
-
-
-async def test_a_session_can_be_paid_on_its_page(
-    browser: Browser, order: CheckoutSessionRequest
-) -> None:
-    """With any code: one that is refused says so; then there is a refund to make."""
-    session = opened(browser.sandbox, order)
-    place = story_of(session)
-
-    refused = await browser.post(f"{place}/pay", {"blik_code": "200 000"})
-    wrong = await browser.post(f"{place}/pay", {"blik_code": "1"})
-    answer = await browser.post(f"{place}/pay", {"blik_code": "123456"})
-    page = (await browser.get(place)).read
-    again = await browser.post(f"{place}/pay", {"blik_code": "123456"})
-
-    assert [one.status for one in (refused, wrong, again)] == [402, 400, 409]
-    assert "The gateway says: the payment was refused." in refused.read.text
-    assert "The gateway says: blik_code must be six digits." in wrong.read.text
-    assert (answer.status, answer.headers["Location"]) == (303, place)
-    assert page.all("form", action=f"{place}/refund")
-    assert not page.all("form", action=f"{place}/pay")
-    assert session.payments == 1
-
-
-async def test_a_session_can_expire_on_its_page(
-    browser: Browser, order: CheckoutSessionRequest
-) -> None:
-    """Once; then nothing more can happen."""
-    session = opened(browser.sandbox, order)
-
-    answer = await browser.post(f"{story_of(session)}/expire")
-    page = (await browser.get(story_of(session))).read
-    again = await browser.post(f"{story_of(session)}/expire")
-
-    assert (answer.status, session.status) == (303, SessionStatus.EXPIRED)
-    assert "Nothing more: it is expired." in page.text
-    assert (again.status, len(again.read.all("p", role="alert"))) == (409, 1)
-
-
-@pytest.mark.parametrize(
-    ("amount", "status", "refunded"),
-    [
-        ("10.50", 303, 2100),
-        (" 10,5 ", 303, 2100),
-        ("", 303, 4999),
-        ("39.50", 400, 1050),
-        ("10.505", 400, 1050),
-        ("-1", 400, 1050),
-        ("x", 400, 1050),
-        ("0", 400, 1050),
-    ],
-)
-async def test_a_refund_is_made_in_major_units(
-    amount: str, status: int, refunded: int, browser: Browser, paid: BookedSession
-) -> None:
-    """A part, or all that is left; what cannot be is told, and what was typed stays."""
-    page = await browser.post(f"{story_of(paid)}/refund", {"amount": amount})
-
-    assert (page.status, paid.amount_refunded) == (status, refunded)
-    if status == 400:
-        assert len(page.read.all("p", role="alert")) == 1
-        assert page.read.all("input", name="amount", value=amount)
-
-
-@pytest.mark.parametrize("button", ["", "/pay", "/expire", "/refund"])
-async def test_a_session_that_nobody_knows_has_no_story(
-    button: str, browser: Browser
-) -> None:
-    """Its page says so, whatever is pressed."""
-    path = f"/sandbox/sessions/%3Cscript%3E{button}"
-
-    page = await (browser.post(path) if button else browser.get(path))
-
-    assert page.status == 404
-    assert "There is no such session" in page.read.text
-    assert not page.read.foreign_scripts()
