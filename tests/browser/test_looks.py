@@ -123,7 +123,7 @@ async def test_everybody_can_keep_watch(
     request = attrs.evolve(
         order,
         notification_url="https://shop.example/hook",
-        metadata={"order": NASTY, "note": "y" * 500},
+        metadata={"order": f"{NASTY}{'z' * 470}", "note": "y" * 500},
     )
     async with sandbox.factory() as checkout:
         session = await checkout.create(request, idempotency_key="k" * 200)
@@ -153,3 +153,23 @@ async def test_everybody_can_keep_watch(
         judge(browser)
 
     await drive(much)
+
+
+async def test_what_can_happen_stands_in_one_row(
+    patient: webdriver.Chrome, sandbox: Sandbox, order: CheckoutSessionRequest
+) -> None:
+    """A code, Pay and Expire are in one line of a desk, no button larger than other."""
+    session = opened(sandbox, order)
+
+    def story() -> None:
+        look_like(patient, scheme="light", width=1280)
+        patient.get(f"{sandbox.base_url}/sandbox/sessions/{session.id}")
+        places = [
+            patient.find_element(By.ID, name).rect
+            for name in ("blik_code", "pay", "expire")
+        ]
+        middles = {round(one["y"] + one["height"] / 2) for one in places}
+        assert max(middles) - min(middles) <= 1
+        assert places[1]["height"] == places[2]["height"]
+
+    await drive(story)

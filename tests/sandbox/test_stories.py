@@ -96,6 +96,20 @@ async def test_an_order_that_names_its_customer_is_masked(
     assert text in (await browser.get(place(session))).read.text
 
 
+async def test_a_long_order_is_shown_by_its_beginning(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """Also one of a single word, which is an id and not cut as a sentence is."""
+    session = opened(browser.sandbox, order, metadata={"order": "z" * 300})
+
+    pages = [
+        (await browser.get(path)).read.text
+        for path in ("/", story_of(session), place(session))
+    ]
+
+    assert all("Order zzz" in page and "z…" in page for page in pages)
+
+
 async def test_an_event_can_be_sent_again(
     browser: Browser, paid: BookedSession
 ) -> None:
