@@ -61,6 +61,6 @@ async def read_own_form(request: web.Request, hosts: Hosts) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
-def see(place: str) -> web.Response:
+def redirect_to(place: str) -> web.Response:
     """Lead the browser on, once a form is taken."""
     return web.Response(status=303, headers={"Location": place})

@@ -16,7 +16,7 @@ from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
 
 from . import _fault_form
-from ._controls import Controls, read_own_form, see
+from ._controls import Controls, read_own_form, redirect_to
 from ._lists import Query, list_page
 from ._masks import masked
 from ._render import page
@@ -118,7 +118,7 @@ class Console:
     async def _reset(self, request: web.Request) -> web.Response:
         await read_own_form(request, self._hosts)
         self._sandbox.reset()
-        return see("/")
+        return redirect_to("/")
 
     async def _move_clock(self, request: web.Request) -> web.Response:
         form = await read_own_form(request, self._hosts)
@@ -128,7 +128,7 @@ class Console:
         if self._sandbox.now() + seconds >= _LATEST:
             return self._page(request, 400, {"clock": _NO_NUMBER}, form)
         self._sandbox.advance(seconds)
-        return see(f"/{_query_of(request)}")
+        return redirect_to(f"/{_query_of(request)}")
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         form = await read_own_form(request, self._hosts)
@@ -136,7 +136,7 @@ class Console:
             self._sandbox.faults.add(_fault_form.read_fault_form(form))
         except ConfigurationError as error:
             return self._page(request, 400, {"faults": str(error)}, form)
-        return see(f"/{_query_of(request)}#faults")
+        return redirect_to(f"/{_query_of(request)}#faults")
 
     async def _remove_fault(self, request: web.Request) -> web.Response:
         spelled = (await read_own_form(request, self._hosts)).get("fault", "")
@@ -145,7 +145,7 @@ class Console:
             if spelled == spell_fault(attrs.evolve(fault, times=None)):
                 plan.remove(fault)
                 break
-        return see(f"/{_query_of(request)}#faults")
+        return redirect_to(f"/{_query_of(request)}#faults")
 
     async def _resend(self, request: web.Request) -> web.Response:
         form = await read_own_form(request, self._hosts)
@@ -155,8 +155,10 @@ class Console:
             problem = "The event is none of the latest ones, and cannot be sent again."
             return self._page(request, 404, {"webhooks": problem})
         if form.get("from") == "session":
-            return see(f"/sandbox/sessions/{delivery.event.session_id}#webhooks")
-        return see(f"/{_query_of(request)}#webhooks")
+            return redirect_to(
+                f"/sandbox/sessions/{delivery.event.session_id}#webhooks"
+            )
+        return redirect_to(f"/{_query_of(request)}#webhooks")
 
 
 def _order_of(session: BookedSession) -> str:

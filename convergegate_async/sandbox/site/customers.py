@@ -11,7 +11,7 @@ from convergegate_async.sandbox._book import CODES, BookedSession, CodeFate
 from convergegate_async.sandbox._hosts import Hosts
 
 from . import words
-from ._controls import Controls, read_own_form, see
+from ._controls import Controls, read_own_form, redirect_to
 from ._render import page
 
 _CODE = re.compile(r"\D*(\d{3})[ -]?(\d{3})\D*", re.ASCII)
@@ -71,11 +71,9 @@ class CustomerPages:
                 return self._ask(request, session, "malformed", status=400)
             refused = self._api.take_code(session, "".join(code.groups()))
             if refused is not None:
-                error = refused.document["error"]
-                problem = error["decline_code"] if isinstance(error, dict) else None
-                return self._ask(request, session, problem, status=refused.status)
+                return self._ask(request, session, refused.decline, refused.status)
             self._sandbox.advance(0)
-        return see(f"/pay/{session.id}")
+        return redirect_to(f"/pay/{session.id}")
 
     def _find(self, request: web.Request) -> BookedSession | None:
         return self._api.book.find_session(request.match_info["id"])

@@ -8,13 +8,13 @@ from aiohttp import web
 
 from convergegate_async._core.money import minor_units
 from convergegate_async.errors import InvalidFieldError
-from convergegate_async.sandbox._api import Api, ApiRequest
+from convergegate_async.sandbox._api import Api, ApiRequest, Reply
 from convergegate_async.sandbox._book import CODES, BookedSession
 from convergegate_async.sandbox._forms import masked_form
 from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 
-from ._controls import Controls, read_own_form, see
+from ._controls import Controls, read_own_form, redirect_to
 from ._masks import masked, masked_fields
 from ._render import page
 from .customers import order_line
@@ -85,9 +85,8 @@ class Stories:
         if session is None:
             return _nobody(request)
         body = {"blik_code": "".join(form.get("blik_code", "").split())}
-        return self._do(
-            "pay", session, ApiRequest(id=session.id, body=_spell(body)), {}
-        )
+        reply = self._api.pay(ApiRequest(id=session.id, body=_spell(body)))
+        return self._show_outcome(session, reply, "pay", {})
 
     async def _expire(self, request: web.Request) -> web.Response:
         await read_own_form(request, self._hosts)
@@ -98,7 +97,7 @@ class Stories:
             self._sandbox.expire(session.id)
         except InvalidFieldError as error:
             return self._page(session, 409, {"expire": error.reason})
-        return see(_place(session))
+        return redirect_to(_place(session))
 
     async def _refund(self, request: web.Request) -> web.Response:
         form = await read_own_form(request, self._hosts)
@@ -113,22 +112,29 @@ class Stories:
         except InvalidFieldError as error:
             problem = f"The amount {error.reason}."
             return self._page(session, 400, {"refund": problem}, form)
-        return self._do("refund", session, ApiRequest(body=_spell(body)), form)
+        reply = self._api.refund(ApiRequest(body=_spell(body)))
+        return self._show_outcome(session, reply, "refund", form)
 
-    def _do(
+    def _show_outcome(
         self,
-        name: str,
         session: BookedSession,
-        order: ApiRequest,
+        reply: Reply,
+        name: str,
         typed: Mapping[str, str],
     ) -> web.Response:
-        """Do what the gateway's own API does, or show why it does not."""
-        reply = {"pay": self._api.pay, "refund": self._api.refund}[name](order)
+        """Lead on once the gateway's API has done it, or show why it has not.
+
+        Args:
+            session: That it was done to.
+            reply: What the API answers.
+            name: That of the form.
+            typed: What was filled in there.
+        """
         if reply.problem:
             problem = f"The gateway says: {reply.problem}."
             return self._page(session, reply.status, {name: problem}, typed)
         self._sandbox.advance(0)  # there may be an event to send
-        return see(_place(session))
+        return redirect_to(_place(session))
 
     def _find(self, request: web.Request) -> BookedSession | None:
         return self._api.book.find_session(request.match_info["id"])
