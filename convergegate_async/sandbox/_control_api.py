@@ -5,12 +5,11 @@ what does not need it is whether it is up, and its description.
 """
 
 import re
-from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Reversible, Sequence
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import attrs
 from aiohttp import web
@@ -37,49 +36,17 @@ from ._control_values import (
     SessionState,
     SessionStory,
 )
-from ._faults import OPERATIONS, Fault, FaultPlan
+from ._controlled import Controlled
+from ._faults import OPERATIONS, Fault
 from ._forms import read_code
 from ._hosts import Hosts
-from ._seen import SeenRequest
-from ._webhook_sender import Delivery, WebhookSender
+from ._webhook_sender import WebhookSender
 from ._wire import read_body, refused_body
 
 PREFIX = "/sandbox/api"
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _DONE = Reply(status=204, document={})
-
-
-class Controlled(Protocol):
-    """What is shown of a sandbox, and done to it."""
-
-    faults: FaultPlan
-    seen: deque[SeenRequest]
-    counts: Counter[str]
-
-    def now(self) -> float:
-        """Return what its clock shows."""
-        ...
-
-    def advance(self, seconds: float) -> None:
-        """Move its clock on."""
-        ...
-
-    async def elapse(self, seconds: float) -> None:
-        """Move its clock on step by step."""
-        ...
-
-    def expire(self, session_id: str) -> BookedSession:
-        """Let a session expire now."""
-        ...
-
-    def resend(self, event_id: str) -> Delivery:
-        """Send a webhook once more."""
-        ...
-
-    def reset(self) -> None:
-        """Let it forget everything."""
-        ...
 
 
 class ControlApi:

@@ -422,7 +422,7 @@ class Sandbox:
             web.route(route.method, route.path, partial(self._serve, route))
             for route in ROUTES
         ]
-        site = site_routes(self, self._api, self._hosts)
+        site = site_routes(self, self._api, self._sender, self._hosts)
         control = ControlApi(self, self._api, self._sender, self._hosts).routes()
         return [*site, *control, *api]
 

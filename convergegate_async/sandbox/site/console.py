@@ -8,18 +8,16 @@ from aiohttp import web
 
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 from convergegate_async.models import EventType, SessionStatus
-from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import BookedSession
 from convergegate_async.sandbox._faults import OPERATIONS, spell_fault
-from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
 
 from . import _fault_form
-from ._controls import Controls, read_own_form, redirect_to
 from ._lists import Query, list_page
 from ._masks import masked
 from ._render import page
+from ._site import Site, redirect_to
 from .customers import order_line
 
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
@@ -35,10 +33,8 @@ _NO_NUMBER = "The clock moves on by a whole number, and no further than the year
 class Console:
     """The status page of one sandbox, and its buttons."""
 
-    def __init__(self, sandbox: Controls, api: Api, hosts: Hosts) -> None:
-        self._sandbox = sandbox
-        self._api = api
-        self._hosts = hosts
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     def routes(self) -> list[web.RouteDef]:
         """Return what they answer to."""
@@ -69,10 +65,10 @@ class Console:
             problems: What was wrong with a form, by the name of its part of the page.
             typed: What was filled in there.
         """
-        sandbox, book = self._sandbox, self._api.book
+        sandbox, book = self._site.sandbox, self._site.api.book
+        sender = self._site.sender
         book.tick()
         query = Query.of(request.query, _NAMES)
-        deliveries = sandbox.deliveries
         return page(
             "status.html",
             status,
@@ -95,8 +91,8 @@ class Console:
             ),
             operations=sandbox.counts,
             deliveries=list_page(
-                reversed(deliveries),
-                len(deliveries),
+                reversed(sender.journal),
+                len(sender.journal),
                 query,
                 "webhooks",
                 wanted=_wanted_deliveries(query),
@@ -116,31 +112,31 @@ class Console:
         )
 
     async def _reset(self, request: web.Request) -> web.Response:
-        await read_own_form(request, self._hosts)
-        self._sandbox.reset()
+        await self._site.read_form(request)
+        self._site.sandbox.reset()
         return redirect_to("/")
 
     async def _move_clock(self, request: web.Request) -> web.Response:
-        form = await read_own_form(request, self._hosts)
+        form = await self._site.read_form(request)
         text, unit = form.get("seconds", ""), form.get("unit", "seconds")
         is_number = text.isascii() and text.isdigit() and len(text) < 12  # noqa: PLR2004 -- centuries
         seconds = int(text) * _UNITS.get(unit, _LATEST) if is_number else _LATEST
-        if self._sandbox.now() + seconds >= _LATEST:
+        if self._site.sandbox.now() + seconds >= _LATEST:
             return self._page(request, 400, {"clock": _NO_NUMBER}, form)
-        self._sandbox.advance(seconds)
+        self._site.sandbox.advance(seconds)
         return redirect_to(f"/{_query_of(request)}")
 
     async def _add_fault(self, request: web.Request) -> web.Response:
-        form = await read_own_form(request, self._hosts)
+        form = await self._site.read_form(request)
         try:
-            self._sandbox.faults.add(_fault_form.read_fault_form(form))
+            self._site.sandbox.faults.add(_fault_form.read_fault_form(form))
         except ConfigurationError as error:
             return self._page(request, 400, {"faults": str(error)}, form)
         return redirect_to(f"/{_query_of(request)}#faults")
 
     async def _remove_fault(self, request: web.Request) -> web.Response:
-        spelled = (await read_own_form(request, self._hosts)).get("fault", "")
-        plan = self._sandbox.faults
+        spelled = (await self._site.read_form(request)).get("fault", "")
+        plan = self._site.sandbox.faults
         for fault in plan.left():
             if spelled == spell_fault(attrs.evolve(fault, times=None)):
                 plan.remove(fault)
@@ -148,9 +144,9 @@ class Console:
         return redirect_to(f"/{_query_of(request)}#faults")
 
     async def _resend(self, request: web.Request) -> web.Response:
-        form = await read_own_form(request, self._hosts)
+        form = await self._site.read_form(request)
         try:
-            delivery = self._sandbox.resend(request.match_info["id"])
+            delivery = self._site.sandbox.resend(request.match_info["id"])
         except InvalidFieldError:
             problem = "The event is none of the latest ones, and cannot be sent again."
             return self._page(request, 404, {"webhooks": problem})

@@ -6,13 +6,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from convergegate_async.models import CheckoutSessionRequest, SessionStatus
-from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import CODES, BookedSession, CodeFate
-from convergegate_async.sandbox._hosts import Hosts
 
 from . import words
-from ._controls import Controls, read_own_form, redirect_to
 from ._render import page
+from ._site import Site, redirect_to
 
 _CODE = re.compile(r"\D*(\d{3})[ -]?(\d{3})\D*", re.ASCII)
 """A code alone, with what a bank's app or message may have put around it."""
@@ -31,10 +29,8 @@ _LINES = {
 class CustomerPages:
     """The pages of one sandbox's sessions."""
 
-    def __init__(self, sandbox: Controls, api: Api, hosts: Hosts) -> None:
-        self._sandbox = sandbox
-        self._api = api
-        self._hosts = hosts
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     def routes(self) -> list[web.RouteDef]:
         """Return what they answer to."""
@@ -44,7 +40,7 @@ class CustomerPages:
         ]
 
     async def _show(self, request: web.Request) -> web.Response:
-        session = self._find(request)
+        session = self._site.find(request)
         if session is None:
             return _unknown(request)
         match session.status:
@@ -61,22 +57,19 @@ class CustomerPages:
                 return self._ask(request, session)
 
     async def _take_code(self, request: web.Request) -> web.Response:
-        form = await read_own_form(request, self._hosts)
-        session = self._find(request)
+        form = await self._site.read_form(request)
+        session = self._site.find(request)
         if session is None:
             return _unknown(request)
         if not session.is_final:
             code = _CODE.fullmatch(form.get("blik_code", ""))
             if code is None:
                 return self._ask(request, session, "malformed", status=400)
-            refused = self._api.take_code(session, "".join(code.groups()))
+            refused = self._site.api.take_code(session, "".join(code.groups()))
             if refused is not None:
                 return self._ask(request, session, refused.decline, refused.status)
-            self._sandbox.advance(0)
+            self._site.sandbox.advance(0)
         return redirect_to(f"/pay/{session.id}")
-
-    def _find(self, request: web.Request) -> BookedSession | None:
-        return self._api.book.find_session(request.match_info["id"])
 
     def _ask(
         self,
@@ -96,7 +89,7 @@ class CustomerPages:
             status,
             problem=problem,
             customer=f"{asked.customer_firstname} {asked.customer_lastname}",
-            seconds_left=max(0, int(session.expires_at - self._sandbox.now())),
+            seconds_left=max(0, int(session.expires_at - self._site.sandbox.now())),
             codes=[(code, fates[fate]) for code, fate in CODES.items()],
             other_codes=fates[CodeFate.PAID],
         )

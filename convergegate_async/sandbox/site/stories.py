@@ -8,15 +8,14 @@ from aiohttp import web
 
 from convergegate_async._core.money import minor_units
 from convergegate_async.errors import InvalidFieldError
-from convergegate_async.sandbox._api import Api, ApiRequest, Reply
+from convergegate_async.sandbox._api import ApiRequest, Reply
 from convergegate_async.sandbox._book import CODES, BookedSession
 from convergegate_async.sandbox._forms import masked_form
-from convergegate_async.sandbox._hosts import Hosts
 from convergegate_async.sandbox._seen import SeenRequest
 
-from ._controls import Controls, read_own_form, redirect_to
 from ._masks import masked, masked_fields
 from ._render import page
+from ._site import Site, redirect_to
 from .customers import order_line
 
 _SHOWN = 100  # requests, and deliveries
@@ -25,10 +24,8 @@ _SHOWN = 100  # requests, and deliveries
 class Stories:
     """The pages of one sandbox's sessions, for its owner."""
 
-    def __init__(self, sandbox: Controls, api: Api, hosts: Hosts) -> None:
-        self._sandbox = sandbox
-        self._api = api
-        self._hosts = hosts
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     def routes(self) -> list[web.RouteDef]:
         """Return what they answer to."""
@@ -41,7 +38,7 @@ class Stories:
         ]
 
     async def _show(self, request: web.Request) -> web.Response:
-        session = self._find(request)
+        session = self._site.find(request)
         return _nobody(request) if session is None else self._page(session)
 
     def _page(
@@ -54,17 +51,19 @@ class Stories:
         """Tell all there is of *session*; see the status page for the rest."""
         asked = session.request
         requests = (
-            seen for seen in reversed(self._sandbox.seen) if _is_about(seen, session)
+            seen
+            for seen in reversed(self._site.sandbox.seen)
+            if _is_about(seen, session)
         )
         deliveries = (
             delivery
-            for delivery in reversed(self._sandbox.deliveries)
+            for delivery in reversed(self._site.sender.journal)
             if delivery.event.session_id == session.id
         )
         return page(
             "session.html",
             status,
-            now=self._sandbox.now(),
+            now=self._site.sandbox.now(),
             session=session,
             order=masked(order_line(asked, "en") or "", asked),
             left=asked.amount - session.amount_refunded,
@@ -80,28 +79,28 @@ class Stories:
         )
 
     async def _pay(self, request: web.Request) -> web.Response:
-        form = await read_own_form(request, self._hosts)
-        session = self._find(request)
+        form = await self._site.read_form(request)
+        session = self._site.find(request)
         if session is None:
             return _nobody(request)
         body = {"blik_code": "".join(form.get("blik_code", "").split())}
-        reply = self._api.pay(ApiRequest(id=session.id, body=_spell(body)))
+        reply = self._site.api.pay(ApiRequest(id=session.id, body=_spell(body)))
         return self._show_outcome(session, reply, "pay", {})
 
     async def _expire(self, request: web.Request) -> web.Response:
-        await read_own_form(request, self._hosts)
-        session = self._find(request)
+        await self._site.read_form(request)
+        session = self._site.find(request)
         if session is None:
             return _nobody(request)
         try:
-            self._sandbox.expire(session.id)
+            self._site.sandbox.expire(session.id)
         except InvalidFieldError as error:
             return self._page(session, 409, {"expire": error.reason})
         return redirect_to(_place(session))
 
     async def _refund(self, request: web.Request) -> web.Response:
-        form = await read_own_form(request, self._hosts)
-        session = self._find(request)
+        form = await self._site.read_form(request)
+        session = self._site.find(request)
         if session is None:
             return _nobody(request)
         amount = form.get("amount", "").strip().replace(",", ".")
@@ -112,7 +111,7 @@ class Stories:
         except InvalidFieldError as error:
             problem = f"The amount {error.reason}."
             return self._page(session, 400, {"refund": problem}, form)
-        reply = self._api.refund(ApiRequest(body=_spell(body)))
+        reply = self._site.api.refund(ApiRequest(body=_spell(body)))
         return self._show_outcome(session, reply, "refund", form)
 
     def _show_outcome(
@@ -133,11 +132,8 @@ class Stories:
         if reply.problem:
             problem = f"The gateway says: {reply.problem}."
             return self._page(session, reply.status, {name: problem}, typed)
-        self._sandbox.advance(0)  # there may be an event to send
+        self._site.sandbox.advance(0)  # there may be an event to send
         return redirect_to(_place(session))
-
-    def _find(self, request: web.Request) -> BookedSession | None:
-        return self._api.book.find_session(request.match_info["id"])
 
 
 def _is_about(seen: SeenRequest, session: BookedSession) -> bool:
