@@ -16,6 +16,7 @@ from convergegate_async import (
     SessionStatus,
 )
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
+from convergegate_async.sandbox._webhook_sender import JOURNAL_SIZE
 
 
 def shown(page: Reader) -> list[str]:
@@ -314,6 +315,32 @@ async def test_newer_rows_shift_no_page(
     assert "status=open" in place
     assert shown(page) == shown(again) == newest_first[50:100]
     assert shown(back) == newest_first[:50]
+
+
+async def test_forgotten_webhooks_shift_no_page(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """More of them than the journal keeps are numbered by all that there ever were."""
+    sandbox = browser.sandbox
+    hook = "https://shop.example/hook"  # on another machine: none is sent
+    for _ in range(JOURNAL_SIZE + 50):
+        opened(sandbox, order, notification_url=hook)
+    await sandbox.elapse(0)
+    [older] = (await browser.get("/")).read.all("a", id="webhooks-older")
+    place = str(older["href"]).partition("#")[0]
+
+    page = (await browser.get(place)).read
+    opened(sandbox, order, notification_url=hook)
+    await sandbox.elapse(0)
+    again = (await browser.get(place)).read
+
+    buttons = [
+        str(form["action"]) for form in page.all("form") if "resend" in str(form)
+    ]
+    assert len(buttons) == 50
+    assert buttons == [
+        str(form["action"]) for form in again.all("form") if "resend" in str(form)
+    ]
 
 
 @pytest.mark.parametrize("name", ["before", "after"])

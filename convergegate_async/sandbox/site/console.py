@@ -92,7 +92,7 @@ class Console:
             operations=sandbox.counts,
             deliveries=list_page(
                 reversed(sender.journal),
-                len(sender.journal),
+                sender.count,
                 query,
                 "webhooks",
                 wanted=_wanted_deliveries(query),
