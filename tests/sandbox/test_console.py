@@ -148,12 +148,13 @@ async def test_the_page_shows_the_sandbox_s_time() -> None:
 async def test_the_clock_is_moved_by_whole_seconds(
     seconds: str, browser: Browser
 ) -> None:
-    """What is no sensible number of seconds is a 400, and time stays."""
+    """What is no sensible number of seconds is a 400 that says so, and time stays."""
     moment = browser.sandbox.now()
 
     page = await browser.post("/sandbox/clock", {"seconds": seconds})
 
     assert page.status == 400
+    assert "a whole number of seconds, minutes, hours or days" in page.read.text
     assert browser.sandbox.now() - moment < 60
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from convergegate_async.errors import ConfigurationError, InvalidFieldError
 from convergegate_async.models import EventType, SessionStatus
 from convergegate_async.sandbox._book import BookedSession
+from convergegate_async.sandbox._control_orders import LATEST
 from convergegate_async.sandbox._faults import OPERATIONS, spell_fault
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
@@ -21,13 +22,16 @@ from ._site import Site, redirect_to
 from .customers import order_line
 
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
-_LATEST = 32_503_680_000  # the year 3000: no clock has to show more
+_MOST_DIGITS = 11  # of a time: centuries
 _NAMES = (
     *("q", "status", "kind"),
     *("sessions_before", "sessions_after", "requests_before", "requests_after"),
     *("webhooks_before", "webhooks_after"),
 )
-_NO_NUMBER = "The clock moves on by a whole number, and no further than the year 3000."
+_NO_TIME = (
+    "The clock moves on by a whole number of seconds, minutes, hours or days, "
+    "and no further than the year 3000."
+)
 
 
 class Console:
@@ -118,11 +122,9 @@ class Console:
 
     async def _move_clock(self, request: web.Request) -> web.Response:
         form = await self._site.read_form(request)
-        text, unit = form.get("seconds", ""), form.get("unit", "seconds")
-        is_number = text.isascii() and text.isdigit() and len(text) < 12  # noqa: PLR2004 -- centuries
-        seconds = int(text) * _UNITS.get(unit, _LATEST) if is_number else _LATEST
-        if self._site.sandbox.now() + seconds >= _LATEST:
-            return self._page(request, 400, {"clock": _NO_NUMBER}, form)
+        seconds = _read_time(form.get("seconds", ""), form.get("unit", "seconds"))
+        if seconds is None or self._site.sandbox.now() + seconds > LATEST:
+            return self._page(request, 400, {"clock": _NO_TIME}, form)
         self._site.sandbox.advance(seconds)
         return redirect_to(f"/{_query_of(request)}")
 
@@ -155,6 +157,12 @@ class Console:
                 f"/sandbox/sessions/{delivery.event.session_id}#webhooks"
             )
         return redirect_to(f"/{_query_of(request)}#webhooks")
+
+
+def _read_time(text: str, unit: str) -> int | None:
+    """Return the seconds that were typed; `None` if that is no number, or no unit."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) * _UNITS[unit] if is_number and unit in _UNITS else None
 
 
 def _order_of(session: BookedSession) -> str:
