@@ -66,7 +66,7 @@ async def test_a_session_s_page_tells_its_whole_story(
 async def test_a_session_s_page_keeps_its_customer_to_itself(
     browser: Browser, paid: BookedSession
 ) -> None:
-    """Neither names nor codes are shown, in no field and no body; orders are."""
+    """Neither names nor codes are shown, in no field and no body; all else is."""
     asked = paid.request
 
     page = await browser.get(story_of(paid))
@@ -79,6 +79,8 @@ async def test_a_session_s_page_keeps_its_customer_to_itself(
     assert "[customer_email]" in page.text
     assert f"{NASTY} for [customer_email]" in page.read.text
     assert "amount=4999" in page.read.text
+    assert f"metadata[note]={NASTY} for [customer_email]" in page.read.text
+    assert f"success_url={asked.success_url}" in page.read.text
     assert NASTY not in page.text
 
 

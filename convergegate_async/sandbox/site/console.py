@@ -11,12 +11,12 @@ from convergegate_async.models import EventType, SessionStatus
 from convergegate_async.sandbox._book import BookedSession
 from convergegate_async.sandbox._control_orders import LATEST
 from convergegate_async.sandbox._faults import OPERATIONS, spell_fault
+from convergegate_async.sandbox._masks import masked
 from convergegate_async.sandbox._seen import SeenRequest
 from convergegate_async.sandbox._webhook_sender import Delivery
 
 from . import _fault_form
 from ._lists import Query, list_page
-from ._masks import masked
 from ._render import page
 from ._site import Site, redirect_to
 from .customers import order_line

@@ -10,10 +10,9 @@ from convergegate_async._core.money import minor_units
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.sandbox._api import ApiRequest, Reply
 from convergegate_async.sandbox._book import CODES, BookedSession
-from convergegate_async.sandbox._forms import masked_form
+from convergegate_async.sandbox._masks import masked, masked_body, masked_fields
 from convergegate_async.sandbox._seen import SeenRequest
 
-from ._masks import masked, masked_fields
 from ._render import page
 from ._site import Site, redirect_to
 from .customers import order_line
@@ -69,7 +68,7 @@ class Stories:
             left=asked.amount - session.amount_refunded,
             fields=list(masked_fields(asked)),
             seen=[
-                (seen, list(masked_form(seen.body)) if seen.body else [])
+                (seen, list(masked_body(seen.body, asked)) if seen.body else [])
                 for seen in islice(requests, _SHOWN)
             ],
             deliveries=list(islice(deliveries, _SHOWN)),

@@ -1,6 +1,11 @@
-"""What the owner's pages show of a request: never who the customer is."""
+"""What the owner's pages show of a session and its requests: never who the customer is.
+
+Addresses of the shop and its own texts are shown, since the owner looks for them; a
+customer who is named in there is not.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import parse_qsl
 
 import attrs
 
@@ -8,6 +13,7 @@ from convergegate_async._core.redaction import redacted
 from convergegate_async.models import CheckoutSessionRequest
 
 _LONGEST = 500  # characters of a text
+_MOST_PAIRS = 200  # of a body
 _CUSTOMER = tuple(
     field.name
     for field in attrs.fields(CheckoutSessionRequest)
@@ -24,8 +30,32 @@ def masked(text: str, asked: CheckoutSessionRequest) -> str:
 
 def masked_fields(asked: CheckoutSessionRequest) -> Iterator[tuple[str, str]]:
     """Yield the name and text of what the shop has asked for, without its customer."""
-    for name, text in _fields(asked):
-        yield name, f"[{name}]" if name in _CUSTOMER else masked(text, asked)
+    return _masked(_fields(asked), asked)
+
+
+def masked_body(
+    body: bytes, asked: CheckoutSessionRequest
+) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of a form that is about the session of *asked*, in the same way.
+
+    A customer that only the form names is hidden by the names of its fields.
+    """
+    try:
+        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_PAIRS)
+        texts = [(name.decode(), value.decode()) for name, value in pairs]
+    except ValueError:
+        return iter([("body", "[body]")])
+    return _masked(texts, asked)
+
+
+def _masked(
+    pairs: Iterable[tuple[str, str]], asked: CheckoutSessionRequest
+) -> Iterator[tuple[str, str]]:
+    for name, text in pairs:
+        if name in _CUSTOMER:
+            yield name, f"[{name}]"
+        else:
+            yield masked(name, asked), masked(text, asked)
 
 
 def _fields(asked: CheckoutSessionRequest) -> Iterator[tuple[str, str]]:
