@@ -385,6 +385,25 @@ async def test_lists_can_be_filtered(
     assert nothing.text.count("None like that.") == 3
 
 
+@pytest.mark.parametrize("text", ["two tickets", "order c-19", "C-19", "red"])
+async def test_a_session_is_found_by_what_its_row_shows(
+    text: str, browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """By its order, and by each text of the shop's own, wherever the shop gave it."""
+    extra = {"order_id": "C-19", "colour": "red"}
+    tickets = {"description": "Two tickets"}
+    sessions = [
+        opened(browser.sandbox, order, metadata=None),
+        opened(browser.sandbox, order, metadata=tickets),
+        opened(browser.sandbox, order, extra=extra),
+    ]
+
+    page = (await browser.get(f"/?{urlencode({'q': text})}")).read
+
+    wanted = sessions[1 if text == "two tickets" else 2]
+    assert shown(page) == [wanted.id]
+
+
 async def test_buttons_keep_the_filters(browser: Browser) -> None:
     """After a button is pressed the page shows what it showed before."""
     page = (await browser.get("/?q=a%26b&kind=pay&other=1")).read

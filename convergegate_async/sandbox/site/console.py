@@ -181,8 +181,13 @@ def _wanted_sessions(query: Query) -> Callable[[BookedSession], bool] | None:
     def is_wanted(session: BookedSession) -> bool:
         if status and session.status != status:
             return False
-        texts = (session.request.metadata or {}).values()
-        return text in session.id.lower() or any(text in one.lower() for one in texts)
+        asked = session.request
+        texts = (
+            *(session.id, order_line(asked, "en") or ""),
+            *(asked.metadata or {}).values(),
+            *(asked.extra or {}).values(),
+        )
+        return any(text in one.lower() for one in texts)
 
     return is_wanted
 
