@@ -197,6 +197,16 @@ async def test_a_refund_is_made_in_major_units(
         assert page.read.all("input", name="amount", value=amount)
 
 
+async def test_a_refund_that_is_too_large_is_told_in_major_units(
+    browser: Browser, paid: BookedSession
+) -> None:
+    """As the field beside the message takes them, and not in those of the API."""
+    page = await browser.post(f"{story_of(paid)}/refund", {"amount": "39.50"})
+
+    assert f"Only PLN{NBSP}39.49 is left to refund." in page.read.text
+    assert "3949" not in page.read.text
+
+
 @pytest.mark.parametrize("button", ["", "/pay", "/expire", "/refund"])
 async def test_a_session_that_nobody_knows_has_no_story(
     button: str, browser: Browser

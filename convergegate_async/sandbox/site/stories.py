@@ -16,6 +16,7 @@ from convergegate_async.sandbox._seen import SeenRequest
 from ._render import page
 from ._site import Site, redirect_to
 from .customers import order_line
+from .words import spell_amount
 
 _SHOWN = 100  # requests, and deliveries
 
@@ -102,14 +103,20 @@ class Stories:
         session = self._site.find(request)
         if session is None:
             return _nobody(request)
-        amount = form.get("amount", "").strip().replace(",", ".")
+        typed = form.get("amount", "").strip().replace(",", ".")
+        currency = session.request.currency
         body = {"session_id": session.id}
         try:
-            if amount:
-                body["amount"] = str(minor_units(amount, session.request.currency))
+            amount = minor_units(typed, currency) if typed else None
         except InvalidFieldError as error:
             problem = f"The amount {error.reason}."
             return self._page(session, 400, {"refund": problem}, form)
+        if amount is not None:
+            left = session.request.amount - session.amount_refunded
+            if amount > left:  # the gateway would say it in minor units
+                problem = f"Only {spell_amount(left, currency)} is left to refund."
+                return self._page(session, 400, {"refund": problem}, form)
+            body["amount"] = str(amount)
         reply = self._site.api.refund(ApiRequest(body=_spell(body)))
         return self._show_outcome(session, reply, "refund", form)
 
