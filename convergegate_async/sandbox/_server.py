@@ -35,7 +35,7 @@ from ._seen import LONGEST_PATH, Bodies, SeenRequest
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, PostWebhook, WebhookSender
 from ._wire import answer, break_answer, listen, new_client, read_body, refused_body
-from .site.routes import site_routes
+from .site.routes import page_for_lost_browsers, site_routes
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
 _LONGEST_NAP = 3_600.0  # seconds
@@ -313,7 +313,8 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         self._closing.clear()
         async with AsyncExitStack() as stack:
-            app = web.Application(client_max_size=2**20, middlewares=[self._admit])
+            middlewares = [self._admit, page_for_lost_browsers]
+            app = web.Application(client_max_size=2**20, middlewares=middlewares)
             app.add_routes(self._routes())
             runner, self._base_url = await listen(
                 app, self._port, self._hosts, self._patience

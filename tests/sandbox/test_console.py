@@ -428,3 +428,31 @@ async def test_the_clock_is_moved_by_any_time(browser: Browser) -> None:
     assert 0 <= browser.sandbox.now() - moment - 2 * 90_061 < 60
     assert (far.status, odd.status) == (400, 400)
     assert far.read.all("input", name="seconds", value="999999")
+
+
+# -- what is no page ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/nothing", "/sandbox/none"])
+async def test_a_browser_that_is_lost_is_shown_the_way(
+    path: str, browser: Browser
+) -> None:
+    """It gets a page, not the API's refusal, and the journal keeps no request."""
+    page = await browser.get(path, accept="text/html,*/*;q=0.8")
+    program = await browser.get(path, accept="*/*")
+
+    assert page.status == 404
+    assert path in page.read.text
+    assert page.read.all("a", href="/")
+    assert program.status == 401
+    assert [seen.path for seen in browser.sandbox.seen] == [path]
+
+
+async def test_browsers_that_ask_for_an_icon_get_it(browser: Browser) -> None:
+    """Also by the address that no page has named; the journal keeps no request."""
+    answer = await browser.get("/favicon.ico")
+    icon = await browser.get(answer.headers["Location"])
+
+    assert answer.status == 303
+    assert icon.headers["Content-Type"].startswith("image/svg+xml")
+    assert not browser.sandbox.seen
