@@ -95,6 +95,7 @@ def _environment() -> "jinja2.Environment":
     environment.globals["icon"] = vars(environment.get_template("_icons.html").module)[
         "icon"
     ]
+    environment.globals["english"] = words.LANGUAGES["en"]
     environment.filters["amount"] = words.spell_amount
     environment.filters["clock"] = words.spell_clock
     environment.filters["iso"] = words.spell_iso
