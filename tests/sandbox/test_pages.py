@@ -268,6 +268,17 @@ def test_both_languages_say_the_same() -> None:
     ] == []
 
 
+@pytest.mark.parametrize("path", ["/sandbox/sessions/A{}", "/A{}", "/?q=A{}"])
+async def test_no_page_holds_control_characters(path: str, browser: Browser) -> None:
+    """Of an address they are shown as the sign for what cannot be."""
+    controls = "%00%1b[31m%9f%c2%9f"
+
+    page = await browser.get(path.format(controls), accept="text/html")
+
+    assert "A\ufffd\ufffd[31m" in page.text
+    assert not re.search(r"[\x00\x1b\x9f]", page.text)
+
+
 # -- a code ---------------------------------------------------------------------------
 
 

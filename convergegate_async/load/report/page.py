@@ -7,6 +7,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from convergegate_async._core.plain_text import without_controls
 from convergegate_async.load.recorder import Measured, Result
 from convergegate_async.load.report.charts import Chart
 from convergegate_async.load.report.data import SYMBOLS, LoadReport
@@ -20,7 +21,6 @@ from convergegate_async.load.report.words import (
     spell_rate,
     spell_share,
     spell_verdict,
-    without_controls,
 )
 from convergegate_async.load.times import Times
 
@@ -71,6 +71,8 @@ def page_of(report: LoadReport, charts: Iterable[Chart] = ()) -> str:
     )
 
 
+# The sandbox's pages are made in the same way, in `sandbox/site/_render.py`: leaves do
+# not import each other, and a room below them would have to know Jinja2.
 @functools.cache
 def _template() -> "jinja2.Template":
     import jinja2  # noqa: PLC0415 -- of the extra `load`

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from html import escape
 from xml.etree import ElementTree as ET
 
+from convergegate_async._core.plain_text import without_controls
 from convergegate_async.load.recorder import Result
 from convergegate_async.load.report.data import (
     SYMBOLS,
@@ -16,7 +17,6 @@ from convergegate_async.load.report.words import (
     RESULTS,
     spell_duration,
     spell_verdict,
-    without_controls,
 )
 
 _SUITE = "convergegate load"

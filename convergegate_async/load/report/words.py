@@ -1,6 +1,5 @@
 """How a report speaks: durations, shares and counts as people read them."""
 
-import re
 from collections.abc import Mapping
 
 from convergegate_async.load.recorder import Result
@@ -19,13 +18,6 @@ RESULTS: Mapping[Result, tuple[str, str]] = {
     Result.CUT: ("cut", "the run was over before they were done, or due"),
 }
 """What each is called, and what it means."""
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def without_controls(text: str) -> str:
-    """Return *text* without what no file of text may hold, whoever wrote it."""
-    return _CONTROLS.sub("\ufffd", text)
 
 
 def spell_duration(seconds: float) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from convergegate_async._core.plain_text import without_controls
+
 from . import words
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ def _read(name: str) -> tuple[bytes, str]:
     return body, hashlib.sha256(body).hexdigest()[:12]
 
 
+# The page of a load test is made in the same way, in `load/report/page.py`: leaves do
+# not import each other, and a room below them would have to know Jinja2.
 @cache
 def _environment() -> "jinja2.Environment":
     import jinja2  # noqa: PLC0415 -- an extra
@@ -87,6 +91,7 @@ def _environment() -> "jinja2.Environment":
         loader=jinja2.PackageLoader(__package__),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_printable,
         auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -102,3 +107,9 @@ def _environment() -> "jinja2.Environment":
     environment.filters["short"] = words.spell_short
     environment.filters["moment"] = words.spell_moment
     return environment
+
+
+def _printable(value: object) -> object:
+    """Leave out what no page may hold; markup is what a template made."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return without_controls(str(value)) if is_text else value

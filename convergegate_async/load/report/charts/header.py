@@ -1,5 +1,6 @@
 """What stands above the pictures for chats: the verdict, and figures in large."""
 
+from convergegate_async._core.plain_text import without_controls
 from convergegate_async.load.recorder import Result
 from convergegate_async.load.report.charts.drawing import Drawing, Sheet, libraries
 from convergegate_async.load.report.data import SYMBOLS, LoadReport
@@ -8,7 +9,6 @@ from convergegate_async.load.report.series import WRONG
 from convergegate_async.load.report.words import (
     NOTHING,
     spell_duration,
-    without_controls,
 )
 
 _MOST_REASONS = 4
