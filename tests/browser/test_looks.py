@@ -173,3 +173,45 @@ async def test_what_can_happen_stands_in_one_row(
         assert places[1]["height"] == places[2]["height"]
 
     await drive(story)
+
+
+BROKEN = """
+const short = "td code:not(.path), td a, .facts a, .stacked dd, .counts a";
+return [...document.querySelectorAll(short)]
+  .filter((one) => one.innerText.length <= 60 && one.getClientRects().length > 0)
+  .filter((one) => one.getBoundingClientRect().height
+    > 1.9 * parseFloat(getComputedStyle(one).fontSize))
+  .map((one) => one.innerText);
+"""
+"""Which ids, links and short values stand in more than one line.
+
+A path may end a line after a slash.
+"""
+
+
+@pytest.mark.parametrize("width", [320, 375, 1280])
+async def test_nothing_that_fits_a_line_is_broken_in_two(
+    width: int,
+    patient: webdriver.Chrome,
+    sandbox: Sandbox,
+    order: CheckoutSessionRequest,
+) -> None:
+    """Ids, keys, addresses, counts and masked fields, on either of the owner's pages."""
+    request = attrs.evolve(order, notification_url="https://shop.example/hook/17")
+    async with sandbox.factory() as checkout:
+        session = await checkout.create(request)
+        await checkout.pay(session.id, "123456")
+    kind = FaultKind.WEBHOOK_DUPLICATE
+    sandbox.faults.add(Fault(kind, event="session.completed"))
+    sandbox.advance(86400)
+    opened(sandbox, request)
+    await sandbox.elapse(1)
+
+    def story() -> None:
+        look_like(patient, scheme="light", width=width)
+        for path in ("/", f"/sandbox/sessions/{session.id}"):
+            patient.get(f"{sandbox.base_url}{path}")
+            assert patient.execute_script(BROKEN) == []
+            assert hidden_width(patient) == 0
+
+    await drive(story)

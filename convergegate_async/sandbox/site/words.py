@@ -131,11 +131,11 @@ def spell_clock(seconds: float) -> str:
 
 
 def spell_short(seconds: float, now: float) -> str:
-    """Return the time of day, with the day before it unless that is today."""
+    """Return day and time, with the year unless it is this one: 29 Nov 10:33:00."""
     moment, today = (datetime.fromtimestamp(one, UTC) for one in (seconds, now))
-    if moment.date() == today.date():
-        return f"{moment:%H:%M:%S}"
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    month = _MONTHS["en"].split()[moment.month - 1][:3]
+    year = "" if moment.year == today.year else f" {moment.year}"
+    return f"{moment.day} {month}{year} {moment:%H:%M:%S}"
 
 
 def spell_iso(seconds: float) -> str:
