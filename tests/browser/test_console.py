@@ -154,6 +154,8 @@ async def test_the_form_of_faults_shows_what_its_kind_has(
         assert (status.is_displayed(), seconds.is_displayed()) == (True, False)
         Select(browser.find_element(By.ID, "fault-kind")).select_by_value("drip")
         assert (status.is_displayed(), seconds.is_displayed()) == (False, True)
+        see(browser, "What goes wrong: answers a byte at a time")
+        assert seconds.get_attribute("placeholder") == "0.05"
         seconds.send_keys("0.5", Keys.ENTER)
         see(browser, "drip:seconds=0.5")
 

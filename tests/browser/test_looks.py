@@ -196,7 +196,7 @@ async def test_nothing_that_fits_a_line_is_broken_in_two(
     sandbox: Sandbox,
     order: CheckoutSessionRequest,
 ) -> None:
-    """Ids, keys, addresses, counts and masked fields, on either of the owner's pages."""
+    """Ids, keys, addresses, counts and masked fields, on both of the owner's pages."""
     request = attrs.evolve(order, notification_url="https://shop.example/hook/17")
     async with sandbox.factory() as checkout:
         session = await checkout.create(request)

@@ -277,6 +277,16 @@ async def test_a_fault_has_all_its_fields_on_the_page(browser: Browser) -> None:
     ]
 
 
+async def test_a_webhook_is_late_by_a_time_that_one_sees(browser: Browser) -> None:
+    """By a minute where the form does not say; by what it says where it does."""
+    for seconds in ("", "5"):
+        form = {"kind": "webhook_late", "seconds": seconds}
+        await browser.post("/sandbox/faults", form)
+
+    planned = [fault.seconds for fault in browser.sandbox.faults.left()]
+    assert planned == [60, 5]
+
+
 async def test_a_planned_fault_can_be_removed(browser: Browser) -> None:
     """The one beside the button goes, though it has happened since it was shown."""
     plan, remove = browser.sandbox.faults, "/sandbox/faults/remove"

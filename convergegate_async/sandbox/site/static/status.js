@@ -87,8 +87,15 @@
 
   const kind = document.getElementById("fault-kind");
   if (kind) {
+    const meaning = document.getElementById("fault-meaning");
+    const seconds = document.getElementById("fault-seconds");
+    // A narrow screen has no room for what an option means: it stands above.
+    for (const option of kind.options) option.textContent = option.value;
     const fit = () => {
-      const wanted = kind.selectedOptions[0].dataset.fields.split(" ");
+      const chosen = kind.selectedOptions[0].dataset;
+      const wanted = chosen.fields.split(" ");
+      meaning.textContent = `: ${chosen.meaning}`;
+      seconds.placeholder = chosen.seconds ?? "";
       for (const field of document.querySelectorAll("[data-field]")) {
         field.hidden = !wanted.includes(field.dataset.field);
         for (const input of field.querySelectorAll("input, select")) input.disabled = field.hidden;
