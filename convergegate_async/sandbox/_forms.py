@@ -94,8 +94,12 @@ def masked_form(body: bytes) -> Iterator[str]:
     What is shown is searched for what is not: a customer can be called like a locale.
     """
     try:
-        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_PAIRS)
-        texts = [(name.decode(), value.decode()) for name, value in pairs]
+        texts = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MOST_PAIRS,
+            errors="strict",
+        )
     except ValueError:
         yield "[body]"
         return

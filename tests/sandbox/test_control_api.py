@@ -268,8 +268,23 @@ async def test_a_body_is_told_by_its_names(
             b"locale=John&customer_firstname=John",
             ["locale=[customer_firstname]", "customer_firstname=[customer_firstname]"],
         ),
+        (
+            b"amount=1000&customer_firstname=%C5%81ucja&customer_lastname=%C5%BB%C3%B3%C5%82%C4%87",
+            [
+                "amount=1000",
+                "customer_firstname=[customer_firstname]",
+                "customer_lastname=[customer_lastname]",
+            ],
+        ),
+        (
+            b"reason=%C5%81ucja&x=%C5%81ucja",
+            ["reason=[x]", "extra[\N{HORIZONTAL ELLIPSIS}]=[extra]"],
+        ),
     ],
-    ids=["none", "code", "no-text", "no-utf-8", "many", "the-same-twice"],
+    ids=[
+        *("none", "code", "no-text", "no-utf-8", "many", "the-same-twice"),
+        *("polish", "polish-twice"),
+    ],
 )
 async def test_a_body_of_any_kind_is_masked(
     body: bytes, lines: list[str], control: Control
