@@ -24,7 +24,7 @@ from ._gateway import Gateway, gateway_options
 from ._invocation import output_option
 from ._signals import cleaning_up
 from ._streams import print_data, print_note, printable, stdin_bytes
-from ._tables import table_of, table_options
+from ._tables import format_of, table_of, table_options
 from ._usage import ABOVE_ZERO
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def run(gateway: Gateway, source: str, job: str, **options: Any) -> int:  # noqa
         folder.require_no_input(source)
     plan = JobPlan(
         source=source,
-        format=_format_of(source, options),
+        format=format_of(source, options),
         table=table,
         rules=ResumeRules(
             on_unknown=OnUnknown(options["on_unknown"]),
@@ -306,11 +306,6 @@ def verify(job: str, directory: Path) -> int:
     return int(bool(problems))
 
 
-def _format_of(source: str, options: "Mapping[str, Any]") -> str | None:
-    # Spooled, stdin has a name that promises nothing.
-    return options["format"] or ("csv" if source == "-" else None)
-
-
 def _shown(
     source: str, options: "Mapping[str, Any]", problems: Path | None, output: str
 ) -> int:
@@ -321,7 +316,7 @@ def _shown(
 
     with _check.readable(source) as path:
         plan = JobPlan(
-            source=path, format=_format_of(source, options), table=table_of(options)
+            source=path, format=format_of(source, options), table=table_of(options)
         )
         finding = plan.find()
         found = _check.checked(attrs.evolve(plan, table=finding.options), problems)

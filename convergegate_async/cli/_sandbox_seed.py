@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -15,11 +15,12 @@ from convergegate_async.models import SessionStatus
 from ._gateway import Gateway, gateway_options
 from ._invocation import Invocation
 from ._streams import print_data, print_note, printable
+from ._tables import format_of, table_of, table_options
 from ._wording import counted
 
 if TYPE_CHECKING:
     from convergegate_async import CheckoutSession
-    from convergegate_async.bulk import Row
+    from convergegate_async.bulk import Row, TableOptions
     from convergegate_async.sandbox import RemoteSandbox
 
 _COLUMN = "status"
@@ -34,10 +35,20 @@ class _Seed:
     status: SessionStatus
 
 
+@attrs.frozen
+class _Sown:
+    """What became of a row: how its session stands, and whether it is a new one."""
+
+    seed: _Seed
+    status: SessionStatus
+    is_new: bool
+
+
 @click.command()
 @click.argument("file")
+@table_options
 @gateway_options
-def seed(gateway: Gateway, file: str) -> int:
+def seed(gateway: Gateway, file: str, **options: Any) -> int:  # noqa: ANN401 -- click has read them
     """Open a session for every row of FILE, in a sandbox that runs.
 
     FILE (CSV, XLSX, JSONL, Parquet; - is stdin) is read as `bulk check` reads it. A
@@ -46,28 +57,50 @@ def seed(gateway: Gateway, file: str) -> int:
     """
     from ._check import readable
 
+    table = table_of(options)
     with readable(file) as path:
-        seeds, mistakes = _read(path, "csv" if file == "-" else None)
+        seeds, mistakes = _read(path, table, format_of(file, options))
     for mistake in mistakes[:_MOST_MISTAKES]:
         print_note(printable(mistake))
     if mistakes:
         print_note(f"Nothing was sent: {printable(file)} has mistakes.")
         return 1
     write = click.get_current_context().ensure_object(Invocation).write
-    write.run(lambda: _sow(gateway, seeds))
-    counts = Counter(one.status for one in seeds)
-    parts = ", ".join(f"{counts[status]:,} {status}" for status in counts)
-    print_note(f"Seeded {counted(len(seeds), 'session')}{parts and ': '}{parts}.")
-    return 0
+    return _tell(write.run(lambda: _sow(gateway, seeds)))
 
 
-def _read(path: str, format_name: str | None) -> tuple[list[_Seed], list[str]]:
+def _tell(sown: Sequence[_Sown]) -> int:
+    """Say how the sessions stand, and which of them not as they shall."""
+    others = [one for one in sown if one.status != one.seed.status]
+    for one in others[:_MOST_MISTAKES]:
+        wanted = f"shall be {one.seed.status}, and is {one.status}"
+        print_note(f"line {one.seed.row.line}: {wanted}")
+    if others:
+        print_note(
+            f"{counted(len(others), 'row')} cannot stand so: what is over does not "
+            "come back. A new session has another id in the file."
+        )
+    opened = sum(one.is_new for one in sown)
+    known = len(sown) - opened
+    there = f", {opened:,} opened and {known:,} that were there already"
+    counts = Counter(one.status for one in sown)
+    parts = ", ".join(
+        f"{counts[status]:,} {status}" for status in SessionStatus if counts[status]
+    )
+    seeded = f"Seeded {counted(len(sown), 'session')}{there if known else ''}"
+    print_note(f"{seeded}{parts and ': '}{parts}.")
+    return int(bool(others))
+
+
+def _read(
+    path: str, table: "TableOptions", format_name: str | None
+) -> tuple[list[_Seed], list[str]]:
     """Return what the rows ask for, and what is wrong with them."""
-    from convergegate_async.bulk import Problem, TableOptions, read_table
+    from convergegate_async.bulk import Problem, read_table
 
     seeds: dict[str, _Seed] = {}
     mistakes: list[str] = []
-    options = TableOptions(columns={_COLUMN: ""})
+    options = attrs.evolve(table, columns={_COLUMN: "", **table.columns})
     for row in read_table(path, options, format=format_name):
         status = None if isinstance(row, Problem) else _status_of(row)
         if isinstance(row, Problem):
@@ -91,7 +124,7 @@ def _status_of(row: "Row") -> SessionStatus | None:
     return next((status for status in SessionStatus if status == word), None)
 
 
-async def _sow(gateway: Gateway, seeds: Sequence[_Seed]) -> None:
+async def _sow(gateway: Gateway, seeds: Sequence[_Seed]) -> list[_Sown]:
     from convergegate_async import derive_key
     from convergegate_async.factory import context_of
     from convergegate_async.sandbox import RemoteSandbox
@@ -108,7 +141,7 @@ async def _sow(gateway: Gateway, seeds: Sequence[_Seed]) -> None:
         ssl=known.ssl,
         proxy=None if known.proxy is None else known.proxy.reveal(),
     )
-    done = 0
+    sown: list[_Sown] = []
     async with remote as sandbox, factory as checkout:
         await sandbox.now()  # before the first session: another gateway has no clock
         try:
@@ -116,28 +149,37 @@ async def _sow(gateway: Gateway, seeds: Sequence[_Seed]) -> None:
                 session = await checkout.create(
                     one.row.request, idempotency_key=derive_key("seed", one.row.row_id)
                 )
-                await _bring(sandbox, session, one.status)
+                status = await _bring(sandbox, session.id, one.status)
                 print_data(f"{session.id} {printable(one.row.row_id)}")
-                done += 1
+                sown.append(_Sown(one, status, _is_new(session)))
         except (CallError, ConfigurationError):
-            so_far = f"{done:,} of {counted(len(seeds), 'row')}"
+            so_far = f"{len(sown):,} of {counted(len(seeds), 'row')}"
             print_note(f"Seeded {so_far}; run it again: none is opened twice.")
             raise
+    return sown
+
+
+def _is_new(session: "CheckoutSession") -> bool:
+    """Tell whether the session was not there before it was asked for."""
+    is_repeated = session.call.headers.get("Idempotent-Replayed") == "true"
+    return not is_repeated or session.call.unknown_attempts > 0  # it was lost once
 
 
 async def _bring(
-    sandbox: "RemoteSandbox", session: "CheckoutSession", status: SessionStatus
-) -> None:
-    """Have *session* stand so, unless it does already."""
-    if status is SessionStatus.OPEN:
-        return
-    if await sandbox.status_of(session.id) == status:
-        return
-    if status is SessionStatus.EXPIRED:
-        await sandbox.expire(session.id)
-    else:
-        await sandbox.pay(session.id, _CODES[status])
+    sandbox: "RemoteSandbox", session_id: str, wanted: SessionStatus
+) -> SessionStatus:
+    """Have a session stand as it is *wanted*, if it can; return how it stands."""
+    from convergegate_async.sandbox import CODES, CodeFate
 
-
-_CODES = {SessionStatus.COMPLETED: "123456", SessionStatus.PENDING: "300000"}
-"""Codes of the sandbox that lead there."""
+    codes = {fate: code for code, fate in CODES.items()}
+    status = await sandbox.status_of(session_id)
+    match status, wanted:
+        case SessionStatus.OPEN | SessionStatus.PENDING, SessionStatus.EXPIRED:
+            await sandbox.expire(session_id)
+        case SessionStatus.OPEN | SessionStatus.PENDING, SessionStatus.COMPLETED:
+            await sandbox.pay(session_id, codes[CodeFate.PAID])
+        case SessionStatus.OPEN, SessionStatus.PENDING:
+            await sandbox.pay(session_id, codes[CodeFate.UNCONFIRMED])
+        case _:
+            return status
+    return await sandbox.status_of(session_id)

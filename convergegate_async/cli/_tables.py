@@ -125,7 +125,7 @@ _OPTIONS = (
 
 
 def table_options(command: F) -> F:
-    """Give *command* the options that `table_of` reads, and ``--format``."""
+    """Give *command* the options that `table_of` and `format_of` read."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -156,6 +156,12 @@ def table_of(options: Mapping[str, Any]) -> "TableOptions":
             date_format=options["date_format"],
             default_country=options["default_country"],
         )
+
+
+def format_of(source: str, options: Mapping[str, Any]) -> str | None:
+    """Return the format that *options* name; `None` is that of the suffix."""
+    # Spooled, stdin has a name that promises nothing.
+    return options["format"] or ("csv" if source == "-" else None)
 
 
 def _columns(maps: tuple[str, ...], path: Path | None) -> dict[str, str]:
