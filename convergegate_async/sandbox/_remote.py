@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from ssl import SSLContext
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import aiohttp
 
@@ -77,12 +79,17 @@ class RemoteSandbox:
         """Return how a session stands.
 
         Raises:
-            ConfigurationError: It does not tell: there is no such session.
+            ConfigurationError: It does not tell: there is no such session, or it is no
+                sandbox.
             NotSentError: Nobody answers there.
         """
-        session = await self._ask("GET", f"/sessions/{session_id}", "session")
-        status = session.get("status") if isinstance(session, dict) else None
-        return SessionStatus(str(status))
+        session = await self._ask("GET", _path(session_id), "session")
+        word = session.get("status") if isinstance(session, dict) else None
+        status = next((known for known in SessionStatus if known == word), None)
+        if status is None:
+            message = f"{self._base_url} is no sandbox: it tells no status"
+            raise ConfigurationError(message)
+        return status
 
     async def pay(self, session_id: str, blik_code: str = "123456") -> None:
         """Pay a session as its customer does, by a code that decides its fate.
@@ -91,7 +98,7 @@ class RemoteSandbox:
             ConfigurationError: It refuses.
             NotSentError: Nobody answers there.
         """
-        path = f"/sessions/{session_id}/pay"
+        path = f"{_path(session_id)}/pay"
         await self._ask("POST", path, "id", {"blik_code": blik_code})
 
     async def expire(self, session_id: str) -> None:
@@ -101,7 +108,7 @@ class RemoteSandbox:
             ConfigurationError: It refuses.
             NotSentError: Nobody answers there.
         """
-        await self._ask("POST", f"/sessions/{session_id}/expire", "id")
+        await self._ask("POST", f"{_path(session_id)}/expire", "id")
 
     async def _ask(
         self,
@@ -111,12 +118,15 @@ class RemoteSandbox:
         order: Mapping[str, object] | None = None,
     ) -> object:
         """Return a *field* of what is answered; a refusal has none of ours."""
-        answer = await self._send(method, path, order)
+        status, answer = await self._send(method, path, order)
         if field in answer:
             return answer[field]
-        refusal = answer.get("error")
-        reason = refusal.get("message") if isinstance(refusal, dict) else None
-        if reason is None or reason == "no such resource":
+        given = answer.get("error")
+        refusal = given if isinstance(given, dict) else {}
+        reason = refusal.get("message")
+        # Of a session that there is not, a refusal says which field named it.
+        is_lost = status == HTTPStatus.NOT_FOUND and "param" not in refusal
+        if reason is None or is_lost:
             message = f"{self._base_url} is no sandbox: it has no control API"
         else:
             message = f"the sandbox at {self._base_url} refuses: {reason}"
@@ -124,7 +134,7 @@ class RemoteSandbox:
 
     async def _send(
         self, method: str, path: str, order: Mapping[str, object] | None
-    ) -> dict[str, object]:
+    ) -> tuple[int, dict[str, object]]:
         if self._client is None:
             message = "the remote sandbox is not open: use `async with`"
             raise ConfigurationError(message)
@@ -139,12 +149,16 @@ class RemoteSandbox:
                 timeout=_PATIENCE,
                 allow_redirects=False,
             ) as answer:
-                return _read(await answer.read())
+                return answer.status, _read(await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             problem = type(error).__name__
         # Outside, as that error holds the key.
         reason = f"nobody answers at {self._base_url} ({problem})"
         raise NotSentError(operation="sandbox", reason=reason)
+
+
+def _path(session_id: str) -> str:
+    return f"/sessions/{quote(session_id, safe='')}"
 
 
 def _read(body: bytes) -> dict[str, object]:

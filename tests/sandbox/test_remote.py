@@ -2,6 +2,7 @@
 
 import pytest
 from orders import an_order
+from raw import Exchange, RawServer
 
 from convergegate_async import ConfigurationError, NotSentError, SessionStatus
 from convergegate_async.sandbox import RemoteSandbox, Sandbox
@@ -43,3 +44,41 @@ async def test_an_error_holds_no_key() -> None:
 
     assert caught.value.__context__ is None
     assert "sk_test_x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("session_id", ["a/b", "../clock", "ł?x#y%2F"])
+async def test_any_word_is_taken_for_an_id(session_id: str, sandbox: Sandbox) -> None:
+    """It leads to no other address; and an answer without a status is no status."""
+    async with RemoteSandbox(sandbox.base_url, sandbox.api_key) as remote:
+        for ask in (remote.status_of, remote.pay, remote.expire):
+            with pytest.raises(ConfigurationError, match="refuses: no such checkout"):
+                await ask(session_id)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b'404 Not Found|{"error": {"message": "what is this?"}}', "is no sandbox"),
+        (b"404 Not Found|", "is no sandbox"),
+        (b'200 OK|{"session": {"status": "lost"}}', "is no sandbox: it tells no st"),
+        (b'200 OK|{"session": []}', "is no sandbox: it tells no st"),
+        (b'409 Conflict|{"error": {"message": "no such resource"}}', "refuses: no su"),
+    ],
+)
+async def test_what_is_no_sandbox_is_told(answer: bytes, message: str) -> None:
+    """By the status of its answer, whatever its words are."""
+    status, _, body = answer.partition(b"|")
+
+    async def gateway(exchange: Exchange) -> None:
+        await exchange.read_request()
+        length = str(len(body)).encode()
+        await exchange.write(
+            b"HTTP/1.1 %b\r\nContent-Length: %b\r\n\r\n%b" % (status, length, body)
+        )
+
+    async with (
+        RawServer(gateway) as server,
+        RemoteSandbox(server.base_url, "sk_test_x") as remote,
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            await remote.status_of("x")
