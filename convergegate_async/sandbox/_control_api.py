@@ -7,6 +7,7 @@ what does not need it is whether it is up, and its description.
 import re
 from collections.abc import Awaitable, Callable, Mapping, Reversible, Sequence
 from functools import cache, partial
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -46,7 +47,7 @@ from ._wire import read_body, refused_body
 PREFIX = "/sandbox/api"
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_DONE = Reply(status=204, document={})
+_DONE = Reply(status=HTTPStatus.NO_CONTENT, document={})
 
 
 class ControlApi:
@@ -89,7 +90,7 @@ class ControlApi:
             headers["Allow"] = error.headers["Allow"]
         except web.HTTPException as error:
             reply = refused_body(error)
-        if reply is _DONE:
+        if reply.status == HTTPStatus.NO_CONTENT:
             return web.Response(status=reply.status, headers=headers)
         return web.json_response(reply.document, status=reply.status, headers=headers)
 

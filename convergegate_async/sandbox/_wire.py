@@ -81,7 +81,7 @@ def refused_body(error: web.HTTPException) -> Reply:
 
 
 def new_client() -> aiohttp.ClientSession:
-    """Return what webhooks are sent by: it keeps no cookies, and asks the system."""
+    """Return a client that keeps no cookies, and has the system look names up."""
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         # Else aiodns, if anybody has installed it.
