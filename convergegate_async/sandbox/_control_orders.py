@@ -1,9 +1,9 @@
 """What the control API takes, as values: read strictly, by the types that they have."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import TypeVar, Union, get_args, get_origin
 
 import attrs
 
@@ -112,7 +112,7 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-def _read_value(field: "attrs.Attribute[Any]", value: object) -> object:
+def _read_value(field: "attrs.Attribute[object]", value: object) -> object:
     kinds = set(_kinds_of(field.type))
     if value is None and type(None) in kinds:
         return None
@@ -127,11 +127,10 @@ def _read_value(field: "attrs.Attribute[Any]", value: object) -> object:
     return value
 
 
-def _kinds_of(annotation: Any) -> Iterator[type]:  # noqa: ANN401 -- a type, as the typing module has it
+def _kinds_of(annotation: type | None) -> Sequence[type]:
     if get_origin(annotation) in (Union, UnionType):
-        yield from get_args(annotation)
-    else:
-        yield annotation
+        return get_args(annotation)
+    return () if annotation is None else (annotation,)
 
 
 def read_page_order(
