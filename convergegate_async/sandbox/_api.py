@@ -11,7 +11,7 @@ import attrs
 from convergegate_async.errors import InvalidFieldError
 
 from ._book import CODES, Book, BookedSession, CodeFate, KeptAnswer
-from ._forms import read_create_form, read_pay_form, read_refund_form
+from ._forms import read_create_form, read_pay_form, read_refund_form, refunded_session
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +88,12 @@ class Api:
         if identifier in self.book.refunds:
             return self.book.refunds[identifier].session_id
         return identifier if identifier in self.book.sessions else None
+
+    def session_in(self, operation: str, request: ApiRequest) -> str | None:
+        """Return the id of the session that a request itself names, if there is one."""
+        if operation == "refund":
+            return self.session_about(refunded_session(request.body))
+        return self.session_about(request.id)
 
     def create(self, request: ApiRequest) -> Reply:
         """Open a session, or say which field is wrong."""

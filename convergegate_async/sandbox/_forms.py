@@ -67,6 +67,14 @@ def read_refund_form(body: bytes) -> RefundRequest:
     return RefundRequest(**values)  # type: ignore[arg-type]  # its own rules check it
 
 
+def refunded_session(body: bytes) -> str | None:
+    """Return which session a refund is for, also where its form is refused."""
+    try:
+        return dict(_parse(body)).get("session_id")
+    except InvalidFieldError:
+        return None
+
+
 def read_pay_form(body: bytes) -> str:
     """Read the code of a payment.
 

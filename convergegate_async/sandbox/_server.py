@@ -458,7 +458,7 @@ class Sandbox:
             if route.name == "pay"
             else asked.body,  # a code is nobody's business
             at=self.now(),
-            session_id=self._api.session_about(asked.id),
+            session_id=self._api.session_in(route.name, asked),
         )
         self.seen.append(seen)
         if seen.body:

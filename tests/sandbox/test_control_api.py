@@ -221,6 +221,28 @@ async def test_a_session_tells_its_story(
     assert "not sent" in deliveries[0]["note"]
 
 
+@pytest.mark.parametrize("rest", ["", "&amount=0", "&what=ever"])
+async def test_a_refused_refund_is_of_its_session(
+    rest: str, control: Control, session: CheckoutSession
+) -> None:
+    """It has no id to tell by; its form says which session it is about."""
+    url = f"{control.sandbox.base_url}/v1/refunds"
+    headers = {"Authorization": f"Bearer {control.sandbox.api_key}"}
+    control.sandbox.fail_next("status", operation="refund", status=500)
+    form = f"session_id={session.id}{rest}"
+    for status in (500, 400):
+        async with control.session.post(url, data=form, headers=headers) as answer:
+            assert answer.status == status
+    async with control.session.post(url, data=form) as answer:
+        assert answer.status == 401
+
+    rows = await control.rows(f"/requests?session_id={session.id}&operation=refund")
+    _, story = await control.ask("GET", f"/sessions/{session.id}")
+
+    assert [row["status"] for row in rows] == [400, 500]
+    assert story["requests"][:2] == rows  # type: ignore[index]  # a list
+
+
 async def test_nothing_personal_is_told(
     control: Control, checkout: CheckoutSessionFactory, session: CheckoutSession
 ) -> None:
