@@ -129,6 +129,7 @@ def sandbox(  # noqa: PLR0913 -- the command's options
             print_data(variables)
             if loss_of(sys.stdout) is not None:
                 print_note(variables)  # it serves, whoever reads how
+            print_note(f"Status page: {(public_url or gateway.base_url).rstrip('/')}/")
             print_note("The sandbox is running; stop it with Ctrl-C.")
             if not is_loopback(host):
                 print_note("Other machines can reach it: its key is no secret.")

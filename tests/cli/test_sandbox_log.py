@@ -133,6 +133,19 @@ def test_a_try_of_a_webhook_is_a_line(
     assert capsys.readouterr().err == f"{line}\n"
 
 
+def test_the_start_tells_where_to_look() -> None:
+    """Browsers see it where the owner says they do."""
+    with running_sandbox("--public-url", "https://pay.example") as (public, _):
+        public.terminate()
+        _, told = public.communicate(timeout=PATIENCE)
+    with running_sandbox() as (own, environ):
+        own.terminate()
+        _, told_here = own.communicate(timeout=PATIENCE)
+
+    assert "Status page: https://pay.example/\n" in told
+    assert f"Status page: {environ['CONVERGEGATE_BASE_URL']}/\n" in told_here
+
+
 def test_a_narrow_terminal_breaks_between_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,7 +187,7 @@ def test_a_sandbox_tells_requests_and_webhooks(
     lines = stderr.splitlines()
     assert all(
         re.match(r"\d\d:\d\d:\d\d  (\d{3}|---)  \S| {15}\S", line)
-        for line in lines[1:-1]
+        for line in lines[2:-1]
     )
     text = re.sub(r"\n {15}", " ", stderr)
     assert re.search(rf"  200  create               {session}  ?key cg1-", text)
