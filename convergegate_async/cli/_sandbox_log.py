@@ -26,7 +26,7 @@ _ID = 22  # characters of a session's id
 def print_request(seen: "SeenRequest") -> None:
     """Print a request, and what it was answered."""
     notes = [
-        *(["replayed"] if seen.replayed else []),
+        *(["from memory"] if seen.replayed else []),
         *([f"fault: {seen.fault}"] if seen.fault else []),
         *([f"key {seen.idempotency_key}"] if seen.idempotency_key else []),
         *([] if seen.session_id else [f"{seen.method} {seen.path}"]),

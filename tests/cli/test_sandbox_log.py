@@ -66,7 +66,7 @@ REQUESTS = [
     (a_request(), f"12:00:00  200  create               {ID}  key {KEY}"),
     (
         a_request(operation="retrieve_refund", idempotency_key=None, replayed=True),
-        f"12:00:00  200  retrieve_refund      {ID}  replayed",
+        f"12:00:00  200  retrieve_refund      {ID}  from memory",
     ),
     (
         a_request(idempotency_key=None, status=None, fault=FaultKind.LOST),
@@ -156,7 +156,7 @@ def test_a_narrow_terminal_breaks_between_words(
 
     first, *below = capsys.readouterr().err.splitlines()
     assert first == f"12:00:00  200  create               {ID}"
-    assert below == [f"{'':15}replayed, key", f"{'':15}{KEY}"]
+    assert below == [f"{'':15}from memory, key", f"{'':15}{KEY}"]
 
 
 @pytest.mark.parametrize(
