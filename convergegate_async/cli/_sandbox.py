@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from convergegate_async._core.host_names import is_host
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
@@ -17,6 +18,20 @@ from ._wording import counted
 
 if TYPE_CHECKING:
     import asyncio
+
+
+def _require_hosts(
+    _context: click.Context, _option: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return *names* that are those of hosts.
+
+    Raises:
+        click.BadParameter: One is not; the sandbox would tell it by another name.
+    """
+    if all(map(is_host, names)):
+        return names
+    message = "must be host names, without scheme and port"
+    raise click.BadParameter(message)
 
 
 @click.group(invoke_without_command=True)
@@ -36,10 +51,9 @@ if TYPE_CHECKING:
     "--fault",
     "faults",
     multiple=True,
-    metavar="KIND[:NAME=VALUE,...]",
-    help="What goes wrong, such as lost:probability=0.05, "
-    "status:status=429,retry_after=1,times=3 or "
-    "webhook_duplicate:event=session.completed; may be repeated.",
+    metavar="FAULT",
+    help="What goes wrong: its kind, and how if you like, such as lost, "
+    "status:status=429,times=3 or webhook_late:seconds=9; may be repeated.",
 )
 @click.option(
     "--db",
@@ -57,6 +71,7 @@ if TYPE_CHECKING:
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
+    callback=_require_hosts,
     help="A further name to be called by, such as that of a container.",
 )
 @click.option(
@@ -68,6 +83,7 @@ if TYPE_CHECKING:
     "--webhooks-to",
     multiple=True,
     metavar="NAME",
+    callback=_require_hosts,
     help="A host beside this machine that webhooks may be sent to.",
 )
 @click.pass_context

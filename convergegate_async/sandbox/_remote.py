@@ -16,6 +16,7 @@ from convergegate_async.models import SessionStatus
 
 from ._wire import new_client
 
+_PREFIX = "/sandbox/api"
 _PATIENCE = aiohttp.ClientTimeout(total=30.0)
 
 
@@ -42,7 +43,7 @@ class RemoteSandbox:
         ssl: SSLContext | None = None,
         proxy: str | None = None,
     ) -> None:
-        self._address = f"{base_url.rstrip('/')}/sandbox/api"
+        self._address = f"{base_url.rstrip('/')}{_PREFIX}"
         self._base_url = base_url
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._ssl = ssl
@@ -154,7 +155,7 @@ class RemoteSandbox:
             problem = type(error).__name__
         # Outside, as that error holds the key.
         reason = f"nobody answers at {self._base_url} ({problem})"
-        raise NotSentError(operation="sandbox", reason=reason)
+        raise NotSentError(operation=f"{method} {_PREFIX}{path}", reason=reason)
 
 
 def _path(session_id: str) -> str:

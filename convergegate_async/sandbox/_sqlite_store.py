@@ -45,7 +45,10 @@ class Store:
                 file.execute("PRAGMA locking_mode = EXCLUSIVE")
                 file.executescript(_SCHEMA)
                 undo.pop_all()
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
+            problem = error.strerror or str(error)
+            raise ConfigurationError(_cannot_keep(path, problem)) from None
+        except sqlite3.Error as error:
             raise ConfigurationError(_cannot_keep(path, str(error))) from None
         self._file = file
         self._path = path

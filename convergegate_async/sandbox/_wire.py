@@ -49,7 +49,8 @@ async def listen(
         await web.TCPSite(runner, hosts.host, port, backlog=1024).start()
     except OSError as error:
         await runner.cleanup()
-        reason = os.strerror(error.errno or 0)
+        is_unknown = isinstance(error, socket.gaierror)
+        reason = error.strerror if is_unknown else os.strerror(error.errno or 0)
         message = f"cannot listen on port {port} of {hosts.host}: {reason}"
         raise ConfigurationError(message) from None
     name = f"[{hosts.local}]" if ":" in hosts.local else hosts.local

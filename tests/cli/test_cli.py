@@ -145,8 +145,17 @@ def test_the_key_may_come_from_a_file(gateway: dict[str, str], tmp_path: Path) -
         (("create", *ORDER, "--expires-at", "2038-01-19T03:14"), 2, "time zone"),
         (("create", *ORDER, "--expires-at", "1"), 2, "2.5 hours"),
         (("sandbox", "--fault", "fire"), 2, "is not a fault"),
-        (("sandbox", "--allow-host", "*"), 2, "allowed_hosts must be host names"),
-        (("sandbox", "--webhooks-to", "shop:80"), 2, "webhooks_to must be host names"),
+        (("sandbox", "--allow-host", "*"), 2, "for '--allow-host': must be host names"),
+        (
+            ("sandbox", "--webhooks-to", "shop:80"),
+            2,
+            "for '--webhooks-to': must be host names, without scheme and port",
+        ),
+        (
+            ("sandbox", "--db", "none/book.db"),
+            3,
+            "cannot keep its book in none/book.db: No such file or directory\n",
+        ),
         (("sandbox", "--public-url", "pay.example"), 2, "the public URL must be"),
         (("create", *ORDER, "--metadata", "a=1", "--metadata", "a=2"), 2, "twice"),
         (("sandbox", "--fault", "lost:operation=creat"), 2, "operation must be one of"),
@@ -524,6 +533,24 @@ def test_a_sandbox_lives_beside_a_shop_if_it_is_told_so() -> None:
     assert environ["CONVERGEGATE_BASE_URL"].startswith("http://127.0.0.1:")
     assert session["url"] == f"https://pay.example/pay/{session['id']}"
     assert "Other machines can reach it" in stderr
+
+
+def test_a_host_that_nobody_knows_is_told_in_words() -> None:
+    """What the resolver says, which has numbers of its own."""
+    done = call("sandbox", "--host", "nobody.invalid")
+
+    assert done.returncode == 3
+    assert "cannot listen on port 0 of nobody.invalid: " in done.stderr
+    assert "Unknown error" not in done.stderr
+
+
+def test_a_narrow_help_breaks_no_word_of_a_fault(tmp_path: Path) -> None:
+    """What one copies from it is whole."""
+    done = call("sandbox", "--help", cwd=str(tmp_path), COLUMNS="60")
+
+    words = done.stdout.split()
+    assert "status:status=429,times=3" in words
+    assert "webhook_late:seconds=9;" in words
 
 
 def test_a_sandbox_that_is_started_anew_has_other_ids() -> None:

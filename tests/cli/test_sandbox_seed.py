@@ -227,7 +227,9 @@ def test_nobody_at_all_is_told(rows: Path) -> None:
     done = call("sandbox", "seed", str(rows), **address)
 
     assert done.returncode == 5
-    assert "nobody answers at http://127.0.0.1:1" in done.stderr
+    assert (
+        "GET /sandbox/api/clock was not sent: nobody answers at http://127.0.0.1:1 "
+    ) in done.stderr
 
 
 def test_options_of_a_sandbox_to_run_are_refused(rows: Path) -> None:
