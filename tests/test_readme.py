@@ -1,6 +1,7 @@
 """Every Python block of the README runs, against the sandbox."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -8,10 +9,12 @@ import tomllib
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import attrs
 import pytest
-from programs import variables_of
+from orders import an_order
+from programs import shell_needed, variables_of
 from readme import BLOCKS, NAMED, README, block
 from user_project import AUTO, ENVIRON, PYTEST, config
 
@@ -82,6 +85,31 @@ async def test_blocks_can_be_followed_one_after_another(
             code, output = await run_block(source, sandbox, tmp_path)
 
             assert code == 0, output
+
+
+@shell_needed
+@pytest.mark.skipif(which("curl") is None, reason="no curl")
+async def test_the_block_for_other_languages_can_be_pasted(sandbox: Sandbox) -> None:
+    """With a session and a webhook there, no line of it is refused."""
+    (block,) = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    order = an_order(notification_url="http://127.0.0.1:1/webhooks")
+    session = sandbox.book.open_session(order, sandbox.base_url)
+    await sandbox.elapse(0)
+
+    shell = await asyncio.create_subprocess_exec(
+        *("sh", "-euc", block.replace("http://localhost:8080", sandbox.base_url)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = await shell.communicate()
+
+    answers = [json.loads(line) for line in output.decode().splitlines() if line]
+    assert shell.returncode == 0
+    assert len(answers) == 8, output
+    assert [answer["error"] for answer in answers if "error" in answer] == []
+    assert answers[1]["id"] == session.id
+    assert answers[1]["status"] == "completed"
+    assert not sandbox.book.sessions
 
 
 def test_no_block_has_the_key_of_an_order_of_the_first_hour() -> None:
