@@ -11,7 +11,7 @@ from convergegate_async._core.host_names import is_host
 from convergegate_async._core.settings import is_loopback
 from convergegate_async.errors import ConfigurationError
 
-from ._sandbox_log import print_delivery, print_request
+from ._sandbox_log import print_action, print_delivery, print_request
 from ._sandbox_seed import seed
 from ._streams import loss_of, print_data, print_note
 from ._wording import counted
@@ -103,7 +103,8 @@ def sandbox(  # noqa: PLR0913 -- the command's options
     """Run a gateway of your own, until Ctrl-C; --host opens it to other machines.
 
     The two lines on stdout set the environment of the other commands; every request,
-    and every try of a webhook, is logged on stderr by the gateway's clock.
+    every try of a webhook, and what is done by a page or the control API, is logged on
+    stderr by the gateway's clock.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context)
@@ -124,6 +125,7 @@ def sandbox(  # noqa: PLR0913 -- the command's options
             honour_keys=not ignore_keys,
             faults=plan,
             on_request=print_request,
+            on_action=print_action,
             on_delivery=lambda sent: print_delivery(sent, gateway.now()),
             db=db,
             host=host,

@@ -1,4 +1,4 @@
-"""What a running sandbox tells on stderr: its requests, and its webhooks' tries.
+"""What a running sandbox tells on stderr: requests, webhooks, and what is done by hand.
 
 A line each, in columns. On a narrow terminal what follows them stands below, and is
 broken between words alone; elsewhere, as in the log of a container, no line is broken.
@@ -16,7 +16,7 @@ import attrs
 from ._streams import print_note, printable
 
 if TYPE_CHECKING:
-    from convergegate_async.sandbox import Delivery, SeenRequest
+    from convergegate_async.sandbox import Delivery, SeenAction, SeenRequest
 
 _INDENT = " " * len("10:04:12  200  ")
 _WHAT = len("> session.completed")
@@ -53,16 +53,29 @@ def print_delivery(delivery: "Delivery", now: float) -> None:
     _print(now, delivery.status, subject, notes)
 
 
+def print_action(action: "SeenAction") -> None:
+    """Print what was done by a page, or by the control API."""
+    by_api = action.path.startswith("/sandbox/api/")
+    notes = [
+        "by the control API" if by_api else "by a page",
+        *([] if action.session_id else [f"{action.method} {action.path}"]),
+    ]
+    about = action.session_id or ""
+    subject = _Subject(f"* {action.name}", about, bad_from=400)  # a page leads on
+    _print(action.at, action.status, subject, notes)
+
+
 @attrs.frozen
 class _Subject:
-    """What a line is about."""
+    """What a line is about, and from which status on it is no success."""
 
     what: str
     session_id: str
+    bad_from: int = 300
 
 
 def _print(at: float, status: int | None, subject: _Subject, notes: list[str]) -> None:
-    is_good = status is not None and status < 300  # noqa: PLR2004 -- 2xx
+    is_good = status is not None and status < subject.bad_from
     head = f"{_time(at)}  {status or '---'}  {subject.what:{_WHAT}}"
     head = f"{head}  {subject.session_id:{_ID}}"
     tail = printable(", ".join(notes))

@@ -7,7 +7,7 @@ marked so in the code.
 from ._book import CODES, BookedEvent, BookedRefund, BookedSession, CodeFate
 from ._faults import Fault, FaultKind, FaultOptions, FaultPlan, read_fault
 from ._remote import RemoteSandbox
-from ._seen import SeenRequest
+from ._seen import SeenAction, SeenRequest
 from ._server import Sandbox
 from ._webhook_listener import (
     ReceivedWebhook,
@@ -32,6 +32,7 @@ __all__ = [
     "ReceivedWebhook",
     "RemoteSandbox",
     "Sandbox",
+    "SeenAction",
     "SeenRequest",
     "WebhookListener",
     "forward_webhook",

@@ -1,4 +1,4 @@
-"""A request as the sandbox saw it, and how much of all of them it keeps."""
+"""Requests and actions as the sandbox saw them, and how much of all it keeps."""
 
 from collections import deque
 
@@ -7,6 +7,8 @@ import attrs
 from ._faults import FaultKind
 
 LONGEST_PATH = 500  # characters
+_OWN = frozenset({"pay", "sandbox"})
+_NO_ACTIONS = frozenset({"sandbox", "api", "sessions", "deliveries", "{id}"})
 _ENTRIES, _BYTES = 100_000, 16 * 2**20
 
 
@@ -37,6 +39,34 @@ class SeenRequest:
     status: int | None = None
     replayed: bool = False
     fault: FaultKind | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SeenAction:
+    """What somebody did by a page of the sandbox, or by its control API.
+
+    Attributes:
+        name: What it is, such as ``pay``, ``expire`` or ``clock advance``.
+        path: At most 500 characters of it.
+        at: When it was over by the gateway's clock, in epoch seconds.
+        session_id: The session that it was done to, if there is one.
+        status: What was answered.
+    """
+
+    name: str
+    method: str
+    path: str
+    at: float
+    session_id: str | None
+    status: int
+
+
+def action_name(method: str, place: str) -> str | None:
+    """Return what is done at a *place* such as ``/pay/{id}``; `None` if nothing is."""
+    _, *words = place.split("/")
+    if method == "GET" or words[0] not in _OWN or "{path}" in words:
+        return None
+    return " ".join(word for word in words if word not in _NO_ACTIONS)
 
 
 class Bodies:

@@ -31,7 +31,7 @@ from ._control_api import ControlApi
 from ._control_orders import LATEST
 from ._faults import Fault, FaultKind, FaultOptions, FaultPlan
 from ._hosts import Hosts
-from ._seen import LONGEST_PATH, Bodies, SeenRequest
+from ._seen import LONGEST_PATH, Bodies, SeenAction, SeenRequest, action_name
 from ._sqlite_store import Store
 from ._webhook_sender import Delivery, PostWebhook, WebhookSender
 from ._wire import answer, break_answer, listen, new_client, read_body, refused_body
@@ -64,6 +64,7 @@ class Sandbox:
             itself. Webhooks are signed with the time of *now* all the same.
         on_request: Called with every request once it is over.
         on_delivery: Called with every webhook that was tried, or that is not sent.
+        on_action: Called with what was done by a page, or by the control API.
         db: A SQLite file to keep the book in; in memory only if `None`.
         host: The address to listen on; other machines reach it only if this says so.
         allowed_hosts: Names by which it may be called, beside those of this machine,
@@ -95,6 +96,7 @@ class Sandbox:
         frozen: bool = False,
         on_request: Callable[[SeenRequest], None] | None = None,
         on_delivery: Callable[[Delivery], None] | None = None,
+        on_action: Callable[[SeenAction], None] | None = None,
         db: Path | None = None,
         host: str = "127.0.0.1",
         allowed_hosts: Iterable[str] = (),
@@ -116,6 +118,7 @@ class Sandbox:
         self._moved = 0.0
         self._resets = 0
         self._on_request = on_request
+        self._on_action = on_action
         self._db = db
         self._store: Store | None = None
         self._api = Api(self.book, api_key, self.now, honour_keys=honour_keys)
@@ -433,9 +436,27 @@ class Sandbox:
     ) -> web.StreamResponse:
         """Answer to the names that the owner knows, and to no other."""
         if self._hosts.answers_to(request.headers.get("Host")):
-            return await handler(request)
+            response = await handler(request)
+            self._tell_action(request, response.status)
+            return response
         message = "the sandbox does not answer to this host name: see --allow-host"
         return answer(refusal(421, message), "req_0")
+
+    def _tell_action(self, request: web.Request, status: int) -> None:
+        resource = request.match_info.route.resource
+        if resource is None or self._on_action is None:
+            return
+        name = action_name(request.method, resource.canonical)
+        if name is not None:
+            action = SeenAction(
+                name=name,
+                method=request.method,
+                path=request.path[:LONGEST_PATH],
+                at=self.now(),
+                session_id=self._api.session_about(request.match_info.get("id")),
+                status=status,
+            )
+            self._on_action(action)
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         """Note the request, apply a fault if one is drawn, and answer."""

@@ -8,11 +8,16 @@ import pytest
 from programs import PATIENCE, call, running_sandbox
 
 from convergegate_async import EventType, SessionStatus
-from convergegate_async.cli._sandbox_log import print_delivery, print_request
+from convergegate_async.cli._sandbox_log import (
+    print_action,
+    print_delivery,
+    print_request,
+)
 from convergegate_async.sandbox import (
     BookedEvent,
     Delivery,
     FaultKind,
+    SeenAction,
     SeenRequest,
 )
 
@@ -133,17 +138,43 @@ def test_a_try_of_a_webhook_is_a_line(
     assert capsys.readouterr().err == f"{line}\n"
 
 
+ACTIONS = [
+    (
+        {"name": "pay", "path": f"/pay/{ID}", "session_id": ID},
+        f"12:00:00  303  * pay                {ID}  by a page",
+    ),
+    (
+        {"name": "clock advance", "path": "/sandbox/api/clock/advance"},
+        (
+            f"12:00:00  303  * clock advance      {'':22}  by the control API, "
+            "POST /sandbox/api/clock/advance"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "line"), ACTIONS)
+def test_what_is_done_by_hand_is_a_line(
+    fields: dict[str, str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it is, to which session, and by what it was done."""
+    own: dict[str, object] = {"session_id": None, "method": "POST", "status": 303}
+    print_action(SeenAction(at=NOON, **(own | fields)))  # type: ignore[arg-type]  # as they are named
+
+    assert capsys.readouterr().err == f"{line}\n"
+
+
 def test_the_start_tells_where_to_look() -> None:
     """Browsers see it where the owner says they do."""
     with running_sandbox("--public-url", "https://pay.example") as (public, _):
         public.terminate()
-        _, told = public.communicate(timeout=PATIENCE)
+        _, log = public.communicate(timeout=PATIENCE)
     with running_sandbox() as (own, environ):
         own.terminate()
-        _, told_here = own.communicate(timeout=PATIENCE)
+        _, log_here = own.communicate(timeout=PATIENCE)
 
-    assert "Status page: https://pay.example/\n" in told
-    assert f"Status page: {environ['CONVERGEGATE_BASE_URL']}/\n" in told_here
+    assert "Status page: https://pay.example/\n" in log
+    assert f"Status page: {environ['CONVERGEGATE_BASE_URL']}/\n" in log_here
 
 
 def test_a_narrow_terminal_breaks_between_words(

@@ -16,7 +16,7 @@ from convergegate_async import (
     SessionStatus,
     __version__,
 )
-from convergegate_async.sandbox import BookedSession, Fault, Sandbox
+from convergegate_async.sandbox import BookedSession, Fault, Sandbox, SeenAction
 from convergegate_async.sandbox._control_api import CONTROL_ROUTES
 from convergegate_async.sandbox._control_orders import PageOrder
 
@@ -594,3 +594,35 @@ async def test_a_big_order_is_refused(control: Control) -> None:
     status, answer = await control.ask("POST", "/faults", io.BytesIO(bytes(2**20 + 1)))
 
     assert (status, message_of(answer)) == (413, "the body is too big")
+
+
+async def test_what_is_done_by_hand_is_told() -> None:
+    """Whoever pays, lets expire or moves the clock; reading and other words are not."""
+    actions: list[SeenAction] = []
+    async with (
+        Sandbox(on_action=actions.append, frozen=True) as sandbox,
+        aiohttp.ClientSession() as session,
+    ):
+        control = Control(sandbox, session)
+        paid, late = (
+            sandbox.book.open_session(an_order(), sandbox.base_url) for _ in range(2)
+        )
+        await session.post(paid.url, data={"blik_code": "123456"})
+        await control.ask("POST", f"/sessions/{late.id}/expire")
+        await control.ask("POST", f"/sessions/{late.id}/pay")
+        await control.ask("POST", "/clock/advance", {"seconds": 60})
+        await control.ask("DELETE", "/faults")
+        await control.ask("POST", "/\x1b[2J")
+        await control.ask("GET", "/clock")
+        now = sandbox.now()
+
+    assert [
+        (one.name, one.session_id, one.status, one.at - now) for one in actions
+    ] == [
+        ("pay", paid.id, 303, -60),
+        ("expire", late.id, 200, -60),
+        ("pay", late.id, 409, -60),
+        ("clock advance", None, 200, 0),
+        ("faults", None, 204, 0),
+    ]
+    assert [one.path for one in actions][-1] == "/sandbox/api/faults"
