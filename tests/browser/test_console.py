@@ -144,7 +144,7 @@ async def test_a_session_s_page_keeps_what_is_typed_and_opened(
 async def test_the_form_of_faults_shows_what_its_kind_has(
     browser: webdriver.Chrome, sandbox: Sandbox
 ) -> None:
-    """And plans it."""
+    """Other kinds' fields are hidden, and what is filled in is planned."""
 
     def story() -> None:
         browser.get(sandbox.base_url)
@@ -169,7 +169,7 @@ async def test_all_of_it_works_without_scripts(
     sandbox: Sandbox,
     order: CheckoutSessionRequest,
 ) -> None:
-    """Filters, a session's page and its buttons, faults, the clock, the end of all."""
+    """Every form and link of the owner's pages does its work as a plain one."""
     session, other = opened(sandbox, order), opened(sandbox, order)
 
     def press(name: str) -> None:

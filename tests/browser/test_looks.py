@@ -68,7 +68,7 @@ async def test_everybody_can_pay(  # noqa: PLR0913, PLR0917 -- one row of the ta
     sandbox: Sandbox,
     order: CheckoutSessionRequest,
 ) -> None:
-    """Each state of a payment, with its message and its codes open."""
+    """No state of a payment has what axe objects to, or is wider than its screen."""
     browser = patient
     order = attrs.evolve(
         order,
@@ -110,7 +110,7 @@ async def test_everybody_can_keep_watch(
     sandbox: Sandbox,
     order: CheckoutSessionRequest,
 ) -> None:
-    """The status page with nothing, much and a problem; stories of three kinds."""
+    """Neither has the status page, empty, full or with a problem, nor any session's."""
     browser = patient
 
     def empty() -> None:

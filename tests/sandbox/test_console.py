@@ -359,7 +359,7 @@ async def test_forgotten_webhooks_shift_no_page(
 async def test_any_query_is_a_page(
     text: str, name: str, browser: Browser, order: CheckoutSessionRequest
 ) -> None:
-    """Numbers that no row has, and what is none, break nothing."""
+    """A number that no row has, or what is no number, is answered with a page."""
     opened(browser.sandbox, order)
     query = {f"{part}_{name}": text for part in ("sessions", "requests", "webhooks")}
 
@@ -372,7 +372,7 @@ async def test_any_query_is_a_page(
 async def test_lists_can_be_filtered(
     browser: Browser, order: CheckoutSessionRequest
 ) -> None:
-    """By a session's status, by a request's kind, and by texts of all of them."""
+    """A status leaves its sessions, a kind its requests, a text what holds it."""
     sandbox = browser.sandbox
     async with sandbox.factory() as checkout:
         other = await checkout.create(attrs.evolve(order, metadata={"order": "B-18"}))
@@ -427,7 +427,7 @@ async def test_buttons_keep_the_filters(browser: Browser) -> None:
 
 
 async def test_the_clock_is_moved_by_any_time(browser: Browser) -> None:
-    """A number of seconds, minutes, hours or days; not into another age."""
+    """It goes on by seconds, minutes, hours or days, but not past the year 3000."""
     moment = browser.sandbox.now()
 
     for unit in ("seconds", "minutes", "hours", "days"):

@@ -138,7 +138,7 @@ async def test_an_event_can_be_sent_again(
 async def test_a_session_can_be_paid_on_its_page(
     browser: Browser, order: CheckoutSessionRequest
 ) -> None:
-    """With any code: one that is refused says so; then there is a refund to make."""
+    """A refused code is told, a good one pays once, and then it can be refunded."""
     session = opened(browser.sandbox, order)
     place = story_of(session)
 
@@ -160,7 +160,7 @@ async def test_a_session_can_be_paid_on_its_page(
 async def test_a_session_can_expire_on_its_page(
     browser: Browser, order: CheckoutSessionRequest
 ) -> None:
-    """Once; then nothing more can happen."""
+    """The button expires it once; then it is refused, and none is left."""
     session = opened(browser.sandbox, order)
 
     answer = await browser.post(f"{story_of(session)}/expire")
@@ -211,7 +211,7 @@ async def test_a_refund_that_is_too_large_is_told_in_major_units(
 async def test_a_session_that_nobody_knows_has_no_story(
     button: str, browser: Browser
 ) -> None:
-    """Its page says so, whatever is pressed."""
+    """Its page, and every button's answer, is a 404 that says so."""
     path = f"/sandbox/sessions/%3Cscript%3E{button}"
 
     page = await (browser.post(path) if button else browser.get(path))
