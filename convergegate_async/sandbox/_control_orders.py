@@ -10,6 +10,8 @@ import attrs
 from convergegate_async._core.strict_json import decode_json
 from convergegate_async.errors import InvalidFieldError
 
+from ._numbered import numbered
+
 T = TypeVar("T")
 R = TypeVar("R", bound=attrs.AttrsInstance)
 
@@ -59,15 +61,13 @@ class PageOrder:
             rows: All there are, the newest first.
             count: How many there ever were.
         """
-        wanted = (
-            (number, row)
-            for number, row in zip(range(count - 1, -1, -1), rows, strict=False)
-            if (self.cursor is None or number < self.cursor)
-            and all(getattr(row, name) == text for name, text in self.filters.items())
-        )
+        wanted = numbered(rows, count, self.cursor, self._wants)
         page = list(islice(wanted, self.limit))
         more = next(wanted, None) is not None
         return [row for _, row in page], str(page[-1][0]) if more else None
+
+    def _wants(self, row: object) -> bool:
+        return all(getattr(row, name) == text for name, text in self.filters.items())
 
 
 def read_order(kind: type[R], body: bytes) -> R:

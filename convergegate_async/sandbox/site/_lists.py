@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 import attrs
 
+from convergegate_async.sandbox._numbered import numbered
+
 T = TypeVar("T")
 
 ROWS = 50
@@ -94,7 +96,7 @@ def list_page(
     after = query.number(f"{name}_after")
     if after is not None:
         newer = islice(newest_first, max(0, count - 1 - after))
-        nearest = deque(_numbered(newer, count, wanted), ROWS + 1)
+        nearest = deque(numbered(newer, count, wanted=wanted), ROWS + 1)
         if len(nearest) > ROWS:
             page = list(nearest)[1:]
             numbers = [number for number, _ in page]
@@ -107,8 +109,7 @@ def list_page(
         # Less than a page is newer: the first one it is.
     before = query.number(f"{name}_before")
     start = count if before is None or after is not None else min(before, count)
-    rest = _numbered(islice(newest_first, count - start, None), start, wanted)
-    page = list(islice(rest, ROWS + 1))
+    page = list(islice(numbered(newest_first, count, start, wanted), ROWS + 1))
     shown = page[:ROWS]
     return Listed(
         rows=[row for _, row in shown],
@@ -116,12 +117,3 @@ def list_page(
         older=shown[-1][0] if len(page) > ROWS else None,
         newer=None if start == count else (shown[0][0] if shown else start - 1),
     )
-
-
-def _numbered(
-    rows: Iterable[T], start: int, wanted: Callable[[T], bool] | None
-) -> Iterable[tuple[int, T]]:
-    numbered = zip(range(start - 1, -1, -1), rows, strict=False)
-    if wanted is None:
-        return numbered
-    return ((number, row) for number, row in numbered if wanted(row))
