@@ -328,6 +328,22 @@ async def test_newer_rows_shift_no_page(
     assert shown(back) == newest_first[:50]
 
 
+async def test_newer_leads_back_to_the_newest(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """From the second page to the first, also where less than a page is newer."""
+    sessions = [opened(browser.sandbox, order) for _ in range(120)]
+    newest_first = [session.id for session in reversed(sessions)]
+
+    for before in (70, 110):
+        page = (await browser.get(f"/?sessions_before={before}")).read
+        [newer] = page.all("a", id="sessions-newer")
+        back = (await browser.get(str(newer["href"]).partition("#")[0])).read
+
+        assert shown(page) == newest_first[120 - before :][:50]
+        assert shown(back) == newest_first[:50]
+
+
 async def test_forgotten_webhooks_shift_no_page(
     browser: Browser, order: CheckoutSessionRequest
 ) -> None:

@@ -5,7 +5,7 @@ of the list is walked than lies before its end.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Reversible
 from itertools import islice
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
@@ -77,7 +77,7 @@ class Query:
 
 
 def list_page(
-    newest_first: Iterable[T],
+    rows: Reversible[T],
     count: int,
     query: Query,
     name: str,
@@ -87,7 +87,7 @@ def list_page(
     """Return the page of a list that *query* asks for.
 
     Args:
-        newest_first: All rows that are left.
+        rows: All that are left, oldest first; they may be walked twice.
         count: How many there ever were.
         query: Asks for rows before the number *name*_before, or after *name*_after.
         name: That of the list.
@@ -95,7 +95,7 @@ def list_page(
     """
     after = query.number(f"{name}_after")
     if after is not None:
-        newer = islice(newest_first, max(0, count - 1 - after))
+        newer = islice(reversed(rows), max(0, count - 1 - after))
         nearest = deque(numbered(newer, count, wanted=wanted), ROWS + 1)
         if len(nearest) > ROWS:
             page = list(nearest)[1:]
@@ -109,7 +109,8 @@ def list_page(
         # Less than a page is newer: the first one it is.
     before = query.number(f"{name}_before")
     start = count if before is None or after is not None else min(before, count)
-    page = list(islice(numbered(newest_first, count, start, wanted), ROWS + 1))
+    rest = numbered(reversed(rows), count, start, wanted)
+    page = list(islice(rest, ROWS + 1))
     shown = page[:ROWS]
     return Listed(
         rows=[row for _, row in shown],

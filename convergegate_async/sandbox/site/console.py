@@ -79,7 +79,7 @@ class Console:
             now=sandbox.now(),
             query=query,
             sessions=list_page(
-                reversed(book.sessions.values()),
+                book.sessions.values(),
                 len(book.sessions),
                 query,
                 "sessions",
@@ -87,7 +87,7 @@ class Console:
             ),
             statuses=Counter(session.status for session in book.sessions.values()),
             seen=list_page(
-                reversed(sandbox.seen),
+                sandbox.seen,
                 sandbox.counts.total(),
                 query,
                 "requests",
@@ -95,7 +95,7 @@ class Console:
             ),
             operations=sandbox.counts,
             deliveries=list_page(
-                reversed(sender.journal),
+                sender.journal,
                 sender.count,
                 query,
                 "webhooks",
