@@ -17,6 +17,7 @@ from convergegate_async import (
 )
 from convergegate_async.sandbox import Fault, FaultKind, Sandbox
 from convergegate_async.sandbox._webhook_sender import JOURNAL_SIZE
+from convergegate_async.sandbox.site._lists import REACH
 
 
 def shown(page: Reader) -> list[str]:
@@ -342,6 +343,24 @@ async def test_newer_leads_back_to_the_newest(
 
         assert shown(page) == newest_first[120 - before :][:50]
         assert shown(back) == newest_first[:50]
+
+
+async def test_a_rare_session_is_searched_page_by_page(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """A look takes so long and no longer: it says what it has left to the next one."""
+    wanted = opened(browser.sandbox, order, metadata={"order": "A-17"})
+    for _ in range(REACH):
+        opened(browser.sandbox, order, metadata={"order": "B-18"})
+
+    page = (await browser.get("/?q=a-17")).read
+    [older] = page.all("a", id="sessions-older")
+    rest = (await browser.get(str(older["href"]).partition("#")[0])).read
+
+    assert "Only 10,000 of 10,001 are searched at once" in page.text
+    assert shown(page) == []
+    assert shown(rest) == [wanted.id]
+    assert "searched at once" not in rest.text
 
 
 async def test_forgotten_webhooks_shift_no_page(

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Reversible
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergegate_async.sandbox.site._lists import ROWS, Listed, Query, list_page
+from convergegate_async.sandbox.site._lists import REACH, ROWS, Listed, Query, list_page
 
 
 class Rows(Reversible[int]):
@@ -68,3 +69,41 @@ def test_the_first_page_of_a_long_list_walks_no_further() -> None:
     page = list_page(rows, 100_000, Query({}), "x")
 
     assert (len(page.rows), rows.walked) == (ROWS, ROWS + 1)
+
+
+@pytest.mark.parametrize("every", [150, 12_000, 100_000])
+def test_a_search_ends_and_the_next_page_goes_on(every: int) -> None:
+    """However rare a wanted row is, all are found, from either end."""
+    count = 35_000
+    wanted = range(every - 1, count, every)
+    looks: list[int] = []
+
+    def is_wanted(row: int) -> bool:
+        looks.append(row)
+        return row in wanted
+
+    def read(**given: int) -> Listed[int]:
+        before = len(looks)
+        page = list_page(
+            range(count),
+            count,
+            Query({f"x_{name}": str(to) for name, to in given.items()}),
+            "x",
+            wanted=is_wanted,
+        )
+        assert len(looks) - before <= 2 * REACH  # an older page may turn out the first
+        return page
+
+    pages = [read()]
+    while pages[-1].older is not None:
+        pages.append(read(before=pages[-1].older))
+    back = [pages[-1]]
+    while back[-1].newer is not None:
+        back.append(read(after=back[-1].newer))
+
+    for way in (pages, back):
+        found = {row for page in way for row in page.rows}
+        assert found == set(wanted)
+    assert [row for page in pages for row in page.rows] == [*reversed(wanted)]
+    assert any(page.searched for page in pages) == (every > 150)
+    assert pages[-1].searched is None

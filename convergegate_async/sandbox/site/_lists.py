@@ -19,6 +19,9 @@ T = TypeVar("T")
 ROWS = 50
 """How many rows a page shows."""
 
+REACH = 10_000
+"""How many rows are searched for a page: the sandbox serves nobody meanwhile."""
+
 _LONGEST_NUMBER = 15  # digits
 _LONGEST_TEXT = 100  # characters
 
@@ -31,12 +34,14 @@ class Listed(Generic[T]):
         total: How many rows there ever were, whether they are wanted or not.
         older: What the next page's numbers lie below, if there is one.
         newer: What the previous page's numbers lie above, if there is one.
+        searched: How many rows were searched, where more of them are wanted perhaps.
     """
 
     rows: list[T]
     total: int
     older: int | None = None
     newer: int | None = None
+    searched: int | None = None
 
 
 @attrs.frozen
@@ -95,26 +100,50 @@ def list_page(
     """
     after = query.number(f"{name}_after")
     if after is not None:
-        newer = islice(reversed(rows), max(0, count - 1 - after))
-        nearest = deque(numbered(newer, count, wanted=wanted), ROWS + 1)
-        if len(nearest) > ROWS:
-            page = list(nearest)[1:]
-            numbers = [number for number, _ in page]
-            return Listed(
-                rows=[row for _, row in page],
-                total=count,
-                older=numbers[-1],
-                newer=numbers[0],
-            )
+        newer = _newer_page(rows, count, after, wanted)
+        if newer is not None:
+            return newer
         # Less than a page is newer: the first one it is.
     before = query.number(f"{name}_before")
     start = count if before is None or after is not None else min(before, count)
-    rest = numbered(reversed(rows), count, start, wanted)
-    page = list(islice(rest, ROWS + 1))
-    shown = page[:ROWS]
+    walked = numbered(reversed(rows), count, start)
+    found: list[tuple[int, T]] = []
+    number = start
+    for number, row in islice(walked, None if wanted is None else REACH):
+        if wanted is None or wanted(row):
+            found.append((number, row))
+        if len(found) > ROWS:
+            break
+    shown = found[:ROWS]
+    is_full = len(found) > ROWS
+    is_cut = not is_full and next(walked, None) is not None
     return Listed(
         rows=[row for _, row in shown],
         total=count,
-        older=shown[-1][0] if len(page) > ROWS else None,
+        older=shown[-1][0] if is_full else number if is_cut else None,
         newer=None if start == count else (shown[0][0] if shown else start - 1),
+        searched=REACH if is_cut else None,
+    )
+
+
+def _newer_page(
+    rows: Reversible[T], count: int, after: int, wanted: Callable[[T], bool] | None
+) -> Listed[T] | None:
+    """Return the rows next above the number *after*; `None` if they are the newest."""
+    end = count if wanted is None else min(count, after + 1 + REACH)
+    walked = islice(numbered(reversed(rows), count, end), max(0, end - 1 - after))
+    found = deque(
+        ((number, row) for number, row in walked if wanted is None or wanted(row)),
+        ROWS + 1,
+    )
+    is_full = len(found) > ROWS
+    if not is_full and end == count:
+        return None
+    shown = list(found)[1:] if is_full else list(found)
+    return Listed(
+        rows=[row for _, row in shown],
+        total=count,
+        older=shown[-1][0] if is_full else after + 1,
+        newer=shown[0][0] if is_full else end - 1,
+        searched=None if is_full else REACH,
     )
