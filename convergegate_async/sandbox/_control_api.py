@@ -41,6 +41,7 @@ from ._controlled import Controlled
 from ._faults import OPERATIONS, Fault
 from ._forms import read_code
 from ._hosts import Hosts
+from ._seen import SeenRequest
 from ._webhook_sender import WebhookSender
 from ._wire import read_body, refused_body
 
@@ -117,7 +118,7 @@ class ControlApi:
         """List the requests of the gateway's API."""
         seen, count = self._sandbox.seen, self._sandbox.counts.total()
         filters = {"operation": OPERATIONS, "session_id": ()}
-        return _page(request, seen, count, RequestState.of, filters)
+        return _page(request, seen, count, self._state_of, filters)
 
     async def deliveries(self, request: web.Request) -> Reply:
         """List the webhooks."""
@@ -142,7 +143,7 @@ class ControlApi:
         return _reply(
             SessionStory(
                 session=SessionState.of(session),
-                requests=tuple(map(RequestState.of, islice(requests, MOST_ROWS))),
+                requests=tuple(map(self._state_of, islice(requests, MOST_ROWS))),
                 deliveries=tuple(map(DeliveryState.of, islice(deliveries, MOST_ROWS))),
             )
         )
@@ -234,6 +235,10 @@ class ControlApi:
         if methods:
             raise web.HTTPMethodNotAllowed(request.method, methods)
         return refusal(404, "no such resource")
+
+    def _state_of(self, seen: SeenRequest) -> RequestState:
+        session = self._api.book.sessions.get(seen.session_id or "")
+        return RequestState.of(seen, session)
 
     def _find(self, request: web.Request) -> BookedSession | None:
         return self._api.book.find_session(request.match_info["id"])

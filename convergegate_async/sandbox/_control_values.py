@@ -13,6 +13,7 @@ from convergegate_async.models import EventType, RefundStatus, SessionStatus
 from ._book import BookedRefund, BookedSession
 from ._faults import FaultKind
 from ._forms import masked_form
+from ._masks import customer_of, masked
 from ._seen import SeenRequest
 from ._webhook_sender import Delivery
 
@@ -76,6 +77,7 @@ class RequestState:
     """A request that arrived, and what became of it.
 
     Attributes:
+        idempotency_key: The session's customer masked in there, as in the body.
         body: The pairs of its form; personal values and texts of the shop's own by name
             only.
         status: What was answered; `None` if nothing was.
@@ -93,11 +95,15 @@ class RequestState:
     fault: FaultKind | None
 
     @classmethod
-    def of(cls, seen: SeenRequest) -> Self:
-        """Return that of a request as it was seen."""
+    def of(cls, seen: SeenRequest, session: BookedSession | None) -> Self:
+        """Return that of a request as it was seen; *session* is what it is about."""
         names = attrs.fields_dict(cls)
         values = {name: getattr(seen, name) for name in names}
-        return cls(**{**values, "body": tuple(masked_form(seen.body))})
+        customer = () if session is None else customer_of(session.request)
+        values["body"] = tuple(masked_form(seen.body, customer))
+        if session is not None and seen.idempotency_key is not None:
+            values["idempotency_key"] = masked(seen.idempotency_key, session.request)
+        return cls(**values)
 
 
 @attrs.frozen(kw_only=True)

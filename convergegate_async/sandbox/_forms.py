@@ -8,7 +8,7 @@ import attrs
 
 from convergegate_async._core.moments import from_epoch
 from convergegate_async._core.operations import lives_long_enough
-from convergegate_async._core.redaction import redacted
+from convergegate_async._core.redaction import Hidden, redacted
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest, RefundRequest, rules
 
@@ -96,10 +96,14 @@ def read_code(code: object) -> str:
     return str(code)
 
 
-def masked_form(body: bytes) -> Iterator[str]:
+def masked_form(body: bytes, customer: Hidden = ()) -> Iterator[str]:
     """Yield a form's pairs, personal values and texts of the shop's own by name only.
 
     What is shown is searched for what is not: a customer can be called like a locale.
+
+    Args:
+        body: The form.
+        customer: That of the session it is about, who may have no field in there.
     """
     try:
         texts = parse_qsl(
@@ -111,7 +115,10 @@ def masked_form(body: bytes) -> Iterator[str]:
     except ValueError:
         yield "[body]"
         return
-    hidden = [(name, value) for name, value in texts if name not in _SHOWN]
+    hidden = [
+        *customer,
+        *((name, value) for name, value in texts if name not in _SHOWN),
+    ]
     for name, value in texts:
         if name in _SHOWN:
             yield f"{name}={redacted(value, hidden, _MOST_SHOWN)}"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from convergegate_async._core.redaction import redacted
+from convergegate_async._core.redaction import Hidden, redacted
 from convergegate_async.models import CheckoutSessionRequest
 
 _LONGEST = 500  # characters of a text
@@ -21,11 +21,15 @@ _CUSTOMER = tuple(
 )
 
 
+def customer_of(asked: CheckoutSessionRequest) -> Hidden:
+    """Return the names and texts of what tells who the customer is."""
+    values = ((name, getattr(asked, name)) for name in _CUSTOMER)
+    return [(name, value) for name, value in values if value]
+
+
 def masked(text: str, asked: CheckoutSessionRequest) -> str:
     """Return *text* without the customer of *asked*, wherever it stands in there."""
-    values = ((name, getattr(asked, name)) for name in _CUSTOMER)
-    hidden = [(name, value) for name, value in values if value]
-    return redacted(text, hidden, _LONGEST)
+    return redacted(text, customer_of(asked), _LONGEST)
 
 
 def masked_fields(asked: CheckoutSessionRequest) -> Iterator[tuple[str, str]]:

@@ -322,6 +322,31 @@ async def test_a_body_of_any_kind_is_masked(
     assert request["body"] == lines
 
 
+async def test_a_request_keeps_its_session_s_customer_to_itself(
+    control: Control,
+) -> None:
+    """Also in its key, and in a body that names nobody by its fields."""
+    sandbox = control.sandbox
+    async with sandbox.factory() as checkout:
+        session = await checkout.create(an_order(), idempotency_key="17:john:doe")
+    form = {"session_id": session.id, "amount": "1", "reason": "John, john@example.com"}
+    headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+    url = f"{sandbox.base_url}/v1/refunds"
+    async with control.session.post(url, data=form, headers=headers) as answer:
+        assert answer.status == 400
+
+    refused, created = await control.rows("/requests")
+    _, story = await control.ask("GET", f"/sessions/{session.id}")
+
+    assert created["idempotency_key"] == "17:[customer_firstname]:[customer_lastname]"
+    assert refused["body"] == [
+        f"session_id={session.id}",
+        "amount=1",
+        "reason=[customer_firstname], [customer_email]",
+    ]
+    assert story["requests"] == [refused, created]
+
+
 async def test_lists_come_in_pages(control: Control) -> None:
     """The newest first; a cursor leads on, also while others come in."""
     book, url = control.sandbox.book, control.sandbox.base_url

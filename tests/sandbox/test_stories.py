@@ -1,5 +1,7 @@
 """The page of one session: its story, and what its buttons do."""
 
+import re
+
 import attrs
 import pytest
 from pages import NASTY, NBSP, Browser, opened, place
@@ -82,6 +84,33 @@ async def test_a_session_s_page_keeps_its_customer_to_itself(
     assert f"metadata[note]={NASTY} for [customer_email]" in page.read.text
     assert f"success_url={asked.success_url}" in page.read.text
     assert NASTY not in page.text
+
+
+async def test_what_names_the_customer_beside_the_order_is_masked(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """The address of webhooks, an idempotency key, and why a refund was refused."""
+    request = attrs.evolve(
+        order, notification_url="https://shop.example/?to=john%40example.com&is=DOE"
+    )
+    async with browser.sandbox.factory() as checkout:
+        session = await checkout.create(request, idempotency_key="17:john:doe")
+    await browser.sandbox.elapse(0)
+    form = {"session_id": session.id, "reason": "John wants it: john@example.com"}
+    refused = await browser.post(
+        "/v1/refunds", form, authorization=f"Bearer {browser.sandbox.api_key}"
+    )
+
+    pages = [
+        await browser.get(path) for path in ("/", f"/sandbox/sessions/{session.id}")
+    ]
+
+    assert refused.status == 400
+    for page in pages:
+        assert "https://shop.example/?to=[customer_firstname]&is=[" in page.read.text
+        assert "17:[customer_firstname]:[customer_lastname]" in page.read.text
+        assert not re.search(r"john|\bdoe\b", page.text, re.IGNORECASE)
+    assert "[customer_firstname] wants it: [customer_email]" in pages[1].read.text
 
 
 async def test_an_order_that_names_its_customer_is_masked(

@@ -9,6 +9,7 @@ from convergegate_async.sandbox._api import Api
 from convergegate_async.sandbox._book import BookedSession
 from convergegate_async.sandbox._controlled import Controlled
 from convergegate_async.sandbox._hosts import Hosts
+from convergegate_async.sandbox._masks import masked
 from convergegate_async.sandbox._webhook_sender import WebhookSender
 from convergegate_async.sandbox._wire import read_body
 
@@ -25,6 +26,11 @@ class Site:
     def find(self, request: web.Request) -> BookedSession | None:
         """Return the session that the path of *request* names, if there is one."""
         return self.api.book.find_session(request.match_info["id"])
+
+    def mask(self, text: str, session_id: str | None) -> str:
+        """Return *text* without the customer of the session that it is about."""
+        session = self.api.book.sessions.get(session_id or "")
+        return text if session is None else masked(text, session.request)
 
     async def read_form(self, request: web.Request) -> dict[str, str]:
         """Return the form that a page of the sandbox has sent.

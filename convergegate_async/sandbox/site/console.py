@@ -111,6 +111,7 @@ class Console:
             known_events=list(EventType),
             units=list(_UNITS),
             order_of=_order_of,
+            mask=self._site.mask,
             problems=problems or {},
             typed=typed or {},
         )

@@ -74,6 +74,7 @@ class Stories:
             ],
             deliveries=list(islice(deliveries, _SHOWN)),
             codes=CODES,
+            mask=self._site.mask,
             problems=problems or {},
             typed=typed or {},
         )
