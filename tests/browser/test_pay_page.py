@@ -1,6 +1,7 @@
 """The pay page in a real browser, as its customers use it."""
 
 import re
+import time
 
 import attrs
 import pytest
@@ -182,6 +183,28 @@ async def test_a_refused_code_can_be_followed_by_another(
         code_of(browser).send_keys("200000")
         see(browser, "The bank refused the payment")
         code_of(browser).send_keys("123456")
+        is_paid(browser, sandbox, session)
+
+    await drive(story)
+
+
+async def test_another_code_that_is_refused_says_so_until_the_next(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """While the first one still waits the message and what is typed stay."""
+
+    def story() -> None:
+        browser.get(str(session.url))
+        code_of(browser).send_keys("300000")
+        see(browser, "Confirm the payment")
+        browser.find_element(By.ID, "again").click()
+        wait(browser, lambda: code_of(browser).is_displayed())
+        code_of(browser).send_keys("200000")
+        see(browser, "The bank refused the payment")
+        code_of(browser).send_keys("123")
+        time.sleep(4)  # the page looks every three seconds
+        see(browser, "The bank refused the payment")
+        code_of(browser).send_keys("456")
         is_paid(browser, sandbox, session)
 
     await drive(story)

@@ -116,11 +116,15 @@
 
   // -- how it stands --------------------------------------------------------------------
 
-  /** Load the page anew once it would show something else, and not before. */
+  /**
+   * Load the page anew once it would show something else, and not before.
+   *
+   * Its form knows its address: another code is asked for while the first one waits.
+   */
   async function look() {
     if (document.hidden) return;
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
+      const answer = await fetch(field ? field.form.action : location.href, { cache: "no-store" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const state = page.querySelector("main")?.dataset.state;
       // Not `reload`: this may be what a form was answered with.
