@@ -49,6 +49,11 @@ def code_of(browser: webdriver.Chrome) -> WebElement:
     return browser.find_element(By.ID, "blik_code")
 
 
+def left_on(browser: webdriver.Chrome) -> str:
+    """Return the time that the page says is left."""
+    return browser.find_element(By.ID, "left").text
+
+
 def is_at(browser: webdriver.Chrome, place: str) -> None:
     """Wait until the browser has landed on *place*."""
     wait(browser, lambda: browser.current_url == place)
@@ -275,10 +280,49 @@ async def test_the_time_that_is_left_is_counted_down(
         words = "One minute left to pay."
         wait(browser, lambda: announced.get_attribute("textContent") == words)
 
+    async with Sandbox() as sandbox:
+        request = attrs.evolve(order, locale="en")
+        session = sandbox.book.open_session(request, sandbox.base_url)
+        sandbox.advance(24 * 3600 - 64)
+        await drive(lambda: story(session.url))
+
+
+async def test_the_time_that_is_left_follows_the_gateway_s_clock(
+    browser: webdriver.Chrome, session: CheckoutSession, sandbox: Sandbox
+) -> None:
+    """Whoever moves the clock on sees it on a page that is open already."""
+
+    def is_left(pattern: str) -> None:
+        wait(browser, lambda: re.fullmatch(pattern, left_on(browser)))
+
+    def open_it() -> None:
+        browser.get(str(session.url))
+        is_left("23 h 59 min|24 h 0 min")
+
+    await drive(open_it)
+    sandbox.advance(23 * 3600 + 58 * 60)
+    await drive(lambda: is_left("1:[0-5][0-9]"))
+
+
+async def test_a_clock_that_stands_still_is_not_counted_down(
+    browser: webdriver.Chrome, order: CheckoutSessionRequest
+) -> None:
+    """Once the page has seen it stand; nor does it ask more often than before."""
+    asked = "return performance.getEntriesByType('resource').length"
+
+    def story(url: str) -> None:
+        browser.get(url)
+        time.sleep(4)  # the page looks every three seconds
+        left, before = left_on(browser), browser.execute_script(asked)
+        time.sleep(4)
+        assert left_on(browser) == left
+        assert left in {"0:01", "0:02"}
+        assert browser.execute_script(asked) - before <= 2
+
     async with Sandbox(frozen=True) as sandbox:
         request = attrs.evolve(order, locale="en")
         session = sandbox.book.open_session(request, sandbox.base_url)
-        sandbox.advance(24 * 3600 - 62)
+        sandbox.advance(24 * 3600 - 2)
         await drive(lambda: story(session.url))
 
 

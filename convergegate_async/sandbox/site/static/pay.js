@@ -91,14 +91,22 @@
 
   const left = document.getElementById("left");
 
-  /** Count down by the gateway's clock, which need not be that of this machine. */
+  /** Count down between what is heard of the gateway's clock, which is moved by hand. */
   function countDown() {
-    const end = performance.now() + 1000 * Number(left.dataset.seconds);
     const announced = document.getElementById("announced");
     const timer = left.closest(".timer");
+    const told = { seconds: Number(left.dataset.seconds), at: performance.now() };
+    const heard = { ...told };
+    let stands = false;
     let shown = Infinity;
+
+    function secondsLeft() {
+      const passed = stands ? 0 : (performance.now() - told.at) / 1000;
+      return Math.max(0, Math.round(told.seconds - passed));
+    }
+
     function tick() {
-      const seconds = Math.max(0, Math.round((end - performance.now()) / 1000));
+      const seconds = secondsLeft();
       const minutes = Math.floor(seconds / 60);
       left.textContent = minutes >= 60
         ? `${Math.floor(minutes / 60)} ${left.dataset.hours} ${minutes % 60} ${left.dataset.minutes}`
@@ -106,13 +114,28 @@
       timer.classList.toggle("short", seconds < 60);
       if (seconds <= 300 && shown > 300 && shown < Infinity) announced.textContent = left.dataset.five;
       if (seconds <= 60 && shown > 60 && shown < Infinity) announced.textContent = left.dataset.one;
+      if (seconds === 0 && shown > 0) setTimeout(look, 1000);
       shown = seconds;
-      if (seconds === 0) look();
+      timer.hidden = seconds > 86400;
     }
-    timer.hidden = false;
+
+    function hear(seconds) {
+      const at = performance.now();
+      if (at - heard.at > 2000) {
+        stands = seconds === heard.seconds;
+        Object.assign(heard, { seconds, at });
+      }
+      // A second or two may be lost on the way.
+      if (stands || Math.abs(seconds - secondsLeft()) > 2) Object.assign(told, { seconds, at });
+      tick();
+    }
+
     tick();
     setInterval(tick, 1000);
+    return hear;
   }
+
+  const hear = left && countDown();
 
   // -- how it stands --------------------------------------------------------------------
 
@@ -129,6 +152,7 @@
       const state = page.querySelector("main")?.dataset.state;
       // Not `reload`: this may be what a form was answered with.
       if (state && state !== main.dataset.state) location.replace(location.pathname);
+      else if (state && left) hear(Number(page.getElementById("left").dataset.seconds));
     } catch {
       // The sandbox is away; it may come back.
     }
@@ -141,7 +165,6 @@
     setTimeout(again, pause);
     document.addEventListener("visibilitychange", look);
   }
-  if (left && Number(left.dataset.seconds) <= 86400) countDown();
 
   const back = document.getElementById("back");
   if (back && back.dataset.seconds) {
