@@ -85,6 +85,88 @@ async def test_the_status_page_keeps_itself_and_what_is_done_there(
     await drive(look_again)
 
 
+@pytest.mark.parametrize(
+    ("place", "selector"),
+    [
+        ("/", "#sessions td a"),
+        ("/", "#requests td a"),
+        ("/", "#webhooks td button"),
+        ("/sandbox/sessions/{}", "#body-1 > summary"),
+        ("/sandbox/sessions/{}", "#body-1 > pre"),
+        ("/sandbox/sessions/{}", "#webhooks td button"),
+    ],
+)
+async def test_the_focus_stays_where_it_is(
+    place: str,
+    selector: str,
+    browser: webdriver.Chrome,
+    session: BookedSession,
+    sandbox: Sandbox,
+) -> None:
+    """Also on a link, a button or a body, of many, while newer rows come in."""
+    for _ in range(60):  # more than a page
+        opened(sandbox, session.request)
+    await sandbox.elapse(0)
+
+    def focus() -> None:
+        browser.get(f"{sandbox.base_url}{place.format(session.id)}")
+        mark(browser)
+        browser.execute_script(
+            "document.querySelectorAll('#body-1').forEach(one => one.open = true);"
+            "const all = [...document.querySelectorAll(arguments[0])];"
+            "window.chosen = all[all.length >> 1];"
+            "window.chosen.focus();"
+            "window.row = window.chosen.closest('tr').textContent",
+            selector,
+        )
+
+    def is_kept() -> bool:
+        return bool(
+            browser.execute_script(
+                "const now = document.activeElement;"
+                "return now !== window.chosen && now.tagName === window.chosen.tagName"
+                " && now.closest('tr').textContent === window.row"
+            )
+        )
+
+    await drive(focus)
+    async with sandbox.factory() as checkout:
+        await checkout.create(session.request)
+        await checkout.retrieve(session.id)
+    [*_, delivery] = (
+        one for one in sandbox.deliveries if one.event.session_id == session.id
+    )
+    sandbox.resend(delivery.event.id)
+    await sandbox.elapse(0)
+    await drive(lambda: wait(browser, is_kept))
+
+
+async def test_a_message_stays(
+    browser: webdriver.Chrome, session: BookedSession, sandbox: Sandbox
+) -> None:
+    """What was wrong with a button is told while the rows below it change."""
+    message = "none of the latest"
+
+    def press() -> None:
+        browser.get(sandbox.base_url)
+        browser.find_element(By.ID, "live").click()
+        browser.execute_script(
+            "document.querySelector('#webhooks form').action"
+            " = '/sandbox/deliveries/none/resend'"
+        )
+        browser.find_element(By.CSS_SELECTOR, "#webhooks form button").click()
+        see(browser, message)
+
+    await drive(press)
+    other = opened(sandbox, session.request)
+
+    def look() -> None:
+        see(browser, other.id)
+        assert message in browser.find_element(By.TAG_NAME, "main").text
+
+    await drive(look)
+
+
 async def test_updates_can_be_paused(
     browser: webdriver.Chrome, sandbox: Sandbox, order: CheckoutSessionRequest
 ) -> None:

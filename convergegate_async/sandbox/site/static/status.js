@@ -12,12 +12,30 @@
   const shown = new Map();
   for (const part of main.querySelectorAll("[data-live]")) shown.set(part.id, part.innerHTML);
 
+  /** Tell an element from others by what it is, leads to or does, or else where it is. */
+  function selectorOf(one) {
+    const home = one.parentElement;
+    const having = (name, value) => value && `[${name}="${CSS.escape(value)}"]`;
+    const inside = (place) => place && `${place} > ${one.localName}`;
+    return having("href", one.getAttribute("href"))
+      || inside(having("action", home.getAttribute("action")))
+      || having("id", one.id)
+      || inside(having("id", home.id));
+  }
+
+  /** List what *selector* means, the oldest first: newer rows come in before it. */
+  function alike(part, selector) {
+    return selector ? [...part.querySelectorAll(selector)].reverse() : [];
+  }
+
   /** Tell what a swap would lose: what is typed, opened, and has the focus. */
   function remember(part) {
     const active = document.activeElement;
-    const focus = active && part.contains(active) && active.id ? active : null;
+    const focus = active && part.contains(active) ? active : null;
+    const selector = focus && selectorOf(focus);
     return {
-      focus: focus && focus.id,
+      selector,
+      place: alike(part, selector).indexOf(focus),
       cursor: focus && typeof focus.selectionStart === "number"
         ? [focus.selectionStart, focus.selectionEnd] : null,
       open: [...part.querySelectorAll("details[open][id]")].map((one) => one.id),
@@ -27,16 +45,15 @@
     };
   }
 
-  function restore({ focus, cursor, open, typed }) {
+  function restore(part, { selector, place, cursor, open, typed }) {
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     for (const [id, value] of typed) {
       const field = document.getElementById(id);
       if (field) field.value = value;
     }
-    const field = focus && document.getElementById(focus);
-    if (!field) return;
-    field.focus({ preventScroll: true });
-    if (cursor) field.setSelectionRange(...cursor);
+    const focus = alike(part, selector)[place];
+    focus?.focus({ preventScroll: true });
+    if (focus && cursor) focus.setSelectionRange(...cursor);
   }
 
   /** Tell whether somebody is copying out of a part just now. */
@@ -53,7 +70,7 @@
       const state = remember(part);
       part.replaceChildren(...document.adoptNode(fresh.cloneNode(true)).childNodes);
       shown.set(id, fresh.innerHTML);
-      restore(state);
+      restore(part, state);
     }
   }
 
