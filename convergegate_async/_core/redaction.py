@@ -1,7 +1,7 @@
 """What was sent is taken out of what is shown, however it is spelled there."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 Hidden: TypeAlias = Iterable[tuple[str, str]]
@@ -51,22 +51,19 @@ def redacted(text: str, hidden: Hidden, most: int) -> str:
             and not searched either.
     """
     names = _names(hidden)
-    if not names:
-        return text
     # A value that begins in what is wanted ends in what is searched.
-    window = text[: most + _LONGEST_SPELLING * max(map(len, names))]
-    pattern = _pattern(names)
-    labels = {value.lower(): name for value, name in names.items()}
+    longest = max(map(len, names), default=0)
+    window = text[: most + _LONGEST_SPELLING * longest]
     parts: list[str] = []
     end = 0
-    for start, stop, value in sorted(_found(window, pattern)):
+    for start, back, name in sorted(_found(window, names, most)):
+        stop = -back
         if start >= max(end, most):
             break
         if stop <= end:  # within what was taken out
             continue
         if start >= end:  # else it only prolongs that
-            label = labels.get(value.lower().replace("+", " "), "value")
-            parts += [window[end:start], f"[{label}]"]
+            parts += [window[end:start], f"[{name}]"]
         end = stop
     was_cut = len(text) > max(end, most)
     parts.append(text[end : max(end, most)])
@@ -74,47 +71,68 @@ def redacted(text: str, hidden: Hidden, most: int) -> str:
 
 
 def _names(hidden: Hidden) -> dict[str, str]:
-    """Return the name of each value that is searched.
-
-    A plus may be the space of a form, and the other way round: both are spaces here.
-    """
+    """Return the name of each value, as it is searched."""
     return {
-        spelling.replace("+", " "): name.partition("[")[0]
+        _folded(spelling): name.partition("[")[0]
         for name, value in hidden
         for spelling in (value.removeprefix("+"), value)
         if spelling
     }
 
 
-def _pattern(names: Iterable[str]) -> re.Pattern[str]:
-    return re.compile(
-        "|".join(
-            re.escape(value).replace(r"\ ", "[ +]")
-            if len(value) > _LONGEST_WORD
-            else rf"(?<!\w){re.escape(value)}(?!\w)".replace(r"\ ", "[ +]")
-            for value in sorted(names, key=len, reverse=True)
-        ),
-        re.IGNORECASE,
-    )
+def _folded(text: str) -> str:
+    """Return *text* with each letter in one of its cases, as long as it was.
+
+    A plus may be the space of a form, and the other way round: both are spaces here.
+    """
+    if not text.isascii():
+        text = "".join(map(_folded_letter, text))
+    return text.lower().replace("+", " ")
+
+
+def _folded_letter(letter: str) -> str:
+    if letter in "\u0130\u0131":  # the Turkish i with and without its dot
+        return "i"
+    folded = letter.casefold()
+    return folded if len(folded) == 1 else letter.lower()
 
 
 def _found(
-    text: str, pattern: re.Pattern[str], layers: int = 2
+    text: str, names: Mapping[str, str], most: int, layers: int = 2
 ) -> Iterator[tuple[int, int, str]]:
-    """Yield where a value begins and ends in *text*, and what stands there.
+    """Yield where a value begins, minus where it ends, and its name.
+
+    Each value is looked for by itself, as `str` does it: one pattern of all of them
+    would try each at every letter, for as long as letters repeat.
 
     Args:
         text: What is searched, as it is and without its escapes.
-        pattern: What is searched for.
+        names: What is searched for, and how it is called.
+        most: Where values begin: before this character.
         layers: How many escapes may lie over each other.
     """
-    for hit in pattern.finditer(text):
-        yield hit.start(), hit.end(), hit[0]
+    folded = _folded(text)
+    for value, name in names.items():
+        size = len(value)
+        start = folded.find(value, 0, most + size - 1)
+        while start >= 0:
+            stop = start + size
+            if size <= _LONGEST_WORD and _is_in_word(text, start, stop):
+                stop = start + 1
+            else:
+                yield start, -stop, name
+            start = folded.find(value, stop, most + size - 1)
     for escape in _ESCAPES if layers else ():
         if escape.search(text) is not None:
             plainer, places = _unescaped(text, escape)
-            for start, end, value in _found(plainer, pattern, layers - 1):
-                yield places[start], places[end], value
+            for start, back, name in _found(plainer, names, most, layers - 1):
+                yield places[start], -places[-back], name
+
+
+def _is_in_word(text: str, start: int, stop: int) -> bool:
+    """Tell whether a letter or digit stands before *start* or at *stop*."""
+    beside = text[max(start - 1, 0) : start] + text[stop : stop + 1]
+    return any(letter.isalnum() or letter == "_" for letter in beside)
 
 
 def _unescaped(text: str, escape: re.Pattern[str]) -> tuple[str, list[int]]:

@@ -28,6 +28,9 @@ _SHOWN = frozenset(
     for field in attrs.fields(request)
     if field.repr and field.metadata.get("wire") is not False
 )
+LONGEST_SEARCHED = 8 * 1024
+"""Bytes of a body that is shown: each value is searched for each of the others."""
+
 _MOST_PAIRS = 200
 _MOST_SHOWN = 100  # characters of a value
 
@@ -100,11 +103,15 @@ def masked_form(body: bytes, customer: Hidden = ()) -> Iterator[str]:
     """Yield a form's pairs, personal values and texts of the shop's own by name only.
 
     What is shown is searched for what is not: a customer can be called like a locale.
+    A body that is far longer than any shop's is not searched, and only its size told.
 
     Args:
         body: The form.
         customer: That of the session it is about, who may have no field in there.
     """
+    if len(body) > LONGEST_SEARCHED:
+        yield long_body(body)
+        return
     try:
         texts = parse_qsl(
             body.decode("ascii"),
@@ -128,6 +135,11 @@ def masked_form(body: bytes, customer: Hidden = ()) -> Iterator[str]:
             yield f"{field}{'[…]' if '[' in name else ''}=[{field}]"
         else:
             yield "extra[…]=[extra]"  # and its name may tell as much
+
+
+def long_body(body: bytes) -> str:
+    """Return what is shown of a body that is too long to be searched."""
+    return f"[body of {len(body)} bytes]"
 
 
 def _read(

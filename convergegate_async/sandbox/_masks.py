@@ -12,6 +12,8 @@ import attrs
 from convergegate_async._core.redaction import Hidden, redacted
 from convergegate_async.models import CheckoutSessionRequest
 
+from ._forms import LONGEST_SEARCHED, long_body
+
 _LONGEST = 500  # characters of a text
 _MOST_PAIRS = 200  # of a body
 _CUSTOMER = tuple(
@@ -44,6 +46,8 @@ def masked_body(
 
     A customer that only the form names is hidden by the names of its fields.
     """
+    if len(body) > LONGEST_SEARCHED:
+        return iter([("body", long_body(body))])
     try:
         pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_PAIRS)
         texts = [(name.decode(), value.decode()) for name, value in pairs]

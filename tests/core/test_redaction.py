@@ -1,6 +1,7 @@
 """Whatever was sent is taken out, in every spelling; the rest stays as it was."""
 
 import json
+import sys
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -119,3 +120,39 @@ def test_a_value_is_never_cut_in_two(before: int, most: int) -> None:
 def test_a_short_value_counts_as_a_word_only() -> None:
     """An amount of 1 does not eat every 1 of a message."""
     assert redacted("1 of 12", [("amount", "1")], 200) == "[amount] of 12"
+
+
+def test_what_is_wanted_is_all_that_is_shown() -> None:
+    """A long text ends where it is told to, also if nothing is hidden."""
+    assert redacted("-" * 300, [], 200) == "-" * 200 + "…"
+
+
+def test_cases_of_a_letter_are_one_letter() -> None:
+    """Letters that only some alphabets have in two cases are found in either."""
+    hidden = [("firstname", "\u0130brahim"), ("lastname", "Je\u017f\u017fen")]
+
+    shown = redacted("ibrahim, IBRAHIM, \u0131brahim, JESSEN", hidden, 200)
+
+    assert shown == "[firstname], [firstname], [firstname], [lastname]"
+
+
+@pytest.mark.parametrize("size", [100, 10_000, 1_000_000])
+@pytest.mark.parametrize("shape", ["{a}b", "b{a}", "{a}b{a}", "{a}%41", "{a} {a}"])
+def test_letters_that_repeat_are_looked_at_once(shape: str, size: int) -> None:
+    """A value is searched once in each reading of a text, however long both are."""
+    value = shape.format(a="a" * size)
+    looks = 0
+
+    def count(_frame: object, event: str, called: object) -> None:
+        nonlocal looks
+        if event == "c_call" and getattr(called, "__name__", "") in {"find", "search"}:
+            looks += 1
+
+    sys.setprofile(count)
+    try:
+        shown = redacted("a" * size * 5, [("x", value), ("y", "ab" * size)], 100)
+    finally:
+        sys.setprofile(None)
+
+    assert shown == "a" * 100 + "…"
+    assert looks <= 2 * 7 + 2 * 3  # values in readings, and escapes

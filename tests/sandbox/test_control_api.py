@@ -287,6 +287,10 @@ async def test_a_body_is_told_by_its_names(
         (b"a=%ff", ["[body]"]),
         (b"x=1&" * 300, ["[body]"]),
         (
+            b"reason=" + b"a" * 40_000 + b"&x=" + b"a" * 9 + b"b",
+            ["[body of 40020 bytes]"],
+        ),
+        (
             b"locale=John&customer_firstname=John",
             ["locale=[customer_firstname]", "customer_firstname=[customer_firstname]"],
         ),
@@ -304,7 +308,7 @@ async def test_a_body_is_told_by_its_names(
         ),
     ],
     ids=[
-        *("none", "code", "no-text", "no-utf-8", "many", "the-same-twice"),
+        *("none", "code", "no-text", "no-utf-8", "many", "long", "the-same-twice"),
         *("polish", "polish-twice"),
     ],
 )

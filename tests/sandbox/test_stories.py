@@ -2,6 +2,7 @@
 
 import re
 
+import aiohttp
 import attrs
 import pytest
 from pages import NASTY, NBSP, Browser, opened, place
@@ -248,3 +249,21 @@ async def test_a_session_that_nobody_knows_has_no_story(
     assert page.status == 404
     assert "There is no such session" in page.read.text
     assert not page.read.foreign_scripts()
+
+
+async def test_a_long_body_is_told_by_its_size(
+    browser: Browser, paid: BookedSession
+) -> None:
+    """A refund of 40 KB that was refused is named on the page, and not searched."""
+    form = {"session_id": paid.id, "reason": "a" * 40_000}
+    headers = {"Authorization": f"Bearer {browser.sandbox.api_key}"}
+    url = f"{browser.sandbox.base_url}/v1/refunds"
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(url, data=form, headers=headers) as answer,
+    ):
+        assert answer.status == 400
+
+    page = await browser.get(story_of(paid))
+
+    assert f"[body of {len(browser.sandbox.seen[-1].body)} bytes]" in page.text
