@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from convergegate_async.errors import InvalidFieldError
+from convergegate_async.models import rules
 
 from ._book import CODES, Book, BookedSession, CodeFate, KeptAnswer
 from ._forms import read_create_form, read_pay_form, read_refund_form, refunded_session
@@ -49,6 +50,15 @@ class ApiRequest:
     id: str = ""
     body: bytes = attrs.field(default=b"", repr=False)
     key: str | None = None
+
+    @property
+    def key_problem(self) -> str:
+        """What is wrong with the key, by our own rule (assumed); empty if nothing."""
+        field = "Idempotency-Key"
+        if self.key is None:
+            return ""
+        checked = rules.made_or_refused(rules.idempotency_key, field, self.key)
+        return checked.reason if isinstance(checked, InvalidFieldError) else ""
 
 
 class Api:
@@ -171,6 +181,9 @@ class Api:
     ) -> Reply:
         """Do *work*, or repeat what was answered to it under the same key."""
         key, body = request.key, request.body
+        if request.key_problem:
+            message = f"Idempotency-Key {request.key_problem}"
+            return refusal(400, message, param="Idempotency-Key")
         kept = self.book.answers.get((operation, key)) if key else None
         if kept is not None and kept.request_body != body:
             message = "this idempotency key was used with another request"

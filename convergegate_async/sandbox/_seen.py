@@ -19,7 +19,7 @@ class SeenRequest:
     Attributes:
         operation: The name of the factory's method, or ``other`` for an unknown path.
         path: At most 500 characters of it.
-        idempotency_key: That of a request that has the API key.
+        idempotency_key: That of a request that has the API key, if it is a right one.
         body: Empty if it came without the API key or holds a code, and once newer ones
             have taken its place: those of the newest requests are kept, 16 MiB in all.
         at: When it came by the gateway's clock, in epoch seconds.

@@ -1,10 +1,11 @@
 """The sandbox as a gateway: what a client without our SDK sees of it."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import pytest
@@ -210,6 +211,49 @@ async def test_a_key_with_another_body_is_refused(client: Client) -> None:
     assert status == 422
     assert isinstance(answer["error"], dict)
     assert answer["error"]["param"] == "Idempotency-Key"
+
+
+@pytest.mark.parametrize(
+    "key", [b"\xff\xfe", b"z\xc5\x82", b"a b", b"", b"<b>", b"x" * 256]
+)
+@pytest.mark.parametrize("path", ["/v1/checkout/sessions", "/v1/refunds"])
+@pytest.mark.parametrize("has_file", [False, True])
+async def test_what_is_no_key_is_refused_and_shown_nowhere(
+    path: str, key: bytes, has_file: bool, tmp_path: Path
+) -> None:
+    """It does nothing, keeps no page from being shown and nothing from being kept."""
+    file = tmp_path / "book.db" if has_file else None
+    async with Sandbox(db=file) as sandbox, aiohttp.ClientSession() as session:
+        client = Client(sandbox, session)
+        status, answer = await post_under_key(sandbox, path, key)
+        async with session.get(sandbox.base_url) as page:
+            shown = page.status
+        listed, _ = await client.get("/sandbox/api/requests")
+        created, _ = await client.create(urlencode(FORM), Idempotency_Key="k")
+
+    assert (status, answer["error"]["param"]) == (400, "Idempotency-Key")
+    assert "must be 1 to 255 letters" in answer["error"]["message"]
+    assert (shown, listed, created) == (200, 200, 200)
+    assert [seen.idempotency_key for seen in sandbox.seen] == [None, "k"]
+    assert len(sandbox.book.sessions) == 1
+
+
+async def post_under_key(
+    sandbox: Sandbox, path: str, key: bytes
+) -> tuple[int, dict[str, dict[str, str]]]:
+    """Post `FORM` under a key of any bytes, and return status and answer."""
+    body = urlencode(FORM).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Authorization: Bearer {sandbox.api_key}\r\nContent-Length: {len(body)}\r\n"
+    )
+    parts = urlsplit(sandbox.base_url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(head.encode() + b"Idempotency-Key: " + key + b"\r\n\r\n" + body)
+    async with asyncio.timeout(AMPLE):
+        answer = await reader.read()
+    writer.close()
+    return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
 async def test_keys_can_be_ignored() -> None:
