@@ -218,15 +218,17 @@ class Book:
         self.answers[operation, key] = answer
         self._answered.append((operation, key))
 
-    def take_changes(
+    def changes(
         self,
     ) -> tuple[list[BookedSession], list[tuple[tuple[str, str], KeptAnswer]]]:
-        """Return the sessions and answers that are new or changed since last asked."""
-        changed = list(self._changed.values())
+        """Return the sessions and answers that are new or changed since settled."""
         answered = [(key, self.answers[key]) for key in self._answered]
+        return list(self._changed.values()), answered
+
+    def settle_changes(self) -> None:
+        """Forget what has changed: it is written, or nobody writes it."""
         self._changed.clear()
         self._answered.clear()
-        return changed, answered
 
     def open_session(
         self, request: CheckoutSessionRequest, base_url: str
@@ -336,8 +338,7 @@ class Book:
         self.answers.clear()
         self.outbox.clear()
         self._due.clear()
-        self._changed.clear()
-        self._answered.clear()
+        self.settle_changes()
 
     def _advance(self, session: BookedSession, when: float) -> None:
         if session.is_final:

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -65,7 +66,8 @@ class Sandbox:
         on_request: Called with every request once it is over.
         on_delivery: Called with every webhook that was tried, or that is not sent.
         on_action: Called with what was done by a page, or by the control API.
-        db: A SQLite file to keep the book in; in memory only if `None`.
+        db: A SQLite file to keep the book in; in memory only if `None`. While it cannot
+            be written, answers are 500; what was done then is written later.
         host: The address to listen on; other machines reach it only if this says so.
         allowed_hosts: Names by which it may be called, beside those of this machine,
             of *host* and of *public_url*. A request by any other name is refused (421).
@@ -309,7 +311,8 @@ class Sandbox:
         if self._frozen_at is not None:
             self._frozen_at = self._clock()
         if self._store is not None:
-            self._store.clear()
+            self._store.forget()
+            self._save()
 
     # -- lifecycle -------------------------------------------------------------------
 
@@ -342,10 +345,10 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self._closing.set()
+        self._save()
         try:
-            self._save()
-        finally:
             await self._stack.aclose()
+        finally:
             self._base_url = None
 
     async def _keep(self) -> None:
@@ -413,11 +416,12 @@ class Sandbox:
             raise InvalidFieldError(field, reason)
         return session
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
+        """Keep what has changed, and tell whether all of it is kept."""
         if self._store is not None:
-            self._store.save(self.book)
-        else:
-            self.book.take_changes()  # nobody wants them
+            return self._store.save(self.book)
+        self.book.settle_changes()  # nobody wants them
+        return True
 
     # -- the API -----------------------------------------------------------------------
 
@@ -520,7 +524,10 @@ class Sandbox:
         reply = route.answer(self._api, asked)
         if seen.session_id is None:
             seen.session_id = self._api.session_about(reply.document.get("id"))
-        self._save()
+        if not self._save() and reply.status == HTTPStatus.OK:
+            # It is done, and repeated under its key answered so once it is written.
+            message = "the sandbox cannot write to its file: see its log"
+            return refusal(500, message, kind="api_error")
         return reply
 
     def _answer(

@@ -4,9 +4,10 @@ Webhooks on their way are not kept. The file holds what customers typed: mode 06
 """
 
 import json
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from convergegate_async.models import RefundStatus, SessionStatus
 
 from ._book import Book, BookedRefund, BookedSession, KeptAnswer
 from ._forms import read_kept_form
+
+_logger = logging.getLogger("convergegate_async")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS starts (number INTEGER PRIMARY KEY AUTOINCREMENT);
@@ -52,6 +55,8 @@ class Store:
             raise ConfigurationError(_cannot_keep(path, str(error))) from None
         self._file = file
         self._path = path
+        self._forgets = False
+        self._unwritten: int | None = None  # sessions, since it could last be written
 
     def load(self, book: Book, base_url: str) -> None:
         """Bring back what the book held; pay pages move to *base_url*.
@@ -78,16 +83,38 @@ class Store:
         for operation, key, body, answer in rows:
             book.answers[operation, key] = KeptAnswer(body, json.loads(answer))
 
-    def save(self, book: Book) -> None:
-        """Write what has changed since the last time."""
-        changed, answered = book.take_changes()
-        if not changed and not answered:
-            return
+    def save(self, book: Book) -> bool:
+        """Write what has changed since the last time, and tell whether all is written.
+
+        What is not, as where a disk is full, is tried again with what changes next.
+        """
+        changed, answered = book.changes()
+        if not (changed or answered or self._forgets):
+            return True
+        try:
+            self._write(changed, answered)
+        except sqlite3.Error as error:
+            if self._unwritten is None:
+                _logger.warning("%s", _cannot_keep(self._path, str(error)))
+            self._unwritten = len(changed)
+            return False
+        self._forgets, self._unwritten = False, None
+        book.settle_changes()
+        return True
+
+    def _write(
+        self,
+        changed: Iterable[BookedSession],
+        answered: Iterable[tuple[tuple[str, str], KeptAnswer]],
+    ) -> None:
         sessions = [(s.id, json.dumps(_spell_session(s))) for s in changed]
         answers = [
             (*key, kept.request_body, json.dumps(kept.answer)) for key, kept in answered
         ]
         with self._file:
+            if self._forgets:
+                self._file.execute("DELETE FROM sessions")
+                self._file.execute("DELETE FROM answers")
             self._file.executemany(
                 "INSERT INTO sessions VALUES (?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET kept = excluded.kept",
@@ -95,15 +122,16 @@ class Store:
             )
             self._file.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", answers)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._file:
-            self._file.execute("DELETE FROM sessions")
-            self._file.execute("DELETE FROM answers")
+    def forget(self) -> None:
+        """Let nothing be left of what was written, once the book is saved again."""
+        self._forgets = True
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+        if self._unwritten is not None:
+            lost = f"it ends with {self._unwritten} sessions that are not written"
+            _logger.warning("%s", _cannot_keep(self._path, lost))
 
 
 def _cannot_keep(path: Path, problem: str) -> str:

@@ -2,18 +2,26 @@
 
 import sqlite3
 import stat
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 
 from convergegate_async import (
     CheckoutSessionRequest,
     ConfigurationError,
+    OutcomeUnknownError,
     RefundRequest,
+    RetryPolicy,
+    ServerError,
     SessionStatus,
 )
 from convergegate_async.sandbox import Sandbox
+from convergegate_async.webhooks import WebhookReply
+
+ONCE = RetryPolicy(max_attempts=1)
 
 
 async def test_a_restart_brings_everything_back(
@@ -110,3 +118,99 @@ async def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="something else"):
         await Sandbox(db=file).__aenter__()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let nothing be written to any file of this process."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_what_cannot_be_written_is_written_later(
+    order: CheckoutSessionRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a full disk all is answered by 500, and repeated by its key afterwards."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory(retry=ONCE) as checkout:
+        kept = await checkout.create(order)
+        with full_disk():
+            for key in ("a", "a", "b"):
+                with pytest.raises(OutcomeUnknownError):
+                    await checkout.create(order, idempotency_key=key)
+            with pytest.raises(ServerError):
+                await checkout.retrieve(kept.id)
+        first = await checkout.create(order, idempotency_key="a")
+
+    async with Sandbox(db=file) as sandbox:
+        ids = set(sandbox.book.sessions)
+    assert len(ids) == 3
+    assert {kept.id, first.id} < ids
+    [line] = caplog.messages
+    assert "the sandbox cannot keep its book in" in line
+
+
+async def test_a_full_disk_stops_nothing_else(
+    order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """Webhooks are delivered, time passes, and what happened then is kept after all."""
+    file = tmp_path / "book.db"
+    order = attrs.evolve(order, notification_url="https://shop.example/hook")
+    delivered: list[bytes] = []
+
+    async def take(_: str, body: bytes, __: object) -> WebhookReply:
+        delivered.append(body)
+        return WebhookReply(204, "")
+
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        sandbox.deliver_by(take)
+        session = await checkout.create(order)
+        with full_disk():
+            sandbox.pay(session.id)
+            await sandbox.elapse(1)
+            other = sandbox.book.open_session(order, sandbox.base_url)
+            sandbox.pay(other.id, "012345")
+            await sandbox.elapse(5)
+        await sandbox.elapse(1)
+
+    assert len(delivered) == 4
+    async with Sandbox(db=file) as sandbox:
+        statuses = [one.status for one in sandbox.book.sessions.values()]
+    assert statuses == [SessionStatus.COMPLETED] * 2
+
+
+async def test_what_is_never_written_is_told(
+    order: CheckoutSessionRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sandbox that ends on a full disk says how much is lost; the rest is there."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        kept = await checkout.create(order)
+    with ExitStack() as stack:
+        async with Sandbox(db=file) as sandbox:
+            stack.enter_context(full_disk())
+            sandbox.book.open_session(order, sandbox.base_url)
+
+    assert "it ends with 1 sessions that are not written" in caplog.messages[-1]
+    async with Sandbox(db=file) as sandbox:
+        assert list(sandbox.book.sessions) == [kept.id]
+
+
+async def test_what_was_to_be_forgotten_is_forgotten_later(
+    order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """A `reset` on a full disk empties the file once there is room."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        await checkout.create(order)
+        with full_disk():
+            sandbox.reset()
+        new = await checkout.create(order)
+
+    async with Sandbox(db=file) as sandbox:
+        assert list(sandbox.book.sessions) == [new.id]
