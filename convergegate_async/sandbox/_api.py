@@ -180,10 +180,10 @@ class Api:
         self, operation: str, request: ApiRequest, work: Callable[[bytes], Reply]
     ) -> Reply:
         """Do *work*, or repeat what was answered to it under the same key."""
-        key, body = request.key, request.body
         if request.key_problem:
             message = f"Idempotency-Key {request.key_problem}"
             return refusal(400, message, param="Idempotency-Key")
+        key, body = request.key if self.honour_keys else None, request.body
         kept = self.book.answers.get((operation, key)) if key else None
         if kept is not None and kept.request_body != body:
             message = "this idempotency key was used with another request"
@@ -194,7 +194,7 @@ class Api:
             reply = work(body)
         except InvalidFieldError as error:
             return refusal(400, f"{error.field} {error.reason}", param=error.field)
-        if key and self.honour_keys and reply.status == 200:  # noqa: PLR2004 -- OK
+        if key and reply.status == 200:  # noqa: PLR2004 -- OK
             self.book.keep_answer(
                 operation, key, KeptAnswer(body, dict(reply.document))
             )

@@ -80,8 +80,11 @@ class Store:
         for (kept,) in self._file.execute("SELECT kept FROM sessions ORDER BY rowid"):
             book.restore(_read_session(json.loads(kept), base_url))
         rows = self._file.execute("SELECT operation, key, body, answer FROM answers")
-        for operation, key, body, answer in rows:
-            book.answers[operation, key] = KeptAnswer(body, json.loads(answer))
+        for operation, key, body, kept_answer in rows:
+            answer = json.loads(kept_answer)
+            if "url" in answer:  # it is a session's
+                answer["url"] = book.sessions[answer["id"]].url
+            book.answers[operation, key] = KeptAnswer(body, answer)
 
     def save(self, book: Book) -> bool:
         """Write what has changed since the last time, and tell whether all is written.

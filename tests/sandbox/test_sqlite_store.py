@@ -55,6 +55,45 @@ async def test_a_restart_brings_everything_back(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+async def test_a_repeated_answer_leads_to_where_the_pay_page_is_now(
+    order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """After a restart on another port its link is that of the session."""
+    file = tmp_path / "book.db"
+    async with Sandbox(db=file) as sandbox, sandbox.factory() as checkout:
+        first = await checkout.create(order, idempotency_key="k")
+        await checkout.pay(first.id, "123456")
+        refund = RefundRequest(session_id=first.id, amount=1)
+        paid_back = await checkout.refund(refund, idempotency_key="k")
+
+    public = "https://pay.example"
+    async with (
+        Sandbox(db=file, public_url=public) as sandbox,
+        sandbox.factory() as checkout,
+    ):
+        again = await checkout.create(order, idempotency_key="k")
+        repeated = await checkout.refund(refund, idempotency_key="k")
+
+    assert again.url == f"{public}/pay/{first.id}"
+    assert repeated.id == paid_back.id
+
+
+async def test_kept_keys_can_be_ignored_too(
+    order: CheckoutSessionRequest, tmp_path: Path
+) -> None:
+    """With `honour_keys` off an answer of an earlier start is not repeated."""
+    file = tmp_path / "book.db"
+    ids = set()
+    for honours in (True, False, False, True):
+        async with (
+            Sandbox(db=file, honour_keys=honours) as sandbox,
+            sandbox.factory() as checkout,
+        ):
+            ids.add((await checkout.create(order, idempotency_key="k")).id)
+
+    assert len(ids) == 3
+
+
 async def test_forgetting_empties_the_file(
     order: CheckoutSessionRequest, tmp_path: Path
 ) -> None:
