@@ -227,6 +227,26 @@ async def test_a_refund_is_made_in_major_units(
         assert page.read.all("input", name="amount", value=amount)
 
 
+@pytest.mark.parametrize(
+    ("amount", "refunded"),
+    [("1.000", 1000), ("1,5", 1500), ("1,000", 0), ("1,234.500", 0), ("12,345", 0)],
+)
+async def test_a_comma_that_may_part_thousands_is_no_decimal_one(
+    amount: str, refunded: int, browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """Of a currency with three decimals, where 1,000 is one or a thousand."""
+    sandbox = browser.sandbox
+    session = opened(sandbox, order, amount=99_000_000, currency="kwd")
+    sandbox.pay(session.id)
+
+    page = await browser.post(f"{story_of(session)}/refund", {"amount": amount})
+
+    assert session.amount_refunded == refunded
+    if not refunded:
+        assert page.status == 400
+        assert "The amount must not part thousands" in page.read.text
+
+
 async def test_a_refund_that_is_too_large_is_told_in_major_units(
     browser: Browser, paid: BookedSession
 ) -> None:

@@ -1,5 +1,6 @@
 """The page of one session: its whole story, and what can happen to it next."""
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from urllib.parse import urlencode
@@ -19,6 +20,8 @@ from .customers import order_line
 from .words import spell_amount
 
 _SHOWN = 100  # requests, and deliveries
+# Before three digits it may part thousands.
+_DECIMAL_COMMA = re.compile(r"^([0-9]+),([0-9]{1,2})$")
 
 
 class Stories:
@@ -104,7 +107,7 @@ class Stories:
         session = self._site.find(request)
         if session is None:
             return _nobody(request)
-        typed = form.get("amount", "").strip().replace(",", ".")
+        typed = _DECIMAL_COMMA.sub(r"\1.\2", form.get("amount", "").strip())
         currency = session.request.currency
         body = {"session_id": session.id}
         try:
