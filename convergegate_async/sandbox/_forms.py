@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
 import attrs
@@ -28,9 +29,7 @@ _SHOWN = frozenset(
     for field in attrs.fields(request)
     if field.repr and field.metadata.get("wire") is not False
 )
-LONGEST_SEARCHED = 8 * 1024
-"""Bytes of a body that is shown: each value is searched for each of the others."""
-
+_LONGEST_SEARCHED = 8 * 1024  # bytes; each value is searched for each of the others
 _MOST_PAIRS = 200
 _MOST_SHOWN = 100  # characters of a value
 
@@ -109,18 +108,10 @@ def masked_form(body: bytes, customer: Hidden = ()) -> Iterator[str]:
         body: The form.
         customer: That of the session it is about, who may have no field in there.
     """
-    if len(body) > LONGEST_SEARCHED:
-        yield long_body(body)
-        return
     try:
-        texts = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            max_num_fields=_MOST_PAIRS,
-            errors="strict",
-        )
-    except ValueError:
-        yield "[body]"
+        texts = pairs_of(body)
+    except ValueError as error:
+        yield str(error)
         return
     hidden = [
         *customer,
@@ -137,9 +128,25 @@ def masked_form(body: bytes, customer: Hidden = ()) -> Iterator[str]:
             yield "extra[…]=[extra]"  # and its name may tell as much
 
 
-def long_body(body: bytes) -> str:
-    """Return what is shown of a body that is too long to be searched."""
-    return f"[body of {len(body)} bytes]"
+def pairs_of(body: bytes) -> list[tuple[str, str]]:
+    """Return the pairs of a form that are searched and shown.
+
+    Raises:
+        ValueError: It is no form, or far longer than any shop's; in the words that are
+            shown instead.
+    """
+    if len(body) > _LONGEST_SEARCHED:
+        message = f"[body of {len(body)} bytes]"
+        raise ValueError(message)
+    with suppress(ValueError):
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MOST_PAIRS,
+            errors="strict",
+        )
+    message = "[body]"
+    raise ValueError(message)
 
 
 def _read(

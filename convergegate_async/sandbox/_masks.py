@@ -5,17 +5,15 @@ customer who is named in there is not.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import parse_qsl
 
 import attrs
 
 from convergegate_async._core.redaction import Hidden, redacted
 from convergegate_async.models import CheckoutSessionRequest
 
-from ._forms import LONGEST_SEARCHED, long_body
+from ._forms import pairs_of
 
 _LONGEST = 500  # characters of a text
-_MOST_PAIRS = 200  # of a body
 _CUSTOMER = tuple(
     field.name
     for field in attrs.fields(CheckoutSessionRequest)
@@ -46,14 +44,10 @@ def masked_body(
 
     A customer that only the form names is hidden by the names of its fields.
     """
-    if len(body) > LONGEST_SEARCHED:
-        return iter([("body", long_body(body))])
     try:
-        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MOST_PAIRS)
-        texts = [(name.decode(), value.decode()) for name, value in pairs]
-    except ValueError:
-        return iter([("body", "[body]")])
-    return _masked(texts, asked)
+        return _masked(pairs_of(body), asked)
+    except ValueError as error:
+        return iter([("body", str(error))])
 
 
 def _masked(

@@ -114,6 +114,23 @@ async def test_what_names_the_customer_beside_the_order_is_masked(
     assert "[customer_firstname] wants it: [customer_email]" in pages[1].read.text
 
 
+async def test_a_body_with_polish_letters_is_shown(
+    browser: Browser, order: CheckoutSessionRequest
+) -> None:
+    """All but its customer, as with any other letters."""
+    request = attrs.evolve(
+        order, customer_lastname="Żółć", metadata={"note": "gęś dla: Żółć"}
+    )
+    async with browser.sandbox.factory() as checkout:
+        session = await checkout.create(request)
+
+    page = await browser.get(f"/sandbox/sessions/{session.id}")
+
+    assert "customer_lastname=[customer_lastname]" in page.read.text
+    assert "metadata[note]=gęś dla: [customer_lastname]" in page.read.text
+    assert "Żółć" not in page.text
+
+
 async def test_an_order_that_names_its_customer_is_masked(
     browser: Browser, order: CheckoutSessionRequest
 ) -> None:
