@@ -218,7 +218,7 @@ def parse_response(
         reason=reason,
         phase="status",
         http_status=response.status,
-        request_id=_shown(request_id, hidden),
+        request_id=shown(request_id, hidden),
         retry_after=parse_retry_after(
             response.headers.get("retry-after"), response.headers.get("date"), now
         ),
@@ -274,17 +274,17 @@ def _read_error(body: bytes, hidden: Iterable[tuple[str, str]]) -> dict[str, Any
     if not isinstance(error, dict):
         error = {}
     hidden = tuple(hidden)
-    return {word: _shown(error.get(word), hidden) for word in ERROR_WORDS}
+    return {word: shown(error.get(word), hidden) for word in ERROR_WORDS}
 
 
-def _shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
+def shown(text: object, hidden: Iterable[tuple[str, str]]) -> str | None:
     """Return the gateway's *text*, fit to be printed: short, without what was sent."""
     if not isinstance(text, str) or not text:
         return None
     text = redacted(text, hidden, _MOST_SHOWN)
     if not text.isprintable():
-        shown = ("\ufffd" if _is_unprintable(letter) else letter for letter in text)
-        text = "".join(shown)
+        seen = ("\ufffd" if _is_unprintable(letter) else letter for letter in text)
+        text = "".join(seen)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
 
@@ -298,13 +298,13 @@ def _is_unprintable(letter: str) -> bool:
 def _shown_id(
     request_id: str, operation: Operation[Answer], settings: Settings
 ) -> str | None:
-    """Return the gateway's name for an answer, as `_shown` does, at less expense."""
+    """Return the gateway's name for an answer, as `shown` does, at less expense."""
     secrets = settings.spellings.reveal()
     if len(request_id) <= _MOST_SHOWN and is_free_of(
         request_id, operation.body or b"", secrets
     ):
         return request_id
-    return _shown(request_id, (*operation.sent, *secrets))
+    return shown(request_id, (*operation.sent, *secrets))
 
 
 # -- Retry-After --------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """A sandbox that runs elsewhere, such as in another container, by its control API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from ssl import SSLContext
 from types import TracebackType
@@ -10,6 +10,13 @@ from urllib.parse import quote
 
 import aiohttp
 
+from convergegate_async._core.messages import shown
+from convergegate_async._core.secret import Secret
+from convergegate_async._core.settings import (
+    is_live_key,
+    problem_of_key,
+    read_settings,
+)
 from convergegate_async._core.strict_json import decode_json
 from convergegate_async.errors import ConfigurationError, NotSentError
 from convergegate_async.models import SessionStatus
@@ -30,9 +37,14 @@ class RemoteSandbox:
 
     Args:
         base_url: Where it is called.
-        api_key: Its key.
+        api_key: Its key; a live one is for no sandbox.
+        insecure_hosts: Hosts beside this machine that may be called by plain http, as
+            a factory's.
         ssl: Whom to trust; the platform's certificates if `None`.
         proxy: The URL of a proxy to call it by.
+
+    Raises:
+        ConfigurationError: The key is a live one, or one of them cannot be right.
     """
 
     def __init__(
@@ -40,12 +52,20 @@ class RemoteSandbox:
         base_url: str,
         api_key: str,
         *,
+        insecure_hosts: Collection[str] = (),
         ssl: SSLContext | None = None,
         proxy: str | None = None,
     ) -> None:
-        self._address = f"{base_url.rstrip('/')}{_PREFIX}"
-        self._base_url = base_url
-        self._headers = {"Authorization": f"Bearer {api_key}"}
+        secret = Secret(api_key)
+        del api_key  # tracebacks show locals
+        if problem_of_key(secret.reveal()) is None and is_live_key(secret):
+            message = "a live key is for no sandbox: nothing was sent"
+            raise ConfigurationError(message)
+        settings = read_settings(secret, base_url, insecure_hosts=insecure_hosts)
+        self._base_url = settings.base_url
+        self._address = f"{settings.base_url}{_PREFIX}"
+        self._spellings = settings.spellings
+        self._headers = {"Authorization": f"Bearer {secret.reveal()}"}
         self._ssl = ssl
         self._proxy = proxy
         self._client: aiohttp.ClientSession | None = None
@@ -124,7 +144,7 @@ class RemoteSandbox:
             return answer[field]
         given = answer.get("error")
         refusal = given if isinstance(given, dict) else {}
-        reason = refusal.get("message")
+        reason = shown(refusal.get("message"), self._spellings.reveal())
         # Of a session that there is not, a refusal says which field named it.
         is_lost = status == HTTPStatus.NOT_FOUND and "param" not in refusal
         if reason is None or is_lost:

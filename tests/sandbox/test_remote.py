@@ -82,3 +82,51 @@ async def test_what_is_no_sandbox_is_told(answer: bytes, message: str) -> None:
     ):
         with pytest.raises(ConfigurationError, match=message):
             await remote.status_of("x")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "api_key", "message"),
+    [
+        ("http://127.0.0.1:1", "sk_live_canary", "a live key is for no sandbox"),
+        ("https://gateway.example", "sk_live_canary", "a live key is for no sandbox"),
+        ("http://gateway.example", "sk_live_canary", "a live key is for no sandbox"),
+        ("http://gateway.example", "sk_test_canary", "the base URL must be https"),
+        ("gateway.example", "sk_test_canary", "the base URL must be absolute"),
+        ("http://127.0.0.1:1", "sk_test_canary\n", "the API key must not hold white"),
+        ("http://127.0.0.1:1", "", "the API key must be a non-empty str"),
+    ],
+)
+def test_no_key_goes_where_a_factory_would_not_send_it(
+    base_url: str, api_key: str, message: str
+) -> None:
+    """What cannot be right is refused before anything is sent, and without the key."""
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        RemoteSandbox(base_url, api_key)
+
+    assert "canary" not in str(caught.value)
+
+
+def test_a_host_that_is_named_may_be_called_in_plain() -> None:
+    """A sandbox in the next container, as by a factory."""
+    RemoteSandbox("http://gateway:8080", "sk_test_x", insecure_hosts=["gateway"])
+
+
+async def test_a_refusal_is_fit_to_be_printed() -> None:
+    """It moves no cursor, begins no line of its own, and holds no key."""
+    answer = b'{"error": {"message": "a\\u001b[2Jb\\nc sk_test_canary", "param": "id"}}'
+
+    async def gateway(exchange: Exchange) -> None:
+        await exchange.read_request()
+        length = str(len(answer)).encode()
+        await exchange.write(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: %b\r\n\r\n%b" % (length, answer)
+        )
+
+    async with (
+        RawServer(gateway) as server,
+        RemoteSandbox(server.base_url, "sk_test_canary") as remote,
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            await remote.pay("x")
+
+    assert str(caught.value).endswith("refuses: a\ufffd[2Jb\ufffdc [api_key]")
