@@ -166,6 +166,8 @@ PAGES = [
     pytest.param("http://127.0.0.1:{port}", "127.0.0.1:{port}", None, id="address"),
     pytest.param("http://[::1]:{port}", "[::1]:{port}", None, id="ipv6"),
     pytest.param("http://localhost", "localhost:80", None, id="port-80"),
+    pytest.param("http://localhost:80", "localhost", None, id="no-port"),
+    pytest.param("https://localhost:8443", "localhost:8443", None, id="proxy-by-port"),
     pytest.param(
         "https://pay.example", "pay.example", "https://pay.example", id="proxy"
     ),
@@ -206,6 +208,9 @@ async def test_a_page_may_press_its_buttons_by_whatever_name_it_was_opened(
     ("origin", "host"),
     [
         ("http://localhost:1", "localhost:{port}"),
+        ("https://localhost", "localhost"),
+        ("https://localhost", "localhost:80"),
+        ("https://127.0.0.1", "127.0.0.1"),
         ("http://localhost:{port}", "127.0.0.1:{port}"),
         ("http://gateway:1", "gateway:{port}"),
         ("http://pay.example", "127.0.0.1:{port}"),
