@@ -1,5 +1,7 @@
 """The owner's pages in a real browser: they keep themselves, and their buttons work."""
 
+import time
+
 import attrs
 import pytest
 from browsing import browser_needed, drive, see, wait, without_scripts
@@ -163,6 +165,31 @@ async def test_a_message_stays(
     def look() -> None:
         see(browser, other.id)
         assert message in browser.find_element(By.TAG_NAME, "main").text
+
+    await drive(look)
+
+
+async def test_a_slow_page_looks_less_often(
+    browser: webdriver.Chrome, sandbox: Sandbox
+) -> None:
+    """A sandbox that has much to search serves its shop first."""
+    asked = (
+        "return performance.getEntriesByType('resource')"
+        ".filter(one => one.initiatorType === 'fetch').length"
+    )
+    slow = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+
+    def look() -> None:
+        browser.get(sandbox.base_url)
+        browser.execute_cdp_cmd("Network.enable", {})
+        command = "Network.emulateNetworkConditions"
+        browser.execute_cdp_cmd(command, {**slow, "latency": 700})
+        try:
+            wait(browser, lambda: browser.execute_script(asked))
+            time.sleep(5)
+            assert browser.execute_script(asked) == 1
+        finally:
+            browser.execute_cdp_cmd(command, {**slow, "latency": 0})
 
     await drive(look)
 

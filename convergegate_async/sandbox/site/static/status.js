@@ -3,6 +3,7 @@
 
 (() => {
   const PAUSE = 2000;
+  const PATIENCE = 10; // times what a look takes: the sandbox has others to serve
   const main = document.querySelector("main");
   const address = main.dataset.address;
   document.documentElement.classList.add("scripted");
@@ -95,7 +96,11 @@
       live.setAttribute("aria-pressed", String(!isLive()));
       look();
     });
-    const again = () => look().then(() => setTimeout(again, PAUSE));
+    const again = async () => {
+      const begun = performance.now();
+      await look();
+      setTimeout(again, Math.max(PAUSE, PATIENCE * (performance.now() - begun)));
+    };
     setTimeout(again, PAUSE);
     document.addEventListener("visibilitychange", look);
   }
