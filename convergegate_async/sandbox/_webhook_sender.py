@@ -104,7 +104,7 @@ class WebhookSender:
         hosts: Hosts,
     ) -> None:
         self.journal: deque[Delivery] = deque(maxlen=JOURNAL_SIZE)
-        self.count = 0
+        self.count: int = 0
         self.on_try: Callable[[Delivery], None] | None = None
         self.post: PostWebhook | None = None
         self._had_app = False
