@@ -12,7 +12,6 @@ from convergegate_async.errors import InvalidFieldError
 from convergegate_async.sandbox._api import ApiRequest, Reply
 from convergegate_async.sandbox._book import CODES, BookedSession
 from convergegate_async.sandbox._masks import masked, masked_body, masked_fields
-from convergegate_async.sandbox._seen import SeenRequest
 
 from ._render import page
 from ._site import Site, redirect_to
@@ -56,7 +55,7 @@ class Stories:
         requests = (
             seen
             for seen in reversed(self._site.sandbox.seen)
-            if _is_about(seen, session)
+            if seen.session_id == session.id
         )
         deliveries = (
             delivery
@@ -144,14 +143,6 @@ class Stories:
             return self._page(session, reply.status, {name: problem}, typed)
         self._site.sandbox.advance(0)  # there may be an event to send
         return redirect_to(_place(session))
-
-
-def _is_about(seen: SeenRequest, session: BookedSession) -> bool:
-    if seen.session_id is not None:
-        return seen.session_id == session.id
-    # A refund that was refused has no id to tell by.
-    asked = f"session_id={session.id}".encode()
-    return seen.operation == "refund" and asked in seen.body.split(b"&")
 
 
 def _spell(pairs: Mapping[str, str]) -> bytes:
