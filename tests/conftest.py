@@ -36,7 +36,7 @@ SHELL = ("factory", "matrix", "transport")
 # What a new Python has no wheel of yet is not tested there.
 NEEDED = {
     "browser": ("selenium",),
-    "browser/test_load_report.py": ("hdrh",),
+    "browser/test_load_report.py": ("axe_selenium_python", "hdrh"),
     "browser/test_looks.py": ("axe_selenium_python",),
     "bulk/jobs/test_cut_chunks.py": ("distributed",),
     "bulk/jobs/test_dask.py": ("distributed", "psutil"),

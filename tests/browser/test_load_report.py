@@ -1,9 +1,11 @@
 """The page of a load test in a real browser that has no network."""
 
-import shutil
 from collections.abc import Iterator
 
+import browsing
 import pytest
+from axe_selenium_python import Axe
+from browsing import browser_needed, complaints, hidden_width, look_like
 from load_reports import HOSTILE, report_of
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -11,37 +13,19 @@ from selenium.webdriver.common.by import By
 from convergegate_async.load.report.charts import has_charts
 from convergegate_async.load.report.files import write_report
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        None in (CHROMIUM, DRIVER),
-        reason="needs Debian's packages chromium and chromium-driver",
-    ),
+    *browser_needed,
     pytest.mark.skipif(not has_charts(), reason="needs the extra charts"),
 ]
 
-SWITCHES = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-    *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--window-size=1200,900"),
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)
 PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 30, 38)"}
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """A browser with a profile of its own, which finds no other machine."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(switch)
-    service = webdriver.ChromeService(executable_path=str(DRIVER))
-    driver = webdriver.Chrome(options=options, service=service)
+    profile = tmp_path_factory.mktemp("profile")
+    driver = browsing.start(profile, hosts="MAP * ~NOTFOUND")
     yield driver
     driver.quit()
 
@@ -59,10 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def show(browser: webdriver.Chrome, page: str, *, scheme: str, width: int) -> None:
     """Open a page on a screen so wide, by light or in the dark."""
-    media = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    look_like(browser, scheme=scheme, width=width)
     browser.get(page)
 
 
@@ -85,8 +66,19 @@ def test_verdict_and_pictures_are_seen(
     assert paper.value_of_css_property("background-color").startswith(
         PAPER[scheme].replace("rgb", "rgba").removesuffix(")")
     )
-    wide = browser.execute_script("return document.documentElement.scrollWidth")
-    assert width - 20 < wide <= width
+    assert hidden_width(browser) == 0
+
+
+@pytest.mark.parametrize("scheme", PAPER)
+def test_axe_finds_nothing(browser: webdriver.Chrome, page: str, scheme: str) -> None:
+    """The page keeps nothing from anybody, as far as a program can tell."""
+    show(browser, page, scheme=scheme, width=1_280)
+    axe = Axe(browser)
+    axe.inject()
+
+    found = axe.run()["violations"]
+
+    assert found == [], axe.report(found)
 
 
 def test_lines_have_the_colours_of_the_scheme(
@@ -111,7 +103,7 @@ def test_what_errors_said_does_nothing(browser: webdriver.Chrome, page: str) -> 
         "<img src=x onerror=alert(1)>"
         in browser.find_element(By.CLASS_NAME, "errors").text
     )
-    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    assert complaints(browser) == []
 
 
 def test_the_page_prints(browser: webdriver.Chrome, page: str) -> None:

@@ -27,16 +27,18 @@ SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--window-size=800,900"),
-    "--host-resolver-rules=MAP rebound.test 127.0.0.1",
 )
 
 
-def start(profile: Path) -> webdriver.Chrome:
-    """Start a browser with a profile of its own."""
+def start(
+    profile: Path, *, hosts: str = "MAP rebound.test 127.0.0.1"
+) -> webdriver.Chrome:
+    """Start a browser with a profile of its own, and names of machines."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for switch in (*SWITCHES, f"--user-data-dir={profile}"):
+    own = (f"--user-data-dir={profile}", f"--host-resolver-rules={hosts}")
+    for switch in (*SWITCHES, *own):
         options.add_argument(switch)
     service = webdriver.ChromeService(executable_path=str(DRIVER))
     return webdriver.Chrome(options=options, service=service)
