@@ -117,6 +117,20 @@ def test_a_value_is_never_cut_in_two(before: int, most: int) -> None:
     assert shown.endswith("…")
 
 
+def test_values_that_overlap_go_whole() -> None:
+    """The second begins within the first: no half of it is shown."""
+    hidden = [("customer_lastname", "Johnson"), ("success_url", "sonata-shop")]
+
+    assert redacted("of Johnsonata-shop.", hidden, 200) == "of [customer_lastname]."
+
+
+def test_a_value_behind_what_is_shown_is_left_out_with_it() -> None:
+    """Escapes take room: without them it would still begin in there."""
+    text = "%20" * 4 + "Johnson"
+
+    assert redacted(text, [("customer_lastname", "Johnson")], 5) == "%20%2…"
+
+
 def test_a_short_value_counts_as_a_word_only() -> None:
     """An amount of 1 does not eat every 1 of a message."""
     assert redacted("1 of 12", [("amount", "1")], 200) == "[amount] of 12"
