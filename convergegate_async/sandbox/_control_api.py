@@ -25,6 +25,7 @@ from ._control_orders import (
     LATEST,
     LONGEST,
     MOST_ROWS,
+    PREFIX,
     ClockOrder,
     PayOrder,
     read_order,
@@ -44,8 +45,6 @@ from ._hosts import Hosts
 from ._seen import SeenRequest
 from ._webhook_sender import WebhookSender
 from ._wire import read_body, refused_body
-
-PREFIX = "/sandbox/api"
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _DONE = Reply(status=HTTPStatus.NO_CONTENT, document={})

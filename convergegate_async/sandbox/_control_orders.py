@@ -15,6 +15,9 @@ from ._numbered import numbered
 T = TypeVar("T")
 R = TypeVar("R", bound=attrs.AttrsInstance)
 
+PREFIX = "/sandbox/api"
+"""What the addresses of the control API begin with."""
+
 MOST_ROWS = 100  # of a page
 LONGEST = 315_360_000  # seconds, ten years: a clock is moved by no more at once
 LATEST = 32_503_680_000  # the year 3000: no clock has to show more

@@ -21,9 +21,9 @@ from convergegate_async._core.strict_json import decode_json
 from convergegate_async.errors import ConfigurationError, NotSentError
 from convergegate_async.models import SessionStatus
 
+from ._control_orders import PREFIX
 from ._wire import new_client
 
-_PREFIX = "/sandbox/api"
 _PATIENCE = aiohttp.ClientTimeout(total=30.0)
 
 
@@ -63,7 +63,7 @@ class RemoteSandbox:
             raise ConfigurationError(message)
         settings = read_settings(secret, base_url, insecure_hosts=insecure_hosts)
         self._base_url = settings.base_url
-        self._address = f"{settings.base_url}{_PREFIX}"
+        self._address = f"{settings.base_url}{PREFIX}"
         self._spellings = settings.spellings
         self._headers = {"Authorization": f"Bearer {secret.reveal()}"}
         self._ssl = ssl
@@ -175,7 +175,7 @@ class RemoteSandbox:
             problem = type(error).__name__
         # Outside, as that error holds the key.
         reason = f"nobody answers at {self._base_url} ({problem})"
-        raise NotSentError(operation=f"{method} {_PREFIX}{path}", reason=reason)
+        raise NotSentError(operation=f"{method} {PREFIX}{path}", reason=reason)
 
 
 def _path(session_id: str) -> str:
