@@ -1,13 +1,14 @@
 """The sandbox: a gateway on a port of this machine, with a clock and a journal.
 
-It is long by what the docstrings of its one class tell users.
+It is longer than most modules: a quarter of it is what the docstrings of its one class
+tell users.
 """
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -15,7 +16,6 @@ from types import TracebackType
 from typing import Self, Unpack
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -29,19 +29,17 @@ from convergegate_async.factory import CheckoutSessionFactory, FactoryOptions
 from ._api import ROUTES, Api, ApiRequest, Reply, Route, refusal
 from ._book import Book, BookedSession
 from ._control_api import ControlApi
-from ._control_orders import LATEST
 from ._faults import Fault, FaultKind, FaultOptions, FaultPlan
 from ._hosts import Hosts
 from ._seen import LONGEST_PATH, Bodies, SeenAction, SeenRequest, action_name
 from ._sqlite_store import Store
+from ._timekeeper import NOT_RUNNING, Clock, Timekeeper
 from ._webhook_sender import Delivery, PostWebhook, WebhookSender
-from ._wire import answer, break_answer, listen, new_client, read_body, refused_body
+from ._wire import answer, break_answer, listen, read_body, refused_body
 from .site.routes import page_for_lost_browsers, site_routes
 
 JOURNAL_SIZE = 100_000  # requests; older ones are counted and forgotten
-_LONGEST_NAP = 3_600.0  # seconds
 _NOTHING = Reply(status=200, document={})
-_NOT_RUNNING = "the sandbox is not running: use `async with`"
 
 
 class Sandbox:
@@ -107,6 +105,7 @@ class Sandbox:
         patience: float = 30.0,
     ) -> None:
         self.api_key = api_key
+        self._clock = Clock(now, frozen=frozen)
         self.faults: FaultPlan = FaultPlan(faults, seed or 0)
         self.book: Book = Book(self.now, seed)
         self.seen: deque[SeenRequest] = deque(maxlen=JOURNAL_SIZE)
@@ -115,10 +114,6 @@ class Sandbox:
         self._hosts = Hosts(host, allowed_hosts, public_url, webhooks_to)
         self._patience = patience
         self._bodies = Bodies()
-        self._clock = now
-        self._frozen_at = now() if frozen else None
-        self._moved = 0.0
-        self._resets = 0
         self._on_request = on_request
         self._on_action = on_action
         self._db = db
@@ -126,10 +121,7 @@ class Sandbox:
         self._api = Api(self.book, api_key, self.now, honour_keys=honour_keys)
         self._sender = WebhookSender(api_key, self.now, now, self.faults, self._hosts)
         self._sender.on_try = on_delivery
-        self._news = asyncio.Event()
-        self._deliveries: set[asyncio.Task[None]] = set()
-        self._keeper: asyncio.Task[None]
-        self._client: aiohttp.ClientSession
+        self._time = Timekeeper(self._clock, self.book, self._sender, self._save)
         self._closing = asyncio.Event()
         self._base_url: str | None = None
         self._stack = AsyncExitStack()
@@ -144,7 +136,7 @@ class Sandbox:
             ConfigurationError: It does not listen.
         """
         if self._base_url is None:
-            raise ConfigurationError(_NOT_RUNNING)
+            raise ConfigurationError(NOT_RUNNING)
         return self._base_url
 
     @property
@@ -172,8 +164,7 @@ class Sandbox:
 
     def now(self) -> float:
         """Return what the gateway's clock shows, in epoch seconds."""
-        shown = self._clock() if self._frozen_at is None else self._frozen_at
-        return shown + self._moved
+        return self._clock.now()
 
     def advance(self, seconds: float) -> None:
         """Move the gateway's clock on: what is due by then happens now.
@@ -181,10 +172,7 @@ class Sandbox:
         Raises:
             ConfigurationError: No clock moves by so many seconds.
         """
-        self._check_move(seconds)
-        self._moved += seconds
-        self.book.tick()
-        self._news.set()
+        self._time.advance(seconds)
 
     async def elapse(self, seconds: float, *, only_new: bool = False) -> None:
         """Move the gateway's clock on step by step: all happens when it is due.
@@ -200,19 +188,7 @@ class Sandbox:
         Raises:
             ConfigurationError: It does not listen, or no clock moves so far.
         """
-        until, resets = self.now() + seconds, self._resets
-        others = frozenset(self._deliveries) if only_new else frozenset()
-        self._check_move(seconds)
-        await self._settle(others)
-        while (due := self._next_due()) is not None and due <= until:
-            if self._resets != resets:
-                return
-            # What is added must not be lost: epoch seconds are no finer as a float.
-            self.advance(max(due - self.now(), 1e-6))
-            await self._settle(others)
-        if self._resets == resets:
-            self.advance(max(until - self.now(), 0.0))
-            await self._settle(others)
+        await self._time.elapse(seconds, only_new=only_new)
 
     def pay(self, session_id: str, blik_code: str = "123456") -> BookedSession:
         """Pay a session as its customer does, on the pay page.
@@ -238,7 +214,7 @@ class Sandbox:
                 http_status=refused.status,
                 decline_code=refused.decline,
             )
-        self._news.set()
+        self._time.wake()
         return session
 
     def expire(self, session_id: str) -> BookedSession:
@@ -252,7 +228,7 @@ class Sandbox:
             field, reason = "session_id", f"the session is {session.status} already"
             raise InvalidFieldError(field, reason)
         self.book.expire(session)
-        self._news.set()
+        self._time.wake()
         return session
 
     def resend(self, event_id: str) -> Delivery:
@@ -268,7 +244,7 @@ class Sandbox:
         if delivery is None:
             field, reason = "event_id", "is none of the latest events"
             raise InvalidFieldError(field, reason)
-        self._news.set()
+        self._time.wake()
         return delivery
 
     def fail_next(
@@ -298,18 +274,13 @@ class Sandbox:
 
         What is under way is ended, and the faults' dice are thrown from the start.
         """
-        for task in self._deliveries:
-            task.cancel()
+        self._time.reset()
         self.book.clear()
         self._sender.clear()
         self.faults.clear()
         self.seen.clear()
         self._bodies.clear()
         self.counts.clear()
-        self._moved = 0.0
-        self._resets += 1
-        if self._frozen_at is not None:
-            self._frozen_at = self._clock()
         if self._store is not None:
             self._store.forget()
             self._save()
@@ -331,10 +302,7 @@ class Sandbox:
                 self._store = Store(self._db)
                 stack.callback(self._store.close)
                 self._store.load(self.book, self._api.base_url)
-            self._client = await stack.enter_async_context(new_client())
-            stack.push_async_callback(self._end_deliveries)
-            self._keeper = asyncio.create_task(self._keep())
-            stack.push_async_callback(_end, self._keeper)
+            await stack.enter_async_context(self._time.running())
             self._stack = stack.pop_all()
         return self
 
@@ -350,64 +318,6 @@ class Sandbox:
             await self._stack.aclose()
         finally:
             self._base_url = None
-
-    async def _keep(self) -> None:
-        """Let happen what is due when it is due, until cancelled."""
-        while True:
-            self._news.clear()
-            self._carry_out()
-            due = self._next_due()
-            nap = _LONGEST_NAP if due is None else due - self.now()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(nap, _LONGEST_NAP)):
-                    await self._news.wait()
-
-    def _carry_out(self) -> set[asyncio.Task[None]]:
-        """Let happen what is due by now, and return the deliveries under way."""
-        self.book.tick()
-        self._save()
-        while self.book.outbox:
-            self._sender.take(self.book.outbox.popleft())
-        for delivery in self._sender.take_due():
-            # In no group: what goes wrong with one ends neither the others nor us.
-            task = asyncio.create_task(self._deliver(delivery))
-            self._deliveries.add(task)
-            task.add_done_callback(self._deliveries.discard)
-        return self._deliveries
-
-    async def _deliver(self, delivery: Delivery) -> None:
-        try:
-            await self._sender.deliver(self._client, delivery)
-        finally:
-            self._news.set()
-
-    def _next_due(self) -> float | None:
-        due = (self.book.next_due(), self._sender.next_due())
-        return min((when for when in due if when is not None), default=None)
-
-    def _check_move(self, seconds: float) -> None:
-        if not 0 <= seconds <= LATEST - self.now():
-            message = f"a clock moves on, up to the year 3000; not by {seconds} seconds"
-            raise ConfigurationError(message)
-
-    async def _settle(self, others: Collection[asyncio.Task[None]]) -> None:
-        """Wait until nothing but *others* is left to do at this time of the clock."""
-        self._check_running()
-        while under_way := self._carry_out().difference(others):
-            await asyncio.wait(under_way)
-            self._check_running()
-
-    def _check_running(self) -> None:
-        if self._base_url is None or self._closing.is_set():
-            raise ConfigurationError(_NOT_RUNNING)
-        if self._keeper.done():
-            message = "the sandbox has failed, and lets nothing happen any more"
-            raise ConfigurationError(message) from self._keeper.exception()
-
-    async def _end_deliveries(self) -> None:
-        for task in self._deliveries:
-            task.cancel()
-        await asyncio.gather(*self._deliveries, return_exceptions=True)
 
     def _find(self, session_id: str) -> BookedSession:
         session = self.book.find_session(session_id)
@@ -496,7 +406,7 @@ class Sandbox:
                 return self._answer(seen, work())
             return await self._answer_badly(fault, seen, request, work)
         finally:
-            self._news.set()
+            self._time.wake()
             if self._on_request is not None:
                 self._on_request(seen)
 
@@ -507,10 +417,12 @@ class Sandbox:
         request: web.Request,
         work: Callable[[], Reply],
     ) -> web.StreamResponse:
-        seen.fault, resets = fault.kind, self._resets
+        seen.fault, resets = fault.kind, self._time.resets
         if fault.kind is FaultKind.LATENCY:
             await asyncio.sleep(fault.seconds)
-        if resets != self._resets:  # it was asked of a gateway that has forgotten it
+        if (
+            resets != self._time.resets
+        ):  # it was asked of a gateway that has forgotten it
             return self._answer(seen, refusal(410, "the sandbox was reset"))
         reply = work() if fault.lets_work() else _NOTHING
         if fault.kind is FaultKind.LATENCY:
@@ -540,9 +452,3 @@ class Sandbox:
 def _refuse() -> Reply:
     message = "no valid API key was given"
     return refusal(401, message, kind="authentication_error")
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
