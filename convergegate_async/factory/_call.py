@@ -35,7 +35,7 @@ class Audience:
 class Call(Generic[A_co]):
     """One call under way: what was asked, until when, and what was found so far.
 
-    It *started* once, and *began* anew with each attempt.
+    It *started* once; each attempt *began*, and *ended* when it was understood.
 
     Attributes:
         findings: What its attempts came to that brought no answer; not those of the
@@ -47,6 +47,7 @@ class Call(Generic[A_co]):
         "audience",
         "began",
         "deadline",
+        "ended",
         "findings",
         "operation",
         "pause",
@@ -74,6 +75,7 @@ class Call(Generic[A_co]):
         self.unknown_attempts = 0
         self.tries = 0
         self.began = started
+        self.ended = started
         self.pause = 0.0
         self.session: CheckoutSession | None = None
 
@@ -95,7 +97,6 @@ class Call(Generic[A_co]):
 
     def account(
         self,
-        now: float,
         http_status: int | None = None,
         request_id: str | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
@@ -105,7 +106,7 @@ class Call(Generic[A_co]):
         info.idempotency_key = self.operation.idempotency_key
         info.attempts = self.tries
         info.unknown_attempts = self.unknown_attempts
-        info.elapsed = now - self.started
+        info.elapsed = self.ended - self.started
         info.request_id = request_id
         info.http_status = http_status
         info.headers = headers
@@ -114,7 +115,8 @@ class Call(Generic[A_co]):
 
     def error(self, now: float) -> CallError:
         """Return the error that speaks for all attempts."""
-        return conclude(self.operation, self.findings, self.account(now), self.session)
+        self.ended = now
+        return conclude(self.operation, self.findings, self.account(), self.session)
 
     def cancelled(self, now: float) -> CallError:
         """Return the error that would speak for it, now that it is cancelled."""

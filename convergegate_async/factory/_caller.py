@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -305,11 +304,12 @@ class Caller:
 
     def _understand(self, call: Call[A], response: HttpResponse) -> A | Finding:
         """Read what came back, and check that it is ours."""
+        call.ended = self.runtime.clock()
         result = parse_response(
             call.operation,
             response,
             settings=self.settings,
-            account=partial(call.account, self.runtime.clock()),
+            account=call.account,
             now=self.runtime.now(),
         )
         if not isinstance(result, Finding):
@@ -486,12 +486,8 @@ class Caller:
     def _as_answer_to(self, answer: A, call: Call[Answer]) -> A:
         """Return *answer* as that to *call*, and not only to its last look."""
         before = answer.call
-        call_info = call.account(
-            self.runtime.clock(),
-            before.http_status,
-            before.request_id,
-            before.headers,
-        )
+        call.ended = self.runtime.clock()
+        call_info = call.account(before.http_status, before.request_id, before.headers)
         call_info = attrs.evolve(call_info, misread=before.misread)
         return attrs.evolve(answer, call=call_info)
 
