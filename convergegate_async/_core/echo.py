@@ -46,7 +46,8 @@ class Echo:
 
     def is_whole(self, request: object, answer: object) -> bool:
         """Tell whether *answer* repeats all of it, as it was sent."""
-        return bool(self._sent(request) == self._reported(answer))
+        is_whole: bool = self._sent(request) == self._reported(answer)
+        return is_whole
 
 
 def compare(

@@ -23,7 +23,14 @@ from .strict_json import (
     decode_json,
     has_duplicate_key,
 )
-from .verdicts import ERROR_WORDS, Finding, Ground, Verdict, judge_status
+from .verdicts import (
+    ERROR_WORDS,
+    Finding,
+    Ground,
+    Verdict,
+    is_success,
+    judge_status,
+)
 
 A = TypeVar("A", bound=Answer)
 
@@ -199,14 +206,14 @@ def parse_response(
             headers.
         now: The time, in epoch seconds, where the response has no date of its own.
     """
-    verdict, ground = judge_status(response.status, writes=operation.endpoint.writes)
     header = response.headers.get
     request_id = header("request-id") or header("x-request-id")
-    if verdict is Verdict.DONE:
+    if is_success(response.status):
         if request_id:
             request_id = _shown_id(request_id, operation, settings)
         call = account(response.status, request_id or None, response.all_headers)
         return _read_answer(operation, response.body, call)
+    verdict, ground = judge_status(response.status, writes=operation.endpoint.writes)
     hidden = (*operation.sent, *settings.spellings.reveal())
     words = _read_error(response.body, hidden)
     reason = f"HTTP {response.status}"

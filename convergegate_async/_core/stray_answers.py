@@ -17,6 +17,8 @@ from .messages import Connection
 from .operations import Operation
 from .verdicts import Finding, Ground, Verdict
 
+_BARE = Look.BARE  # Python 3.11 takes long to find a member by its name
+
 TRUSTED_AFTER = 20
 """After so many bare answers in a row that proved right they are no longer doubted."""
 
@@ -55,7 +57,7 @@ class StrayCheck:
         if connection is not None and not self._is_new(operation, answer, connection):
             why = f"{_DOUBT}: its id was an answer to another request before"
             return _stray(answer, why)
-        if operation.endpoint.look is not Look.BARE:
+        if operation.endpoint.look is not _BARE:
             return None
         if repeats:
             self._doubts_bare = True

@@ -202,7 +202,9 @@ _INVITATIONS = {
 }
 
 
-_DONE = Verdict.DONE, Ground.NONE  # Python 3.11 takes long to find a member by its name
+def is_success(status: int) -> bool:
+    """Tell whether *status* is a 2xx."""
+    return status // 100 == 2  # noqa: PLR2004 -- so they are numbered
 
 
 def judge_status(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
@@ -210,8 +212,8 @@ def judge_status(status: int, *, writes: bool) -> tuple[Verdict, Ground]:
 
     A 2xx is DONE as far as the status can tell; its body has still to be read.
     """
-    if status // 100 == 2:  # noqa: PLR2004 -- success
-        return _DONE
+    if is_success(status):
+        return Verdict.DONE, Ground.NONE
     match status // 100:
         case 3:
             # A POST answered by 303 may have been done; a 307 asks to send it again.

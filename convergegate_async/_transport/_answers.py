@@ -16,6 +16,7 @@ from convergegate_async._core.messages import (
     Connection,
     HttpResponse,
 )
+from convergegate_async._core.verdicts import is_success
 from convergegate_async.errors import FailureKind
 
 from ._kinds import BodyError
@@ -24,7 +25,6 @@ from ._marks import Marks
 HEAD_LINE = 16_384  # bytes of one line of an answer's head
 HEAD_LINES = 256
 SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value  # an `int`: found sooner
-_SUCCESS = 2  # hundred
 _UNANNOUNCED = BODY_LIMIT + 1  # stands for a length that no header tells
 # In the words of multidict, which folds a plain `str` for every look.
 _ID_HEADERS = tuple(map(istr, ID_HEADERS))
@@ -96,7 +96,7 @@ def _is_compressed(headers: CIMultiDictProxy[str]) -> bool:
 def _read_headers(status: int, headers: CIMultiDictProxy[str]) -> dict[str, str]:
     # One that came twice is joined, and so is unclear: "1, 2" is no time to wait.
     read: dict[str, str] = {}
-    names = _ID_HEADERS if status // 100 == _SUCCESS else _READ_HEADERS
+    names = _ID_HEADERS if is_success(status) else _READ_HEADERS
     for name in names:
         if name in headers:
             read[name] = ", ".join(headers.getall(name))
