@@ -155,8 +155,8 @@ class Caller:
             result = await self._attempt(call)
             if isinstance(result, Finding):
                 result = await self._repeat(call, result)
-            if isinstance(result, Finding):
-                result = await self._look_after(call, result) or result
+                if isinstance(result, Finding):
+                    result = await self._look_after(call, result) or result
         except asyncio.CancelledError:
             endpoint, key = call.operation.endpoint, call.operation.idempotency_key
             cancelled = self._report_cancelled(call)
@@ -313,11 +313,11 @@ class Caller:
             now=self.runtime.now(),
         )
         if not isinstance(result, Finding):
-            connection = response.connection
-            result = self._strays.judge(call.operation, result, connection) or result
-        if isinstance(result, Finding) and (
-            result.verdict is Verdict.UNKNOWN or response.may_be_late
-        ):
+            stray = self._strays.judge(call.operation, result, response.connection)
+            if stray is None:
+                return result
+            result = stray
+        if result.verdict is Verdict.UNKNOWN or response.may_be_late:
             # The answer that was due may still come, and the next caller would read it.
             # Two fields that differ are another's answer, and there may be more such on
             # other connections; one may have been rewritten on its way.
