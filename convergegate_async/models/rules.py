@@ -318,16 +318,15 @@ def is_of_letters(value: str) -> bool:
 
 def metadata(field: str, value: object) -> Mapping[str, str]:
     """Accept up to 50 keys of up to 50 characters with values of up to 500."""
-    if type(value) is not dict and not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):  # most are a dict, which is told sooner
         raise InvalidFieldError(field, "must be a mapping of str to str")
     if len(value) > MAX_METADATA_KEYS:
         raise InvalidFieldError(field, f"must hold at most {MAX_METADATA_KEYS} keys")
     kept: dict[str, str] = {}
-    for given_key, given in value.items():
-        key = given_key if type(given_key) is str else plain(given_key)
-        content = given if type(given) is str else plain(given)
-        if not isinstance(key, str) or not isinstance(content, str):
-            raise InvalidFieldError(field, "must map str to str")
+    for pair in value.items():
+        key, content = pair
+        if type(key) is not str or type(content) is not str:
+            key, content = _plain_pair(field, *pair)
         if not (key and key.isprintable()):
             text(field, key)  # tells why it cannot be sent, or that it can
         if len(key) > MAX_METADATA_KEY or "[" in key or "]" in key:
@@ -344,6 +343,13 @@ def metadata(field: str, value: object) -> Mapping[str, str]:
     return kept
 
 
+def _plain_pair(field: str, *pair: object) -> tuple[str, str]:
+    key, content = map(plain, pair)
+    if not isinstance(key, str) or not isinstance(content, str):
+        raise InvalidFieldError(field, "must map str to str")
+    return key, content
+
+
 def further_pairs(
     field: str, value: object, known: Collection[str]
 ) -> Mapping[str, str]:
@@ -357,10 +363,8 @@ def further_pairs(
     if len(value) > MAX_EXTRA:
         raise InvalidFieldError(field, f"must hold at most {MAX_EXTRA} pairs")
     kept: dict[str, str] = {}
-    pairs = [(plain(name), plain(content)) for name, content in value.items()]
-    for name, content in pairs:
-        if not isinstance(name, str) or not isinstance(content, str):
-            raise InvalidFieldError(field, "must map str to str")
+    for pair in value.items():
+        name, content = _plain_pair(field, *pair)
         if not _EXTRA_NAME.fullmatch(name):
             reason = "names must hold letters, digits, _ and -, such as a or a[b]"
             raise InvalidFieldError(field, reason)
