@@ -18,9 +18,8 @@ import attrs
 T = TypeVar("T")
 Problems: TypeAlias = list[tuple[str, str]]
 Get: TypeAlias = Callable[..., object]  # as `dict.get`
-Misread: TypeAlias = list[str]
 Hook: TypeAlias = Callable[[object, Any], object]
-Reader: TypeAlias = Callable[[Get, Misread], Any]
+Reader: TypeAlias = Callable[[Get], tuple[Any, list[str]]]
 
 
 class Check(NamedTuple):
@@ -129,7 +128,7 @@ def write_reader(
     hooks: Mapping[str, tuple[Hook, Any]],
     others: Mapping[str, str],
 ) -> Reader:
-    """Write what reads a draft of *noun*, and notes the fields that it cannot read.
+    """Write what reads a draft of *noun*, and names the fields that it cannot read.
 
     Fields that are neither plain nor have a hook are left to the caller.
 
@@ -138,30 +137,48 @@ def write_reader(
         plain: The types of fields that are taken as they are, or not at all.
         hooks: What reads a value, and its second argument; raises `TypeError` or
             `ValueError` where it cannot.
-        others: By field with a hook, the name that it has elsewhere: read where the
-            first is not there, and compared where both are.
+        others: By field, the name that it has elsewhere: read where the first is not
+            there, and compared where both are.
     """
     space: dict[str, Any] = {"new": object.__new__, "Draft": draft_of(noun)}
-    lines = ["def read(get, misread):", "    noun = new(Draft)"]
+    lines = ["def read(get):", "    noun, misread = new(Draft), []"]
     for field in attrs.fields(noun):
         name = field.name
         space |= _named(name, default=field.default)
         if name in plain:
             space |= _named(name, kind=plain[name])
-            lines += _read_as_it_is(field, is_text=plain[name] is str)
+            lines += _found(name, others)
+            lines += _read_as_it_is(field, others, is_text=plain[name] is str)
         elif name in hooks:
             hook, kind = hooks[name]
-            space |= _named(name, hook=hook, kind=kind, other=others.get(name))
-            lines += _read_by_hook(field, has_other=name in others)
-    return _written(noun, "read", [*lines, "    return noun"], space)  # type: ignore[no-any-return]  # as it says
+            space |= _named(name, hook=hook, kind=kind)
+            lines += _found(name, others)
+            lines += _read_by_hook(field, others)
+    return _written(noun, "read", [*lines, "    return noun, misread"], space)  # type: ignore[no-any-return]  # as it says
 
 
-def _read_as_it_is(field: "attrs.Attribute[object]", *, is_text: bool) -> Iterator[str]:
+def _found(name: str, others: Mapping[str, str]) -> Iterator[str]:
+    yield f"    value = get({name!r})"
+    if name in others:
+        yield f"    other = get({others[name]!r})"
+        yield "    if value is None or value == '':"
+        yield "        value, other = other, None"
+
+
+def _compared(name: str, others: Mapping[str, str]) -> Iterator[str]:
+    if name in others:
+        yield "if other is not None and other not in (value, ''):"
+        yield f"    misread.append({name!r})"
+
+
+def _read_as_it_is(
+    field: "attrs.Attribute[object]", others: Mapping[str, str], *, is_text: bool
+) -> Iterator[str]:
     name, default = field.name, _default(field)
     has_content = " and value" if is_text else ""
-    yield f"    value = get({name!r})"
     yield f"    if type(value) is kind_{name}{has_content}:"
     yield f"        noun.{name} = value"
+    yield from (f"        {line}" for line in _compared(name, others))
     yield "    else:"
     yield f"        noun.{name} = {default}"
     yield "        if value is not None and value != '':"
@@ -169,22 +186,15 @@ def _read_as_it_is(field: "attrs.Attribute[object]", *, is_text: bool) -> Iterat
 
 
 def _read_by_hook(
-    field: "attrs.Attribute[object]", *, has_other: bool
+    field: "attrs.Attribute[object]", others: Mapping[str, str]
 ) -> Iterator[str]:
     name, default = field.name, _default(field)
-    yield f"    value = get({name!r})"
-    if has_other:
-        yield "    if value is None or value == '':"
-        yield f"        value = get(other_{name})"
     yield "    if value is None or value == '':"
     yield f"        noun.{name} = {default}"
     yield "    else:"
     yield "        try:"
     yield f"            noun.{name} = hook_{name}(value, kind_{name})"
-    if has_other:
-        yield f"            one_more = get(other_{name}, value)"
-        yield "            if one_more not in (value, None, ''):"
-        yield f"                misread.append({name!r})"
+    yield from (f"            {line}" for line in _compared(name, others))
     yield "        except (TypeError, ValueError):"
     yield f"            noun.{name} = {default}"
     yield f"            misread.append({name!r})"
