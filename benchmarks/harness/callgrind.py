@@ -18,21 +18,22 @@ def is_there() -> bool:
 
 
 def count(*arguments: str) -> int:
-    """Return the instructions of a Python that runs with *arguments*."""
+    """Return the instructions of a Python that runs with *arguments*.
+
+    It runs once uncounted, so that none is spent on compiling what it imports.
+    """
+    program = (sys.executable, *arguments)
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    environment.pop("COVERAGE_PROCESS_START", None)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 -- our own programs
+
+    run(*program)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "callgrind")
-        command = [
-            "valgrind",
-            "--tool=callgrind",
-            f"--callgrind-out-file={out}",
-            sys.executable,
-            *arguments,
-        ]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        environment.pop("COVERAGE_PROCESS_START", None)
-        # Or imports would be compiled anew, which counts a quarter more.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 -- our own programs
+        run("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *program)
         total = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
     if total is None:
         raise AssertionError
