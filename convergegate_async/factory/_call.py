@@ -31,6 +31,11 @@ class Audience:
         self.observers = observers
         self.history: deque[AttemptInfo] = deque(maxlen=LONGEST_HISTORY)
 
+    def let_in(self, observers: tuple[Observer, ...]) -> None:
+        """Let *observers* watch, too, from now on; who is there is not there twice."""
+        there = [*map(id, self.observers)]
+        self.observers += tuple(one for one in observers if id(one) not in there)
+
 
 class Call(Generic[A_co]):
     """One call under way: what was asked, until when, and what was found so far.

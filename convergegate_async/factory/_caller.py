@@ -116,6 +116,12 @@ class Caller:
         view._reporter = self._reporter.joined_by(observers)  # noqa: SLF001 -- its own class
         return view
 
+    def watched_for_failures(self, observer: Observer) -> "Caller":
+        """Return a view that tells *observer* of calls, from a first failure on."""
+        view = copy(self)
+        view._reporter = self._reporter.joined_late_by(observer)  # noqa: SLF001 -- its own class
+        return view
+
     def stats(self) -> PoolStats:
         """Return how busy the pool is at this moment."""
         return PoolStats(*self._transport.load(), repeats_left=int(self._budget.tokens))
@@ -284,6 +290,7 @@ class Caller:
         except asyncio.CancelledError:
             finding = judge_cancelled(unsent=marks.is_unsent)
             call.note(finding)
+            self._reporter.let_in_late(call)
             self._reporter.attempt_ended(
                 call, self.runtime.clock(), finding, None, marks
             )
@@ -294,6 +301,7 @@ class Caller:
             result = self._understand(call, outcome)
         if isinstance(result, Finding):
             call.note(result)
+            self._reporter.let_in_late(call)
         else:
             self._budget.earn()
         if call.audience:  # else the clock need not be read

@@ -14,7 +14,7 @@ from convergegate_async.errors import CallError, Outcome
 from convergegate_async.models import Answer
 from convergegate_async.models.code_generation import new_draft, sealed
 
-from ._call import Call
+from ._call import Audience, Call
 from ._observers import AttemptInfo, CallEnded, Observer, PhaseTimings
 
 _OUTCOMES = {
@@ -58,6 +58,7 @@ class Reporter:
 
     def __init__(self, settings: Settings, observers: tuple[Observer, ...]) -> None:
         self.observers = observers
+        self._late: tuple[Observer, ...] = ()
         self._address, self._port = settings.server
         self._complained: set[tuple[type, type]] = set()
 
@@ -66,6 +67,18 @@ class Reporter:
         both = copy(self)
         both.observers = (*self.observers, *observers)
         return both
+
+    def joined_late_by(self, observer: Observer) -> "Reporter":
+        """Return one that also tells *observer* of calls, from a first failure on."""
+        both = copy(self)
+        both._late = (*self._late, observer)  # noqa: SLF001 -- its own class
+        return both
+
+    def let_in_late(self, call: Call[Answer]) -> None:
+        """Let those watch *call* who are told of failures: an attempt of it failed."""
+        if self._late:
+            call.audience = call.audience or Audience(())
+            call.audience.let_in(self._late)
 
     def attempt_ended(
         self,

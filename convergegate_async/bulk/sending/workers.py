@@ -23,6 +23,7 @@ from convergegate_async.factory import (
     CheckoutSessionFactory,
     context_of,
 )
+from convergegate_async.factory.failures import watched_for_failures
 
 from .limits import Limits
 from .outcomes import Outcome
@@ -53,7 +54,7 @@ class Workers(Generic[T, R]):
     """Does *work* on *items*, as fast as the gateway likes it and no faster.
 
     Args:
-        factory: What is called; a view of it, whose attempts are watched so that one
+        factory: What is called; a view of it, whose failures are watched so that one
             ``Retry-After`` holds all.
         items: What to work on; at most one for each worker is taken ahead of time.
         work: What to do with the view and one item; returns `None` where there is
@@ -81,7 +82,7 @@ class Workers(Generic[T, R]):
         waits_for_items: bool = True,
     ) -> None:
         limits.require_kept_by(factory)
-        self._factory = factory.with_options(observers=[self])
+        self._factory = watched_for_failures(factory, self)
         self._items = items
         self._work = work
         self._runtime = context_of(factory).runtime
@@ -142,7 +143,7 @@ class Workers(Generic[T, R]):
         return self._pace.info(self._now())
 
     def attempt_ended(self, attempt: AttemptInfo) -> None:
-        """Let the pace learn from an attempt: workers observe their own calls."""
+        """Let the pace learn from an attempt: workers observe what fails of theirs."""
         now, seconds = self._now(), attempt.retry_after or 0.0
         is_news = seconds >= _LOGGED_FROM and not self._pace.wait(now)
         self._pace.note_attempt(attempt, now)
