@@ -1,6 +1,6 @@
 """What became of one row: four nouns, one for each verdict."""
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
@@ -18,6 +18,7 @@ from convergegate_async.errors import (
 from convergegate_async.models import CheckoutSession, CheckoutSessionRequest
 from convergegate_async.models.code_generation import new_draft, sealed
 
+_PENDING = (NotSentError, RateLimitedError)
 _LOOKS = frozenset(endpoint.name for endpoint in ENDPOINTS if not endpoint.writes)
 
 
@@ -70,9 +71,8 @@ class Created(_Row):
 
     session: CheckoutSession
 
-    @property
-    def error(self) -> None:
-        """`None`: nothing went wrong."""
+    error: ClassVar[None] = None
+    """`None`: nothing went wrong."""
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +104,7 @@ def is_pending(outcome: Outcome) -> bool:
 
     A 429 is of that kind: it was refused before any work, and not for the row's sake.
     """
-    return isinstance(outcome.error, NotSentError | RateLimitedError)
+    return isinstance(outcome.error, _PENDING)
 
 
 def is_unanswered(outcome: Outcome) -> bool:

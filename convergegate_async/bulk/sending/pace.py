@@ -138,19 +138,21 @@ class CircuitBreaker:
         if self._down_since is not None:
             self._down_since += seconds
 
-    def note(self, outcome: Outcome, now: float) -> None:
-        """Learn from a row."""
+    def note(self, outcome: Outcome, now: float) -> bool:
+        """Learn from a row; tell whether it got through."""
         is_stuck, is_lost = is_pending(outcome), is_unanswered(outcome)
         self._stuck = self._stuck + 1 if is_stuck else 0
         self._recent.append(is_lost)
-        if not (is_stuck or is_lost):
+        got_through = not (is_stuck or is_lost)
+        if got_through:
             self._down_since = None
         elif self._down_since is None:
             self._down_since = now
         if self.is_open and not self._is_probing:
-            return  # it was under way when the breaker opened, and proves nothing new
+            # It was under way when the breaker opened, and proves nothing new.
+            return got_through
         self._is_probing = False
-        if self.is_open and not (is_stuck or is_lost):
+        if self.is_open and got_through:
             self.is_open = False
             self._recent.clear()
         elif self.is_open:
@@ -159,6 +161,7 @@ class CircuitBreaker:
             is_lost and sum(self._recent) >= MOST_UNKNOWN
         ):
             self._probe_in(FIRST_PROBE, now)
+        return got_through
 
     def _probe_in(self, seconds: float, now: float) -> None:
         self.is_open = True
@@ -301,7 +304,7 @@ class Pace:
 
     def note(self, outcome: Outcome, now: float) -> None:
         """Learn from a row that is over."""
-        self.breaker.note(outcome, now)
+        got_through = self.breaker.note(outcome, now)
         error = outcome.error
         if error is None:
             self.is_answered = True
@@ -309,11 +312,11 @@ class Pace:
         elif isinstance(error, CallError):
             self._reason = error.reason
             self.is_answered |= error.http_status is not None
-        if not (is_pending(outcome) or is_unanswered(outcome)):
+        if got_through:
             self._paused = 0.0
+        elif self.breaker.is_worn_out(now):
+            self.ending = self.ending or Ending.OUTAGE
         is_unreachable = (
             isinstance(error, NotSentError) and error.failure in CANNOT_CONNECT
         )
         self._unreachable = self._unreachable + 1 if is_unreachable else 0
-        if self.breaker.is_worn_out(now):
-            self.ending = self.ending or Ending.OUTAGE

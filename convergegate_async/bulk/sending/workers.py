@@ -86,6 +86,7 @@ class Workers(Generic[T, R]):
         self._items = items
         self._work = work
         self._runtime = context_of(factory).runtime
+        self._now = self._runtime.clock
         self._goes_again = goes_again
         self._pace = Pace(limits, is_answered=is_answered)
         self._taking = asyncio.Lock()
@@ -263,9 +264,6 @@ class Workers(Generic[T, R]):
             if not seconds:
                 return
             await self._runtime.sleep(min(seconds, _MOST_SLEEP), self._rouse)
-
-    def _now(self) -> float:
-        return self._runtime.clock()
 
     def _learn(self, outcome: R) -> None:
         was_open = self._pace.breaker.is_open
