@@ -65,7 +65,7 @@ def spell_plainly(field: str, text: str, decimal: Mark | None) -> str:
         InvalidFieldError: It is no number, has another decimal mark than *decimal*, or,
             where that is `None`, may mean two numbers.
     """
-    if text.isascii() and text.isdigit():
+    if _is_plain(text):
         return text
     marks = _SPELLINGS if decimal is None else [decimal]
     readings = {plain for mark in marks if (plain := _read(text, mark)) is not None}
@@ -77,8 +77,15 @@ def spell_plainly(field: str, text: str, decimal: Mark | None) -> str:
     raise InvalidFieldError(field, reason)
 
 
+def _is_plain(text: str) -> bool:
+    """Tell whether *text* has neither a mark nor parted thousands, as most have."""
+    return text.isascii() and text.isdigit()
+
+
 def _only_mark(text: str) -> Mark | None:
     """Return the only decimal mark by which *text* is an amount, if it is only one."""
+    if _is_plain(text):
+        return None
     point, comma = (pattern.fullmatch(text) for pattern in _SPELLINGS.values())
     if point is None:
         return None if comma is None else ","

@@ -118,7 +118,7 @@ def find_date_format(texts: Iterable[str]) -> str | None:
         `None` where no text tells, where two formats fit or several are needed.
     """
     shared: set[str] = set()
-    for readings in filter(None, map(_readings, texts)):
+    for readings in filter(None, map(_readings, filter(None, texts))):
         shared = shared & readings.keys() if shared else {*readings}
         if not shared:
             return None

@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from decimal import Decimal
 from operator import ne
-
-import attrs
+from typing import NamedTuple
 
 from convergegate_async._core.money import EXPONENTS
 from convergegate_async.errors import InvalidFieldError
@@ -81,8 +80,7 @@ def meant_currency(code: str, beside: Collection[str] = ()) -> str | None:
     return candidates[0] if len(candidates) == 1 else None
 
 
-@attrs.frozen
-class _Amount:
+class _Amount(NamedTuple):
     value: Decimal
     has_decimals: bool
     is_like_zloty: bool

@@ -77,15 +77,16 @@ class _Plan:
     Attributes:
         columns: Which they have.
         fields: Those that hold a field, and which one.
-        metadata: Those that hold metadata, as an object or one text, and which one; in
-            their order, which is that of the body and so of a row's fingerprint.
+        metadata: Those that hold metadata: one text and its key, or, where that is
+            `None`, an object; in their order, which is that of the body and so of a
+            row's fingerprint.
         wrongs: What is wrong with every such row: reasons by column.
         is_unnamed: One has no name, and nobody has said what it is for.
     """
 
     columns: list[str]
     fields: list[tuple[str, str]] = attrs.field(factory=list)
-    metadata: list[tuple[str, str]] = attrs.field(factory=list)
+    metadata: list[tuple[str, str | None]] = attrs.field(factory=list)
     wrongs: dict[str, str] = attrs.field(factory=dict)
     is_unnamed: bool = False
 
@@ -180,10 +181,13 @@ class _RowReader:
                 plan.wrongs[column] = "is not a field of a request"
             elif target is None:  # it is told with its place
                 plan.is_unnamed = True
-            elif target in FIELDS and target != "metadata":
+            elif target == "metadata":
+                plan.metadata.append((column, None))
+            elif target in FIELDS:
                 plan.fields.append((column, target))
             elif target:
-                plan.metadata.append((column, target))
+                key = target.removeprefix("metadata[").removesuffix("]")
+                plan.metadata.append((column, key))
         return plan
 
     def target(self, column: str) -> str | None:
@@ -303,28 +307,29 @@ class _RowReading:
 
     def _take(self, columns: Iterable[tuple[str, str]], found: dict[str, Any]) -> None:
         """Add to *found* what is set in *columns*, by what it is for."""
+        cells = self._cells
         for column, target in columns:
-            value = self._cells[column]
+            value = cells[column]
             if value is not None and value != "":
-                self._put(found, column, target, value)
+                if target in found:
+                    self._note_second(column, target)
+                found[target] = value
 
     def _metadata(self) -> dict[str, object]:
         found: dict[str, object] = {}
-        for column, target in self._plan.metadata:
-            if target == "metadata":
+        for column, key in self._plan.metadata:
+            value = self._cells[column]
+            if value is None or value == "":
+                continue
+            if key is None:
                 self._take_entries(column, found)
             else:
-                self._take([(column, target)], found)
-                if target in found:
-                    found[target] = self._digits(column, found[target])
+                self._put(found, column, key, value)
+                found[key] = self._digits(column, value)
         options = self._reader.options
         if options.row_metadata is not None and self.row_id is not None:
-            target = f"metadata[{options.row_metadata}]"
-            self._put(found, options.id_column, target, self.row_id)
-        return {
-            target.removeprefix("metadata[")[:-1]: text
-            for target, text in found.items()
-        }
+            self._put(found, options.id_column, options.row_metadata, self.row_id)
+        return found
 
     def _digits(self, column: str, value: object) -> object:
         """Return the digits of a number that a program has made of a text."""
@@ -337,20 +342,21 @@ class _RowReading:
             return None
 
     def _take_entries(self, column: str, found: dict[str, object]) -> None:
-        if self._cells[column] in (None, ""):
-            return
         try:
             entries = read_entries(column, self._cells)
         except InvalidFieldError as error:
             self.wrongs[column] = error.reason
             return
         for key, text in entries.items():
-            self._put(found, column, f"metadata[{key}]", text)
+            self._put(found, column, str(key), text)  # Parquet has other keys
 
     def _put(
-        self, found: dict[str, Any], column: str, target: str, value: object
+        self, found: dict[str, object], column: str, key: str, value: object
     ) -> None:
-        """Add *value* to *found*, and note if its target was there."""
-        if target in found:
-            self.wrongs[column] = f"gives {shown(target)} a second time"
-        found[target] = value
+        """Add an entry to the metadata in *found*, and note if its key was there."""
+        if key in found:
+            self._note_second(column, f"metadata[{key}]")
+        found[key] = value
+
+    def _note_second(self, column: str, target: str) -> None:
+        self.wrongs[column] = f"gives {shown(target)} a second time"
