@@ -174,7 +174,8 @@ class _Head:
         cells = self._cells[field]
         if field in self._constants:
             return [self._constants[field]] * len(cells)
-        return [str(cell) if isinstance(cell, (str, *kinds)) else "" for cell in cells]
+        texts = (str, *kinds)
+        return [str(cell) if isinstance(cell, texts) else "" for cell in cells]
 
     @property
     def is_polish(self) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -77,6 +77,7 @@ class _Plan:
     Attributes:
         columns: Which they have.
         fields: Those that hold a field, and which one.
+        has_twins: Several are for one field, which JSONL may have: no header says so.
         metadata: Those that hold metadata: one text and its key, or, where that is
             `None`, an object; in their order, which is that of the body and so of a
             row's fingerprint.
@@ -86,6 +87,7 @@ class _Plan:
 
     columns: list[str]
     fields: list[tuple[str, str]] = attrs.field(factory=list)
+    has_twins: bool = False
     metadata: list[tuple[str, str | None]] = attrs.field(factory=list)
     wrongs: dict[str, str] = attrs.field(factory=dict)
     is_unnamed: bool = False
@@ -188,6 +190,7 @@ class _RowReader:
             elif target:
                 key = target.removeprefix("metadata[").removesuffix("]")
                 plan.metadata.append((column, key))
+        plan.has_twins = len({field for _, field in plan.fields}) < len(plan.fields)
         return plan
 
     def target(self, column: str) -> str | None:
@@ -279,8 +282,7 @@ class _RowReading:
 
     def _fill_in(self) -> CheckoutSessionRequest | None:
         column_of = self._reader.column
-        fields: dict[str, Any] = {}
-        self._take(self._plan.fields, fields)
+        fields = self._set_fields()
         for name, read in self._reader.readers.items():
             if name not in fields:
                 continue
@@ -305,15 +307,26 @@ class _RowReading:
             self.wrongs.update(first)
         return None
 
-    def _take(self, columns: Iterable[tuple[str, str]], found: dict[str, Any]) -> None:
-        """Add to *found* what is set in *columns*, by what it is for."""
+    def _set_fields(self) -> dict[str, Any]:
+        """Return the fields that are set, as they are in the cells."""
         cells = self._cells
-        for column, target in columns:
-            value = cells[column]
-            if value is not None and value != "":
-                if target in found:
-                    self._note_second(column, target)
-                found[target] = value
+        if self._plan.has_twins:
+            self._note_twins()
+        return {
+            field: value
+            for column, field in self._plan.fields
+            if (value := cells[column]) is not None and value != ""
+        }
+
+    def _note_twins(self) -> None:
+        """Note which cells give a field that another column has given before."""
+        given = set()
+        for column, field in self._plan.fields:
+            if self._cells[column] in (None, ""):
+                continue
+            if field in given:
+                self._note_second(column, field)
+            given.add(field)
 
     def _metadata(self) -> dict[str, object]:
         found: dict[str, object] = {}
