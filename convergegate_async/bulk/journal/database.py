@@ -213,7 +213,7 @@ class Database:
         Raises:
             JournalError: The row is neither `SENT` nor `UNKNOWN`.
         """
-        state = result.state.value  # sqlite3 searches its adapters for an enum
+        state = str(result.state)  # sqlite3 searches its adapters for an enum
         changed = self._changes(
             _COMPLETE,
             self._next(),

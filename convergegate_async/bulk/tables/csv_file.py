@@ -117,7 +117,7 @@ class _Lines:
     def begin(self) -> None:
         """Start a row."""
         self._row.clear()
-        self._quotes = 0
+        self._quotes_left_out = 0
         self._left = MAX_LINE + 1
         self.first = self._number + 1
 
@@ -129,7 +129,7 @@ class _Lines:
     @property
     def torn(self) -> bool:
         """Whether the row ends within quotes, so that nobody knows where."""
-        return self._quotes % 2 == 1
+        return (self.text.count('"') + self._quotes_left_out) % 2 == 1
 
     def __iter__(self) -> "_Lines":
         return self
@@ -139,14 +139,14 @@ class _Lines:
         if not line:
             raise StopIteration
         self._number += 1
-        self._quotes += line.count('"')
         self._left -= len(line)
         if self._left > 0:
             self._row.append(line)
             return line
+        self._quotes_left_out = line.count('"')
         while line and not line.endswith(("\r", "\n")):
             line = self._readline(MAX_LINE)
-            self._quotes += line.count('"')
+            self._quotes_left_out += line.count('"')
         raise csv.Error(_TOO_LONG_ROW if self._row else TOO_LONG)
 
     def _read_first(self, size: int) -> str:
