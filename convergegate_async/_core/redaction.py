@@ -14,8 +14,16 @@ _ESCAPES = (
     re.compile(r"(?:\\u[0-9a-f]{4})+|\\.", re.IGNORECASE),
 )
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+# Such as req_3f2a91: words that are too long to be a short value, but for the first.
+_LONG_WORDS = re.compile(
+    rf"(?:(\w{{1,{_LONGEST_WORD}}})[.~-])?"
+    rf"\w{{{_LONGEST_WORD + 1},}}(?:[.~-]\w{{{_LONGEST_WORD + 1},}})*",
+    re.ASCII,
+)
 # Whole values of a form, up to ``&`` or its end, without a leading plus.
-_PLAIN_VALUES = re.compile(r"=(?:%2b)?+([a-z0-9_.~-]++)(?![^&])").findall
+_VALUE = "=(?:%2b)?+([a-z0-9_.~-]{{{least},}}+)(?![^&])"
+_PLAIN_VALUES = re.compile(_VALUE.format(least=1)).findall
+_LONG_VALUES = re.compile(_VALUE.format(least=_LONGEST_WORD + 1)).findall
 
 
 def is_free_of(identifier: str, form: bytes, hidden: Hidden) -> bool:
@@ -23,12 +31,18 @@ def is_free_of(identifier: str, form: bytes, hidden: Hidden) -> bool:
 
     It is right where it says so, and never says so of what is not plain: letters,
     digits and ``_.~-``, which stand in a form as they are. An identifier of those alone
-    can hold only values of those alone, but for a leading plus.
+    can hold only values of those alone, but for a leading plus; one of long words only
+    long values, and a short one in the place of its first word.
     """
-    if _PLAIN.fullmatch(identifier) is None:
+    folded, fields = identifier.lower(), form.decode().lower()
+    words = _LONG_WORDS.fullmatch(identifier)
+    if words is not None and (words[1] is None or words[1].lower() not in fields):
+        values = _LONG_VALUES(fields)
+    elif _PLAIN.fullmatch(identifier) is not None:
+        values = _PLAIN_VALUES(fields)
+    else:
         return False
-    folded = identifier.lower()
-    for value in _PLAIN_VALUES(form.decode().lower()):
+    for value in values:
         if value in folded:
             return False
     for _, value in hidden:  # noqa: SIM110 -- two generators cost as much as the look

@@ -91,6 +91,30 @@ def test_a_look_at_the_form_misses_nothing(
         assert redacted(text, [("name", one) for one in values], 200) == text
 
 
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        *(
+            "req-3f2a91b",
+            "Req_3f2a91b",
+            "3f2a91b",
+            "3f2a91b-c4d5e6f",
+            "7-3f2a91b~c4d5e6f",
+        ),
+        *("r-7-3f2a91b", "3f2a91b-7", "3f2a91b---c4d5e6f", "-3f2a91b", "3f2a91b.", "7"),
+    ],
+)
+@pytest.mark.parametrize("sign", ["", "+"])
+def test_whichever_part_of_an_identifier_was_sent(identifier: str, sign: str) -> None:
+    """A plain look passes over none that the search would find."""
+    size = len(identifier)
+    for part in {identifier[a:b] for a in range(size) for b in range(a + 1, size + 1)}:
+        sent = [("name", f"{sign}{part.swapcase()}")]
+
+        if is_free_of(identifier, urlencode(sent).encode(), ()):
+            assert redacted(identifier, sent, 200) == identifier
+
+
 @pytest.mark.parametrize("identifier", ["req_7", "3f2a-91", "AW-kLcRRC5P8U68CYe0kVA"])
 def test_usual_identifiers_need_no_search(identifier: str) -> None:
     """They are plain, and hold nothing of an order."""
