@@ -307,8 +307,12 @@ def _shown_id(
 ) -> str | None:
     """Return the gateway's name for an answer, as `shown` does, at less expense."""
     secrets = settings.spellings.reveal()
-    if len(request_id) <= _MOST_SHOWN and is_free_of(
-        request_id, operation.body or b"", secrets
+    # A look has no body, and yet a noun: that of the call that it is made for.
+    form = b"" if operation.noun is None else operation.body
+    if (
+        form is not None
+        and len(request_id) <= _MOST_SHOWN
+        and is_free_of(request_id, form, secrets)
     ):
         return request_id
     return shown(request_id, (*operation.sent, *secrets))

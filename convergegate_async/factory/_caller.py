@@ -266,6 +266,8 @@ class Caller:
         self, look: Operation[CheckoutSession], call: Call[Answer]
     ) -> Call[CheckoutSession]:
         """Return what looks after *call*, and ends when it does."""
+        # Its answer, too, may repeat what the call has sent, and is not shown with it.
+        look = attrs.evolve(look, noun=call.operation.noun)
         request = build_request(look, self.settings)
         now = self.runtime.clock()
         return Call(look, request, now, call.deadline, call.audience)

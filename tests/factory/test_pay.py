@@ -7,6 +7,7 @@ import re
 import traceback
 from typing import Any, cast
 
+import attrs
 import pytest
 from matrix import AMPLE, GRACE, turn, until_sent
 from raw import Exchange, RawServer, http
@@ -20,6 +21,7 @@ from scripted import (
     scripted_factory,
     shows,
 )
+from watching import Watcher
 
 from convergegate_async import (
     CallError,
@@ -179,6 +181,20 @@ async def test_a_gateway_that_quotes_the_code_is_not_quoted() -> None:
 
     assert caught.value.message == "code [blik_code] is used"
     assert CODE not in shown(caught.value)
+
+
+async def test_a_look_after_a_payment_does_not_show_the_code_either() -> None:
+    """It has sent none, and the gateway's name for its answer may still quote it."""
+    named = attrs.evolve(shows("completed"), headers={"request-id": f"r-{CODE}"})
+    unsure = answered(503, request_id=f"r-{CODE}")
+    watcher = Watcher()
+    transport = ScriptedTransport(LOST, unsure, named)
+    async with scripted_factory(transport, observers=[watcher]) as checkout:
+        session = await checkout.pay(ID, CODE)
+
+    assert session.call.request_id == "r-[blik_code]"
+    names = [attempt.request_id for attempt in watcher.attempts]
+    assert names == [None, "r-[blik_code]", "r-[blik_code]"]
 
 
 # -- sent once ------------------------------------------------------------------------
