@@ -50,7 +50,6 @@ class PacedActivity(Generic[T, R]):
         self._path = path
         self._workers: Workers[T, R] | None = None
         self._is_stopped = False
-        self._is_answered = False
         self._done = 0
         self._total: int | None = None
         self._counts = RowCounts(rows=None)
@@ -74,7 +73,7 @@ class PacedActivity(Generic[T, R]):
     @property
     def is_answered(self) -> bool:
         """Whether the gateway has said anything."""
-        return self._is_answered
+        return self._workers is not None and self._workers.is_answered
 
     @property
     def pace(self) -> PaceInfo | None:
@@ -111,6 +110,4 @@ class PacedActivity(Generic[T, R]):
         ):
             async for outcome in outcomes:
                 self._done += 1
-                status = getattr(outcome.error, "http_status", None)
-                self._is_answered |= outcome.error is None or status is not None
                 yield outcome

@@ -54,8 +54,9 @@ class Workers(Generic[T, R]):
     """Does *work* on *items*, as fast as the gateway likes it and no faster.
 
     Args:
-        factory: What is called; a view of it, whose failures are watched so that one
-            ``Retry-After`` holds all.
+        factory: What is called; a view of it, whose calls are watched so that one
+            ``Retry-After`` holds all: every attempt until something was answered, and
+            from then on those that fail.
         items: What to work on; at most one for each worker is taken ahead of time.
         work: What to do with the view and one item; returns `None` where there is
             nothing to tell.
@@ -82,7 +83,8 @@ class Workers(Generic[T, R]):
         waits_for_items: bool = True,
     ) -> None:
         limits.require_kept_by(factory)
-        self._factory = watched_for_failures(factory, self)
+        self._unproven = factory.with_options(observers=[self])
+        self._proven = watched_for_failures(factory, self)
         self._items = items
         self._work = work
         self._runtime = context_of(factory).runtime
@@ -130,6 +132,11 @@ class Workers(Generic[T, R]):
         if error is not None:
             raise error
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the gateway has answered anything."""
+        return self._pace.is_answered
+
     def stop(self) -> None:
         """Begin no further item; what is under way goes on to its end."""
         self._is_over = self._is_stopped = True
@@ -144,7 +151,7 @@ class Workers(Generic[T, R]):
         return self._pace.info(self._now())
 
     def attempt_ended(self, attempt: AttemptInfo) -> None:
-        """Let the pace learn from an attempt: workers observe what fails of theirs."""
+        """Let the pace learn from an attempt: workers observe their own calls."""
         now, seconds = self._now(), attempt.retry_after or 0.0
         is_news = seconds >= _LOGGED_FROM and not self._pace.wait(now)
         self._pace.note_attempt(attempt, now)
@@ -205,7 +212,8 @@ class Workers(Generic[T, R]):
             self._pace.breaker.let_through()
             self._sending += 1
             try:
-                outcome = await self._work(self._factory, taken.item)
+                view = self._proven if self.is_answered else self._unproven
+                outcome = await self._work(view, taken.item)
             finally:
                 self._sending -= 1
             if outcome is None:

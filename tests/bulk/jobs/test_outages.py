@@ -17,6 +17,7 @@ from convergegate_async._transport import Marks
 from convergegate_async.bulk import Job, JobFolder, JobPlan, WantedRefund
 from convergegate_async.bulk.sending.outcomes import Outcome
 from convergegate_async.bulk.sending.pace import LAST_PROBE, LOOKS_BACK
+from convergegate_async.errors import FailureKind
 
 ROWS = 200
 QUARTER = 900.0
@@ -38,12 +39,14 @@ class PaidGateway(ScriptedTransport):
 
     Attributes:
         is_back_at: Until then every look is answered 503.
+        unknown_posts: How many of the next refunds find no host of its name.
     """
 
     def __init__(self, still: StillRuntime) -> None:
         super().__init__()
         self._still = still
         self.is_back_at = 0.0
+        self.unknown_posts = 0
 
     async def send(
         self, request: HttpRequest, patience: float, marks: Marks
@@ -53,6 +56,9 @@ class PaidGateway(ScriptedTransport):
         self.sent.append(request)
         if request.method == "GET" and self._still.time < self.is_back_at:
             return answered(503)
+        if request.method == "POST" and self.unknown_posts:
+            self.unknown_posts -= 1
+            return Failure(kind=FailureKind.UNKNOWN_HOST, sent=False)
         name = request.url.rpartition("/")[2]
         document: dict[str, object] = {"id": f"re_{len(self.sent)}"}
         if name != "refunds":
@@ -126,3 +132,19 @@ async def test_after_an_outage_all_else_is_done(name: str, tmp_path: Path) -> No
     assert (len(outcomes), error) == (ROWS, None)
     assert {type(outcome.error) for outcome in failed} == {ServerError}
     assert len(failed) < LOOKS_BACK
+
+
+async def test_a_gateway_that_answered_a_look_is_no_wrong_address(
+    tmp_path: Path,
+) -> None:
+    """Refunds that find no host are an outage once the look before was answered."""
+    still = StillRuntime()
+    gateway = PaidGateway(still)
+    async with paid_job(tmp_path, still, gateway) as job:
+        gateway.unknown_posts = 10
+        outcomes, error = await done(ACTIVITIES["refund"](job))
+
+        assert job.is_answered
+
+    assert (len(outcomes), error) == (ROWS, None)
+    assert {type(outcome.error) for outcome in outcomes} == {type(None)}
