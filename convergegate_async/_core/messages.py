@@ -307,7 +307,7 @@ def _shown_id(
 ) -> str | None:
     """Return the gateway's name for an answer, as `shown` does, at less expense."""
     secrets = settings.spellings.reveal()
-    # A look has no body, and yet a noun: that of the call that it is made for.
+    # What is hidden of a look was sent by its call: no form of its own tells of it.
     form = b"" if operation.noun is None else operation.body
     if (
         form is not None

@@ -43,7 +43,7 @@ class Operation(Generic[A_co]):
     Attributes:
         endpoint: What it calls.
         path: Below the base URL, ids percent-encoded.
-        noun: What is sent.
+        noun: What is sent; of a look what its call has sent.
         identifier: The session or refund that it is about; `None` if there is none yet.
         own_key: The caller chose the key, so an earlier call may have used it.
     """

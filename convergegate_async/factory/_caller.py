@@ -266,7 +266,7 @@ class Caller:
         self, look: Operation[CheckoutSession], call: Call[Answer]
     ) -> Call[CheckoutSession]:
         """Return what looks after *call*, and ends when it does."""
-        # Its answer, too, may repeat what the call has sent, and is not shown with it.
+        # What the call has sent is to be hidden in the answer to its look, too.
         look = attrs.evolve(look, noun=call.operation.noun)
         request = build_request(look, self.settings)
         now = self.runtime.clock()
