@@ -120,7 +120,7 @@ def _mutate(
     if dice.randrange(20) == 0:
         return "all files: older copy", dice.choice(older)
     name = dice.choice(_PARTS)
-    what: dict[str, Callable[[bytes], bytes | None]] = {
+    changes: dict[str, Callable[[bytes], bytes | None]] = {
         "cut": lambda data: data[: dice.randrange(len(data) + 1)],
         "bit flipped": partial(_flipped, dice=dice),
         "emptied": lambda _: b"",
@@ -128,13 +128,15 @@ def _mutate(
         "another job's": lambda _: dice.choice(strangers).get(name),
         "older copy": lambda _: dice.choice(older).get(name),
     }
-    kind = dice.choice(list(what))
-    changed = what[kind](files.get(name, b""))
-    if set(files) == {name} and kind in {"another job's", "older copy"}:
-        name = "all files"  # closed clean: the journal is one file, and sound
+    kind = dice.choice(list(changes))
+    changed = changes[kind](files.get(name, b""))
+    is_alone = not any(data for other, data in files.items() if other != name)
+    # Closed clean the journal is one file, and one of another time is as sound.
+    is_all = is_alone and kind in {"another job's", "older copy"}
+    what = "all files" if is_all else name.removeprefix("april.")
     mutated = {**files, name: changed}
     kept = {name: data for name, data in mutated.items() if data is not None}
-    return f"{name.removeprefix('april.')}: {kind}", kept
+    return f"{what}: {kind}", kept
 
 
 def _flipped(data: bytes, dice: random.Random) -> bytes:
