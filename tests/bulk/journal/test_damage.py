@@ -20,7 +20,7 @@ from textwrap import dedent
 
 import attrs
 import pytest
-from harness.recorded_job import header
+from harness.recorded_job import JOURNAL, Shop, header
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from journal_damage import judge, leftovers, mutations, recorded
@@ -408,23 +408,76 @@ def test_a_changed_header_is_not_sent_round_in_circles(path: Path, place: int) -
             look(path)
 
 
+@pytest.fixture(scope="module")
+def worked_on(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A closed journal that has something in every table."""
+    path = tmp_path_factory.mktemp("job") / JOURNAL
+    with Journal.create(path, header(SALT)) as journal:
+        asyncio.run(Shop(journal, path.parent).work(range(1, 46)))
+    return path.read_bytes()
+
+
+async def read_all(path: Path) -> None:
+    """Open a journal, and read every table of it."""
+    with Journal.open(path) as journal:
+        rows = await journal.rows()
+        session_ids = [row.session_id for row in rows if row.session_id is not None]
+        await journal.refunds.of_sessions(*session_ids)
+        await journal.refunds.counts()
+        await journal.resolutions()
+
+
 @few
-@given(place=st.integers(100, 3 * PAGE_SIZE - 1), bit=st.integers(0, 7))
-def test_no_bit_of_schema_and_job_is_changed_and_then_the_files(
-    place: int, bit: int
+@given(data=st.data())
+def test_no_bit_is_changed_and_then_the_files(
+    worked_on: bytes, data: st.DataObject
 ) -> None:
-    """Also where a text is none any more, or a column has another name."""
+    """What is refused stays as it is; what is taken can be read to its end."""
+    places = [place for place, byte in enumerate(worked_on) if byte and place >= 100]
+    changed = bytearray(worked_on)
+    changed[data.draw(st.sampled_from(places))] ^= 1 << data.draw(st.integers(0, 7))
     with TemporaryDirectory() as folder:
-        path = Path(folder, "april.journal")
-        Journal.create(path, header(SALT)).close()
-        changed = bytearray(path.read_bytes())
-        changed[place] ^= 1 << bit
+        path = Path(folder, JOURNAL)
+        path.touch(mode=0o600)
         path.write_bytes(changed)
 
         try:
-            Journal.open(path).close()
+            asyncio.run(read_all(path))
         except JournalError:
             assert files_beside(path) == {path.name: changed}
+
+
+NO_TEXT = "CAST(x'ff' AS TEXT)"
+EDITS = {
+    "table job has a text": f"job SET source = {NO_TEXT}",
+    "table job has values": "job SET begun_at = 'x'",
+    "table usage has values": "usage SET control_total = 'x'",
+    "table rows has a text": f"rows SET message = {NO_TEXT}",
+    "table heads has a text": f"heads SET head = {NO_TEXT}",
+    "table refunds has a text": f"refunds SET currency = {NO_TEXT}",
+    "table batches has a text": f"batches SET name = {NO_TEXT}",
+    "table batches has values": "batches SET begun_at = 'x'",
+    "table resolutions has a text": f"resolutions SET resolved_by = {NO_TEXT}",
+    "table resolutions has values": "resolutions SET resolved_at = 'x'",
+}
+
+
+@pytest.mark.parametrize("words", EDITS)
+def test_what_cannot_be_read_is_not_opened_first(
+    path: Path, worked_on: bytes, words: str
+) -> None:
+    """Whatever table an edit was made in, the journal stays as it was edited."""
+    path.touch(mode=0o600)
+    path.write_bytes(worked_on)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO heads VALUES (1, 'https://pay.example/')")
+        connection.execute(f"UPDATE {EDITS[words]}")
+    before = files_beside(path)
+
+    with pytest.raises(DamagedJournalError, match=words):
+        Journal.open(path)
+
+    assert files_beside(path) == before
 
 
 def write_rows(path: Path, numbers: range) -> bytes:
