@@ -50,6 +50,10 @@ _REFUND_FAULTS = {
     "pay back nothing": "amount < 1",
     "have an amount that is none": f"amount > {MAX_AMOUNT}",
     "have a time that is none": f"sent_at NOT BETWEEN 0 AND {_YEAR_9999}",
+    "are of another session than their row": (
+        "session_id <> (SELECT rows.session_id FROM rows, job "
+        "WHERE rows.row_id = refunds.row_id AND damaged_at IS NULL)"
+    ),
     "are of no batch": "batch NOT IN (SELECT name FROM batches)",
     "were made before their batch was whole": (
         "state <> 'pending' AND batch IN (SELECT name FROM batches WHERE NOT is_whole)"

@@ -20,6 +20,9 @@ _HEADER = struct.Struct(">18x 2s 8x I")
 
 _OF_A_WAL = b"\2\2"
 
+_COMMITS = 2**62
+"""More than anybody can make, and each of them fits into the mark and the file."""
+
 _SHARED = "mode=ro"
 _FILE_ALONE = "mode=ro&immutable=1"
 
@@ -175,4 +178,7 @@ def _usage(path: Path, connection: sqlite3.Connection) -> Usage:
     [(commit_salt, commit, in_use)] = connection.execute(
         "SELECT salt, number, in_use FROM usage"
     )
+    if not isinstance(commit, int) or not 0 <= commit < _COMMITS:
+        reason = f"is damaged: there is no commit {commit}; restore it from a copy"
+        raise refusal(path, reason, DamagedJournalError)
     return Usage(version, salt, commit_salt, commit, bool(in_use))

@@ -452,6 +452,9 @@ EDITS = {
     "table job has a text": f"job SET source = {NO_TEXT}",
     "table job has values": "job SET begun_at = 'x'",
     "table usage has values": "usage SET control_total = 'x'",
+    "there is no commit -1": "usage SET number = -1",
+    "there is no commit 9000000000000000000": f"usage SET number = {9 * 10**18}",
+    "there is no commit x": "usage SET number = 'x'",
     "table rows has a text": f"rows SET message = {NO_TEXT}",
     "table heads has a text": f"heads SET head = {NO_TEXT}",
     "table refunds has a text": f"refunds SET currency = {NO_TEXT}",
@@ -459,6 +462,7 @@ EDITS = {
     "table batches has values": "batches SET begun_at = 'x'",
     "table resolutions has a text": f"resolutions SET resolved_by = {NO_TEXT}",
     "table resolutions has values": "resolutions SET resolved_at = 'x'",
+    "of another session than their row": "rows SET session_id = 'another one'",
 }
 
 
