@@ -36,18 +36,11 @@ _COMPRESSIONS = (
 )
 
 
-async def read_answer(
-    status: int,
-    headers: CIMultiDictProxy[str],
-    content: StreamReader,
-    marks: Marks,
-    count_answer: Callable[[ResponseHandler | None], Connection | None],
-) -> HttpResponse:
-    """Read an answer to its end, and have it counted.
+def note_head(status: int, headers: CIMultiDictProxy[str], marks: Marks) -> None:
+    """Note that there is an answer, and look whether its body may be read.
 
     Raises:
-        BodyError: The body is not to be read.
-        Exception: Whatever *content* raises.
+        BodyError: It is compressed.
     """
     marks.is_answered = True
     if marks.is_timed:
@@ -56,11 +49,34 @@ async def read_answer(
         close(marks.protocol)  # it speaks HTTP no longer
     if hdrs.CONTENT_ENCODING in headers and _is_compressed(headers):
         raise BodyError(FailureKind.ENCODED)
+
+
+async def read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> bytes:
+    """Read a body to its end.
+
+    Raises:
+        BodyError: It is too large.
+        Exception: Whatever *content* raises.
+    """
     if int(headers.get(hdrs.CONTENT_LENGTH, _UNANNOUNCED)) <= BODY_LIMIT:
         # Never more than was announced; mostly it has come with the head.
-        body = content.read_nowait() if content.is_eof() else await content.read()
-    else:
-        body = await _read_within_limit(content)
+        return content.read_nowait() if content.is_eof() else await content.read()
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise BodyError(FailureKind.TOO_LARGE)
+    return bytes(body)
+
+
+def whole_answer(
+    status: int,
+    headers: CIMultiDictProxy[str],
+    body: bytes,
+    marks: Marks,
+    count_answer: Callable[[ResponseHandler | None], Connection | None],
+) -> HttpResponse:
+    """Return an answer that was read to its end, and have it counted."""
     if marks.is_timed:
         marks.body_at = perf_counter()
     return HttpResponse(
@@ -76,15 +92,6 @@ def close(protocol: ResponseHandler | None) -> None:
     """Close a connection by aiohttp's own name for it, if it has one."""
     if protocol is not None:
         protocol.close()
-
-
-async def _read_within_limit(content: StreamReader) -> bytes:
-    body = bytearray()
-    async for chunk in content.iter_any():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise BodyError(FailureKind.TOO_LARGE)
-    return bytes(body)
 
 
 def _is_compressed(headers: CIMultiDictProxy[str]) -> bool:

@@ -36,6 +36,8 @@ _ATTRIBUTES: tuple[tuple[type, str], ...] = (
     (ResponseHandler, "read"),
     (RawResponseMessage, "code"),
     (RawResponseMessage, "headers"),
+    (aiohttp.StreamReader, "_buffer"),
+    (aiohttp.StreamReader, "total_bytes"),
 )
 _PARAMETERS: tuple[tuple[type, str, set[str]], ...] = (
     (aiohttp.BaseConnector, "connect", {"req", "traces", "timeout"}),

@@ -16,13 +16,21 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from convergegate_async._core.messages import (
+    BODY_LIMIT,
     KEY_HEADER,
     Connection,
     HttpRequest,
     HttpResponse,
 )
 
-from ._answers import HEAD_LINE, HEAD_LINES, SWITCHING_PROTOCOLS, read_answer
+from ._answers import (
+    HEAD_LINE,
+    HEAD_LINES,
+    SWITCHING_PROTOCOLS,
+    note_head,
+    read_body,
+    whole_answer,
+)
 from ._kinds import StrayDataError
 from ._marks import Marks
 
@@ -100,9 +108,12 @@ class Lane:
                 head, content = await protocol.read()
                 while _is_interim(head.code):
                     head, content = await protocol.read()
-                response = await read_answer(
-                    head.code, head.headers, content, marks, count_answer
-                )
+                status, headers = head.code, head.headers
+                note_head(status, headers, marks)
+                body = _body_at_hand(content)
+                if body is None:
+                    body = await read_body(headers, content)
+                response = whole_answer(status, headers, body, marks, count_answer)
             except BaseException:
                 connection.close()
                 raise
@@ -159,6 +170,18 @@ def _reader_and_writer(
     ):
         raise StrayDataError
     return protocol, transport
+
+
+def _body_at_hand(content: aiohttp.StreamReader) -> bytes | None:
+    """Return a body that has come whole, and is within the limit; else `None`.
+
+    To read it would first ask the connection for more, which is a sixtieth of a
+    `create`.
+    """
+    is_whole = content.is_eof() and content.exception() is None
+    if is_whole and 0 < content.total_bytes <= BODY_LIMIT:
+        return b"".join(content._buffer)  # noqa: SLF001 -- see above
+    return None
 
 
 def _is_interim(status: int) -> bool:

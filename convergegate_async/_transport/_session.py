@@ -17,7 +17,7 @@ from convergegate_async._core.messages import (
 )
 from convergegate_async._core.secret import Secret
 
-from ._answers import HEAD_LINE, HEAD_LINES, read_answer
+from ._answers import HEAD_LINE, HEAD_LINES, note_head, read_body, whole_answer
 from ._kinds import StrayDataError
 from ._marks import Marks
 
@@ -76,13 +76,10 @@ async def exchange(
             allow_redirects=False,  # a redirect would take the body elsewhere
             **_proxy_arguments(proxy),
         ) as response:
-            return await read_answer(
-                response.status,
-                response.headers,
-                response.content,
-                marks,
-                count_answer,
-            )
+            status, headers = response.status, response.headers
+            note_head(status, headers, marks)
+            body = await read_body(headers, response.content)
+            return whole_answer(status, headers, body, marks, count_answer)
     except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
         # Returned, as a collector may end this frame once the loop is closed: those of
         # aiohttp's hold the key and the body, and raise then.

@@ -24,7 +24,7 @@ POINTS: dict[str, tuple[Handler, tuple[str, ...]]] = {
     "head": (says(stays=True), ("read",)),
     "body": (
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", stays=True),
-        ("read_answer",),
+        ("read_body",),
     ),
     "slot": (says(stays=True), ("read", "acquire")),
     "pause": (says(BUSY, stays=True), ("_sleep",)),
