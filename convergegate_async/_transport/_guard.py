@@ -34,6 +34,7 @@ _ATTRIBUTES: tuple[tuple[type, str], ...] = (
     (ResponseHandler, "transport"),
     (ResponseHandler, "is_connected"),
     (ResponseHandler, "read"),
+    (ResponseHandler, "set_exception"),
     (RawResponseMessage, "code"),
     (RawResponseMessage, "headers"),
     (aiohttp.StreamReader, "_buffer"),

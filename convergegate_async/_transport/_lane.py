@@ -24,8 +24,6 @@ from convergegate_async._core.messages import (
 )
 
 from ._answers import (
-    HEAD_LINE,
-    HEAD_LINES,
     SWITCHING_PROTOCOLS,
     note_head,
     read_body,
@@ -33,6 +31,7 @@ from ._answers import (
 )
 from ._kinds import StrayDataError
 from ._marks import Marks
+from ._outbox import Outbox
 
 
 class _ConnectRequest(aiohttp.ClientRequest):
@@ -64,6 +63,7 @@ class Lane:
         self._timeout = timeout
         self._headers = headers
         self._places: dict[tuple[str, str, bool], tuple[_ConnectRequest, str]] = {}
+        self._outbox = Outbox()
         self._methods = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001 -- to see whether it was replaced
 
     def is_clear(self) -> bool:
@@ -95,25 +95,10 @@ class Lane:
             except TimeoutError as error:
                 raise aiohttp.ConnectionTimeoutError from error
             try:
-                protocol, transport = _reader_and_writer(connection)
-                protocol.set_response_params(
-                    read_until_eof=True,
-                    auto_decompress=False,
-                    max_line_size=HEAD_LINE,
-                    max_field_size=HEAD_LINE,
-                    max_headers=HEAD_LINES,
-                )
-                marks.about_to_send(protocol)
-                transport.write(message)
-                head, content = await protocol.read()
-                while _is_interim(head.code):
-                    head, content = await protocol.read()
-                status, headers = head.code, head.headers
-                note_head(status, headers, marks)
-                body = _body_at_hand(content)
-                if body is None:
-                    body = await read_body(headers, content)
-                response = whole_answer(status, headers, body, marks, count_answer)
+                protocol = _protocol_of(connection)
+                marks.open_no_more()  # or calls of one turn would seem to be opening
+                self._outbox.put(message, protocol, marks)
+                response = await _read_answer(protocol, marks, count_answer)
             except BaseException:
                 connection.close()
                 raise
@@ -152,24 +137,40 @@ def _split(url: str) -> tuple[str, str]:
     return (url, "/") if end < 0 else (url[:end], url[end:])
 
 
-def _reader_and_writer(
-    connection: aiohttp.connector.Connection,
-) -> tuple[ResponseHandler, asyncio.Transport]:
+def _protocol_of(connection: aiohttp.connector.Connection) -> ResponseHandler:
     """Return what a *connection* reads and writes with.
 
     Raises:
-        StrayDataError: It is closed, or brought an answer that nobody has asked for.
+        StrayDataError: It is closed.
     """
-    protocol = connection.protocol
-    transport = None if protocol is None else protocol.transport
-    if (
-        protocol is None
-        or transport is None
-        or transport.is_closing()
-        or protocol.should_close
-    ):
+    if connection.protocol is None:
         raise StrayDataError
-    return protocol, transport
+    return connection.protocol
+
+
+async def _read_answer(
+    protocol: ResponseHandler,
+    marks: Marks,
+    count_answer: Callable[[ResponseHandler | None], Connection | None],
+) -> HttpResponse:
+    """Read an answer to its end, and have it counted.
+
+    Raises:
+        StrayDataError: There was one before the request was written.
+        BodyError: The body is not to be read.
+        Exception: Whatever *protocol* raises.
+    """
+    head, content = await protocol.read()
+    if not marks.is_sent:
+        raise StrayDataError
+    while _is_interim(head.code):
+        head, content = await protocol.read()
+    status, headers = head.code, head.headers
+    note_head(status, headers, marks)
+    body = _body_at_hand(content)
+    if body is None:
+        body = await read_body(headers, content)
+    return whole_answer(status, headers, body, marks, count_answer)
 
 
 def _body_at_hand(content: aiohttp.StreamReader) -> bytes | None:
@@ -180,7 +181,9 @@ def _body_at_hand(content: aiohttp.StreamReader) -> bytes | None:
     """
     is_whole = content.is_eof() and content.exception() is None
     if is_whole and 0 < content.total_bytes <= BODY_LIMIT:
-        return b"".join(content._buffer)  # noqa: SLF001 -- see above
+        body = b"".join(content._buffer)  # noqa: SLF001 -- see above
+        content._buffer.clear()  # noqa: SLF001 -- the connection keeps its last answer
+        return body
     return None
 
 

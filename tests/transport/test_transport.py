@@ -317,6 +317,35 @@ async def test_connections_are_reused(
     assert echo.connections == 1
 
 
+async def test_open_connections_are_none_that_are_opened() -> None:
+    """All calls of one turn find theirs at once, and none waits for another's."""
+    many = 2 * OPENED_AT_ONCE
+    all_open = asyncio.Barrier(many)
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.read_request()
+        await all_open.wait()
+        await exchange.write(http(b"{}"))
+        await exchange.read_request()
+        await exchange.write(http(b"{}"))
+
+    async with RawServer(answer) as server:
+        url = f"{server.base_url}/v1/x"
+        request = HttpRequest(method="GET", url=url, authorization="x")
+        transport = AiohttpTransport(timeouts=Timeouts(connect=60), pool=PoolLimits())
+        await transport.open()
+        sends = [transport.send(request, 60, Marks()) for _ in range(many)]
+        await asyncio.gather(*sends)
+
+        marks = [Marks() for _ in range(many)]
+        calls = [asyncio.create_task(transport.send(request, 60, m)) for m in marks]
+        await asyncio.sleep(0)
+
+        assert not any(each.is_queued for each in marks)
+        await asyncio.gather(*calls)
+        await transport.aclose()
+
+
 async def test_few_connections_are_opened_at_once() -> None:
     """Whoever comes as the seventeenth waits, before it has a place and connects."""
     all_met = asyncio.Event()
