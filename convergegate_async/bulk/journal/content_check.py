@@ -76,7 +76,7 @@ _ODDITIES = {
 """What a gateway may bring about: it is told, and a job goes on."""
 
 
-_COLUMNS = """
+_DECLARED = """
 SELECT '"' || name || '"', lower(type) FROM pragma_table_info('{}')
 """
 
@@ -174,9 +174,9 @@ def _value_faults(connection: _Connection, *tables: str) -> list[str]:
     """Return which tables hold what their columns are not declared for, in words."""
     wrong = []
     for table in tables:
-        columns = connection.execute(_COLUMNS.format(table)).fetchall()
+        columns = connection.execute(_DECLARED.format(table)).fetchall()
         if not columns:
-            continue  # it is of a later version
+            continue  # this version had it not yet
         others = [
             f"{name} IS NOT NULL AND typeof({name}) <> '{kind}'"
             for name, kind in columns
@@ -197,7 +197,7 @@ def _can_be_read(connection: _Connection, table: str, names: Sequence[str]) -> b
     try:
         deque(connection.execute(sql), maxlen=0)
     except sqlite3.OperationalError as error:
-        if hasattr(error, "sqlite_errorcode"):
+        if hasattr(error, "sqlite_errorcode"):  # not of a text that cannot be decoded
             raise
         return False
     return True

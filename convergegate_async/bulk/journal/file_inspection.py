@@ -20,8 +20,8 @@ _HEADER = struct.Struct(">18x 2s 8x I")
 
 _OF_A_WAL = b"\2\2"
 
-_COMMITS = 2**62
-"""More than anybody can make, and each of them fits into the mark and the file."""
+_COMMIT_LIMIT = 2**62
+"""No number of a commit comes near it; those below fit into the mark and the file."""
 
 _SHARED = "mode=ro"
 _FILE_ALONE = "mode=ro&immutable=1"
@@ -178,7 +178,8 @@ def _usage(path: Path, connection: sqlite3.Connection) -> Usage:
     [(commit_salt, commit, in_use)] = connection.execute(
         "SELECT salt, number, in_use FROM usage"
     )
-    if not isinstance(commit, int) or not 0 <= commit < _COMMITS:
-        reason = f"is damaged: there is no commit {commit}; restore it from a copy"
+    is_number = isinstance(commit, int) and 0 <= commit < _COMMIT_LIMIT
+    if not is_number or in_use not in (0, 1):
+        reason = "is damaged: what it says of its use cannot be; restore it from a copy"
         raise refusal(path, reason, DamagedJournalError)
     return Usage(version, salt, commit_salt, commit, bool(in_use))

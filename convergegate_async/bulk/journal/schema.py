@@ -212,7 +212,7 @@ UPGRADES: dict[int, tuple[str, ...]] = {
 
 _OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE type <> 'table'"
 _COLUMNS = """
-SELECT kept.name, field.name, field."notnull", field.pk
+SELECT kept.name, field.name, lower(field.type), field."notnull", field.pk
 FROM sqlite_schema AS kept, pragma_table_info(kept.name) AS field
 WHERE kept.type = 'table'
 """
