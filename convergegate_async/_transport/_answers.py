@@ -36,8 +36,8 @@ _COMPRESSIONS = (
 )
 
 
-def note_head(status: int, headers: CIMultiDictProxy[str], marks: Marks) -> None:
-    """Note that there is an answer, and look whether its body may be read.
+def accept_head(status: int, headers: CIMultiDictProxy[str], marks: Marks) -> None:
+    """Note that an answer has begun, and refuse one whose body may not be read.
 
     Raises:
         BodyError: It is compressed.
@@ -69,7 +69,7 @@ async def read_body(headers: CIMultiDictProxy[str], content: StreamReader) -> by
     return bytes(body)
 
 
-def whole_answer(
+def finish_answer(
     status: int,
     headers: CIMultiDictProxy[str],
     body: bytes,

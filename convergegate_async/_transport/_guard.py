@@ -35,6 +35,7 @@ _ATTRIBUTES: tuple[tuple[type, str], ...] = (
     (ResponseHandler, "is_connected"),
     (ResponseHandler, "read"),
     (ResponseHandler, "set_exception"),
+    (ResponseHandler, "close"),
     (RawResponseMessage, "code"),
     (RawResponseMessage, "headers"),
     (aiohttp.StreamReader, "_buffer"),

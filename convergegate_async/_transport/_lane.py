@@ -1,4 +1,4 @@
-"""The short way to the gateway: aiohttp's pool, protocol and parser, and one write.
+"""The short way to the gateway: aiohttp's pool, protocol and parser, and an outbox.
 
 A connection comes from aiohttp's connector, which looks up, connects, speaks TLS and
 keeps alive. Head and body leave together, and what aiohttp's parser makes of the answer
@@ -25,9 +25,9 @@ from convergegate_async._core.messages import (
 
 from ._answers import (
     SWITCHING_PROTOCOLS,
-    note_head,
+    accept_head,
+    finish_answer,
     read_body,
-    whole_answer,
 )
 from ._kinds import StrayDataError
 from ._marks import Marks
@@ -96,7 +96,8 @@ class Lane:
                 raise aiohttp.ConnectionTimeoutError from error
             try:
                 protocol = _protocol_of(connection)
-                marks.open_no_more()  # or calls of one turn would seem to be opening
+                # Not only once it is written: others of this turn would wait for that.
+                marks.open_no_more()
                 self._outbox.put(message, protocol, marks)
                 response = await _read_answer(protocol, marks, count_answer)
             except BaseException:
@@ -156,7 +157,7 @@ async def _read_answer(
     """Read an answer to its end, and have it counted.
 
     Raises:
-        StrayDataError: There was one before the request was written.
+        StrayDataError: It was there before the request was written.
         BodyError: The body is not to be read.
         Exception: Whatever *protocol* raises.
     """
@@ -166,20 +167,18 @@ async def _read_answer(
     while _is_interim(head.code):
         head, content = await protocol.read()
     status, headers = head.code, head.headers
-    note_head(status, headers, marks)
-    body = _body_at_hand(content)
-    if body is None:
-        body = await read_body(headers, content)
-    return whole_answer(status, headers, body, marks, count_answer)
+    accept_head(status, headers, marks)
+    body = _body_at_hand(content) or await read_body(headers, content)
+    return finish_answer(status, headers, body, marks, count_answer)
 
 
 def _body_at_hand(content: aiohttp.StreamReader) -> bytes | None:
     """Return a body that has come whole, and is within the limit; else `None`.
 
-    To read it would first ask the connection for more, which is a sixtieth of a
-    `create`.
+    `read_body` would first ask the connection for more: a sixtieth of a `create`.
     """
     is_whole = content.is_eof() and content.exception() is None
+    # aiohttp has one reader for all that are empty, and that has no buffer.
     if is_whole and 0 < content.total_bytes <= BODY_LIMIT:
         body = b"".join(content._buffer)  # noqa: SLF001 -- see above
         content._buffer.clear()  # noqa: SLF001 -- the connection keeps its last answer

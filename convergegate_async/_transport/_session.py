@@ -1,4 +1,4 @@
-"""The way to the gateway: a session of aiohttp's, with a marker in its request."""
+"""The long way to the gateway: a session of aiohttp's, with a marker in its request."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from convergegate_async._core.messages import (
 )
 from convergegate_async._core.secret import Secret
 
-from ._answers import HEAD_LINE, HEAD_LINES, note_head, read_body, whole_answer
+from ._answers import HEAD_LINE, HEAD_LINES, accept_head, finish_answer, read_body
 from ._kinds import StrayDataError
 from ._marks import Marks
 
@@ -77,9 +77,9 @@ async def exchange(
             **_proxy_arguments(proxy),
         ) as response:
             status, headers = response.status, response.headers
-            note_head(status, headers, marks)
+            accept_head(status, headers, marks)
             body = await read_body(headers, response.content)
-            return whole_answer(status, headers, body, marks, count_answer)
+            return finish_answer(status, headers, body, marks, count_answer)
     except Exception as error:  # noqa: BLE001 -- what is not listed is Unknown
         # Returned, as a collector may end this frame once the loop is closed: those of
         # aiohttp's hold the key and the body, and raise then.

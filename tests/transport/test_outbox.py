@@ -73,7 +73,7 @@ async def line() -> AsyncIterator[Line]:
 
 
 def test_what_is_ready_in_one_turn_leaves_together(runner: asyncio.Runner) -> None:
-    """At the end of that turn, each marked before it is written, and all in order."""
+    """None before the next turn, then all of them, in order and marked."""
 
     async def main() -> None:
         outbox, marks = Outbox(), [Marks() for _ in range(9)]
@@ -208,19 +208,18 @@ class Forgetful(asyncio.SelectorEventLoop):
 
 
 def test_a_turn_that_was_lost_is_asked_for_again() -> None:
-    """By the next request, a little later: none waits for ever."""
-    marks = [Marks(), Marks()]
+    """By the next request that comes a little later."""
 
     async def main(loop: Forgetful) -> None:
         outbox = Outbox()
         async with line() as one, line() as other:
             loop.forgets = True
-            outbox.put(b"1", one.protocol, marks[0])
+            outbox.put(b"1", one.protocol, Marks())
             loop.forgets = False
             await asyncio.sleep(0.1)
             assert one.received() == b""
 
-            outbox.put(b"2", other.protocol, marks[1])
+            outbox.put(b"2", other.protocol, Marks())
             await asyncio.sleep(0)
 
             assert (one.received(), other.received()) == (b"1", b"2")

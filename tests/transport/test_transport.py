@@ -317,7 +317,7 @@ async def test_connections_are_reused(
     assert echo.connections == 1
 
 
-async def test_open_connections_are_none_that_are_opened() -> None:
+async def test_calls_over_open_connections_do_not_count_as_opening() -> None:
     """All calls of one turn find theirs at once, and none waits for another's."""
     many = 2 * OPENED_AT_ONCE
     all_open = asyncio.Barrier(many)
