@@ -15,11 +15,10 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
-
-import attrs
+from typing import Self, TypeVar
 
 from .database import Database
+from .ordering import Ordered
 from .records import (
     Intent,
     JobHeader,
@@ -45,32 +44,6 @@ Together with it goes a wake-up of either thread, which is what it costs a busy 
 """
 
 
-@attrs.define(eq=False)
-class _Order(Generic[T]):
-    """Something for the thread to do, and who waits for it."""
-
-    work: Callable[[], T]
-    waiter: asyncio.Future[T]
-    result: Any = None
-    error: JournalError | None = None
-
-    def carry_out(self) -> None:
-        """Do it, in the thread."""
-        try:
-            self.result = self.work()
-        except JournalError as error:  # refused alone, without a change
-            self.error = error
-
-    def tell(self) -> None:
-        """Wake the one who waits, in the loop's thread."""
-        if self.waiter.done():
-            return
-        if self.error is None:
-            self.waiter.set_result(self.result)
-        else:
-            self.waiter.set_exception(self.error)
-
-
 class Journal:
     """The journal of one job, locked against every other process.
 
@@ -90,7 +63,7 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._orders: deque[_Order[object]] = deque()
+        self._orders: deque[Ordered[object]] = deque()
         self._is_called = False
         self._is_closed = False
         self._fault: JournalError | None = None
@@ -339,7 +312,7 @@ class Journal:
         if not self._database.is_ours:
             raise refusal(self._database.path, "was opened by the parent process")
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._orders.append(_Order(work, waiter))  # type: ignore[arg-type]  # any T will do
+        self._orders.append(Ordered(work, waiter))  # type: ignore[arg-type]  # any T will do
         if not self._is_called:
             self._is_called = True
             self._thread.submit(self._serve)
@@ -365,7 +338,7 @@ class Journal:
             _wake(loop, [order for order in orders if order.waiter.get_loop() is loop])
 
 
-def _wake(loop: asyncio.AbstractEventLoop, orders: list[_Order[object]]) -> None:
+def _wake(loop: asyncio.AbstractEventLoop, orders: list[Ordered[object]]) -> None:
     def tell() -> None:
         for order in orders:
             order.tell()
