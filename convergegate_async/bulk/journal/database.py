@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Self
@@ -51,10 +52,11 @@ _BY_COMPLETION = _LISTED + (  # noqa: S608 -- constants
 _SESSIONS = "SELECT session_id FROM rows WHERE session_id IS NOT NULL"
 _COUNTS = "SELECT state, count(*) FROM rows GROUP BY state"
 
-_INTEND_NEW = """
-INSERT INTO rows (row_id, position, fingerprint, sent_at, state, attempts)
-VALUES (?, ?, ?, ?, 'sent', 1) ON CONFLICT DO NOTHING
+_INTEND = """
+INSERT INTO rows (row_id, position, fingerprint, sent_at, state, attempts) VALUES
 """
+_INTENT = "(?, ?, ?, ?, 'sent', 1)"
+_INTEND_NEW = f"{_INTEND}{_INTENT} ON CONFLICT DO NOTHING"
 _INTEND_DISPLACED = """
 INSERT INTO rows (row_id, position, fingerprint, sent_at, state, attempts)
 SELECT ?, max(position) + 1, ?, ?, 'sent', 1 FROM rows
@@ -85,6 +87,8 @@ WHERE row_id = ? AND state = 'sent'
 
 _MOST_VALUES = 500
 """How many go into one statement at most: every SQLite takes 999."""
+
+_MOST_INTENTS = _MOST_VALUES // _INTENT.count("?")
 
 _MAY_BE_LOST = (
     "was not in the input after the journal was damaged, and may have been sent: "
@@ -207,6 +211,22 @@ class Database:
             raise refusal(self.path, reason)
         self._changes(_INTEND_AGAIN, before, row.fingerprint, since, row.row_id)
 
+    def intend_new(self, rows: Sequence[Intent]) -> int:
+        """Make the first of *rows* `SENT`, many at once, which takes half as long.
+
+        Returns:
+            How many: none of those from where the journal knows one, or its position.
+        """
+        if self.header.damaged_at is not None:
+            return 0
+        for start in range(0, len(rows), _MOST_INTENTS):
+            part = rows[start : start + _MOST_INTENTS]
+            try:
+                self._changes(_intend_all(len(part)), *chain(*map(_values, part)))
+            except sqlite3.IntegrityError:
+                return start
+        return len(rows)
+
     def complete(self, result: RowResult) -> None:
         """Write what became of a row; one that was in doubt does not fail.
 
@@ -326,8 +346,7 @@ class Database:
 
     def _known_or_new(self, row: Intent) -> JournalRow | None:
         """Return what is known of a row; if nothing is, make it `SENT`."""
-        mark = bytearray(row.fingerprint)  # not bytes, which sqlite3 searches for
-        if self._changes(_INTEND_NEW, row.row_id, row.position, mark, row.sent_at):
+        if self._changes(_INTEND_NEW, *_values(row)):
             return None
         known = next(self._by_ids(row.row_id), None)
         if known is None:  # its place is taken
@@ -353,6 +372,16 @@ class Database:
         # One that is not used leaves a gap, which does no harm.
         self._completed += 1
         return self._completed
+
+
+def _values(row: Intent) -> tuple[object, ...]:
+    mark = bytearray(row.fingerprint)  # not bytes, which sqlite3 searches for
+    return row.row_id, row.position, mark, row.sent_at
+
+
+@cache
+def _intend_all(rows: int) -> str:
+    return _INTEND + ", ".join([_INTENT] * rows)
 
 
 def _or_zero(value: str | int | None) -> str | int:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from .database import Database
-from .ordering import Ordered
+from .ordering import Ordered, first_intents
 from .records import (
     Intent,
     JobHeader,
@@ -126,7 +126,7 @@ class Journal:
             JournalError: It must not be sent: it is done, or it may be done and has
                 another body now, or the journal is broken.
         """
-        await self._order(partial(self._database.intend, row))
+        await self._order(partial(self._database.intend, row), row)
 
     def complete(self, result: RowResult) -> Awaitable[None]:
         """Write what became of a row that is `SENT` or `UNKNOWN`.
@@ -141,7 +141,7 @@ class Journal:
             JournalError: From the awaitable: the row is in another state, or the
                 journal is broken.
         """
-        return self._order(partial(self._database.complete, result))
+        return self._order(partial(self._database.complete, result), result)
 
     async def resolve(
         self, result: RowResult, facts: SessionFacts | None, *, by: str, now: float
@@ -306,13 +306,15 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _order(self, work: Callable[[], T]) -> asyncio.Future[T]:
+    def _order(
+        self, work: Callable[[], T], about: Intent | RowResult | None = None
+    ) -> asyncio.Future[T]:
         if self._is_closed:
             raise refusal(self._database.path, "is closed; open it again")
         if not self._database.is_ours:
             raise refusal(self._database.path, "was opened by the parent process")
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._orders.append(Ordered(work, waiter))  # type: ignore[arg-type]  # any T will do
+        self._orders.append(Ordered(work, waiter, about))  # type: ignore[arg-type]  # any T will do
         if not self._is_called:
             self._is_called = True
             self._thread.submit(self._serve)
@@ -327,8 +329,7 @@ class Journal:
         try:
             if self._fault is None:
                 with self._database.transaction():
-                    for order in orders:
-                        order.carry_out()
+                    self._carry_out(orders)
         except Exception as error:  # noqa: BLE001 -- whatever it is, nothing more is sent
             self._fault = failure(self._database.path, error)
         if self._fault is not None:
@@ -336,6 +337,14 @@ class Journal:
                 order.error = copy(self._fault)
         for loop in {order.waiter.get_loop() for order in orders}:
             _wake(loop, [order for order in orders if order.waiter.get_loop() is loop])
+
+    def _carry_out(self, orders: list[Ordered[object]]) -> None:
+        intents = first_intents(orders)
+        begun = self._database.intend_new([intent for _, intent in intents])
+        for order, _ in intents[:begun]:
+            order.is_done = True
+        for order in orders:
+            order.carry_out()
 
 
 def _wake(loop: asyncio.AbstractEventLoop, orders: list[Ordered[object]]) -> None:

@@ -497,6 +497,22 @@ async def test_a_taken_place_displaces_the_newcomer(path: Path) -> None:
     assert [row.row_id for row in rows] == ["order-1", "order-2", "order-3", "new"]
 
 
+@pytest.mark.parametrize("known", [1, 150, 300])
+async def test_any_number_of_rows_is_intended_together(path: Path, known: int) -> None:
+    """More than one statement takes; one of them that is done is refused alone."""
+    rows = range(1, 301)
+    with Journal.create(path, HEADER) as journal:
+        await journal.intend(an_intent(known))
+        await journal.complete(a_success(known))
+        given = [journal.intend(an_intent(number)) for number in rows]
+        ends = await asyncio.gather(*given, return_exceptions=True)
+        found = await journal.rows([State.SENT])
+
+    refused = [number for number, end in zip(rows, ends, strict=True) if end]
+    assert refused == [known]
+    assert [row.position for row in found] == [one for one in rows if one != known]
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a sound journal."""
