@@ -8,9 +8,10 @@ import codecs
 import csv
 import io
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, TextIO, TypeAlias
 
 import attrs
 
@@ -84,6 +85,7 @@ def unescape_cell(cell: str) -> str:
 
 _MARK = "\ufeff"
 _TOO_LONG_ROW = f"is longer than {MAX_LINE:,} characters"
+_TORN = " and leaves a quote open: nothing after it was read"
 
 # What the codec leaves of bytes that are no text: in UTF-16, the sign for just that,
 # and else lone surrogates, which become the same bytes again.
@@ -112,14 +114,23 @@ class _Lines:
         self._readline: Callable[[int], str] = self._read_first
         self._number = 0
         self._row: list[str] = []
-        self.begin()
+        self._seen = ""
 
-    def begin(self) -> None:
-        """Start a row."""
+    def begin(self) -> str:
+        """Start a row: return its first line, which the parser gets, too.
+
+        Returns:
+            The line; ``""`` if there is none.
+
+        Raises:
+            csv.Error: It is too long.
+        """
         self._row.clear()
         self._quotes_left_out = 0
         self._left = MAX_LINE + 1
         self.first = self._number + 1
+        self._seen = self._read()
+        return self._seen
 
     @property
     def text(self) -> str:
@@ -135,9 +146,15 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._readline(self._left)
+        line, self._seen = self._seen or self._read(), ""
         if not line:
             raise StopIteration
+        return line
+
+    def _read(self) -> str:
+        line = self._readline(self._left)
+        if not line:
+            return ""
         self._number += 1
         self._left -= len(line)
         if self._left > 0:
@@ -160,34 +177,35 @@ class _Lines:
         return self._readline(size)
 
 
-@attrs.define
-class _CsvRow:
-    line: int
-    text: str
-    cells: list[str]
-    fault: str | None
+_CsvRow: TypeAlias = tuple[list[str], str | None]
+"""The cells of a row, and why it is none."""
 
 
 def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
+    """Read rows that are not blank; *lines* tells the last one's place and text.
+
+    A line without a quote is a row, and its cells stand between the delimiters: the
+    parser, which takes ten times as long, is for the others.
+    """
     strip = dialect.strip
     broken = _LOST if dialect.encoding.startswith("utf-16") else _UNDECODED
-    rows = csv.reader(
-        lines, delimiter=dialect.delimiter, skipinitialspace=strip, strict=True
-    )
+    delimiter, most = dialect.delimiter, csv.field_size_limit()
+    parser = csv.reader(lines, delimiter=delimiter, skipinitialspace=strip, strict=True)
     torn = False
     while not torn:
-        lines.begin()
         cells: list[str] = []
         fault = None
         try:
-            cells = next(rows)
-        except StopIteration:
-            return
+            line = lines.begin()
+            if not line:
+                return
+            if '"' in line or len(line) > most:
+                cells = next(parser)
+            elif content := line.rstrip("\r\n"):
+                cells = content.split(delimiter)
         except csv.Error as error:
             torn = lines.torn
-            fault = f"is not a row of CSV ({error})"
-            if torn:
-                fault += " and leaves a quote open: nothing after it was read"
+            fault = f"is not a row of CSV ({error}){_TORN if torn else ''}"
         text = lines.text
         if "\0" in text or (not text.isascii() and broken.search(text)):
             fault = (
@@ -195,8 +213,10 @@ def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
             )
         if strip:
             cells = [*map(str.strip, cells)]
+        if "'" in text:
+            cells = [*map(unescape_cell, cells)]
         if fault or (any(cells) if strip else cells):  # a blank line is neither
-            yield _CsvRow(lines.first, text, cells, fault)
+            yield cells, fault
 
 
 def read_csv(
@@ -216,41 +236,39 @@ def read_csv(
     errors = "replace" if dialect.encoding.startswith("utf-16") else "surrogateescape"
     text = io.TextIOWrapper(file, dialect.encoding, errors, newline="")
     try:
-        rows = _csv_rows(_Lines(text), dialect)
+        lines = _Lines(text)
+        rows = _csv_rows(lines, dialect)
         columns = _read_header(next(rows, None))
         check(columns)
-        for row in rows:
-            yield _read_row(columns, row)
+        for cells, fault in rows:
+            yield _read_row(columns, lines, cells, fault)
     finally:
         text.detach()  # stdin stays open
 
 
 def _read_header(row: _CsvRow | None) -> list[str]:
-    message = ""
     if row is None:
         message = "the input has no header"
-    elif row.fault:
-        message = f"the header {row.fault}"
-    elif len(row.cells) > _MAX_COLUMNS:
-        message = (
-            f"the header has {len(row.cells):,} columns, more than {_MAX_COLUMNS:,}"
-        )
-    if row is None or message:
         raise SourceError(message)
-    return [unescape_cell(cell) for cell in row.cells]
-
-
-def _read_row(columns: list[str], row: _CsvRow) -> TableRow:
-    fault = row.fault
-    if fault is None and len(row.cells) != len(columns):
-        fault = (
-            f"must have {len(columns)} cells, as the header, and has {len(row.cells)}"
-        )
+    columns, fault = row
+    if fault is None and len(columns) > _MAX_COLUMNS:
+        fault = f"has {len(columns):,} columns, more than {_MAX_COLUMNS:,}"
     if fault is not None:
-        return TableRow(line=row.line, cells={UNREAD: row.text}, fault=fault)
-    cells = [*map(unescape_cell, row.cells)] if "'" in row.text else row.cells
+        message = f"the header {fault}"
+        raise SourceError(message)
+    # Many become keywords, and Python compares the letters of those it does not know.
+    return [*map(sys.intern, columns)]
+
+
+def _read_row(
+    columns: list[str], lines: _Lines, cells: list[str], fault: str | None
+) -> TableRow:
+    if fault is None and len(cells) != len(columns):
+        fault = f"must have {len(columns)} cells, as the header, and has {len(cells)}"
+    if fault is not None:
+        return TableRow(lines.first, {UNREAD: lines.text}, fault)
     by_column = dict(zip(columns, cells, strict=True))
     if len(by_column) < len(columns):  # several that have no name: one for them all
         unnamed = [cell for cell, name in zip(cells, columns, strict=True) if not name]
         by_column[""] = "".join(unnamed)
-    return TableRow(line=row.line, cells=by_column)
+    return TableRow(lines.first, by_column)
