@@ -10,11 +10,10 @@ import attrs
 from convergegate_async.errors import InvalidFieldError
 
 from .amounts import spell_plainly
-from .fields import digits_of
+from .fields import as_row_id, digits_of
 from .finding import find_options
 from .formats import TableRow, choose_format, opened, seekable
 from .options import TableOptions, lacking, refuse, repeated
-from .reading import as_row_id
 from .rows import shown
 from .table_rows import CELLS, read_table_rows
 

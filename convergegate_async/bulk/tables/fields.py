@@ -6,6 +6,7 @@ rules.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
@@ -31,10 +32,15 @@ FIELDS = {field.name: field for field in attrs.fields(CheckoutSessionRequest)}
 REQUIRED = [name for name, field in FIELDS.items() if field.default is attrs.NOTHING]
 
 Reader: TypeAlias = Callable[[str, Mapping[str, Any]], object]
+TextReader: TypeAlias = Callable[[str, object], object]
+"""Is given what the text is for, and the cell; raises `InvalidFieldError`, too."""
 
 CellKind: TypeAlias = Literal["text", "json", "typed"]
 """What is in cells: all texts (CSV), JSON as one writes it, or what a program has made
 of numbers and times (XLSX, Parquet)."""
+
+MAX_ID = 128
+"""The most characters of a row's id."""
 
 _MINOR = re.compile("[0-9]{1,16}")
 _NO_MINOR = "must be a whole number of minor units, unless the amount unit is major"
@@ -101,6 +107,27 @@ def readers(
     return found
 
 
+def text_reader(kind: CellKind) -> TextReader:
+    """Return what reads a text that is no field, such as an id."""
+    return digits_of if kind == "typed" else _as_it_is
+
+
+def _as_it_is(_: str, value: object) -> object:
+    return value
+
+
+def as_row_id(value: object) -> str | None:
+    """Return the id that a cell holds; `None` if it holds none."""
+    if type(value) is int and abs(value) < 10**MAX_ID:
+        value = str(value)
+    if not isinstance(value, str):
+        return None
+    # Not the same bytes on every system, and yet the same id.
+    row_id = unicodedata.normalize("NFC", value)
+    fits = 0 < len(row_id) <= MAX_ID and row_id.isprintable()
+    return row_id if fits and row_id == row_id.strip() else None
+
+
 def read_digits(field: str, row: Mapping[str, Any]) -> int:
     """Return the minor units that a cell spells."""
     value = row[field]
@@ -132,7 +159,9 @@ def read_major(field: str, row: Mapping[str, Any]) -> int:
 def read_words(field: str, row: Mapping[str, Any]) -> object:
     """Return the words of a cell; they stand apart by spaces or bars."""
     value = row[field]
-    return tuple(_WORD.findall(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return (value,) if value.isalpha() else tuple(_WORD.findall(value))
 
 
 def read_time(field: str, row: Mapping[str, Any]) -> object:

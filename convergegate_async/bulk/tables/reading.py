@@ -1,7 +1,6 @@
 """How a row is read: from the header of its table to its request, or its problems."""
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -14,12 +13,14 @@ from convergegate_async.models.code_generation import new_draft, sealed
 
 from .fields import (
     FIELDS,
+    MAX_ID,
     REQUIRED,
     CellKind,
+    as_row_id,
     broken_rules,
-    digits_of,
     read_entries,
     readers,
+    text_reader,
 )
 from .finding import find_options
 from .formats import Format, TableRow, choose_format, opened, seekable
@@ -30,7 +31,6 @@ from .table_rows import CELLS, read_table_rows
 
 _REQUIRED = frozenset(REQUIRED)
 _INDEX = re.compile("__index_level_[0-9]{1,3}__")  # one without a name
-_MAX_ID = 128
 _CONSTANT = "constant "
 """Begins the name of a column that all rows have in the place of one in the file."""
 
@@ -98,7 +98,7 @@ class _RowReader:
 
     def __init__(self, options: TableOptions, kind: CellKind) -> None:
         self.options = options
-        self.kind = kind
+        self.read_text = text_reader(kind)
         self._unnamed: list[int] = []
         in_major = options.amount_unit == "major"
         self.readers = readers(kind, in_major=in_major, spellings=spellings_of(options))
@@ -217,18 +217,6 @@ class _RowReader:
         return next((name for name, target in targets if target == field), field)
 
 
-def as_row_id(value: object) -> str | None:
-    """Return the id that a cell holds; `None` if it holds none."""
-    if type(value) is int and abs(value) < 10**_MAX_ID:
-        value = str(value)
-    if not isinstance(value, str):
-        return None
-    # Not the same bytes on every system, and yet the same id.
-    row_id = unicodedata.normalize("NFC", value)
-    fits = 0 < len(row_id) <= _MAX_ID and row_id.isprintable()
-    return row_id if fits and row_id == row_id.strip() else None
-
-
 def _problem(
     position: int, row: TableRow, row_id: str | None, column: str | None, reason: str
 ) -> Problem:
@@ -276,7 +264,7 @@ class _RowReading:
         column = self._reader.options.id_column
         row_id = as_row_id(self._digits(column, self._cells.get(column)))
         if row_id is None:
-            reason = f"must be 1 to {_MAX_ID} printable characters, with no space at "
+            reason = f"must be 1 to {MAX_ID} printable characters, with no space at "
             self.wrongs.setdefault(column, f"{reason}either end")
         return row_id
 
@@ -346,10 +334,8 @@ class _RowReading:
 
     def _digits(self, column: str, value: object) -> object:
         """Return the digits of a number that a program has made of a text."""
-        if self._reader.kind != "typed":
-            return value
         try:
-            return digits_of(column, value)
+            return self._reader.read_text(column, value)
         except InvalidFieldError as error:
             self.wrongs[column] = error.reason
             return None
