@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-import attrs
-
 from convergegate_async.errors import InvalidFieldError
 from convergegate_async.models import CheckoutSessionRequest
 from convergegate_async.models.code_generation import new_draft, sealed
@@ -26,6 +24,7 @@ from .finding import find_options
 from .formats import Format, TableRow, choose_format, opened, seekable
 from .options import TableOptions, lacking, refuse, repeated, spellings_of
 from .phones import NO_CODE, lacks_code
+from .row_plans import RowPlan, straight_way
 from .rows import Problem, Row, listed, shown
 from .table_rows import CELLS, read_table_rows
 
@@ -55,7 +54,7 @@ def read_table(
     kind = choose_format(path, format)
     with opened(path) as source, seekable(source) as file:
         options = find_options(file, kind, options).options
-        reader = _RowReader(options, _cells_of(kind, options))
+        reader = RowReader(options, _cells_of(kind, options))
         with closing(read_table_rows(file, kind, reader.check, options)) as rows:
             for position, row in enumerate(rows, 1):
                 yield from reader.read(position, row)
@@ -70,42 +69,19 @@ def _cells_of(kind: Format, options: TableOptions) -> CellKind:
 # -- columns -----------------------------------------------------------------------
 
 
-@attrs.define
-class _Plan:
-    """How rows are read that have the same columns.
-
-    Attributes:
-        columns: Which they have.
-        fields: Those that hold a field, and which one.
-        has_twins: Several are for one field, which JSONL may have: no header says so.
-        metadata: Those that hold metadata: one text and its key, or, where that is
-            `None`, an object; in their order, which is that of the body and so of a
-            row's fingerprint.
-        wrongs: What is wrong with every such row: reasons by column.
-        is_unnamed: One has no name, and nobody has said what it is for.
-    """
-
-    columns: list[str]
-    fields: list[tuple[str, str]] = attrs.field(factory=list)
-    has_twins: bool = False
-    metadata: list[tuple[str, str | None]] = attrs.field(factory=list)
-    wrongs: dict[str, str] = attrs.field(factory=dict)
-    is_unnamed: bool = False
-
-
-class _RowReader:
+class RowReader:
     """Fills in a request for every row."""
 
     def __init__(self, options: TableOptions, kind: CellKind) -> None:
         self.options = options
-        self.read_text = text_reader(kind)
         self._unnamed: list[int] = []
         in_major = options.amount_unit == "major"
+        self.read_text = text_reader(kind)
         self.readers = readers(kind, in_major=in_major, spellings=spellings_of(options))
         self.constants: dict[str, object] = {
             f"{_CONSTANT}{field}": text for field, text in options.constants.items()
         }
-        self._plan = _Plan([])  # for the columns met last; most rows have the same
+        self._plan = RowPlan([])  # for the columns met last; most rows have the same
 
     def check(self, columns: Sequence[str]) -> None:
         """Refuse a header that does not fit.
@@ -150,16 +126,24 @@ class _RowReader:
 
     def read(self, position: int, row: TableRow) -> Sequence[Row | Problem]:
         """Return the row, or else each of its problems."""
+        if row.fault is None and not row.unread:
+            cells = self._cells(row)
+            straight = self._plan_of(cells).straight
+            found = None if straight is None else straight.read(cells)
+            if found is not None:
+                return [_good_row(position, row, *found)]
+        return self.read_carefully(position, row)
+
+    def read_carefully(self, position: int, row: TableRow) -> Sequence[Row | Problem]:
+        """Return the same by the long way, which tells what is wrong."""
         if row.fault is not None:
             return [_problem(position, row, None, None, row.fault)]
-        cells = {**row.cells, **self.constants} if self.constants else row.cells
-        columns = [*cells]
-        if columns != self._plan.columns:
-            self._plan = self._planned(columns)
-        unnamed = self._unnamed_value(cells) if self._plan.is_unnamed else None
+        cells = self._cells(row)
+        plan = self._plan_of(cells)
+        unnamed = self._unnamed_value(cells) if plan.is_unnamed else None
         if unnamed is not None and self._unnamed and position == 1:
             refuse(unnamed)  # as the index that pandas writes: all rows have one
-        reading = _RowReading(self, self._plan, row, cells)
+        reading = _RowReading(self, plan, row, cells)
         row_id, request = reading.row_id, reading.request
         if row_id is None or request is None or unnamed is not None:
             wrongs = {} if unnamed is None else {None: unnamed}
@@ -167,16 +151,19 @@ class _RowReader:
                 _problem(position, row, row_id, column, reason)
                 for column, reason in (wrongs | reading.wrongs).items()
             ]
-        good = new_draft(Row)
-        good.position = position
-        good.line = row.line
-        good.raw = row.cells
-        good.row_id = row_id
-        good.request = request
-        return [sealed(good, Row)]
+        return [_good_row(position, row, row_id, request)]
 
-    def _planned(self, columns: list[str]) -> _Plan:
-        plan = _Plan(columns)
+    def _cells(self, row: TableRow) -> Mapping[str, object]:
+        return {**row.cells, **self.constants} if self.constants else row.cells
+
+    def _plan_of(self, cells: Mapping[str, object]) -> RowPlan:
+        columns = [*cells]
+        if columns != self._plan.columns:
+            self._plan = self._planned(columns)
+        return self._plan
+
+    def _planned(self, columns: list[str]) -> RowPlan:
+        plan = RowPlan(columns)
         for column in columns:
             target = self.target(column)
             if target is None and column:
@@ -191,6 +178,7 @@ class _RowReader:
                 key = target.removeprefix("metadata[").removesuffix("]")
                 plan.metadata.append((column, key))
         plan.has_twins = len({field for _, field in plan.fields}) < len(plan.fields)
+        plan.straight = straight_way(plan, self.options, self.readers, self.read_text)
         return plan
 
     def target(self, column: str) -> str | None:
@@ -215,6 +203,18 @@ class _RowReader:
             return f"{_CONSTANT}{field}"
         targets = self.options.columns.items()
         return next((name for name, target in targets if target == field), field)
+
+
+def _good_row(
+    position: int, row: TableRow, row_id: str, request: CheckoutSessionRequest
+) -> Row:
+    good = new_draft(Row)
+    good.position = position
+    good.line = row.line
+    good.raw = row.cells
+    good.row_id = row_id
+    good.request = request
+    return sealed(good, Row)
 
 
 def _problem(
@@ -244,8 +244,8 @@ class _RowReading:
 
     def __init__(
         self,
-        reader: _RowReader,
-        plan: _Plan,
+        reader: RowReader,
+        plan: RowPlan,
         row: TableRow,
         cells: Mapping[str, object],
     ) -> None:
