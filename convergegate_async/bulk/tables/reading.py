@@ -30,6 +30,8 @@ from .table_rows import CELLS, read_table_rows
 
 _REQUIRED = frozenset(REQUIRED)
 _INDEX = re.compile("__index_level_[0-9]{1,3}__")  # one without a name
+_MOST_PLANS = 16
+_WIDE = 256
 _CONSTANT = "constant "
 """Begins the name of a column that all rows have in the place of one in the file."""
 
@@ -81,7 +83,7 @@ class RowReader:
         self.constants: dict[str, object] = {
             f"{_CONSTANT}{field}": text for field, text in options.constants.items()
         }
-        self._plan = RowPlan([])  # for the columns met last; most rows have the same
+        self._plans: dict[tuple[str, ...], RowPlan] = {}  # for the columns met last
 
     def check(self, columns: Sequence[str]) -> None:
         """Refuse a header that does not fit.
@@ -157,12 +159,15 @@ class RowReader:
         return {**row.cells, **self.constants} if self.constants else row.cells
 
     def _plan_of(self, cells: Mapping[str, object]) -> RowPlan:
-        columns = [*cells]
-        if columns != self._plan.columns:
-            self._plan = self._planned(columns)
-        return self._plan
+        columns = tuple(cells)
+        plan = self._plans.get(columns)
+        if plan is None:
+            if len(self._plans) == _MOST_PLANS or len(columns) > _WIDE:
+                self._plans.clear()  # a line of JSON may have any columns
+            plan = self._plans[columns] = self._planned(columns)
+        return plan
 
-    def _planned(self, columns: list[str]) -> RowPlan:
+    def _planned(self, columns: Sequence[str]) -> RowPlan:
         plan = RowPlan(columns)
         for column in columns:
             target = self.target(column)

@@ -97,7 +97,7 @@ class RowPlan:
         straight: The way of a row in which all is well, if any can be.
     """
 
-    columns: list[str]
+    columns: Sequence[str]
     fields: list[tuple[str, str]] = attrs.field(factory=list)
     has_twins: bool = False
     metadata: list[tuple[str, str | None]] = attrs.field(factory=list)

@@ -167,3 +167,14 @@ class TestTaken:
     def test_no_row_of_odd_columns(self, plan: RowPlan) -> None:
         """What may be wrong with all rows, or be given twice, is for the long way."""
         assert straight("json", plan) is None
+
+
+def test_columns_may_change_from_row_to_row() -> None:
+    """Each row is read by its own, however many there are, and however wide."""
+    reader = RowReader(TableOptions(ignore_extra=True), "text")
+    wide = [{f"x{n}": "" for n in range(width)} for width in (1, 300, 400, *range(40))]
+
+    found = [reader.read(2, TableRow(2, {**more, **ORDER_ROW})) for more in wide * 2]
+
+    rows = [row for one in found for row in one if isinstance(row, Row)]
+    assert [row.request for row in rows] == [an_order()] * len(wide) * 2
