@@ -10,7 +10,9 @@ PLUGIN = "convergegate_async.testing.plugin"
 _IS_INSTALLED = bool(entry_points(group="pytest11", name="convergegate"))
 _NAMED = () if _IS_INSTALLED else ("-p", PLUGIN)
 
-_WITHOUT = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
+# Of those that are installed here a project needs none of these, and pays for them.
+_NEEDLESS = ("cacheprovider", "faker", "hypothesispytest", "pytest_cov", "schemathesis")
+_WITHOUT = tuple(f"-pno:{name}" for name in _NEEDLESS)
 
 PYTEST = (sys.executable, "-m", "pytest", *_WITHOUT, *_NAMED)
 """The command; what comes from this suite's own run is not for it: see `ENVIRON`."""
