@@ -87,7 +87,8 @@ def paths(document: Any, path: tuple[str | int, ...] = ()) -> list[Any]:  # noqa
     return [path, *(one for key, value in items for one in paths(value, (*path, key)))]
 
 
-DOCUMENT = json.loads(REPORT.to_json())
+WRITTEN = REPORT.to_json()
+DOCUMENT = json.loads(WRITTEN)
 PATHS = [path for path in paths(DOCUMENT) if path]
 
 
@@ -96,7 +97,7 @@ def test_a_mangled_report_is_refused_or_can_be_told(
     path: tuple[Any, ...], value: object
 ) -> None:
     """One value of it is another: it is refused, or all of it is still sound."""
-    document: Any = json.loads(REPORT.to_json())
+    document: Any = json.loads(WRITTEN)
     place = document
     for key in path[:-1]:
         place = place[key]
@@ -113,7 +114,7 @@ def test_a_mangled_report_is_refused_or_can_be_told(
 @given(st.data())
 def test_a_mangled_histogram_is_refused_or_can_be_told(data: st.DataObject) -> None:
     """A letter of it is another one."""
-    document = json.loads(REPORT.to_json())
+    document = json.loads(WRITTEN)
     times = document["recorder"]["total"]["response"]
     at = data.draw(st.integers(0, len(times["hdr"]) - 1))
     letter = data.draw(st.sampled_from("AZaz09+/="))
