@@ -232,11 +232,11 @@ async def test_what_cannot_be_run_is_told(
     folder: Path, words: list[str], code: int, said: str
 ) -> None:
     """In a sentence, before anything is sent."""
-    found = await run(*words, cwd=folder)
+    found = await programs.run(None, "load", *words, cwd=folder)
 
-    assert found[0] == code, found
-    assert said in found[2]
-    assert found[1] == ""
+    assert found.code == code, found
+    assert said in found.err
+    assert found.out == ""
 
 
 async def test_a_live_key_is_refused(folder: Path) -> None:
