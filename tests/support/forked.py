@@ -18,14 +18,23 @@ AT_START = ("PYTHON", "LC_", "LANG", "TZ", "SSL_CERT_")
 """How variables begin that Python reads as it starts, or aiohttp as it is loaded."""
 
 
-def can_fork(environ: Mapping[str, str], stdin: str) -> bool:
+STREAMS = ("", "unread", ">/dev/full", "2>/dev/full")
+"""What can be handed over; for one that is closed Python itself has to start."""
+
+
+def can_fork(environ: Mapping[str, str], stdin: str, streams: str = "") -> bool:
     """Tell whether a program that is forked would be the same, and can be told all."""
     names = not any(name.startswith(AT_START) for name in environ)
-    return sys.platform == "linux" and names and len(stdin) < 10_000  # of a pipe's 64 K
+    fits = len(stdin) < 10_000 and streams in STREAMS  # of a pipe's 64 K
+    return sys.platform == "linux" and names and fits
 
 
 async def run_forked(
-    arguments: Sequence[str], stdin: str, environ: Mapping[str, str], cwd: Path
+    arguments: Sequence[str],
+    stdin: str,
+    environ: Mapping[str, str],
+    cwd: Path,
+    streams: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end, its streams in the encoding that *environ* names."""
     encoding = environ["PYTHONIOENCODING"]
@@ -42,6 +51,10 @@ async def run_forked(
         "cwd": str(cwd),
     }
     theirs = [read_in, write_out, write_err, its.detach()]
+    if streams:
+        number, lost = _lost(streams)
+        os.close(theirs[number])
+        theirs[number] = lost
     socket.send_fds(_server()[1], [json.dumps(order).encode()], theirs)
     for descriptor in theirs:
         os.close(descriptor)
@@ -58,6 +71,16 @@ async def run_forked(
     return subprocess.CompletedProcess(
         arguments, code, out.decode(encoding), err.decode(encoding)
     )
+
+
+def _lost(streams: str) -> tuple[int, int]:
+    """Return which stream is not as usual, and the descriptor in its place."""
+    if streams == "unread":
+        reader, writer = os.pipe()
+        os.close(reader)
+        return 1, writer
+    before, _, path = streams.partition(">")
+    return int(before or 1), os.open(path, os.O_WRONLY)
 
 
 @cache

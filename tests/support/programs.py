@@ -160,8 +160,9 @@ async def run(  # noqa: PLR0913 -- the sides of a process
     """
     gateway = {} if sandbox is None else variables_of(sandbox)
     variables = {**os.environ, "PYTHONIOENCODING": encoding, **gateway, **environ}
-    if not streams and can_fork(environ, stdin):
-        done = await run_forked(arguments, stdin, variables, cwd or Path.cwd())
+    if can_fork(environ, stdin, streams):
+        place = cwd or Path.cwd()
+        done = await run_forked(arguments, stdin, variables, place, streams)
         return Done(done.returncode, done.stdout, done.stderr)
     unread = streams == "unread"
     script = f'exec "$@" {"" if unread else streams}'
