@@ -75,6 +75,9 @@ collect_ignore = [
     path for path, modules in NEEDED.items() if not all(map(find_spec, modules))
 ]
 
+MANY = 20_000
+"""Objects: to look through them takes as long as a test of ours, or longer."""
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Start no workers for single files: to start them would take longer than to run.
@@ -127,6 +130,18 @@ def pytest_collection_finish() -> None:
     property begins: before the holder is among what is no longer looked through.
     """
     find(none(), lambda _: True)
+    _freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Nor through what the tests of a file have imported, and left."""
+    is_last = nextitem is None or nextitem.path != item.path
+    if is_last and len(gc.get_objects()) > MANY:
+        _freeze()
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()
 
