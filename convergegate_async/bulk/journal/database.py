@@ -52,11 +52,11 @@ _BY_COMPLETION = _LISTED + (  # noqa: S608 -- constants
 _SESSIONS = "SELECT session_id FROM rows WHERE session_id IS NOT NULL"
 _COUNTS = "SELECT state, count(*) FROM rows GROUP BY state"
 
-_INTEND = """
+_INSERT_INTENTS = """
 INSERT INTO rows (row_id, position, fingerprint, sent_at, state, attempts) VALUES
 """
 _INTENT = "(?, ?, ?, ?, 'sent', 1)"
-_INTEND_NEW = f"{_INTEND}{_INTENT} ON CONFLICT DO NOTHING"
+_INTEND_NEW = f"{_INSERT_INTENTS}{_INTENT} ON CONFLICT DO NOTHING"
 _INTEND_DISPLACED = """
 INSERT INTO rows (row_id, position, fingerprint, sent_at, state, attempts)
 SELECT ?, max(position) + 1, ?, ?, 'sent', 1 FROM rows
@@ -215,14 +215,15 @@ class Database:
         """Make the first of *rows* `SENT`, many at once, which takes half as long.
 
         Returns:
-            How many: none of those from where the journal knows one, or its position.
+            How many: it ends before the first many of which the journal knows a row or
+            a position. The rest is for `intend`.
         """
-        if self.header.damaged_at is not None:
+        if self.header.damaged_at is not None:  # `intend` looks each of them up
             return 0
         for start in range(0, len(rows), _MOST_INTENTS):
             part = rows[start : start + _MOST_INTENTS]
             try:
-                self._changes(_intend_all(len(part)), *chain(*map(_values, part)))
+                self._changes(_insert_of(len(part)), *chain(*map(_values, part)))
             except sqlite3.IntegrityError:
                 return start
         return len(rows)
@@ -375,13 +376,13 @@ class Database:
 
 
 def _values(row: Intent) -> tuple[object, ...]:
-    mark = bytearray(row.fingerprint)  # not bytes, which sqlite3 searches for
+    mark = bytearray(row.fingerprint)  # sqlite3 searches its adapters for bytes
     return row.row_id, row.position, mark, row.sent_at
 
 
 @cache
-def _intend_all(rows: int) -> str:
-    return _INTEND + ", ".join([_INTENT] * rows)
+def _insert_of(intents: int) -> str:
+    return _INSERT_INTENTS + ", ".join([_INTENT] * intents)
 
 
 def _or_zero(value: str | int | None) -> str | int:

@@ -342,7 +342,7 @@ class Journal:
         intents = first_intents(orders)
         begun = self._database.intend_new([intent for _, intent in intents])
         for order, _ in intents[:begun]:
-            order.is_done = True
+            order.done_together = True
         for order in orders:
             order.carry_out()
 

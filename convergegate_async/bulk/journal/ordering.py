@@ -1,4 +1,4 @@
-"""What the event loop has done in the journal's thread, and what of it together."""
+"""Orders to the journal's thread, and which of them are carried out together."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -23,20 +23,20 @@ class Ordered(Generic[T]):
     """Something that the thread is to do, and who waits for it.
 
     Attributes:
-        about: The row that alone is read and changed; `None` if others may be.
-        is_done: Done together with others.
+        about: The one row that it reads and changes; `None` if it may be any.
+        done_together: It was carried out with others, at once.
     """
 
     work: Callable[[], T]
     waiter: asyncio.Future[T]
     about: Intent | RowResult | None = None
-    is_done: bool = False
+    done_together: bool = False
     result: Any = None
     error: JournalError | None = None
 
     def carry_out(self) -> None:
         """Do it, in the thread."""
-        if self.is_done:
+        if self.done_together:
             return
         try:
             self.result = self.work()
@@ -56,10 +56,10 @@ class Ordered(Generic[T]):
 def first_intents(
     orders: Iterable[Ordered[object]],
 ) -> list[tuple[Ordered[object], Intent]]:
-    """Return the intents that may as well be carried out before the rest of *orders*.
+    """Return the intents that can be carried out at once, before all *orders*.
 
-    Between them are results of other rows, as workers order one of each in turn, and
-    nothing else: so that nobody sees another order than that of *orders*.
+    Workers order a result and an intent in turn. It ends at what may be about any row,
+    or about one that has a result before it: so nobody sees that the order was changed.
     """
     found: list[tuple[Ordered[object], Intent]] = []
     completed: set[str] = set()

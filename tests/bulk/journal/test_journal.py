@@ -513,6 +513,25 @@ async def test_any_number_of_rows_is_intended_together(path: Path, known: int) -
     assert [row.position for row in found] == [one for one in rows if one != known]
 
 
+@pytest.mark.parametrize(
+    ("known", "begun"), [(1, 0), (125, 0), (126, 125), (300, 250), (301, 300)]
+)
+def test_new_rows_are_intended_by_statements(
+    path: Path, known: int, begun: int
+) -> None:
+    """Of 125 rows each, all or none: a row that is known leaves out its statement's."""
+    Database.create(path, HEADER)
+    with closing(Database.open(path)) as database:
+        with database.transaction():
+            database.intend(an_intent(known))
+        with database.transaction():
+            found = database.intend_new([an_intent(n) for n in range(1, 301)])
+        under_way = {row.position for row in database.under_way()}
+
+    assert found == begun
+    assert under_way == {*range(1, begun + 1), known}
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a sound journal."""
