@@ -8,7 +8,6 @@ import codecs
 import csv
 import io
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TextIO, TypeAlias
@@ -17,7 +16,10 @@ import attrs
 
 from .delimiters import said_delimiter
 from .encodings import ENCODINGS
+from .fields import FIELDS
 from .formats import MAX_LINE, TOO_LONG, UNREAD, Check, SourceError, TableRow
+
+_FIELD_NAMES = {name: name for name in FIELDS}
 
 _MAX_COLUMNS = 2**14
 """As many as a spreadsheet has."""
@@ -114,10 +116,13 @@ class _Lines:
         self._readline: Callable[[int], str] = self._read_first
         self._number = 0
         self._row: list[str] = []
-        self._seen = ""
+        self._ahead = ""  # a line that the parser has not got
+        self._quotes_left_out = 0
+        self._left = 0
+        self.first = 1
 
     def begin(self) -> str:
-        """Start a row: return its first line, which the parser gets, too.
+        """Start a row: return its first line, which the parser gets if it is asked.
 
         Returns:
             The line; ``""`` if there is none.
@@ -129,8 +134,8 @@ class _Lines:
         self._quotes_left_out = 0
         self._left = MAX_LINE + 1
         self.first = self._number + 1
-        self._seen = self._read()
-        return self._seen
+        self._ahead = self._read()
+        return self._ahead
 
     @property
     def text(self) -> str:
@@ -146,7 +151,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line, self._seen = self._seen or self._read(), ""
+        line, self._ahead = self._ahead or self._read(), ""
         if not line:
             raise StopIteration
         return line
@@ -178,7 +183,7 @@ class _Lines:
 
 
 _CsvRow: TypeAlias = tuple[list[str], str | None]
-"""The cells of a row, and why it is none."""
+"""The cells of a row, and what is wrong with it, if anything."""
 
 
 def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
@@ -189,7 +194,7 @@ def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
     """
     strip = dialect.strip
     broken = _LOST if dialect.encoding.startswith("utf-16") else _UNDECODED
-    delimiter, most = dialect.delimiter, csv.field_size_limit()
+    delimiter, longest = dialect.delimiter, csv.field_size_limit()
     parser = csv.reader(lines, delimiter=delimiter, skipinitialspace=strip, strict=True)
     torn = False
     while not torn:
@@ -199,7 +204,7 @@ def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
             line = lines.begin()
             if not line:
                 return
-            if '"' in line or len(line) > most:
+            if '"' in line or len(line) > longest:
                 cells = next(parser)
             elif content := line.rstrip("\r\n"):
                 cells = content.split(delimiter)
@@ -256,8 +261,9 @@ def _read_header(row: _CsvRow | None) -> list[str]:
     if fault is not None:
         message = f"the header {fault}"
         raise SourceError(message)
-    # Many become keywords, and Python compares the letters of those it does not know.
-    return [*map(sys.intern, columns)]
+    # As keywords Python finds them at once if they are the same objects as the names of
+    # parameters, else letter by letter. To intern them would keep a customer's cells.
+    return [_FIELD_NAMES.get(column, column) for column in columns]
 
 
 def _read_row(
@@ -266,9 +272,9 @@ def _read_row(
     if fault is None and len(cells) != len(columns):
         fault = f"must have {len(columns)} cells, as the header, and has {len(cells)}"
     if fault is not None:
-        return TableRow(lines.first, {UNREAD: lines.text}, fault)
+        return TableRow(line=lines.first, cells={UNREAD: lines.text}, fault=fault)
     by_column = dict(zip(columns, cells, strict=True))
     if len(by_column) < len(columns):  # several that have no name: one for them all
         unnamed = [cell for cell, name in zip(cells, columns, strict=True) if not name]
         by_column[""] = "".join(unnamed)
-    return TableRow(lines.first, by_column)
+    return TableRow(line=lines.first, cells=by_column)

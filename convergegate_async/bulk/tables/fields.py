@@ -1,8 +1,8 @@
 """What a cell means: the values of a request's fields, as files spell them.
 
-Each reader is given the name of a field and the cells of its row, by field. It raises
-`InvalidFieldError` for what it cannot read, and leaves what needs no reading to the
-rules.
+Each reader is given the name of a field and the cells of its row, by field; one of a
+text that is no field, the cell. It raises `InvalidFieldError` for what it cannot read,
+and leaves what needs no reading to the rules.
 """
 
 import re

@@ -40,7 +40,7 @@ class SourceError(ConfigurationError):
     """The input itself, not one of its rows, cannot be read."""
 
 
-@attrs.define
+@attrs.define(kw_only=True)
 class TableRow:
     """One row of a table as it was read.
 

@@ -14,6 +14,8 @@ from .fields import (
     MAX_ID,
     REQUIRED,
     CellKind,
+    Reader,
+    TextReader,
     as_row_id,
     broken_rules,
     read_entries,
@@ -28,10 +30,9 @@ from .row_plans import RowPlan, straight_way
 from .rows import Problem, Row, listed, shown
 from .table_rows import CELLS, read_table_rows
 
-_REQUIRED = frozenset(REQUIRED)
 _INDEX = re.compile("__index_level_[0-9]{1,3}__")  # one without a name
 _MOST_PLANS = 16
-_WIDE = 256
+_WIDE = 10_000  # letters of columns: a plan of more is kept alone
 _CONSTANT = "constant "
 """Begins the name of a column that all rows have in the place of one in the file."""
 
@@ -75,15 +76,17 @@ class RowReader:
     """Fills in a request for every row."""
 
     def __init__(self, options: TableOptions, kind: CellKind) -> None:
-        self.options = options
+        self.options: TableOptions = options
         self._unnamed: list[int] = []
         in_major = options.amount_unit == "major"
-        self.read_text = text_reader(kind)
-        self.readers = readers(kind, in_major=in_major, spellings=spellings_of(options))
+        self.read_text: TextReader = text_reader(kind)
+        self.readers: Mapping[str, Reader] = readers(
+            kind, in_major=in_major, spellings=spellings_of(options)
+        )
         self.constants: dict[str, object] = {
             f"{_CONSTANT}{field}": text for field, text in options.constants.items()
         }
-        self._plans: dict[tuple[str, ...], RowPlan] = {}  # for the columns met last
+        self._plans: dict[tuple[str, ...], RowPlan] = {}  # by their columns
 
     def check(self, columns: Sequence[str]) -> None:
         """Refuse a header that does not fit.
@@ -137,7 +140,7 @@ class RowReader:
         return self.read_carefully(position, row)
 
     def read_carefully(self, position: int, row: TableRow) -> Sequence[Row | Problem]:
-        """Return the same by the long way, which tells what is wrong."""
+        """Return what `read` does, by the way that tells what is wrong."""
         if row.fault is not None:
             return [_problem(position, row, None, None, row.fault)]
         cells = self._cells(row)
@@ -145,7 +148,7 @@ class RowReader:
         unnamed = self._unnamed_value(cells) if plan.is_unnamed else None
         if unnamed is not None and self._unnamed and position == 1:
             refuse(unnamed)  # as the index that pandas writes: all rows have one
-        reading = _RowReading(self, plan, row, cells)
+        reading = _CarefulReading(self, plan, row, cells)
         row_id, request = reading.row_id, reading.request
         if row_id is None or request is None or unnamed is not None:
             wrongs = {} if unnamed is None else {None: unnamed}
@@ -162,7 +165,7 @@ class RowReader:
         columns = tuple(cells)
         plan = self._plans.get(columns)
         if plan is None:
-            if len(self._plans) == _MOST_PLANS or len(columns) > _WIDE:
+            if len(self._plans) == _MOST_PLANS or len("".join(columns)) > _WIDE:
                 self._plans.clear()  # a line of JSON may have any columns
             plan = self._plans[columns] = self._planned(columns)
         return plan
@@ -238,7 +241,7 @@ def _problem(
 # -- values ------------------------------------------------------------------------
 
 
-class _RowReading:
+class _CarefulReading:
     """One row while it is read.
 
     Attributes:
@@ -287,7 +290,7 @@ class _RowReading:
         if metadata := self._metadata():
             fields["metadata"] = metadata
         first: dict[str, str] = {}
-        if not self.wrongs and fields.keys() >= _REQUIRED:
+        if not self.wrongs and fields.keys() >= set(REQUIRED):
             try:
                 return CheckoutSessionRequest(**fields)
             except InvalidFieldError as error:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -413,6 +414,13 @@ class TestHostile:
             "is not a row of CSV (is longer than 1,048,576 characters) and leaves a "
             "quote open: nothing after it was read"
         )
+
+    def test_no_name_of_a_column_outlives_its_table(self) -> None:
+        """Interned ones would, on Python 3.12: a first row of data may be a header."""
+        columns: list[str] = []
+        read(b"ann@example.com;another\r\n", columns=columns)
+
+        assert sys.intern("ann@example.com") is not columns[0]
 
     def test_a_million_columns_are_refused(self) -> None:
         """A spreadsheet has 16,384 of them."""
