@@ -135,7 +135,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Nor through what the tests of a file have imported, and left."""
+    """Nor look through what the tests of a file have imported, if that is much."""
     is_last = nextitem is None or nextitem.path != item.path
     if is_last and len(gc.get_objects()) > MANY:
         _freeze()

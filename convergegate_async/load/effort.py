@@ -8,8 +8,8 @@ from typing import Self
 
 import attrs
 
-_FROZEN_BY_PYTHON = 1_000
-"""More objects than 3.12 has frozen when it begins (some 400); the others, none."""
+_FEW = 1_000
+"""Objects: Python itself has frozen fewer when it begins, some 400 in 3.12."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,12 +48,12 @@ class EffortMeter:
         self._began = self._cpu = self._pause_began = 0.0
         self._collections = 0
         self._longest = 0.0
-        self._freezes = True
+        self._has_frozen = False
 
     def __enter__(self) -> Self:
         gc.collect()
-        self._freezes = gc.get_freeze_count() < _FROZEN_BY_PYTHON
-        if self._freezes:
+        self._has_frozen = gc.get_freeze_count() < _FEW
+        if self._has_frozen:
             gc.freeze()
         gc.callbacks.append(self._see_collection)
         self.begin()
@@ -71,7 +71,7 @@ class EffortMeter:
     ) -> None:
         elapsed = time.perf_counter() - self._began
         gc.callbacks.remove(self._see_collection)
-        if self._freezes:  # as it cannot be undone in part
+        if self._has_frozen:  # or it would thaw what others have frozen, too
             gc.unfreeze()
         self.effort = Effort(
             cpu=(time.process_time() - self._cpu) / elapsed,

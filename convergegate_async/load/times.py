@@ -125,7 +125,7 @@ class Times:
         """Yield microseconds, and how many there are of them.
 
         The library's own iterator stops at every bucket, and takes fifty times as long.
-        Nearly all counts of its array are 0: they are looked at as a list, by C.
+        Nearly all counts of its array are 0: they are looked at as a list, in C.
         """
         value_of = self._histogram.get_value_from_index
         longest_of = self._histogram.get_highest_equivalent_value

@@ -17,16 +17,16 @@ SERVER = Path(__file__).with_name("fork_server.py")
 AT_START = ("PYTHON", "LC_", "LANG", "TZ", "SSL_CERT_")
 """How variables begin that Python reads as it starts, or aiohttp as it is loaded."""
 
-
 STREAMS = ("", "unread", ">/dev/full", "2>/dev/full")
-"""What can be handed over; for one that is closed Python itself has to start."""
+"""How one may be lost, as a shell spells it, for all to be handed over; where one is
+closed, Python itself has to start."""
 
 
 def can_fork(environ: Mapping[str, str], stdin: str, streams: str = "") -> bool:
     """Tell whether a program that is forked would be the same, and can be told all."""
-    names = not any(name.startswith(AT_START) for name in environ)
-    fits = len(stdin) < 10_000 and streams in STREAMS  # of a pipe's 64 K
-    return sys.platform == "linux" and names and fits
+    starts_alike = not any(name.startswith(AT_START) for name in environ)
+    fits = len(stdin) < 10_000  # of a pipe's 64 K
+    return sys.platform == "linux" and starts_alike and fits and streams in STREAMS
 
 
 async def run_forked(
