@@ -117,7 +117,8 @@ class JobFolder:
         if self.journal.exists():
             message = (
                 f"there is a job {self.job} already: go on with "
-                f"`convergegate bulk resume {self.job}`, or choose another name"
+                f"`convergegate bulk resume {self.job}`; under another name its rows "
+                "would be sent a second time"
             )
             raise ConfigurationError(message)
 
