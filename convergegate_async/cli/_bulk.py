@@ -320,7 +320,11 @@ def _shown(
         )
         finding = plan.find()
         found = _check.checked(attrs.evolve(plan, table=finding.options), problems)
-    doubts = [*finding.doubts, *_check.ruined_in(found, options["id_column"])]
+    doubts = [
+        *finding.doubts,
+        *_check.ruined_in(found, options["id_column"]),
+        *_check.sent_in(found),
+    ]
     _check.show_check(found, finding, doubts, output)
     _check.settle(doubts, is_sure=True)
     return int(bool(found.mistakes))
@@ -360,6 +364,7 @@ def _settled(
     doubts = (
         *finding.doubts,
         *_check.ruined_in(found, plan.table.id_column),
+        *_check.sent_in(found),
         *_check.sums_above(found, limits),
     )
     _check.settle(doubts, is_sure=is_sure)

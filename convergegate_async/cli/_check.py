@@ -94,6 +94,16 @@ def ruined_in(found: Validation, id_column: str) -> Iterator[str]:
         )
 
 
+def sent_in(found: Validation) -> Iterator[str]:
+    """Yield what is to be said of rows that another job has sent."""
+    if found.sent:
+        rows = counted(found.sent, "row")
+        yield (
+            f"{rows} of a job that has sent them (cg_state): each would get a second "
+            "session"
+        )
+
+
 def read_limits(texts: tuple[str, ...]) -> dict[str, int]:
     """Return the most minor units of each currency, of texts like ``PLN=10000.00``.
 
@@ -249,6 +259,7 @@ def _as_object(found: Validation) -> dict[str, object]:
         "invalid": found.invalid,
         "repeated": found.repeated,
         "ruined": found.ruined,
+        "sent": found.sent,
         "unknown_currencies": found.unknown_currencies,
         "amounts": {code: attrs.asdict(sums) for code, sums in found.amounts.items()},
         "mistakes": [attrs.asdict(mistake) for mistake in found.mistakes],

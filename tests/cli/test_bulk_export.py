@@ -84,6 +84,22 @@ async def test_an_export_is_read_as_the_input_was(
         assert "PLN 4 937.00 in 4 rows" in done.out.replace("\u202f", " ")
 
 
+async def test_an_export_is_asked_about_before_its_rows_are_sent_again(
+    sandbox: Sandbox, folder: Path
+) -> None:
+    """Under another name each of them would get a second session."""
+    await bulk(sandbox, folder, "export", "maj", "--output", "wynik.csv")
+    words = ("run", "wynik.csv", "--job", "czerwiec", *OPTIONS)
+
+    asked = await bulk(sandbox, folder, *[word for word in words if word != "--yes"])
+    assert asked.code == 2
+    assert "4 rows of a job that has sent them (cg_state): each would" in asked.err
+    assert len(sandbox.book.sessions) == len(NOTES)
+
+    sure = await bulk(sandbox, folder, *words)
+    assert (sure.code, len(sandbox.book.sessions)) == (0, 2 * len(NOTES))
+
+
 async def test_a_dialect_can_be_said(sandbox: Sandbox, folder: Path) -> None:
     """And for what is not CSV there is none to say."""
     dialect = ("--delimiter", "tab", "--decimal", ".")

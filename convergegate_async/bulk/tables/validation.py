@@ -12,6 +12,7 @@ from convergegate_async._core.money import EXPONENTS
 from convergegate_async._core.operations import lives_long_enough
 
 from .doubts import is_ruined
+from .formats import OWN_PREFIX
 from .row_counter import RowCounter
 from .rows import Problem, Row, in_columns
 from .seen import SeenTexts
@@ -23,6 +24,8 @@ _OTHERS = (None, "other mistakes, of too many kinds to be told apart")
 _Kind: TypeAlias = tuple[str | None, str]
 _REPEATED = "has the id of an earlier row"
 _TOO_SOON = "expires_at must be at least 2.5 hours ahead"
+_STATE = f"{OWN_PREFIX}state"
+_SENT = ("sent", "created", "unknown")  # as a journal spells them
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +84,7 @@ class Validation:
         mistakes: All problems, grouped by column and reason, the most frequent first.
         repeated: How many rows have the id of an earlier one.
         ruined: How many ids look like numbers that a spreadsheet rounded: ``1E+05``.
+        sent: How many an export of a job says have a session, or may have one.
         amounts: What the good rows come to, by currency.
         samples: The first good rows.
         invalid: How many rows cannot be sent, whatever ids the others have.
@@ -93,6 +97,7 @@ class Validation:
     mistakes: tuple[Mistake, ...] = ()
     repeated: int = 0
     ruined: int = 0
+    sent: int = 0
     amounts: Mapping[str, AmountSummary] = attrs.field(
         default=MappingProxyType({}), hash=False
     )
@@ -139,6 +144,7 @@ def check(
         mistakes=mistakes.listed(),
         repeated=census.repeated,
         ruined=census.ruined,
+        sent=census.sent,
         amounts={code: sums.summary() for code, sums in sorted(census.sums.items())},
         samples=tuple(census.samples),
         invalid=census.invalid,
@@ -178,7 +184,7 @@ class _Census:
     Attributes:
         currencies: Those of all rows that can be read, in capitals.
         sums: What the good rows come to, by currency.
-        samples, repeated, ruined, invalid: As in `Validation`.
+        samples, repeated, ruined, sent, invalid: As in `Validation`.
     """
 
     def __init__(self) -> None:
@@ -187,6 +193,7 @@ class _Census:
         self.samples: list[Row] = []
         self.repeated: int = 0
         self.ruined: int = 0
+        self.sent: int = 0
         self.invalid: int = 0
         self._seen = SeenTexts()
 
@@ -196,6 +203,8 @@ class _Census:
             self.invalid += 1
         if row.row_id is not None and is_ruined(row.row_id):
             self.ruined += 1
+        if row.raw.get(_STATE) in _SENT:
+            self.sent += 1
         is_repeated = row.row_id is not None and not self._seen.add(row.row_id)
         if isinstance(row, Row):
             currency = row.request.currency.upper()

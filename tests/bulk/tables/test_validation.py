@@ -3,11 +3,12 @@
 from collections import Counter
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orders import an_order
 
-from convergegate_async.bulk import Problem, Row, check
+from convergegate_async.bulk import Problem, Row, State, check
 from convergegate_async.bulk.tables.validation import AmountSummary
 
 ORDER = an_order()
@@ -120,6 +121,20 @@ def test_ids_that_a_spreadsheet_has_rounded_are_counted() -> None:
     found = check(good(place, 1, "PLN", one) for place, one in enumerate(ids, 1))
 
     assert (found.ruined, found.mistakes) == (2, ())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [*State, "pending", "", None, 7, pytest.param(["created"], id="a list")],
+)
+def test_rows_that_a_job_has_sent_are_counted(state: object) -> None:
+    """An export says of them that they have a session, or may have one."""
+    row = attrs.evolve(good(1, 1, "PLN", "A-1"), raw={"cg_state": state})
+
+    found = check([row])
+
+    may_have_one = state in [State.SENT, State.CREATED, State.UNKNOWN]
+    assert (found.sent, found.mistakes) == (int(may_have_one), ())
 
 
 def test_mistakes_of_a_kind_for_each_row_are_bounded() -> None:
