@@ -354,6 +354,7 @@ def _settled(
     for line in (*_check.sums_in(found), *_check.mistakes_in(found)):
         print_note(line)
     if found.mistakes:
+        _check.settle(finding.doubts, is_sure=True)  # what may have caused them
         print_note(f"Nothing was sent: {plan.source} has mistakes.")
         if found.amounts:
             print_note(

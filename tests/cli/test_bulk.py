@@ -341,6 +341,19 @@ def test_amounts_of_the_other_unit_are_asked_about(bulk: Run, tmp_path: Path) ->
     assert (asked.returncode, sure.returncode, said.returncode) == (2, 0, 0)
 
 
+def test_amounts_that_cannot_be_minor_units_are_asked_about(
+    bulk: Run, tmp_path: Path
+) -> None:
+    """The option that is missing is told beside the mistakes that come of it."""
+    (tmp_path / "orders.csv").write_text(text(20).replace(",0.", ",1."))
+
+    done = bulk("run", "orders.csv", "--job", "asked", *OPTIONS[:-2])
+
+    assert done.returncode == 1
+    assert "must be a whole number of minor units" in done.stderr
+    assert "say which with --amount-unit" in done.stderr
+
+
 def test_stdin_of_no_job_is_not_kept(bulk: Run, tmp_path: Path) -> None:
     """Where no job was begun nothing is left in the way of the next try."""
     done = bulk(
