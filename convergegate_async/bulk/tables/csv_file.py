@@ -116,26 +116,14 @@ class _Lines:
         self._readline: Callable[[int], str] = self._read_first
         self._number = 0
         self._row: list[str] = []
-        self._ahead = ""  # a line that the parser has not got
-        self._quotes_left_out = 0
-        self._left = 0
-        self.first = 1
+        self.begin()
 
-    def begin(self) -> str:
-        """Start a row: return its first line, which the parser gets if it is asked.
-
-        Returns:
-            The line; ``""`` if there is none.
-
-        Raises:
-            csv.Error: It is too long.
-        """
+    def begin(self) -> None:
+        """Start a row."""
         self._row.clear()
         self._quotes_left_out = 0
         self._left = MAX_LINE + 1
         self.first = self._number + 1
-        self._ahead = self._read()
-        return self._ahead
 
     @property
     def text(self) -> str:
@@ -151,15 +139,9 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line, self._ahead = self._ahead or self._read(), ""
-        if not line:
-            raise StopIteration
-        return line
-
-    def _read(self) -> str:
         line = self._readline(self._left)
         if not line:
-            return ""
+            raise StopIteration
         self._number += 1
         self._left -= len(line)
         if self._left > 0:
@@ -187,27 +169,21 @@ _CsvRow: TypeAlias = tuple[list[str], str | None]
 
 
 def _csv_rows(lines: _Lines, dialect: Dialect) -> Iterator[_CsvRow]:
-    """Read rows that are not blank; *lines* tells the last one's place and text.
-
-    A line without a quote is a row, and its cells stand between the delimiters: the
-    parser, which takes ten times as long, is for the others.
-    """
+    """Read rows that are not blank; *lines* tells the last one's place and text."""
     strip = dialect.strip
     broken = _LOST if dialect.encoding.startswith("utf-16") else _UNDECODED
-    delimiter, longest = dialect.delimiter, csv.field_size_limit()
-    parser = csv.reader(lines, delimiter=delimiter, skipinitialspace=strip, strict=True)
+    rows = csv.reader(
+        lines, delimiter=dialect.delimiter, skipinitialspace=strip, strict=True
+    )
     torn = False
     while not torn:
+        lines.begin()
         cells: list[str] = []
         fault = None
         try:
-            line = lines.begin()
-            if not line:
-                return
-            if '"' in line or len(line) > longest:
-                cells = next(parser)
-            elif content := line.rstrip("\r\n"):
-                cells = content.split(delimiter)
+            cells = next(rows)
+        except StopIteration:
+            return
         except csv.Error as error:
             torn = lines.torn
             fault = f"is not a row of CSV ({error}){_TORN if torn else ''}"

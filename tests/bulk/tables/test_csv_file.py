@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import attrs
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from convergegate_async.bulk.tables.csv_file import (
@@ -20,7 +20,6 @@ from convergegate_async.bulk.tables.csv_file import (
     escape_cell,
     read_csv,
     read_head,
-    unescape_cell,
 )
 from convergegate_async.bulk.tables.delimiters import find_delimiter
 from convergegate_async.bulk.tables.encodings import (
@@ -120,25 +119,6 @@ def cells(rows: list[TableRow]) -> list[list[object]]:
     return [[*row.cells.values()] for row in rows]
 
 
-def parsed_rows(text: str, *, strip: bool) -> Iterator[list[str] | str]:
-    """Yield what the parser alone makes of *text*: two cells, or a fault."""
-    lines = io.StringIO(text, newline="")
-    rows = csv.reader(lines, strict=True, skipinitialspace=strip)
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield f"is not a row of CSV ({error})"
-            continue
-        row = [cell.strip() if strip else cell for cell in row]
-        if len(row) == 2 and (any(row) or not strip):
-            yield [*map(unescape_cell, row)]
-        elif any(row) if strip else row:
-            yield f"must have 2 cells, as the header, and has {len(row)}"
-
-
 def fit(rows: list[list[str]], encoding: str) -> list[list[str]]:
     """Return *rows* without the characters that *encoding* lacks."""
     return [
@@ -197,22 +177,6 @@ class TestProperties:
             return
 
         assert [columns, *cells(found)] == rows
-
-    @given(text=st.text("ab,\"'= \t\r\n\x0b\u2028", max_size=40), strip=st.booleans())
-    @example(text='a,"b\n', strip=False)
-    @example(text=" \n\r\r\n,\n", strip=False)
-    @example(text="a ,\x0b\n", strip=True)
-    def test_every_line_is_what_a_parser_makes_of_it(
-        self, text: str, *, strip: bool
-    ) -> None:
-        """Those without a quote, too, which it is not asked for; up to a torn row."""
-        rows = read(f"id,x\n{text}".encode(), Dialect(strip=strip))
-
-        found = [row.fault or [*row.cells.values()] for row in rows]
-        parsed = [*parsed_rows(text, strip=strip)]
-        assert found[:-1] == parsed[: len(found)][:-1]
-        is_torn = "leaves a quote open" in str(found[-1:])
-        assert is_torn or found == parsed
 
     @given(st.binary(max_size=200), st.sampled_from([*ENCODINGS]), st.booleans())
     def test_no_content_is_a_crash(
