@@ -98,10 +98,7 @@ def sent_in(found: Validation) -> Iterator[str]:
     """Yield what is to be said of rows that another job has sent."""
     if found.sent:
         rows = counted(found.sent, "row")
-        yield (
-            f"{rows} of a job that has sent them (cg_state): each would get a second "
-            "session"
-        )
+        yield f"{rows} of a job that has sent them (cg_state) would be sent once more"
 
 
 def read_limits(texts: tuple[str, ...]) -> dict[str, int]:

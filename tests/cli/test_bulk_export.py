@@ -93,7 +93,7 @@ async def test_an_export_is_asked_about_before_its_rows_are_sent_again(
 
     asked = await bulk(sandbox, folder, *[word for word in words if word != "--yes"])
     assert asked.code == 2
-    assert "4 rows of a job that has sent them (cg_state): each would" in asked.err
+    assert "4 rows of a job that has sent them (cg_state) would be" in asked.err
     assert len(sandbox.book.sessions) == len(NOTES)
 
     sure = await bulk(sandbox, folder, *words)
